@@ -1,0 +1,1 @@
+"""Index: vectors, terms, columns and rows."""

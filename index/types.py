@@ -1,0 +1,60 @@
+"""What every index promises, and the errors it may raise."""
+
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+
+class IndexFault(ValueError):
+    """The root of everything the ground floor refuses."""
+
+
+class DimensionMismatch(IndexFault):
+    """Two sets of vectors that should share a dimension do not."""
+
+
+class UnfitVectors(IndexFault):
+    """Vectors that are NaN, infinite, absurdly large or of zero length."""
+
+
+class FilterError(IndexFault):
+    """A filter that cannot be read or does not fit the columns; says the position."""
+
+
+class DamagedIndex(IndexFault):
+    """A file that should hold an index, and does not."""
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """The answer to one query: rows with scores, best first, ties by the lower row.
+
+    Fewer than `k` rows when the index, or the filter, holds fewer.
+    """
+
+    rows: Int64[np.ndarray, "m"]
+    scores: Float32[np.ndarray, "m"]
+
+
+class VectorIndex(Protocol):
+    """Nearest vectors by inner product; on unit vectors that is the cosine."""
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many vectors there are; rows run from 0 to size - 1."""
+        ...
+
+    def search(
+        self,
+        queries: Float32[np.ndarray, "q d"],
+        k: int,
+        allowed: Bool[np.ndarray, "n"] | None = None,
+    ) -> list[Hits]:
+        """Return at most `k` hits a query, none outside `allowed` (True: may be returned)."""
+        ...

@@ -1,0 +1,1 @@
+"""Pipelines: files, clocks and sockets around the three floors below."""

@@ -1,0 +1,1 @@
+"""Importers: any source of products and events into one shop folder."""

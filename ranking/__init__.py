@@ -1,0 +1,1 @@
+"""Ranking: what a shopper sees, and in which order."""

@@ -1,0 +1,35 @@
+"""The nouns of the shop, and nothing that costs time to import."""
+
+from retrieval.types import (
+    Availability,
+    Campaign,
+    Candidates,
+    Consent,
+    Event,
+    EventType,
+    Placed,
+    Placement,
+    Product,
+    Query,
+    Scene,
+    Slate,
+    Stage,
+    UserProfile,
+)
+
+__all__ = [
+    "Availability",
+    "Campaign",
+    "Candidates",
+    "Consent",
+    "Event",
+    "EventType",
+    "Placed",
+    "Placement",
+    "Product",
+    "Query",
+    "Scene",
+    "Slate",
+    "Stage",
+    "UserProfile",
+]

@@ -1,0 +1,1 @@
+"""Channels: each proposes products for one reason."""

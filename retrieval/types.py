@@ -1,0 +1,194 @@
+"""The nouns: what is sold, who shops, when and where, what is asked and what is answered."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+from msgspec import Meta
+
+ProductId = Annotated[str, Meta(min_length=1, max_length=128)]
+UserId = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=2_000)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One record, the same in a file, on the wire and in memory."""
+
+
+class Availability(StrEnum):
+    """Whether a product can be bought now (Google retail)."""
+
+    IN_STOCK = "IN_STOCK"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PREORDER = "PREORDER"
+    BACKORDER = "BACKORDER"
+
+
+class Product(Noun, frozen=True, kw_only=True):
+    """What is sold. A category is a path: `Food > Bread > Rye`."""
+
+    id: ProductId
+    title: str
+    description: str = ""
+    brand: str = ""
+    categories: tuple[str, ...] = ()
+    price: Annotated[float, Meta(ge=0)] | None = None
+    currency: str = ""
+    availability: Availability = Availability.IN_STOCK
+    attributes: dict[str, str] = {}
+    images: tuple[str, ...] = ()
+    videos: tuple[str, ...] = ()
+    item_group_id: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class EventType(StrEnum):
+    """What a shopper did, from the weakest sign of interest to the strongest."""
+
+    IMPRESSION = "impression"
+    SEARCH = "search"
+    VIEW = "view"
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    PURCHASE = "purchase"
+
+
+class Consent(Noun, frozen=True, kw_only=True):
+    """What a shopper allows, purpose by purpose."""
+
+    search: bool = True
+    recommend: bool = True
+    ads: bool = True
+    train: bool = True
+
+
+class Event(Noun, frozen=True, kw_only=True):
+    """One product of one act; acts of one basket or session share `session`."""
+
+    type: EventType
+    user: UserId
+    session: str = ""
+    time: datetime
+    product: ProductId | None = None
+    quantity: Annotated[float, Meta(gt=0)] = 1.0
+    value: Annotated[float, Meta(ge=0)] | None = None
+    text: Text = ""
+    position: Annotated[int, Meta(ge=1)] | None = None
+    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
+    placement: str = ""
+    consent: Consent = Consent()
+
+
+class UserProfile(Noun, frozen=True, kw_only=True):
+    """Who shops: declared traits such as `age_band: 45-54`, and what they allow."""
+
+    id: UserId
+    traits: dict[str, str] = {}
+    consent: Consent = Consent()
+
+
+class Campaign(Noun, frozen=True, kw_only=True):
+    """A promotion that runs for a while; `products` and `users` empty means: for all."""
+
+    id: str
+    kind: str = ""
+    start: datetime
+    end: datetime
+    products: tuple[ProductId, ...] = ()
+    users: tuple[UserId, ...] = ()
+
+
+class Placement(StrEnum):
+    """Which window of the shop is being filled."""
+
+    HOME = "home"
+    DETAIL = "detail"
+    CART = "cart"
+    SEARCH = "search"
+    ZERO_RESULT = "zero_result"
+    POST_PURCHASE = "post_purchase"
+
+
+class Scene(Noun, frozen=True, kw_only=True):
+    """Where and when: `at` is the shop's local time, by default now."""
+
+    at: datetime | None = None
+    placement: Placement = Placement.HOME
+    device: str = ""
+    channel: str = ""
+    country: str = "US"
+
+
+class Query(Noun, frozen=True, kw_only=True):
+    """A whole request. With text or a picture it is a search, without it a recommendation.
+
+    `candidates` asks to rank just these; `deadline_ms` bounds the answer's time.
+    """
+
+    text: Text = ""
+    image: Annotated[bytes, Meta(max_length=10_000_000)] | None = None
+    user: UserId | None = None
+    scene: Scene = Scene()
+    filter: Annotated[str, Meta(max_length=10_000)] = ""
+    candidates: Annotated[tuple[ProductId, ...], Meta(max_length=100_000)] | None = None
+    k: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
+    explain: bool = False
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the shopper said or showed what they look for."""
+        return bool(self.text.strip()) or self.image is not None
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    """Proposed products as columns: row numbers of one release, never objects.
+
+    `positions[channel]` counts from 1 within the channel; 0 where it did not propose the row.
+    `scores[channel]` is comparable within its channel only; 0 where it did not propose the row.
+    `fused` orders them; rows stand best first.
+    """
+
+    rows: Int64[np.ndarray, "c"]
+    fused: Float32[np.ndarray, "c"]
+    positions: dict[str, Int32[np.ndarray, "c"]]
+    scores: dict[str, Float32[np.ndarray, "c"]]
+
+
+class Stage(StrEnum):
+    """How far an answer got before its deadline."""
+
+    RANKING = "ranking"
+    RETRIEVAL = "retrieval"
+    POPULAR = "popular"
+
+
+class Placed(Noun, frozen=True, kw_only=True):
+    """One product on the page. `why` is for the shopper, the rest for `explain`."""
+
+    position: Annotated[int, Meta(ge=1)]
+    product: Product
+    score: float
+    sponsored: bool = False
+    why: tuple[str, ...] = ()
+    channels: dict[str, float] = {}
+    features: dict[str, float] = {}
+
+
+class Slate(Noun, frozen=True, kw_only=True):
+    """The answer: placed products, which stage and release gave it, and what each stage cost."""
+
+    products: tuple[Placed, ...]
+    stage: Stage
+    release: str
+    timings_ms: dict[str, float] = {}
+    notes: tuple[str, ...] = ()
+
+
+def local_seconds(moment: datetime) -> int:
+    """Seconds since 1970 on the shop's own clock; a moment without a zone is already local."""
+    return int(moment.replace(tzinfo=UTC).timestamp())
