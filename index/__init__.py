@@ -1,1 +1,42 @@
-"""Index: vectors, terms, columns and rows."""
+"""Index: vectors, terms, columns and rows. It has never heard of a product."""
+
+from index.arrays import map_array, save_array
+from index.columns import Columns, Found
+from index.exact import ExactIndex
+from index.faiss_index import FaissIndex, num_cards, use_threads
+from index.lexical import LexicalIndex
+from index.planning import Planned, build_index, plan, recall_at_k
+from index.types import (
+    DamagedIndex,
+    DimensionMismatch,
+    FilterError,
+    Hits,
+    IndexFault,
+    UnfitVectors,
+    VectorIndex,
+)
+from index.vectors import fit_vectors
+
+__all__ = [
+    "Columns",
+    "DamagedIndex",
+    "DimensionMismatch",
+    "ExactIndex",
+    "FaissIndex",
+    "FilterError",
+    "Found",
+    "Hits",
+    "IndexFault",
+    "LexicalIndex",
+    "Planned",
+    "UnfitVectors",
+    "VectorIndex",
+    "build_index",
+    "fit_vectors",
+    "map_array",
+    "num_cards",
+    "plan",
+    "recall_at_k",
+    "save_array",
+    "use_threads",
+]

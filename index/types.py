@@ -1,6 +1,6 @@
 """What every index promises, and the errors it may raise."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -37,6 +37,7 @@ class Hits(msgspec.Struct, frozen=True):
     scores: Float32[np.ndarray, "m"]
 
 
+@runtime_checkable
 class VectorIndex(Protocol):
     """Nearest vectors by inner product; on unit vectors that is the cosine."""
 

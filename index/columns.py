@@ -1,0 +1,85 @@
+"""Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Int64
+
+from index.filters import matching
+from index.types import DamagedIndex, IndexFault
+
+
+class Found(NamedTuple):
+    """Rows of the ids that are known, in the order asked, and the ids that are not."""
+
+    rows: Int64[np.ndarray, "m"]
+    missing: tuple[str, ...]
+
+
+class Columns:
+    """A table with an `id` column; a row's number is its place."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._row_of = {name: row for row, name in enumerate(table.column("id").to_pylist())}
+        if len(self._row_of) != table.num_rows:
+            raise IndexFault(
+                f"{table.num_rows - len(self._row_of)} of {table.num_rows} ids stand twice; "
+                "an id names one row"
+            )
+
+    @staticmethod
+    def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Write batches, one after the other, to an Arrow file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+
+    @classmethod
+    def open(cls, path: Path) -> "Columns":
+        """Map an Arrow file into memory; the caller has checked its checksum."""
+        try:
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            table.validate(full=True)
+        except pa.ArrowInvalid as e:
+            raise DamagedIndex(f"{path.name} is not an Arrow file: {str(e)[:200]}") from None
+        return cls(table)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids, by row."""
+        return list(self._row_of)
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return int(self._table.num_rows)
+
+    def rows_of(self, ids: list[str]) -> Found:
+        """Return where these ids stand."""
+        rows = [self._row_of.get(name, -1) for name in ids]
+        missing = tuple(name for name, row in zip(ids, rows, strict=True) if row < 0)
+        return Found(np.array([row for row in rows if row >= 0], np.int64), missing)
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column as Python values; for building, not for serving."""
+        values: list[Any] = self._table.column(name).to_pylist()
+        return values
+
+    def allowed(self, text: str) -> Bool[np.ndarray, "n"]:
+        """Return which rows pass a filter, or FilterError with the position; "" passes all."""
+        return matching(self._table, text) if text.strip() else np.ones(self.size, bool)
+
+    def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
+        """Return these rows as dictionaries, in this order."""
+        table = self._table.take(pa.array(rows))
+        maps = [field.name for field in table.schema if pa.types.is_map(field.type)]
+        return [
+            {name: dict(value) if name in maps else value for name, value in record.items()}
+            for record in table.to_pylist()
+        ]

@@ -1,0 +1,144 @@
+"""The one module that knows tantivy: words in, rows with BM25 scores out."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import tantivy
+from jaxtyping import Bool, Float32, Int64
+
+from index.exact import best
+from index.types import DamagedIndex, Hits
+
+ANALYZER = "words"
+MOST_TERMS = 64  # of a query; the rest is not looked at
+RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
+
+
+class LexicalIndex:
+    """BM25 over weighted fields, English stems, words in any order; no query syntax."""
+
+    def __init__(self, index: tantivy.Index, weights: Mapping[str, float], num_rows: int) -> None:
+        self._index = index
+        index.register_tokenizer(ANALYZER, _analyzer())
+        self._searcher = index.searcher()
+        self._words = _analyzer()
+        self._weights = dict(weights)
+        self._num_rows = num_rows
+
+    @classmethod
+    def build(
+        cls, folder: Path, weights: Mapping[str, float], documents: Iterable[Mapping[str, str]]
+    ) -> "LexicalIndex":
+        """Write an index of these documents, row by row, into an empty folder."""
+        folder.mkdir(parents=True)
+        index = tantivy.Index(_schema(weights), path=str(folder))
+        index.register_tokenizer(ANALYZER, _analyzer())
+        writer = index.writer(heap_size=128_000_000, num_threads=1)
+        row = -1
+        for row, document in enumerate(documents):
+            fields = {name: text for name in weights if (text := document.get(name))}
+            entry = tantivy.Document(**fields)
+            entry.add_unsigned("row", row)
+            writer.add_document(entry)
+        writer.commit()
+        writer.wait_merging_threads()
+        index.reload()
+        about = _About(weights=dict(weights), num_rows=row + 1)
+        (folder / "lexical.json").write_bytes(msgspec.json.encode(about))
+        return cls(index, weights, row + 1)
+
+    @classmethod
+    def open(cls, folder: Path) -> "LexicalIndex":
+        """Map a folder of `build` into memory; the caller has checked its checksums."""
+        about = msgspec.json.decode((folder / "lexical.json").read_bytes(), type=_About)
+        try:
+            index = tantivy.Index.open(str(folder))
+        except ValueError as e:
+            raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
+        return cls(index, about.weights, about.num_rows)
+
+    def search(self, text: str, k: int, allowed: Bool[np.ndarray, "n"] | None = None) -> Hits:
+        """Return at most `k` rows that share a word with `text`, ties by the lower row."""
+        query = self._query(text)
+        if query is None or k == 0 or (allowed is not None and not allowed.any()):
+            return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
+        if allowed is None:
+            return best(*self._run(query, k + 100), k)
+        rows = np.flatnonzero(allowed)
+        if len(rows) <= RESTRICTED_ROWS:
+            return best(*self._run(self._among(query, rows), len(rows)), k)
+        return self._filtered(query, allowed, k)
+
+    def score(self, text: str, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
+        """Return BM25 of each row; 0 where no word is shared."""
+        query = self._query(text)
+        scores = np.zeros(self._num_rows, np.float32)
+        if query is not None and len(rows):
+            few = len(rows) <= RESTRICTED_ROWS
+            asked = self._among(query, rows) if few else query
+            found, values = self._run(asked, len(rows) if few else self._num_rows)
+            scores[found] = values
+        return np.asarray(scores[rows])
+
+    def _query(self, text: str) -> tantivy.Query | None:
+        """Any word in any field; the weight of a field multiplies its BM25."""
+        terms = list(dict.fromkeys(self._words.analyze(text)))[:MOST_TERMS]
+        parts = [
+            (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(field, term), weight))
+            for field, weight in self._weights.items()
+            for term in terms
+        ]
+        return tantivy.Query.boolean_query(parts) if parts else None
+
+    def _term(self, field: str, term: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self._index.schema, field, term)
+
+    def _among(self, query: tantivy.Query, rows: Int64[np.ndarray, "c"]) -> tantivy.Query:
+        inside = tantivy.Query.term_set_query(self._index.schema, "row", rows.tolist())
+        free = tantivy.Query.const_score_query(inside, 0.0)
+        both = [(tantivy.Occur.Must, free), (tantivy.Occur.Must, query)]
+        return tantivy.Query.boolean_query(both)
+
+    def _filtered(self, query: tantivy.Query, allowed: Bool[np.ndarray, "n"], k: int) -> Hits:
+        """Look deeper until enough of what is found is allowed."""
+        depth = int((k + 100) / allowed.mean())
+        while True:
+            rows, scores = self._run(query, min(depth, self._num_rows))
+            keep = allowed[rows]
+            if keep.sum() >= k or len(rows) < depth:
+                return best(rows[keep], scores[keep], k)
+            depth *= 4
+
+    def _run(
+        self, query: tantivy.Query, limit: int
+    ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+        hits = self._searcher.search(query, max(limit, 1), count=False).hits
+        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
+        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
+        return np.asarray(rows, np.int64), scores
+
+
+class _About(msgspec.Struct, frozen=True):
+    weights: dict[str, float]
+    num_rows: int
+
+
+def _schema(fields: Iterable[str]) -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("row", indexed=True, fast=True)
+    for name in fields:
+        builder.add_text_field(name, tokenizer_name=ANALYZER, index_option="freq")
+    return builder.build()
+
+
+def _analyzer() -> tantivy.TextAnalyzer:
+    return (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        .filter(tantivy.Filter.remove_long(64))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+        .filter(tantivy.Filter.stemmer("english"))
+        .build()
+    )

@@ -1,0 +1,45 @@
+"""The boundary for numbers: what is not a fit vector does not come in."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from index.types import DimensionMismatch, UnfitVectors
+
+LARGEST = 1e4  # an embedding beyond this is a fault, and its square nears float32's end
+
+
+def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
+    """Return `vectors` as contiguous float32, or UnfitVectors that names the first bad row.
+
+    Refused are NaN, infinities, numbers beyond 10,000 and vectors of zero length: FAISS takes
+    them without a word and answers nonsense.
+    """
+    matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise UnfitVectors(f"{what}: expected a matrix, one vector a row, got shape {matrix.shape}")
+    peaks = np.abs(matrix).max(axis=1, initial=0)  # NaN spreads, so one pass finds everything
+    for wrong, fault in (
+        (np.isnan(peaks), "is not a number"),
+        (np.isinf(peaks), "is infinite"),
+        (peaks > LARGEST, f"has a number beyond {LARGEST:,.0f}"),
+        (peaks == 0, "has zero length"),
+    ):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise UnfitVectors(
+                f"{what}: vector {row} of {len(matrix)} {fault} ({int(wrong.sum())} such in all); "
+                "the model that made it, or its input, is broken"
+            )
+    return matrix
+
+
+def same_dimension(queries: Float32[np.ndarray, "q d"], dim: int) -> None:
+    """Raise DimensionMismatch, with both numbers, unless the queries fit the index."""
+    if queries.shape[1] != dim:
+        raise DimensionMismatch(
+            f"query vectors have {queries.shape[1]} dimensions, but this index holds "
+            f"{dim}-dimensional vectors; the query encoder and the index come from different "
+            "builds (compare `fingerprints` in the two manifests)"
+        )
