@@ -12,6 +12,8 @@ from msgspec import Meta
 ProductId = Annotated[str, Meta(min_length=1, max_length=128)]
 UserId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=2_000)]
+Picture = Annotated[bytes, Meta(max_length=10_000_000, description="base64 in JSON")]
+Word = Annotated[str, Meta(max_length=128)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -118,9 +120,9 @@ class Scene(Noun, frozen=True, kw_only=True):
 
     at: datetime | None = None
     placement: Placement = Placement.HOME
-    device: str = ""
-    channel: str = ""
-    country: str = "US"
+    device: Word = ""
+    channel: Word = ""
+    country: Word = "US"
 
 
 class Query(Noun, frozen=True, kw_only=True):
@@ -130,7 +132,7 @@ class Query(Noun, frozen=True, kw_only=True):
     """
 
     text: Text = ""
-    image: Annotated[bytes, Meta(max_length=10_000_000)] | None = None
+    image: Picture | None = None
     user: UserId | None = None
     scene: Scene = Scene()
     filter: Annotated[str, Meta(max_length=10_000)] = ""
@@ -149,7 +151,7 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     """Proposed products as columns: row numbers of one release, never objects.
 
     `positions[channel]` counts from 1 within the channel; 0 where it did not propose the row.
-    `scores[channel]` is comparable within its channel only; 0 where it did not propose the row.
+    `scores[channel]` is comparable within its channel only; 0 where it has no opinion.
     `fused` orders them; rows stand best first.
     """
 
@@ -186,7 +188,7 @@ class Slate(Noun, frozen=True, kw_only=True):
     stage: Stage
     release: str
     timings_ms: dict[str, float] = {}
-    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # asked for by id, but not in this release
 
 
 def local_seconds(moment: datetime) -> int:

@@ -1,0 +1,251 @@
+"""Dynamic features: one definition each, used alike by training and by serving."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
+
+from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together
+
+NEVER_DAYS = 400.0  # stands for "not once": longer than any log that we hold in a year
+
+
+class Feature(NamedTuple):
+    """A number about one candidate in one request."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+FEATURES = (
+    Feature("frequency_60", "log baskets", "this person's baskets with it, halved every 60 days"),
+    Feature("frequency_14", "log baskets", "the same, halved every 14 days"),
+    Feature("frequency_365", "log baskets", "the same, halved every year"),
+    Feature("days_since", "log days", "since this person last bought it"),
+    Feature("rhythm", "share", "days since, against the usual interval; 1 means due now"),
+    Feature("own_interval", "log days", "mean days between this person's purchases of it"),
+    Feature("basket_share", "share", "of this person's baskets that held it"),
+    Feature("recent_share", "share", "of this person's last five baskets that held it"),
+    Feature("bought_before", "0 or 1", "whether this person ever bought it"),
+    Feature("category_frequency", "log baskets", "purchases in its category, halved every 60 days"),
+    Feature("category_days_since", "log days", "since this person last bought in its category"),
+    Feature("category_share", "share", "of this person's purchases in its category that were it"),
+    Feature("popularity_7", "log baskets", "all baskets with it, halved every 7 days"),
+    Feature("popularity_30", "log baskets", "the same, halved every 30 days"),
+    Feature("popularity_365", "log baskets", "the same, halved every year"),
+    Feature("trend", "log ratio", "popularity of the week against that of the month"),
+    Feature("buyers", "log users", "who ever bought it"),
+    Feature("repeat_share", "share", "of its buyers who came back for it"),
+    Feature("product_rhythm", "log days", "mean days until a buyer comes back for it"),
+    Feature("price", "log price", "0 where it is unknown"),
+    Feature("price_habit", "log ratio", "price against what this person usually pays"),
+    Feature("history_baskets", "log baskets", "this person's baskets so far"),
+    Feature("basket_size", "log products", "this person's usual basket"),
+    Feature("absence", "log days", "since this person's last basket"),
+    Feature("together", "similarity", "item-to-item from this person's recent products"),
+    Feature("text_match", "cosine", "query text against the product's text"),
+    Feature("words_match", "share of best", "BM25 of the query, against the best candidate's"),
+    Feature("picture_match", "cosine", "query against the product's picture"),
+)
+NAMES = tuple(feature.name for feature in FEATURES)
+
+
+class Catalogue(NamedTuple):
+    """What the features need to know of every product."""
+
+    categories: Int32[np.ndarray, "n"]  # a number a category
+    prices: Float32[np.ndarray, "n"]  # 0 where unknown
+
+
+class Matches(NamedTuple):
+    """How well each candidate answers the query; zeros where nothing was asked."""
+
+    text: Float32[np.ndarray, "c"]
+    words: Float32[np.ndarray, "c"]
+    picture: Float32[np.ndarray, "c"]
+
+    @classmethod
+    def none(cls, num_candidates: int) -> "Matches":
+        """Return the matches of a request without a query."""
+        zeros = np.zeros(num_candidates, np.float32)
+        return cls(zeros, zeros, zeros)
+
+
+class Shopper(NamedTuple):
+    """One shopper at one moment: the history, summed up by product and by category."""
+
+    history: History
+    at_seconds: int
+    products: Int32[np.ndarray, "p"]  # distinct, ascending
+    product_sums: dict[str, Float64[np.ndarray, "p"]]
+    categories: Int32[np.ndarray, "g"]  # distinct, ascending
+    category_sums: dict[str, Float64[np.ndarray, "g"]]
+    num_baskets: int
+    mean_log_price: float
+
+
+def shopper(catalogue: Catalogue, history: History, at_seconds: int) -> Shopper:
+    """Sum up a history once a request."""
+    products, product_of = np.unique(history.rows, return_inverse=True)
+    categories, category_of = np.unique(catalogue.categories[history.rows], return_inverse=True)
+    prices = catalogue.prices[history.rows]
+    known = prices > 0
+    return Shopper(
+        history=history,
+        at_seconds=at_seconds,
+        products=products,
+        product_sums=_sums(history, product_of, len(products), at_seconds),
+        categories=categories,
+        category_sums=_sums(history, category_of, len(categories), at_seconds),
+        num_baskets=len(np.unique(history.baskets)),
+        mean_log_price=float(np.log(prices[known]).mean()) if known.any() else 0.0,
+    )
+
+
+def compute(
+    behaviour: Behaviour,
+    catalogue: Catalogue,
+    person: Shopper,
+    rows: Int64[np.ndarray, "c"],
+    matches: Matches,
+) -> Float32[np.ndarray, "c f"]:
+    """Return one row a candidate, one column a feature in the order of `FEATURES`.
+
+    Only purchases before `person.at_seconds` are looked at, besides the statistics of
+    `behaviour`, which saw nothing at or after its own `until_seconds`.
+    """
+    columns = {
+        **_habit(behaviour, person, rows),
+        **_category_habit(catalogue, person, rows),
+        **_product(behaviour, rows),
+        **_price(catalogue, person, rows),
+        **_person(person, len(rows)),
+        "together": together(behaviour, person.history)[rows],
+        "text_match": matches.text,
+        "words_match": matches.words / max(float(matches.words.max(initial=0)), 1e-6),
+        "picture_match": matches.picture,
+    }
+    return np.stack([columns[name] for name in NAMES], axis=1).astype(np.float32)
+
+
+def _sums(
+    history: History, group_of: Int64[np.ndarray, "h"], num_groups: int, at_seconds: int
+) -> dict[str, Float64[np.ndarray, "g"]]:
+    """Sum the history by group: counts, decayed counts, first and last purchase."""
+    ages = at_seconds - history.seconds
+    first = np.full(num_groups, np.iinfo(np.int64).max)
+    last = np.zeros(num_groups, np.int64)
+    np.minimum.at(first, group_of, history.seconds)
+    np.maximum.at(last, group_of, history.seconds)
+    recent = np.isin(history.baskets, last_baskets(history, 5))
+    sums = {
+        **{
+            f"frequency_{half_life:.0f}": np.bincount(group_of, decay(ages, half_life), num_groups)
+            for half_life in (14.0, 60.0, 365.0)
+        },
+        "count": np.bincount(group_of, minlength=num_groups),
+        "first": first,
+        "last": last,
+        "recent": np.bincount(group_of, recent, num_groups),
+    }
+    return {name: column.astype(np.float64) for name, column in sums.items()}
+
+
+def last_baskets(history: History, count: int) -> Int64[np.ndarray, "b"]:
+    """Return the ids of the newest baskets, newest last."""
+    if not len(history.rows):
+        return history.baskets
+    new = np.flatnonzero(np.diff(history.baskets, prepend=history.baskets[0] - 1))
+    return history.baskets[new[-count:]]
+
+
+def _look_up(
+    keys: Int32[np.ndarray, "p"], wanted: np.ndarray
+) -> tuple[Int64[np.ndarray, "c"], Bool[np.ndarray, "c"]]:
+    """Find each wanted key among sorted keys; the place means nothing where it is not found."""
+    if not len(keys):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return place, keys[place] == wanted
+
+
+def _pick(
+    sums: Float64[np.ndarray, "g"], place: np.ndarray, found: np.ndarray
+) -> Float64[np.ndarray, "c"]:
+    return np.where(found, sums[place], 0.0) if len(sums) else np.zeros(len(place))
+
+
+def _habit(
+    behaviour: Behaviour, person: Shopper, rows: Int64[np.ndarray, "c"]
+) -> dict[str, np.ndarray]:
+    place, found = _look_up(person.products, rows)
+    own = {name: _pick(s, place, found) for name, s in person.product_sums.items()}
+    since = np.where(found, (person.at_seconds - own["last"]) / DAY, NEVER_DAYS)
+    gaps = np.maximum(own["count"] - 1, 0)
+    span = np.where(gaps > 0, (own["last"] - own["first"]) / DAY, 0.0)
+    usual = behaviour.statistics.rhythm_days[rows].astype(np.float64)
+    interval = (span + usual) / (gaps + 1)  # the product's rhythm counts as one observation
+    return {
+        "frequency_60": np.log(own["frequency_60"] + 0.01),
+        "frequency_14": np.log(own["frequency_14"] + 0.01),
+        "frequency_365": np.log(own["frequency_365"] + 0.01),
+        "days_since": np.log1p(since),
+        "rhythm": np.where(found, np.clip(since / np.maximum(interval, 1.0), 0, 5), 5.0),
+        "own_interval": np.log1p(interval),
+        "basket_share": own["count"] / max(person.num_baskets, 1),
+        "recent_share": own["recent"] / max(min(person.num_baskets, 5), 1),
+        "bought_before": found.astype(np.float64),
+    }
+
+
+def _category_habit(
+    catalogue: Catalogue, person: Shopper, rows: Int64[np.ndarray, "c"]
+) -> dict[str, np.ndarray]:
+    place, found = _look_up(person.categories, catalogue.categories[rows])
+    own = {name: _pick(s, place, found) for name, s in person.category_sums.items()}
+    product_place, product_found = _look_up(person.products, rows)
+    bought = _pick(person.product_sums["frequency_365"], product_place, product_found)
+    since = np.where(found, (person.at_seconds - own["last"]) / DAY, NEVER_DAYS)
+    return {
+        "category_frequency": np.log(own["frequency_60"] + 0.01),
+        "category_days_since": np.log1p(since),
+        "category_share": bought / np.maximum(own["frequency_365"], 1e-9),
+    }
+
+
+def _product(behaviour: Behaviour, rows: Int64[np.ndarray, "c"]) -> dict[str, np.ndarray]:
+    statistics = behaviour.statistics
+    popularity = np.log(statistics.popularity[:, rows] + 0.1)
+    week, month, year = popularity
+    days_week, days_month, _ = HALF_LIVES_DAYS
+    return {
+        "popularity_7": week,
+        "popularity_30": month,
+        "popularity_365": year,
+        "trend": week - month + np.log(days_month / days_week),
+        "buyers": np.log1p(statistics.buyers[rows]),
+        "repeat_share": statistics.repeat_share[rows],
+        "product_rhythm": np.log1p(statistics.rhythm_days[rows]),
+    }
+
+
+def _price(
+    catalogue: Catalogue, person: Shopper, rows: Int64[np.ndarray, "c"]
+) -> dict[str, np.ndarray]:
+    prices = catalogue.prices[rows]
+    log_price = np.log(np.where(prices > 0, prices, 1.0))
+    habit = np.where(prices > 0, log_price - person.mean_log_price, 0.0)
+    return {"price": log_price, "price_habit": np.clip(habit, -3, 3)}
+
+
+def _person(person: Shopper, num_candidates: int) -> dict[str, np.ndarray]:
+    seconds = person.history.seconds
+    absence = (person.at_seconds - seconds[-1]) / DAY if len(seconds) else NEVER_DAYS
+    size = len(person.history.rows) / max(person.num_baskets, 1)
+    facts = {
+        "history_baskets": np.log1p(person.num_baskets),
+        "basket_size": np.log1p(size),
+        "absence": np.log1p(absence),
+    }
+    return {name: np.full(num_candidates, value) for name, value in facts.items()}

@@ -1,0 +1,144 @@
+"""Orders candidates by the ranker of a release: tokens looked up, features in, logits out."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from safetensors.torch import load_file, save_file
+
+from index import map_array, save_array
+from ranking.context import FACT_BUCKETS, Context
+from ranking.cross_attention import CrossAttentionRanker
+from ranking.features import NAMES
+from ranking.training import Model, Products, Settings
+
+Window = Literal["search", "picture", "recommendation"]
+MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
+TOKENS_AT_ONCE = 8_192
+
+
+class UnfitLogits(ArithmeticError):
+    """A model that answers with something that is not a number."""
+
+
+class UnknownRanker(ValueError):
+    """A ranker that was trained on other features than this version computes."""
+
+
+class Architecture(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to build the network again before its weights are read."""
+
+    dim: int
+    heads: int
+    layers: int
+    vector_dim: int
+    features: tuple[str, ...]
+    windows: tuple[str, ...]  # where it was measured to be better than the order of retrieval
+
+
+class Ranked(NamedTuple):
+    """One logit a candidate, in the order of the candidates."""
+
+    logits: Float32[np.ndarray, "c"]
+
+
+class Ranker:
+    """The cross-attention ranker with the product tokens of its release."""
+
+    def __init__(
+        self,
+        network: CrossAttentionRanker,
+        tokens: Float32[np.ndarray, "n d"],
+        windows: tuple[str, ...],
+    ) -> None:
+        self._network = network.eval()
+        self._tokens = tokens
+        self._windows = windows
+
+    def is_better(self, window: Window) -> bool:
+        """Tell whether it beat the order of retrieval, when it was built, on such requests."""
+        return window in self._windows
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ranker":
+        """Read a folder of `save`; the caller has checked its checksums."""
+        about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
+        if about.features != NAMES:
+            other = sorted(set(about.features) ^ set(NAMES))
+            raise UnknownRanker(
+                f"the ranker was trained on {len(about.features)} features, this version computes "
+                f"{len(NAMES)} (different: {', '.join(other) or 'their order'}); build again"
+            )
+        network = CrossAttentionRanker(
+            dim=about.dim,
+            heads=about.heads,
+            layers=about.layers,
+            vector_dim=about.vector_dim,
+            num_features=len(about.features),
+            facts=FACT_BUCKETS,
+        )
+        network.load_state_dict(load_file(folder / "ranker.safetensors"))
+        return cls(network, map_array(folder / "tokens.npy"), about.windows)
+
+    def rank(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Context,
+    ) -> Ranked:
+        """Return a logit for each row; UnfitLogits when one is not a number."""
+        recent = context.recent[context.recent >= 0]
+        facts = context.facts[context.facts > 0]
+        silence = np.zeros(self._network.from_query.in_features, np.float32)
+        query = silence if context.query is None else np.asarray(context.query)
+        mask = np.ones(1 + len(recent) + len(facts), bool)
+        mask[0] = context.query is not None
+        with torch.inference_mode():
+            seen = self._network.context(
+                torch.from_numpy(query[None]),
+                torch.from_numpy(self._tokens[recent][None]),
+                torch.from_numpy(context.recent_facts[: len(recent)][None]),
+                torch.from_numpy(facts[None]),
+            )
+            logits = self._network(
+                torch.from_numpy(self._tokens[rows][None]),
+                torch.from_numpy(features[None]),
+                seen,
+                torch.from_numpy(mask[None]),
+            )[0].numpy()
+        if not np.isfinite(logits).all():
+            raise UnfitLogits(f"{int((~np.isfinite(logits)).sum())} of {len(logits)} logits")
+        return Ranked(logits)
+
+
+def save(
+    model: Model, products: Products, settings: Settings, windows: tuple[str, ...], folder: Path
+) -> None:
+    """Write the network, where it is better, and every product's token, computed once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = Architecture(
+        dim=settings.dim,
+        heads=settings.heads,
+        layers=settings.layers,
+        vector_dim=products.vectors.shape[1],
+        features=NAMES,
+        windows=windows,
+    )
+    (folder / "ranker.json").write_bytes(msgspec.json.encode(about))
+    save_file(model.ranker.state_dict(), folder / "ranker.safetensors")
+    save_array(folder / "tokens.npy", product_tokens(model, products))
+
+
+def product_tokens(model: Model, products: Products) -> Float32[np.ndarray, "n d"]:
+    """Return one token a product."""
+    parts = []
+    with torch.inference_mode():
+        for at in range(0, len(products.vectors), TOKENS_AT_ONCE):
+            vectors = np.array(products.vectors[at : at + TOKENS_AT_ONCE])
+            categories = products.categories[at : at + TOKENS_AT_ONCE].astype(np.int64)
+            part = model.tokens(torch.from_numpy(vectors), torch.from_numpy(categories))
+            parts.append(part.numpy())
+    return np.concatenate(parts)

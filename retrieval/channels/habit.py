@@ -1,0 +1,81 @@
+"""Proposes what behaviour suggests: bought again, bought together, bought by many just now."""
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index import Hits
+from retrieval.ask import Ask
+from retrieval.behaviour import Behaviour, decay, together
+
+
+class RepeatChannel:
+    """What this shopper bought before; a purchase is half forgotten after `half_life_days`."""
+
+    name = "repeat"
+
+    def __init__(self, behaviour: Behaviour, half_life_days: float) -> None:
+        self._num_products = behaviour.num_products
+        self._half_life_days = half_life_days
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return this shopper's products, the freshest habits first; None for a stranger."""
+        return best(self._frequencies(ask), k, ask) if len(ask.history.rows) else None
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's decayed number of purchases."""
+        return np.asarray(self._frequencies(ask)[rows]) if len(ask.history.rows) else None
+
+    def _frequencies(self, ask: Ask) -> Float32[np.ndarray, "n"]:
+        weights = decay(ask.at_seconds - ask.history.seconds, self._half_life_days)
+        sums = np.bincount(ask.history.rows, weights=weights, minlength=self._num_products)
+        return sums.astype(np.float32)
+
+
+class TogetherChannel:
+    """Item-to-item: what others bought who bought what this shopper bought lately."""
+
+    name = "together"
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the neighbours of the shopper's recent products; None for a stranger."""
+        if not len(ask.history.rows):
+            return None
+        return best(together(self._behaviour, ask.history), k, ask)
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's summed similarity to the recent products."""
+        if not len(ask.history.rows):
+            return None
+        return np.asarray(together(self._behaviour, ask.history)[rows])
+
+
+class TrendingChannel:
+    """What all shoppers buy these weeks: baskets, halved every 30 days."""
+
+    name = "trending"
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._popularity = np.array(behaviour.statistics.popularity[1])
+        self._order = np.argsort(-self._popularity, kind="stable")
+        self._order = self._order[self._popularity[self._order] > 0]
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the most bought products that are allowed."""
+        order = self._order if ask.allowed is None else self._order[ask.allowed[self._order]]
+        return Hits(order[:k].astype(np.int64), self._popularity[order[:k]])
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's popularity."""
+        return np.asarray(self._popularity[rows])
+
+
+def best(scores: Float32[np.ndarray, "n"], k: int, ask: Ask) -> Hits:
+    """Return the allowed rows with the `k` highest scores above 0, ties by the lower row."""
+    rows = np.flatnonzero(scores > 0)
+    if ask.allowed is not None:
+        rows = rows[ask.allowed[rows]]
+    rows = rows[np.argsort(-scores[rows], kind="stable")[:k]]
+    return Hits(rows, scores[rows])

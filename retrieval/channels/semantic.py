@@ -1,0 +1,30 @@
+"""Proposes products that mean what the words of the query mean, in text and picture."""
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index import Hits, VectorIndex
+from retrieval.ask import Ask
+
+
+class SemanticChannel:
+    """Nearest products in the joined space of text and pictures."""
+
+    name = "semantic"
+
+    def __init__(self, index: VectorIndex, vectors: Float32[np.ndarray, "n d"]) -> None:
+        self._index = index
+        self._vectors = vectors
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the nearest products, or None when the request has no words."""
+        if ask.joined_vector is None:
+            return None
+        [hits] = self._index.search(ask.joined_vector[None], k, ask.allowed)
+        return hits
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return the cosine of each row with the query."""
+        if ask.joined_vector is None:
+            return None
+        return np.asarray(self._vectors[rows] @ ask.joined_vector, np.float32)

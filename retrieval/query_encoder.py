@@ -1,0 +1,41 @@
+"""Brings what a shopper says or shows into the spaces of the products."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from retrieval.image_encoder import ImageEncoder
+from retrieval.spaces import join
+from retrieval.text_encoder import TextEncoder
+
+
+class UnreadablePicture(ValueError):
+    """A query picture that cannot be decoded; says why."""
+
+
+class QueryEncoder:
+    """The same two encoders that made the product vectors."""
+
+    def __init__(
+        self, text: TextEncoder, image: ImageEncoder | None, picture_weight: float
+    ) -> None:
+        self._text = text
+        self._image = image
+        self._picture_weight = picture_weight
+
+    def texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """Return unit vectors in the joined space: text against text, text against picture."""
+        vectors = self._text.encode(texts)
+        if self._image is None:
+            return vectors
+        return join(vectors, self._image.encode_texts(texts), self._picture_weight)
+
+    def pictures(self, pictures: Sequence[bytes]) -> Float32[np.ndarray, "n p"]:
+        """Return unit vectors in the picture space, or UnreadablePicture."""
+        if self._image is None:
+            raise UnreadablePicture("this release holds no pictures, so none can be searched by")
+        vectors, failures = self._image.encode_images(list(pictures))
+        if failures:
+            raise UnreadablePicture(next(iter(failures.values())))
+        return vectors

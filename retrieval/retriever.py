@@ -1,0 +1,74 @@
+"""Asks every channel that has something to say and fuses what they propose."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index import Hits
+from retrieval.ask import Ask
+from retrieval.fusion import fuse, fuse_given
+from retrieval.types import Candidates
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """One reason to propose a product. None means: this request is not for me."""
+
+    @property
+    def name(self) -> str:
+        """How explanations call the channel."""
+        ...
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the best `k` products of the channel."""
+        ...
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return the channel's score of each given row, 0 for no opinion."""
+        ...
+
+
+class Retriever:
+    """The first stage. A search asks the channels that read; anything else, those that watch."""
+
+    def __init__(
+        self,
+        searching: Sequence[Channel],
+        recommending: Sequence[Channel],
+        *,
+        per_channel: int,
+        rrf_k: float,
+    ) -> None:
+        self._searching = tuple(searching)
+        self._recommending = tuple(recommending)
+        self._per_channel = per_channel
+        self._rrf_k = rrf_k
+
+    def retrieve(self, ask: Ask, limit: int) -> Candidates:
+        """Return at most `limit` products, the best fused score first.
+
+        Every channel's score is known for every candidate, whoever proposed it, so that the
+        ranker sees the same numbers here as for given candidates.
+        """
+        depth = max(self._per_channel, limit)
+        hits = {c.name: c.propose(ask, depth) for c in self._channels(ask)}
+        said = {name: h for name, h in hits.items() if h is not None}
+        candidates = fuse(said, self._rrf_k, limit)
+        return msgspec.structs.replace(candidates, scores=self._scores(ask, candidates.rows))
+
+    def order(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Candidates:
+        """Return just these rows, best first."""
+        return fuse_given(rows, self._scores(ask, rows), self._rrf_k)
+
+    def _scores(
+        self, ask: Ask, rows: Int64[np.ndarray, "c"]
+    ) -> dict[str, Float32[np.ndarray, "c"]]:
+        scores = {c.name: c.score(ask, rows) for c in self._channels(ask)}
+        return {name: column for name, column in scores.items() if column is not None}
+
+    def _channels(self, ask: Ask) -> tuple[Channel, ...]:
+        asked = ask.text.strip() or ask.joined_vector is not None or ask.image_vector is not None
+        return self._searching if asked else self._recommending
