@@ -15,6 +15,7 @@ setup: .venv/.installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(EXTRA),demo,dev]'
+	@test ! -d .git || $(BIN)/pre-commit install >/dev/null || echo "no pre-commit hooks: see above"
 	@touch $@
 
 demo: setup
@@ -39,7 +40,10 @@ golden: setup
 	VETRINA_GOLDEN=rewrite $(BIN)/python -m pytest -q tests/golden
 
 bench: setup
-	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+	@test -n "$(DATA)" || { echo "say where the data sets are: make bench DATA=FOLDER"; exit 1; }
+	$(BIN)/python benchmarks/supermarket.py
+	$(BIN)/python benchmarks/esci.py --data $(DATA)
+	$(BIN)/python benchmarks/fashion_clip.py --data $(DATA)
 
 all: check test wheel
 

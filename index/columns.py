@@ -24,6 +24,8 @@ class Columns:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self._row_of = {name: row for row, name in enumerate(table.column("id").to_pylist())}
         if len(self._row_of) != table.num_rows:
             raise IndexFault(
@@ -77,9 +79,15 @@ class Columns:
 
     def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
         """Return these rows as dictionaries, in this order."""
-        table = self._table.take(pa.array(rows))
-        maps = [field.name for field in table.schema if pa.types.is_map(field.type)]
+        maps = [field.name for field in self._table.schema if pa.types.is_map(field.type)]
         return [
             {name: dict(value) if name in maps else value for name, value in record.items()}
-            for record in table.to_pylist()
+            for record in map(self._record, rows.tolist())
         ]
+
+    def _record(self, row: int) -> dict[str, Any]:
+        """Read one row from its own batch: `take` over all batches would copy whole columns."""
+        place = int(np.searchsorted(self._starts, row, side="right")) - 1
+        start = row - int(self._starts[place])
+        [record] = self._batches[place].slice(start, 1).to_pylist()
+        return dict(record)

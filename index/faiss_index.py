@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from index.arrays import map_array, save_array
 from index.exact import scan
 from index.types import DamagedIndex, Hits, IndexFault
 from index.vectors import fit_vectors, same_dimension
@@ -118,12 +119,12 @@ class FaissIndex:
         """Write the FAISS file, and beside it which rows it holds."""
         path.parent.mkdir(parents=True, exist_ok=True)
         faiss.write_index(self._index, str(path))
-        np.save(path.with_suffix(".rows.npy"), self._rows, allow_pickle=False)
+        save_array(path.with_suffix(".rows.npy"), self._rows)
 
     @classmethod
     def open(cls, path: Path, vectors: Float32[np.ndarray, "n d"]) -> "FaissIndex":
         """Map a file of `save` into memory; the caller has checked its checksum."""
-        rows = np.load(path.with_suffix(".rows.npy"), allow_pickle=False)
+        rows = map_array(path.with_suffix(".rows.npy"))
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except RuntimeError as e:

@@ -3,25 +3,33 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
+from pipelines.errors import UserError
+
 Positive = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-PositiveFloat = Annotated[float, Meta(gt=0)]
+PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One part of the configuration."""
 
 
+S = TypeVar("S", bound=Section)
+
+
+ProductText = Literal["title", "description", "brand", "categories", "tags"]
+
+
 class TextConfig(Section, frozen=True, kw_only=True):
     """How products and queries are read."""
 
     model: str = "all-MiniLM-L6-v2"  # packaged; or any sentence-transformers name or path
-    fields: tuple[str, ...] = ("title",)  # what of a product is encoded, in this order
+    fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title",)  # in this order
     batch_size: Positive = 64
     max_tokens: Positive = 128
 
@@ -43,6 +51,20 @@ class EncodersConfig(Section, frozen=True, kw_only=True):
     max_failed_share: Fraction = 0.05  # of pictures; more and the build stops
 
 
+class ClipConfig(Section, frozen=True, kw_only=True):
+    """How `vetrina train clip` learns from the pictures and texts of a shop."""
+
+    model: str = "vetrina-small"  # any open_clip architecture
+    fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title",)  # of a picture
+    epochs: Positive = 12
+    batch_size: Annotated[int, Meta(ge=2)] = 512
+    learning_rate: PositiveFloat = 4e-3
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.05
+    max_pairs: Positive = 50_000  # drawn by the seed; 12 kB of memory each at 64 x 64 pixels
+    max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never
+    held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.02  # share of pictures to measure on
+
+
 class IndexConfig(Section, frozen=True, kw_only=True):
     """How product vectors are indexed."""
 
@@ -51,9 +73,13 @@ class IndexConfig(Section, frozen=True, kw_only=True):
     recall_k: Positive = 100
 
 
-class RetrievalConfig(Section, frozen=True, kw_only=True):
-    """How many candidates reach the ranker."""
+ChannelName = Literal["semantic", "lexical", "image", "repeat", "together", "trending"]
 
+
+class RetrievalConfig(Section, frozen=True, kw_only=True):
+    """Who proposes candidates, and how many reach the ranker."""
+
+    channels: tuple[ChannelName, ...] = get_args(ChannelName)
     candidates: Positive = 400
     per_channel: Positive = 200
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
@@ -71,7 +97,15 @@ class RankingConfig(Section, frozen=True, kw_only=True):
     recent_products: Positive = 32
     epochs: Positive = 3
     learning_rate: PositiveFloat = 1e-3
+    batch_size: Positive = 16
+    windows: Positive = 8  # of `window_days` before `until`: past requests to learn from
+    window_days: Positive = 14
+    sampled_negatives: Annotated[int, Meta(ge=0)] = 64  # beside those that retrieval proposes
     min_requests: Positive = 200  # fewer training requests than this: no ranker
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise ValueError(f"dim={self.dim} cannot be split evenly among heads={self.heads}")
 
 
 class ServeConfig(Section, frozen=True, kw_only=True):
@@ -87,15 +121,16 @@ class Config(Section, frozen=True, kw_only=True):
     """Everything that a build depends on, apart from its data."""
 
     encoders: EncodersConfig = EncodersConfig()
+    clip: ClipConfig = ClipConfig()
     index: IndexConfig = IndexConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     ranking: RankingConfig = RankingConfig()
     serve: ServeConfig = ServeConfig()
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     threads: Positive = 2
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """The configuration cannot be used; says which file or override, and which key."""
 
 
@@ -110,6 +145,14 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     except msgspec.ValidationError as e:
         where = ", ".join([*([str(path)] if path else []), *overrides]) or "defaults"
         raise ConfigError(f"{where}: {e}") from None
+
+
+def read_section(path: Path, kind: type[S]) -> S:
+    """Read a YAML file that is all one section, such as a mapping."""
+    try:
+        return msgspec.convert(_read(path), kind)
+    except msgspec.ValidationError as e:
+        raise ConfigError(f"{path}: {e}") from None
 
 
 def show(config: Config) -> str:
@@ -132,7 +175,7 @@ def _read(path: Path) -> dict[str, Any]:
         raw = msgspec.yaml.decode(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
     if raw is None:
         return {}

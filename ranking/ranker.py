@@ -65,7 +65,10 @@ class Ranker:
     @classmethod
     def open(cls, folder: Path) -> "Ranker":
         """Read a folder of `save`; the caller has checked its checksums."""
-        about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
+        try:
+            about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
+        except msgspec.DecodeError as e:
+            raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
         if about.features != NAMES:
             other = sorted(set(about.features) ^ set(NAMES))
             raise UnknownRanker(

@@ -9,27 +9,36 @@ MOST_REASONS = 2
 
 
 class Reason(NamedTuple):
-    """A sentence, and when it is true."""
+    """A sentence, when it is true, and what it is about: a thing is said once."""
 
+    about: str
     holds: Callable[[Numbers], bool]
     words: Callable[[Numbers], str]
 
 
 REASONS = (
     Reason(
+        "query",
         lambda f: f["words_match"] > 0.6 or f["text_match"] > 0.5,
         lambda f: "matches what you asked for",
     ),
     Reason(
+        "habit",
         lambda f: f["bought_before"] > 0 and 0.8 <= f["rhythm"] <= 2.0,
         lambda f: f"you may need it again: last bought {_ago(f)}",
     ),
-    Reason(lambda f: f["recent_share"] >= 0.6, lambda f: "in most of your last baskets"),
-    Reason(lambda f: f["bought_before"] > 0, lambda f: f"you bought it {_ago(f)}"),
-    Reason(lambda f: f["together"] > 0.5, lambda f: "goes with what you bought lately"),
-    Reason(lambda f: f["category_frequency"] > 0, lambda f: "from an aisle you often visit"),
-    Reason(lambda f: f["trend"] > 0.5 and f["popularity_7"] > 1, lambda f: "rising this week"),
-    Reason(lambda f: f["popularity_30"] > 4, lambda f: "many shoppers buy it these weeks"),
+    Reason("baskets", lambda f: f["recent_share"] >= 0.6, lambda f: "in most of your last baskets"),
+    Reason("habit", lambda f: f["bought_before"] > 0, lambda f: f"you bought it {_ago(f)}"),
+    Reason("together", lambda f: f["together"] > 0.5, lambda f: "goes with what you bought lately"),
+    Reason(
+        "aisle", lambda f: f["category_frequency"] > 0, lambda f: "from an aisle you often visit"
+    ),
+    Reason(
+        "trend",
+        lambda f: f["trend"] > 0.5 and f["popularity_7"] > 1,
+        lambda f: "rising this week",
+    ),
+    Reason("trend", lambda f: f["popularity_30"] > 4, lambda f: "many shoppers buy it these weeks"),
 )
 
 
@@ -37,7 +46,11 @@ def reasons(features: Numbers) -> tuple[str, ...]:
     """Return at most two reasons, the strongest first; none without features."""
     if not features:
         return ()
-    return tuple(r.words(features) for r in REASONS if r.holds(features))[:MOST_REASONS]
+    said: dict[str, str] = {}
+    for reason in REASONS:
+        if reason.about not in said and reason.holds(features):
+            said[reason.about] = reason.words(features)
+    return tuple(said.values())[:MOST_REASONS]
 
 
 def _ago(features: Numbers) -> str:

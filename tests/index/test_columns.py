@@ -25,6 +25,15 @@ def test_rows_keep_the_order_in_which_they_were_written(tmp_path: Path) -> None:
     assert [r["id"] for r in columns.records(np.array([2, 0]))] == ["c", "b"]
 
 
+def test_a_row_is_read_from_its_own_batch(tmp_path: Path) -> None:
+    batches = [batch("a"), batch("b", "c"), batch(), batch("d")]
+    Columns.write(tmp_path / "x.arrow", batches, SCHEMA)
+
+    records = Columns.open(tmp_path / "x.arrow").records(np.array([3, 1, 0, 2, 3]))
+
+    assert [r["id"] for r in records] == ["d", "b", "a", "c", "d"]
+
+
 def test_a_map_comes_back_as_a_dictionary(tmp_path: Path) -> None:
     Columns.write(tmp_path / "x.arrow", [batch("a")], SCHEMA)
 

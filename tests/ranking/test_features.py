@@ -121,3 +121,9 @@ def test_reasons_are_said_in_the_order_of_their_strength(
 
     assert reasons(own) == ("in most of your last baskets", "you bought it yesterday")
     assert reasons({}) == ()
+
+
+def test_a_thing_is_said_once() -> None:
+    due = {**dict.fromkeys(NAMES, 0.0), "bought_before": 1, "rhythm": 1, "days_since": 2.2}
+
+    assert reasons(due) == ("you may need it again: last bought 8 days ago",)

@@ -1,0 +1,82 @@
+"""Builds a release from a shop folder: the whole walk of a rebuild on one screen."""
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from index import use_threads
+from pipelines.config import Config
+from pipelines.contents import (
+    Job,
+    write_album,
+    write_behaviour,
+    write_indexes,
+    write_products,
+    write_vectors,
+)
+from pipelines.encoders import open_encoders, save_image_encoder
+from pipelines.engine import Engine
+from pipelines.errors import ReleaseError
+from pipelines.learn import write_ranker
+from pipelines.progress import Track
+from pipelines.release import Release, draft, read_manifest
+from pipelines.release import check as check_files
+from pipelines.shop import Shop
+from retrieval import Query, Stage
+
+EMBEDDINGS = "embeddings"  # beside the releases, which share it
+
+
+def build(
+    shop_folder: Path, releases: Path, config: Config, until: datetime | None, track: Track
+) -> str:
+    """Build, check and publish a release; return its name.
+
+    Nothing in it has seen an event at or after `until`. A build that fails or is killed leaves
+    the published release as it was, and what it has encoded in the embedding cache.
+    """
+    use_threads(config.threads)
+    shop = Shop(shop_folder)
+    encoders = open_encoders(config)
+    with draft(releases) as new:
+        job = Job(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
+        products = write_products(job)
+        write_album(job, products)
+        quality = write_vectors(job, products)
+        quality |= write_indexes(job, products)
+        log = write_behaviour(job, products)
+        quality |= write_ranker(job, log)
+        save_image_encoder(encoders, new.path)
+        release = new.seal(
+            config=msgspec.to_builtins(config),
+            shop=describe(shop),
+            until=until.isoformat() if until else None,
+            fingerprints=encoders.fingerprints(),
+            quality={"products": products.size, "events": log.kind, **quality},
+        )
+        check(release, config)
+        return new.publish()
+
+
+def describe(shop: Shop) -> dict[str, str]:
+    """Return what a manifest says about the shop it was made from."""
+    meta = shop.meta
+    return {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+
+
+def check(release: Release, config: Config) -> None:
+    """Open a sealed draft as the server would, and let it answer once; ReleaseError if it can't."""
+    check_files(Release(release.path, read_manifest(release.path)))
+    quality, target = release.manifest.quality, config.index.recall_target
+    for name, recall in quality.items():
+        if "recall_at" in name and recall < target:
+            raise ReleaseError(
+                f"{name} is {recall:.3f}, below the target {target:.3f} of index.recall_target; "
+                f"leave index.factory={config.index.factory!r} out, or lower the target"
+            )
+    engine = Engine(release, config)
+    for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
+        slate = engine.answer(query)
+        if slate.products and engine.ranks(query) and slate.stage is not Stage.RANKING:
+            raise ReleaseError("the new ranker answers with something that is not a number")

@@ -1,0 +1,297 @@
+"""The command line: one short verb a job; what a verb needs is imported when it runs."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.errors import UserError
+
+SHOP = click.Path(path_type=Path)
+
+
+def main() -> None:
+    """Run a verb; a user's mistake is one line and exit code 2, never a traceback."""
+    try:
+        vetrina.main(standalone_mode=False)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except click.Abort:
+        sys.exit("stopped")
+    except UserError as e:
+        _fail(str(e))
+    except ValueError as e:
+        from index import IndexFault
+
+        if not isinstance(e, IndexFault):
+            raise
+        _fail(str(e))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vetrina")
+def vetrina() -> None:
+    """Fill every window of a shop: search, recommendation and ads, from one engine."""
+
+
+def _fail(message: str) -> None:
+    click.echo(f"vetrina: {message}", err=True)
+    sys.exit(2)
+
+
+def configured(verb: Any) -> Any:
+    """Add --config and --set to a verb."""
+    verb = click.option(
+        "overrides", "--set", multiple=True, metavar="KEY=VALUE", help="Override one key."
+    )(verb)
+    return click.option(
+        "--config", type=click.Path(path_type=Path), help="YAML that says what differs."
+    )(verb)
+
+
+releases_option = click.option(
+    "--releases", type=click.Path(path_type=Path), required=True, help="Folder of releases."
+)
+shop_option = click.option("--shop", type=SHOP, required=True, help="Folder of a shop.")
+
+
+@vetrina.group("import")
+def import_() -> None:
+    """Read products and events from a source into a shop folder."""
+
+
+@import_.command("journey")
+@shop_option
+@click.option("--pictures/--no-pictures", default=True, help="Draw a pack shot a product.")
+def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
+    """Import The Complete Journey, a real supermarket of 2017."""
+    from pipelines.importers.journey import import_journey
+    from pipelines.progress import track
+
+    click.echo(import_journey(shop, track, pictures=pictures).table())
+
+
+@import_.command("table")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--mapping", type=click.Path(path_type=Path), required=True, help="YAML of columns.")
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of files, or a Parquet.")
+@click.option("--events", type=click.Path(path_type=Path), help="A second table: what users did.")
+@shop_option
+def import_table(
+    source: Path, mapping: Path, pictures: Path | None, events: Path | None, shop: Path
+) -> None:
+    """Import a CSV, TSV, JSONL or Parquet table."""
+    from pipelines.importers.mapping import load_mapping
+    from pipelines.importers.table import import_table
+    from pipelines.progress import track
+
+    report = import_table(
+        source, shop, load_mapping(mapping), track, pictures=pictures, events=events
+    )
+    click.echo(report.table())
+
+
+@import_.command("merchant")
+@click.argument("source", type=click.Path(path_type=Path))
+@shop_option
+def import_merchant(source: Path, shop: Path) -> None:
+    """Import a Google Merchant feed, TSV or XML."""
+    from pipelines.importers.merchant import import_merchant
+    from pipelines.progress import track
+
+    click.echo(import_merchant(source, shop, track).table())
+
+
+@vetrina.group()
+def train() -> None:
+    """Train an encoder on a shop's own data."""
+
+
+@train.command("clip")
+@shop_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@configured
+def train_clip(shop: Path, out: Path, config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Train an open_clip model on a shop's pictures and titles."""
+    from pipelines.config import load
+    from pipelines.progress import track
+    from pipelines.train_clip import train_clip
+
+    settings = load(config, overrides)
+    report = train_clip(
+        shop, out, settings.clip, track, seed=settings.seed, threads=settings.threads
+    )
+    click.echo(report.line())
+
+
+@vetrina.command()
+@shop_option
+@releases_option
+@click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
+@configured
+def build(
+    shop: Path, releases: Path, until: str | None, config: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Encode, index, train and publish a release of a shop."""
+    from pipelines.build import build
+    from pipelines.config import load, moment
+    from pipelines.progress import track
+    from pipelines.release import open_release
+    from pipelines.tables import quality_table
+
+    name = build(shop, releases, load(config, overrides), moment(until) if until else None, track)
+    click.echo(quality_table(open_release(releases, name).manifest))
+
+
+@vetrina.command()
+@click.argument("text", default="")
+@releases_option
+@click.option("--image", type=click.Path(path_type=Path), help="Search by a picture.")
+@click.option("--user", help="A shopper that the release knows.")
+@click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
+@click.option("--filter", "filter_", default="", help='Such as: brand: ANY("A") AND price < 5')
+@click.option("-k", default=10, show_default=True, help="How many products.")
+@click.option("--explain", is_flag=True, help="Tell channels and features.")
+def search(text: str, releases: Path, image: Path | None, **asked: Any) -> None:
+    """Search one release by words or a picture."""
+    from pipelines.tables import answer_table
+
+    if not text.strip() and image is None:
+        raise click.UsageError("give words to search for, or --image")
+    click.echo(answer_table(releases, text=text, image=image, **asked))
+
+
+@vetrina.command()
+@releases_option
+@click.option("--user", help="A shopper that the release knows.")
+@click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
+@click.option("--filter", "filter_", default="", help='Such as: brand: ANY("A") AND price < 5')
+@click.option("-k", default=10, show_default=True, help="How many products.")
+@click.option("--explain", is_flag=True, help="Tell channels and features.")
+def recommend(releases: Path, **asked: Any) -> None:
+    """Recommend products to a shopper."""
+    from pipelines.tables import answer_table
+
+    click.echo(answer_table(releases, text="", image=None, **asked))
+
+
+@vetrina.command()
+@click.argument("requests", type=click.Path(path_type=Path))
+@releases_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="TREC run to write.")
+@click.option(
+    "--stage", type=click.Choice(["retrieval", "ranking"]), default="ranking", show_default=True
+)
+def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
+    """Answer a file of requests, one JSON a line, into a TREC run."""
+    from pipelines.engine import Engine
+    from pipelines.progress import track
+    from pipelines.run import run
+    from retrieval import Stage
+
+    report = run(requests, Engine.open(releases), out, Stage(stage), track)
+    for line, message in report.failures:
+        click.echo(f"line {line}: {message}", err=True)
+    click.echo(f"{report.answered:,} answered, {len(report.failures):,} not; wrote {out}")
+
+
+@vetrina.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--qrels", type=click.Path(path_type=Path), required=True, help="TREC judgments.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another run, to compare with.")
+def evaluate(run: Path, qrels: Path, against: Path | None) -> None:
+    """Measure a run against judgments, with 95 % intervals."""
+    from pipelines.evaluate import evaluate
+
+    click.echo(evaluate(run, qrels, against).table())
+
+
+@vetrina.group()
+def releases() -> None:
+    """List, check and roll back releases."""
+
+
+@releases.command("list")
+@releases_option
+def list_releases(releases: Path) -> None:
+    """List the releases of a folder, newest first."""
+    from pipelines.tables import releases_table
+
+    click.echo(releases_table(releases))
+
+
+@releases.command("check")
+@releases_option
+@click.argument("name", required=False)
+def check_release(releases: Path, name: str | None) -> None:
+    """Compare every byte of a release, by default the current one, with its manifest."""
+    from pipelines.release import open_release
+    from pipelines.tables import quality_table
+
+    release = open_release(releases, name)
+    click.echo(quality_table(release.manifest))
+    click.echo(f"{release.path.name}: all {len(release.manifest.files)} files are as built")
+
+
+@releases.command("rollback")
+@releases_option
+@click.argument("name", required=False)
+def rollback(releases: Path, name: str | None) -> None:
+    """Serve an older release again: the one named, or the one before the current."""
+    from pipelines.release import rollback
+
+    click.echo(f"current is now {rollback(releases, name)}")
+
+
+@vetrina.command()
+@releases_option
+@click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
+@click.option("--port", type=int, default=None, help="Port to listen on, 0: any free [8000].")
+@configured
+def serve(
+    releases: Path,
+    host: str | None,
+    port: int | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Serve the current release over HTTP, with its page at /."""
+    from pipelines.config import load
+    from pipelines.server import serve
+
+    serve(releases, load(config, overrides), host=host, port=port)
+
+
+@vetrina.command()
+@configured
+@click.option("--releases", type=click.Path(path_type=Path), help="Check the current one, too.")
+def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None) -> None:
+    """Print the whole configuration and what this machine has."""
+    from pipelines.config import load, show
+    from pipelines.tables import machine_table
+
+    click.echo(show(load(config, overrides)))
+    click.echo(machine_table())
+    if releases is not None:
+        from pipelines.release import open_release
+
+        click.echo(f"current release {open_release(releases).path.name}: every file is as built")
+
+
+@vetrina.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("artifacts/demo"))
+@click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
+@click.option("--port", type=int, default=None, help="Port to listen on, 0: any free [8000].")
+@click.option("--serve/--no-serve", "serves", default=True, help="Open the shop page at the end.")
+def demo(folder: Path, host: str | None, port: int | None, serves: bool) -> None:  # noqa: FBT001
+    """Import, train, build, measure and serve a real supermarket."""
+    from pipelines.demo import prepare
+    from pipelines.progress import track
+
+    config, releases = prepare(folder, track, click.echo)
+    if serves:
+        from pipelines.server import serve
+
+        serve(releases, config, host=host, port=port)

@@ -1,0 +1,129 @@
+"""Reads a shop's pictures and texts as training pairs, each distinct pair once."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from pipelines.config import ConfigError
+from pipelines.encode import content_hash, text_of
+from pipelines.errors import TrainingError
+from pipelines.progress import Track
+from pipelines.shop import PRODUCT_SCHEMA, Shop
+from retrieval.clip import Clip
+from retrieval.pictures import BrokenPicture, open_picture
+
+SMALLEST = 64  # pairs; fewer teach nothing
+DECODED_AT_ONCE = 512
+Name = str  # of a picture: the hash of its bytes
+
+
+class Pairs(NamedTuple):
+    """Pictures and texts, each distinct one once, and which of them belong together."""
+
+    pixels: UInt8[Tensor, "p 3 h w"]
+    tokens: Int64[Tensor, "t n"]
+    picture: Int64[Tensor, "m"]  # of each pair, a row of `pixels`
+    text: Int64[Tensor, "m"]  # of each pair, a row of `tokens`
+
+
+class Gathered(NamedTuple):
+    """What a shop gave: pairs to learn from, and how much could not be used."""
+
+    pairs: Pairs
+    left_out: int  # distinct pairs beyond `max_pairs`
+    unreadable: int  # distinct pictures
+
+
+def gather_pairs(
+    shop: Shop, clip: Clip, fields: Sequence[str], max_pairs: int, *, seed: int, track: Track
+) -> Gathered:
+    """Return the distinct pairs of picture and text, at most `max_pairs`, drawn by the seed."""
+    found = _distinct_pairs(shop, fields)
+    order = np.random.default_rng(seed).permutation(len(found))[:max_pairs].tolist()
+    chosen = [found[i] for i in order]
+    wanted = {name for name, _ in chosen}
+    pixels = _decode_all(shop, clip, wanted, track)
+    readable = [(name, text) for name, text in chosen if name in pixels]
+    if len(readable) < SMALLEST:
+        raise TrainingError(
+            f"{shop.folder} has {len(readable)} distinct pairs of a readable picture and a text, "
+            f"at least {SMALLEST} are needed; import pictures, or name other clip.fields"
+        )
+    return Gathered(
+        _pairs(clip, readable, pixels), len(found) - len(chosen), len(wanted) - len(pixels)
+    )
+
+
+def _distinct_pairs(shop: Shop, fields: Sequence[str]) -> list[tuple[Name, str]]:
+    """Return picture and text of each distinct pair, in the order of the file."""
+    texts = _texts(shop, fields)
+    found: dict[tuple[Name, str], None] = {}
+    for batch in shop.picture_batches():
+        ids, pictures = batch.column("id").to_pylist(), batch.column("image").to_pylist()
+        for product_id, picture in zip(ids, pictures, strict=True):
+            text = texts.get(product_id)
+            if picture and text:
+                found[content_hash(picture), text] = None
+    return list(found)
+
+
+def _texts(shop: Shop, fields: Sequence[str]) -> dict[str, str]:
+    unknown = [field for field in fields if field not in PRODUCT_SCHEMA.names]
+    if unknown:
+        raise ConfigError(
+            f"clip.fields: a product has no {', '.join(unknown)}; "
+            f"choose from {', '.join(PRODUCT_SCHEMA.names)}"
+        )
+    texts: dict[str, str] = {}
+    for batch in shop.product_batches():
+        records = batch.select(list(dict.fromkeys(("id", *fields)))).to_pylist()
+        texts |= {record["id"]: text_of(record, fields) for record in records}
+    return texts
+
+
+def _decode_all(shop: Shop, clip: Clip, wanted: set[Name], track: Track) -> dict[Name, Tensor]:
+    """Return the pixels of the wanted pictures; one that cannot be read is not among them."""
+    found = track(_each_once(shop, wanted), "read pictures", len(wanted))
+    pixels: dict[Name, Tensor] = {}
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        while chunk := list(islice(found, DECODED_AT_ONCE)):
+            decoded = pool.map(partial(_decode, clip), [picture for _, picture in chunk])
+            for (name, _), picture in zip(chunk, decoded, strict=True):
+                if picture is not None:
+                    pixels[name] = picture
+    return pixels
+
+
+def _each_once(shop: Shop, wanted: set[Name]) -> Iterator[tuple[Name, bytes]]:
+    waiting = set(wanted)
+    for batch in shop.picture_batches():
+        for picture in batch.column("image").to_pylist():
+            name = content_hash(picture)
+            if name in waiting:
+                waiting.discard(name)
+                yield name, picture
+
+
+def _decode(clip: Clip, picture: bytes) -> Tensor | None:
+    try:
+        return clip.pixels(open_picture(picture))
+    except BrokenPicture:
+        return None
+
+
+def _pairs(clip: Clip, readable: list[tuple[Name, str]], pixels: dict[Name, Tensor]) -> Pairs:
+    pictures = {name: row for row, name in enumerate(dict.fromkeys(name for name, _ in readable))}
+    texts = {text: row for row, text in enumerate(dict.fromkeys(text for _, text in readable))}
+    return Pairs(
+        torch.stack([pixels[name] for name in pictures]),
+        clip.tokens(list(texts)),
+        torch.tensor([pictures[name] for name, _ in readable]),
+        torch.tensor([texts[text] for _, text in readable]),
+    )

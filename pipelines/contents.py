@@ -1,0 +1,205 @@
+"""Writes what a release holds, part by part; `parts` opens it again."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float32
+
+from index import Columns, LexicalIndex, build_index, map_array, save_array
+from pipelines.config import Config
+from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
+from pipelines.encoders import Encoders
+from pipelines.errors import ShopError
+from pipelines.parts import categories_and_prices
+from pipelines.progress import Track
+from pipelines.purchases import Log, read_purchases
+from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
+from retrieval.behaviour import Behaviour
+from retrieval.query_encoder import QueryEncoder
+from retrieval.spaces import has_vector, join
+from retrieval.types import local_seconds
+
+LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
+TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
+NAMED_FAILURES = 20
+NO_MOMENT = np.iinfo(np.int64).max
+
+
+class Job(NamedTuple):
+    """Everything that the steps of one build share."""
+
+    shop: Shop
+    folder: Path
+    embeddings: Path
+    encoders: Encoders
+    config: Config
+    until: datetime | None
+    track: Track
+
+
+def write_products(job: Job) -> Columns:
+    """Write the product and user columns; return the products."""
+    if job.shop.num_products == 0:
+        raise ShopError(f"{job.shop.folder} holds no products; import some first")
+    products = job.folder / "products.arrow"
+    paid = prices_paid(job.shop, job.until)
+    batches = (_priced(batch, paid) for batch in job.shop.product_batches())
+    Columns.write(products, batches, PRODUCT_SCHEMA)
+    Columns.write(job.folder / "users.arrow", job.shop.users().to_batches(), USER_SCHEMA)
+    return Columns.open(products)
+
+
+def write_album(job: Job, products: Columns) -> None:
+    """Write every distinct picture once, and which product shows which."""
+    picture_of = np.full(products.size, -1, np.int32)
+    batches = _distinct_pictures(job.shop, products, picture_of)
+    Columns.write(job.folder / "pictures.arrow", batches, PICTURE_SCHEMA)
+    save_array(job.folder / "catalogue/picture_of.npy", picture_of)
+
+
+def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
+    """Encode what was not encoded before, join the two spaces; return what failed."""
+    fields = job.config.encoders.text.fields
+    texts = [text_of(record, fields) for batch in _batches(job) for record in batch.to_pylist()]
+    text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
+    if job.encoders.image is None:
+        save_array(job.folder / "vectors/joined.npy", text)
+        return {"pictures": 0}
+    pictures = encode_pictures(
+        products.ids,
+        job.shop,
+        job.encoders.image,
+        job.embeddings,
+        max_failed_share=job.config.encoders.max_failed_share,
+        track=job.track,
+    )
+    joined = join(text, pictures.vectors, job.config.encoders.image_weight)
+    save_array(job.folder / "vectors/joined.npy", joined)
+    if has_vector(pictures.vectors).any():
+        save_array(job.folder / "vectors/picture.npy", pictures.vectors)
+    named = dict(list(pictures.failures.items())[:NAMED_FAILURES])
+    return {
+        "pictures": pictures.seen,
+        "pictures_failed": len(pictures.failures),
+        "pictures_failed_first": named,
+    }
+
+
+def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
+    """Write the vector and word indexes; return the recall that was measured."""
+    documents = (_document(record) for batch in _batches(job) for record in batch.to_pylist())
+    counted = job.track(documents, "index words", products.size)
+    LexicalIndex.build(job.folder / "lexical", LEXICAL_FIELDS, counted)
+    encoder = query_encoder(job)
+    texts = test_queries(products, job.config.seed)
+    found = _write_index(job, "joined", encoder.texts(texts))
+    if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
+        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts))
+    return found
+
+
+def write_behaviour(job: Job, products: Columns) -> Log:
+    """Write the tables of what shoppers did before `until`, and the features' catalogue."""
+    catalogue = categories_and_prices(products)
+    save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
+    save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
+    log = read_purchases(job.shop, products, job.until)
+    behaviour = Behaviour.build(log.user_ids, log.purchases, products.size, end_of(job, log))
+    behaviour.save(job.folder / "behaviour")
+    return log
+
+
+def end_of(job: Job, log: Log) -> int:
+    """Return the second that nothing in the release has seen: `until`, or just after the log."""
+    if job.until is not None:
+        return local_seconds(job.until)
+    return int(log.purchases.seconds.max(initial=0)) + 1
+
+
+def query_encoder(job: Job) -> QueryEncoder:
+    """Return what brings texts into the spaces of this build."""
+    return QueryEncoder(job.encoders.text, job.encoders.image, job.config.encoders.image_weight)
+
+
+def test_queries(products: Columns, seed: int) -> list[str]:
+    """Return short texts as a shopper may write them: two words of a title, seeded."""
+    random = np.random.default_rng(seed)
+    titles = products.column("title")
+    drawn = random.choice(len(titles), min(TEST_QUERIES, len(titles)), replace=False)
+    words = [titles[row].replace(",", " ").split() for row in drawn]
+    return [" ".join(random.permutation(w)[:2]) if w else titles[drawn[0]] for w in words]
+
+
+def _write_index(job: Job, space: str, queries: Float32[np.ndarray, "q d"]) -> dict[str, Any]:
+    vectors = map_array(job.folder / f"vectors/{space}.npy")
+    settings = job.config.index
+    planned = build_index(
+        vectors,
+        queries,
+        factory=settings.factory,
+        rows=np.flatnonzero(has_vector(vectors)),
+        k=settings.recall_k,
+        recall_target=settings.recall_target,
+    )
+    planned.built.save(job.folder / f"index/{space}.faiss")
+    return {
+        f"{space}_recall_at_{settings.recall_k}": round(planned.recall, 4),
+        f"{space}_index": f"{planned.factory}, effort {planned.effort}",
+    }
+
+
+def prices_paid(shop: Shop, until: datetime | None) -> dict[str, float]:
+    """Return what one unit of each product usually cost on receipts before `until`: the median."""
+    columns = ["product", "quantity", "value"]
+    parts = [_unit_prices(batch) for batch in shop.event_batches(until, columns)]
+    if not parts:
+        return {}
+    paid = pa.concat_tables(parts).group_by("product").aggregate([("price", "approximate_median")])
+    names, medians = (paid[name].to_pylist() for name in ("product", "price_approximate_median"))
+    return {name: round(median, 2) for name, median in zip(names, medians, strict=True)}
+
+
+def _unit_prices(batch: pa.RecordBatch) -> pa.Table:
+    table = pa.Table.from_batches([batch])
+    table = table.filter(pc.greater(table["value"], 0.0)).drop_null()
+    price = pc.divide(table["value"], table["quantity"])
+    return pa.table({"product": table["product"], "price": price})
+
+
+def _priced(batch: pa.RecordBatch, paid: dict[str, float]) -> pa.RecordBatch:
+    """Fill in the prices that the catalogue does not say with those that were paid."""
+    receipts = pa.array([paid.get(name) for name in batch["id"].to_pylist()], pa.float64())
+    place = batch.schema.get_field_index("price")
+    return batch.set_column(place, "price", pc.coalesce(batch["price"], receipts))
+
+
+def _batches(job: Job) -> Iterator[pa.RecordBatch]:
+    return job.shop.product_batches()
+
+
+def _document(record: dict[str, Any]) -> dict[str, str]:
+    return {name: text_of(record, (name,)) for name in LEXICAL_FIELDS}
+
+
+def _distinct_pictures(
+    shop: Shop, products: Columns, picture_of: np.ndarray
+) -> Iterator[pa.RecordBatch]:
+    place: dict[str, int] = {}
+    row_of = {product_id: row for row, product_id in enumerate(products.ids)}
+    for batch in shop.picture_batches():
+        fresh = []
+        for record in batch.to_pylist():
+            row = row_of.get(record["id"])
+            if row is None or not record["image"]:
+                continue
+            name = content_hash(record["image"])
+            if name not in place:
+                place[name] = len(place)
+                fresh.append({**record, "id": name})
+            picture_of[row] = place[name]
+        yield pa.RecordBatch.from_pylist(fresh, PICTURE_SCHEMA)

@@ -1,0 +1,119 @@
+"""The demo from nothing to a shop that answers: each step is left out where it was done before."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pipelines.build import build, describe
+from pipelines.config import Config, load, moment
+from pipelines.engine import Engine, config_of, not_hidden
+from pipelines.errors import ReleaseError
+from pipelines.holdout import (
+    hold_out,
+    holdout_table,
+    measure,
+    rank_by_baselines,
+    rank_by_release,
+)
+from pipelines.importers.journey import import_journey
+from pipelines.parts import open_parts
+from pipelines.progress import Track
+from pipelines.release import current as current_name
+from pipelines.release import read_manifest
+from pipelines.shop import Shop
+from pipelines.tables import quality_table
+from pipelines.train_clip import already_trained, train_clip
+
+UNTIL = "2017-11-15"
+CONFIGS = (
+    Path(__file__).parent / "_configs/journey.yaml",  # in a wheel
+    Path(__file__).parent.parent / "configs/journey.yaml",  # in a checkout
+)
+
+Say = Callable[[str], None]
+
+
+def prepare(folder: Path, track: Track, say: Say) -> tuple[Config, Path]:
+    """Import, train, build and measure, as far as it was not done; return what to serve."""
+    config = load_journey(folder)
+    shop, releases = folder / "shop", folder / "releases"
+    import_shop(shop, track, say)
+    train_pictures(shop, folder / "clip", config, track, say)
+    build_release(shop, releases, config, track, say)
+    say(measurement(shop, releases, folder / "measured.json", track))
+    return config, releases
+
+
+def load_journey(folder: Path) -> Config:
+    """Return the configuration of the demo, with the picture model that it trains."""
+    return load(
+        next(path for path in CONFIGS if path.exists()),
+        [f"encoders.image.model={folder.absolute() / 'clip'}"],
+    )
+
+
+def import_shop(shop: Path, track: Track, say: Say) -> None:
+    """Import The Complete Journey, unless it is there."""
+    if (shop / "shop.json").is_file():
+        say(f"{shop}: imported before")
+        return
+    say(import_journey(shop, track).table())
+
+
+def train_pictures(shop: Path, out: Path, config: Config, track: Track, say: Say) -> None:
+    """Train the small open_clip model on the drawn pack shots, unless it was."""
+    if already_trained(shop, out, config.clip, seed=config.seed):
+        say(f"{out}: trained before")
+        return
+    say(train_clip(shop, out, config.clip, track, seed=config.seed, threads=config.threads).line())
+
+
+def build_release(shop: Path, releases: Path, config: Config, track: Track, say: Say) -> None:
+    """Build a release as of UNTIL, unless the current one is of this shop and configuration."""
+    if is_current(shop, releases, config):
+        say(f"{releases}: built before")
+        return
+    name = build(shop, releases, config, moment(UNTIL), track)
+    say(quality_table(read_manifest(releases / name)))
+
+
+def is_current(shop: Path, releases: Path, config: Config) -> bool:
+    """Tell whether the current release is what a build would make."""
+    try:
+        manifest = read_manifest(releases / current_name(releases))
+        built_with = config_of(manifest)
+    except ReleaseError:
+        return False
+    return (
+        built_with == config
+        and manifest.shop == describe(Shop(shop))
+        and manifest.until == moment(UNTIL).isoformat()
+    )
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The table of a measurement, and the release that it is of."""
+
+    release: str
+    table: str
+
+
+def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
+    """Return the table of the release against simple baselines; measured once a release."""
+    name = current_name(releases)
+    try:
+        remembered = msgspec.json.decode(file.read_bytes(), type=Remembered)
+        if remembered.release == name:
+            return remembered.table
+    except (OSError, msgspec.DecodeError):
+        pass  # not measured yet
+    engine = Engine.open(releases, name)
+    release = open_parts(releases / name)
+    shown = release.products.allowed(not_hidden(load_journey(file.parent)))
+    held = hold_out(Shop(shop), release.products, shown, moment(UNTIL))
+    rankings = rank_by_baselines(held, release.behaviour, release.products)
+    rankings["vetrina"] = rank_by_release(held, engine, track)
+    found = holdout_table(measure(rankings, held), held)
+    file.write_bytes(msgspec.json.encode(Remembered(name, found)))
+    return found

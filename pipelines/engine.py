@@ -1,0 +1,248 @@
+"""Answers requests from one release: the whole walk of a request on one screen."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from index import Columns, FilterError, use_threads
+from pipelines.clock import Clock
+from pipelines.config import Config
+from pipelines.encoders import open_query_encoder
+from pipelines.errors import ReleaseError, RequestError
+from pipelines.parts import open_album, open_parts, open_ranker, retriever
+from pipelines.release import Manifest, Release, open_release
+from pipelines.request import request_context, request_features
+from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
+from ranking.slate import Ordered, compose
+from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
+from retrieval.ask import Ask
+from retrieval.fusion import take
+from retrieval.query_encoder import UnreadablePicture
+from retrieval.types import local_seconds
+
+REMEMBERED_QUERIES = 4096
+REMEMBERED_FILTERS = 256
+FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
+
+
+class Scope(NamedTuple):
+    """What a request may be answered with."""
+
+    allowed: Bool[np.ndarray, "n"]
+    given: Int64[np.ndarray, "c"] | None  # "rank just these"
+    missing: tuple[str, ...]  # given, but not in this release
+
+
+class Engine:
+    """Everything that one answer needs, opened once from one verified release."""
+
+    def __init__(self, release: Release, config: Config) -> None:
+        use_threads(config.threads)
+        self.release = release.manifest.name
+        self._release = release
+        self._config = config
+        self._parts = open_parts(release.path)
+        self._album = open_album(release.path)
+        self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
+        self._retriever = retriever(self._parts, self._parts.behaviour, config)
+        self._ranker = open_ranker(release.path)
+        self._filtered = lru_cache(REMEMBERED_FILTERS)(self._parts.products.allowed)
+        self._shown = self._filtered(not_hidden(config))
+        self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
+
+    @classmethod
+    def open(cls, releases: Path, name: str | None = None) -> "Engine":
+        """Open the current release, or the one named; every file is checked first."""
+        release = open_release(releases, name)
+        engine = cls(release, config_of(release.manifest))
+        engine.answer(Query(text="warm"))  # so that the first shopper does not wait for the models
+        return engine
+
+    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+        """Return a page for this request, or a RequestError that names the field.
+
+        Ranking begins only while there is time; the slate says which stage answered.
+        """
+        clock = Clock(query.deadline_ms)
+        with clock.stage("filter"):
+            scope = self._scope(query)
+        with clock.stage("encode"):
+            ask = self._ask(query, scope)
+        with clock.stage("retrieve"):
+            candidates = self._retrieve(query, ask, scope)
+        ordered = None
+        if stage is Stage.RANKING and clock.left_ms() > 0:
+            with clock.stage("rank"):
+                ordered = self._rank(query, ask, candidates)
+        with clock.stage("compose"):
+            shown = ordered or Ordered(candidates, candidates.fused, None)
+            placed = compose(shown, self._look_up, query.k, explain=query.explain)
+        return Slate(
+            products=placed,
+            stage=Stage.RANKING if ordered else Stage.RETRIEVAL,
+            release=self.release,
+            timings_ms=clock.timings_ms,
+            missing=scope.missing,
+        )
+
+    def picture(self, product_id: str) -> tuple[bytes, str] | None:
+        """Return a product's picture and its media type, or None where there is none."""
+        for row in self._parts.products.rows_of([product_id]).rows:
+            place = self._album.picture_of[row]
+            if place >= 0:
+                [record] = self._album.pictures.records(np.array([place], np.int64))
+                return record["image"], record["media_type"]
+        return None
+
+    def shoppers(self, limit: int) -> list[str]:
+        """Return some known shoppers, those with declared traits first."""
+        declared = self._parts.users.ids[:limit]
+        known = self._parts.behaviour.user_ids[: 2 * limit].tolist()
+        return list(dict.fromkeys([*declared, *known]))[:limit]
+
+    def about(self) -> dict[str, Any]:
+        """Return what the page says about the release."""
+        manifest = self._release.manifest
+        return {
+            "name": manifest.shop["name"],
+            "release": self.release,
+            "products": self._parts.products.size,
+            "pictures": manifest.shop["pictures"],
+            "until": manifest.until,
+            "days": self.days(),
+            "quality": manifest.quality,
+        }
+
+    def days(self) -> tuple[str, str]:
+        """Return the first and last day of the behaviour that the release has seen."""
+        seconds = self._parts.behaviour.log.seconds
+        ends = (seconds.min(), seconds.max()) if len(seconds) else (0, 0)
+        first, last = (f"{datetime.fromtimestamp(int(s), UTC):%Y-%m-%d}" for s in ends)
+        return first, last
+
+    def ranks(self, query: Query) -> bool:
+        """Tell whether such a request is ranked: where that was measured to be better."""
+        return self._ranker is not None and self._ranker.is_better(window_of(query))
+
+    def _scope(self, query: Query) -> Scope:
+        chosen = self._chosen(query.filter)
+        if query.candidates is None:
+            return Scope(self._shown if chosen is None else self._shown & chosen, None, ())
+        found = self._parts.products.rows_of(list(dict.fromkeys(query.candidates)))
+        given = found.rows if chosen is None else found.rows[chosen[found.rows]]
+        return Scope(self._shown, given, found.missing)
+
+    def _chosen(self, text: str) -> Bool[np.ndarray, "n"] | None:
+        if not text.strip():
+            return None
+        try:
+            return self._filtered(text)
+        except FilterError as e:
+            raise RequestError("filter", str(e)) from None
+
+    def _ask(self, query: Query, scope: Scope) -> Ask:
+        text = query.text.strip()
+        at_seconds = local_seconds(query.scene.at or datetime.now())
+        if not FIRST_SECOND <= at_seconds < LAST_SECOND:
+            raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
+        return Ask(
+            text=text,
+            joined_vector=self._text_vector(text) if text else None,
+            image_vector=None if query.image is None else self._encode_picture(query.image),
+            history=self._parts.behaviour.history(query.user, at_seconds),
+            at_seconds=at_seconds,
+            allowed=None if scope.allowed.all() else scope.allowed,
+        )
+
+    def _retrieve(self, query: Query, ask: Ask, scope: Scope) -> Candidates:
+        if scope.given is not None:
+            return self._retriever.order(ask, scope.given)
+        return self._retriever.retrieve(ask, max(self._config.retrieval.candidates, query.k))
+
+    def _rank(self, query: Query, ask: Ask, candidates: Candidates) -> Ordered | None:
+        """Score the best candidates by cross-attention; the rest keep their order behind them.
+
+        None where such requests are not ranked, and when the ranker answers with something that
+        is not a number.
+        """
+        if self._ranker is None or not self.ranks(query) or not len(candidates.rows):
+            return None
+        count = len(candidates.rows)
+        best = take(candidates, np.arange(min(count, MAX_CANDIDATES)))
+        features = request_features(self._parts.behaviour, self._parts.catalogue, ask, best)
+        context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
+        try:
+            logits = self._ranker.rank(best.rows, features, context).logits
+        except UnfitLogits:
+            return None
+        order = np.argsort(-logits, kind="stable")
+        behind = np.arange(len(best.rows), count)
+        floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
+        return Ordered(
+            take(candidates, np.concatenate([order, behind])),
+            np.concatenate([logits[order], floor]).astype(np.float32),
+            features[order],
+        )
+
+    def _traits(self, user_id: str | None) -> dict[str, str]:
+        return _traits_of(self._parts.users, user_id) if user_id else {}
+
+    def _look_up(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
+        return [
+            {name: value for name, value in record.items() if value is not None}
+            for record in self._parts.products.records(rows)
+        ]
+
+    def _encode_text(self, text: str) -> Float32[np.ndarray, "d"]:
+        return np.asarray(self._encoder.texts([text])[0])
+
+    def _encode_picture(self, picture: bytes) -> Float32[np.ndarray, "p"]:
+        if self._parts.picture_index is None:
+            raise RequestError(
+                "image", "this release holds no pictures, so none can be searched by"
+            )
+        try:
+            return np.asarray(self._encoder.pictures([picture])[0])
+        except UnreadablePicture as e:
+            raise RequestError("image", str(e)) from None
+
+
+def window_of(query: Query) -> Window:
+    """Return which kind of request this is, to the ranker."""
+    if query.image is not None:
+        return "picture"
+    return "search" if query.is_search else "recommendation"
+
+
+def scene_of(query: Query) -> Scene:
+    """Return the scene; a search that does not say where it was made was made in the search."""
+    if query.is_search and query.scene.placement is Placement.HOME:
+        return msgspec.structs.replace(query.scene, placement=Placement.SEARCH)
+    return query.scene
+
+
+def config_of(manifest: Manifest) -> Config:
+    """Return the configuration that a release was built with."""
+    try:
+        return msgspec.convert(manifest.config, Config)
+    except msgspec.ValidationError as e:
+        raise ReleaseError(
+            f"release {manifest.name} was built with a configuration that this version does not "
+            f"know: {e}; build it again"
+        ) from None
+
+
+def not_hidden(config: Config) -> str:
+    """Return the filter that every window is under, unless candidates are given."""
+    tags = ", ".join(f'"{tag}"' for tag in config.retrieval.hidden_tags)
+    return f"NOT tags: ANY({tags})" if tags else ""
+
+
+def _traits_of(users: Columns, user_id: str) -> dict[str, str]:
+    rows = users.rows_of([user_id]).rows
+    return dict(users.records(rows)[0]["traits"]) if len(rows) else {}

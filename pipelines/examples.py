@@ -1,0 +1,166 @@
+"""Turns a purchase log into training requests: what was known at a moment, what was bought next."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from pipelines.config import Config
+from pipelines.parts import Parts, retriever
+from pipelines.progress import Track
+from pipelines.request import request_context, request_features
+from ranking.training import Example
+from retrieval import Placement, Scene
+from retrieval.ask import Ask
+from retrieval.behaviour import DAY, Behaviour, Purchases
+from retrieval.query_encoder import QueryEncoder
+from retrieval.retriever import Retriever
+
+SMALLEST_BASKET = 2
+MOST_BASKETS = 3_000  # of one window; more would not fit into memory with their candidates
+SEARCH_SHARE = 0.2  # of training requests are also asked in words
+
+
+class Basket(NamedTuple):
+    """What one person took home at once."""
+
+    user_id: str
+    at_seconds: int
+    rows: Int64[np.ndarray, "b"]
+
+
+class Asked(NamedTuple):
+    """A search made up from the words of a product that was then bought."""
+
+    text: str
+    vector: Float32[np.ndarray, "d"]
+    row: int
+
+
+def next_baskets(
+    user_ids: np.ndarray, purchases: Purchases, start_seconds: int, end_seconds: int
+) -> list[Basket]:
+    """Return each user's first basket of some size in [start, end), by user."""
+    inside = (purchases.seconds >= start_seconds) & (purchases.seconds < end_seconds)
+    users, rows, seconds, baskets = (column[inside] for column in purchases)
+    order = np.lexsort((rows, baskets, seconds, users))
+    users, rows, seconds, baskets = (c[order] for c in (users, rows, seconds, baskets))
+    starts = np.flatnonzero(np.diff(baskets, prepend=-1) | np.diff(users, prepend=-1))
+    found: dict[int, Basket] = {}
+    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        bought = np.unique(rows[start:end]).astype(np.int64)
+        user = int(users[start])
+        if user not in found and len(bought) >= SMALLEST_BASKET:
+            found[user] = Basket(str(user_ids[user]), int(seconds[start]), bought)
+    return list(found.values())
+
+
+class ExampleMaker:
+    """Replays past requests against what was known on their own day."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        config: Config,
+        encoder: QueryEncoder,
+        shown: Bool[np.ndarray, "n"],
+        traits: dict[str, dict[str, str]],
+    ) -> None:
+        self._parts = parts
+        self._config = config
+        self._encoder = encoder
+        self._shown = shown
+        self._shown_rows = np.flatnonzero(shown)
+        self._traits = traits
+        self._titles = parts.products.column("title")
+        self._random = np.random.default_rng(config.seed)
+
+    def windows(
+        self, user_ids: np.ndarray, purchases: Purchases, until_seconds: int, track: Track
+    ) -> tuple[list[Example], list[Example]]:
+        """Return training examples of the weeks before `until`, and the newest as validation.
+
+        The habits behind an example end where its window starts, so nothing is known too early.
+        """
+        length = self._config.ranking.window_days * DAY
+        starts = [
+            until_seconds - length * (i + 1)
+            for i in range(self._config.ranking.windows + 1)
+            if (purchases.seconds < until_seconds - length * (i + 1)).any()
+        ]
+        past = Purchases(*(column[purchases.seconds < until_seconds] for column in purchases))
+        found = [
+            list(self._window(user_ids, past, start))
+            for start in track(starts, "replay past requests", len(starts))
+        ]
+        return [e for window in found[1:] for e in window], found[0] if found else []
+
+    def _window(
+        self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
+    ) -> Iterator[Example]:
+        num_products = len(self._parts.products.ids)
+        behaviour = Behaviour.build(user_ids, purchases, num_products, start_seconds)
+        stage = retriever(self._parts, behaviour, self._config)
+        end_seconds = start_seconds + self._config.ranking.window_days * DAY
+        baskets = self._some(next_baskets(user_ids, purchases, start_seconds, end_seconds))
+        searches = self._searches(baskets)
+        for basket in baskets:
+            yield self._example(behaviour, stage, basket, None)
+            if basket.user_id in searches:
+                yield self._example(behaviour, stage, basket, searches[basket.user_id])
+
+    def _example(
+        self, behaviour: Behaviour, stage: Retriever, basket: Basket, asked: Asked | None
+    ) -> Example:
+        ask = Ask(
+            text=asked.text if asked else "",
+            joined_vector=asked.vector if asked else None,
+            history=behaviour.history(basket.user_id, basket.at_seconds),
+            at_seconds=basket.at_seconds,
+            allowed=self._shown,
+        )
+        proposed = stage.retrieve(ask, self._config.retrieval.candidates).rows
+        candidates = stage.order(ask, self._with_negatives(proposed))
+        wanted = np.array([asked.row]) if asked else basket.rows
+        scene = Scene(
+            at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),
+            placement=Placement.SEARCH if asked else Placement.HOME,
+        )
+        return Example(
+            rows=candidates.rows,
+            features=request_features(behaviour, self._parts.catalogue, ask, candidates),
+            labels=np.isin(candidates.rows, wanted),
+            context=request_context(ask, self._traits.get(basket.user_id, {}), scene, self._config),
+        )
+
+    def _with_negatives(self, proposed: Int64[np.ndarray, "c"]) -> Int64[np.ndarray, "n"]:
+        """Add products that nothing speaks for: the ranker may be asked to rank them too."""
+        count = min(self._config.ranking.sampled_negatives, len(self._shown_rows))
+        sampled = self._random.choice(self._shown_rows, count, replace=False)
+        return np.concatenate([proposed, np.setdiff1d(sampled, proposed)])
+
+    def _some(self, baskets: list[Basket]) -> list[Basket]:
+        """Return at most MOST_BASKETS of them, drawn at random."""
+        if len(baskets) <= MOST_BASKETS:
+            return baskets
+        drawn = self._random.choice(len(baskets), MOST_BASKETS, replace=False)
+        return [baskets[i] for i in np.sort(drawn)]
+
+    def _searches(self, baskets: list[Basket]) -> dict[str, Asked]:
+        """Make up a search for some baskets: two words of the title of a product bought."""
+        meant = {
+            basket.user_id: int(self._random.choice(basket.rows))
+            for basket in baskets
+            if self._random.random() < SEARCH_SHARE
+        }
+        texts = [self._words(str(self._titles[row])) for row in meant.values()]
+        vectors = self._encoder.texts(texts)
+        made = zip(meant.items(), texts, vectors, strict=True)
+        return {user: Asked(text, vector, row) for (user, row), text, vector in made}
+
+    def _words(self, title: str) -> str:
+        words = title.replace(",", " ").split()
+        start = int(self._random.integers(0, max(len(words) - 1, 1)))
+        return " ".join(words[start : start + 2])

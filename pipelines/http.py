@@ -1,0 +1,245 @@
+"""The door: which path asks what of the engine (Litestar)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.di import NamedDependency, Provide
+from litestar.enums import MediaType
+from litestar.exceptions import InternalServerException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.types import AnyCallable, Message, Scope
+
+from pipelines import wire
+from pipelines.config import Config
+from pipelines.desk import Answers, Desk
+from pipelines.refusals import (
+    BAD,
+    HANDLERS,
+    LARGEST_BODY,
+    MISSING,
+    UNREADY,
+    USUAL,
+    cut_off,
+    unsupported,
+)
+from retrieval import Query, Slate, Stage
+
+PAGE = Path(__file__).parent / "page"
+PAGE_FILES = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/docs.js": ("docs.js", "text/javascript"),
+}
+PICTURES = "/v1/pictures/"
+PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
+HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+AnyRequest = Request[Any, Any, Any]
+Handle = Callable[[AnyCallable], HTTPRouteHandler]
+AtDesk = NamedDependency[Desk]
+Explain = Annotated[
+    bool, QueryParameter(description="Tell scores and features, as `explain` does.")
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many at most.")]
+
+
+class JsonRequest(AnyRequest):
+    """A request whose body is a Query in JSON, read strictly."""
+
+    async def body(self) -> bytes:
+        """Return the body, if its headers say that we can read it and it has arrived whole."""
+        media_type, _ = self.content_type
+        if media_type != MediaType.JSON:
+            raise unsupported("content-type", media_type, "application/json")
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise unsupported("content-encoding", encoding, "identity")
+        try:
+            return await super().body()
+        except InternalServerException:  # so Litestar calls a connection that ends too early
+            raise cut_off() from None
+
+    async def json(self) -> Any:
+        """Return the body as a Query, or refuse it with the field's name."""
+        return wire.read_query(await self.body())
+
+
+def name_of(handler: HTTPRouteHandler, *_: Any) -> str:
+    """Return what OpenAPI calls this operation."""
+    return handler.handler_name
+
+
+def ask(path: str) -> Handle:
+    """Return the decorator of a path that takes a Query."""
+    return post(
+        path,
+        status_code=200,
+        request_class=JsonRequest,
+        responses=USUAL,
+        operation_id=name_of,
+    )
+
+
+def tell(
+    path: str,
+    refusals: dict[int, ResponseSpec],
+    *,
+    media_type: str | None = None,
+    in_thread: bool = True,
+) -> Handle:
+    """Return the decorator of a path that only tells something."""
+    return get(
+        path,
+        media_type=media_type,
+        sync_to_thread=in_thread,
+        responses=refusals,
+        operation_id=name_of,
+    )
+
+
+@ask("/v1/search")
+async def search(data: JSONBody[Query], desk: AtDesk, explain: Explain = False) -> Slate:
+    """Find products for a text, a picture, or both, in the order that fits the shopper."""
+    return await desk.answer(wire.explained(wire.for_search(data), explain=explain))
+
+
+@ask("/v1/recommend")
+async def recommend(data: JSONBody[Query], desk: AtDesk, explain: Explain = False) -> Slate:
+    """Fill a window for a shopper who has not asked for anything; `user` may be left out."""
+    return await desk.answer(wire.explained(wire.for_recommendation(data), explain=explain))
+
+
+@ask("/v1/candidates")
+async def candidates(data: JSONBody[Query], desk: AtDesk) -> wire.CandidateList:
+    """Propose products for a system that ranks on its own: ids and scores, best first."""
+    query = wire.explained(wire.for_retrieval(data), explain=True)
+    return wire.candidate_list(await desk.answer(query, Stage.RETRIEVAL))
+
+
+@ask("/v1/rank")
+async def rank(data: JSONBody[Query], desk: AtDesk, explain: Explain = False) -> Slate:
+    """Put `candidates` in order for this shopper, in this scene, and return the `k` best."""
+    return await desk.answer(wire.explained(wire.for_ranking(data), explain=explain))
+
+
+@tell(PICTURES + "{product_id:path}", MISSING, media_type="image/*")
+def picture(product_id: FromPath[str], request: AnyRequest, desk: AtDesk) -> Response[bytes]:
+    """Return the picture of a product, as the release holds it."""
+    found = desk.opened().picture(_last_part(request.scope["raw_path"], PICTURES))
+    if found is None:
+        raise NotFoundException(
+            "this release holds no picture of this product", extra={"field": "product_id"}
+        )
+    content, media_type = found
+    return Response(
+        content,
+        media_type=media_type if media_type in PICTURE_TYPES else "application/octet-stream",
+        headers={
+            "cache-control": "public, max-age=86400",
+            "content-security-policy": "default-src 'none'; sandbox",
+        },
+    )
+
+
+@tell("/v1/about", UNREADY)
+def about(desk: AtDesk) -> dict[str, Any]:
+    """Return the shop's name and size, the release, its last day and its measured quality."""
+    return desk.opened().about()
+
+
+@tell("/v1/shoppers", BAD)
+def shoppers(desk: AtDesk, limit: Limit = 100) -> wire.Shoppers:
+    """Return some known shoppers, to try the window with."""
+    return wire.Shoppers(shoppers=tuple(desk.opened().shoppers(limit)))
+
+
+@tell("/healthz", {}, in_thread=False)
+def healthz() -> wire.Health:
+    """Answer 200 while the process lives."""
+    return wire.Health()
+
+
+@tell("/readyz", UNREADY, in_thread=False)
+def readyz(desk: AtDesk) -> wire.Readiness:
+    """Answer 200 with the release that is open; 503 until one is."""
+    return wire.Readiness(release=desk.opened().release)
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi(request: AnyRequest) -> dict[str, Any]:
+    """Return the description of this interface, made from the nouns."""
+    return request.app.openapi_schema.to_schema()
+
+
+class DocsPage(OpenAPIRenderPlugin):
+    """A page of our own: it reads /openapi.json, and loads nothing from elsewhere."""
+
+    def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
+        """Return the page."""
+        return (PAGE / "docs.html").read_bytes()
+
+
+def create_app(engine: Answers | None, config: Config) -> Litestar:
+    """Return the application; while `engine` is None, set `app.state.desk.engine` to open it."""
+    desk = Desk(engine, config.serve)
+    return Litestar(
+        [search, recommend, candidates, rank, picture, about, shoppers, healthz, readyz, openapi]
+        + [_page_file(path, *file) for path, file in PAGE_FILES.items()],
+        state=State({"desk": desk}),
+        dependencies={"desk": Provide(_desk, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        before_send=[_add_headers],
+        on_shutdown=[desk.close],
+        request_max_body_size=LARGEST_BODY,
+        openapi_config=OpenAPIConfig(
+            title="Vetrina",
+            version="1",
+            description="Search and recommendation for one shop, from one release.",
+            path="/docs",
+            render_plugins=[DocsPage(path="/")],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _last_part(raw_path: bytes, start: str) -> str:
+    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`)."""
+    path, *_ = raw_path.decode("latin-1").partition("?")  # some servers leave the query string in
+    return unquote(path.removeprefix(start))
+
+
+def _desk(state: State) -> Desk:
+    desk: Desk = state.desk
+    return desk
+
+
+def _page_file(path: str, name: str, media_type: str) -> HTTPRouteHandler:
+    content = (PAGE / name).read_bytes()
+
+    @get(path, media_type=media_type, include_in_schema=False, sync_to_thread=False)
+    def page_file() -> bytes:
+        return content
+
+    return page_file
+
+
+def _add_headers(message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders(message)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)

@@ -1,0 +1,112 @@
+"""Which columns of somebody's table are which fields of ours: a small YAML file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from pipelines.config import Fraction, Section, read_section
+from pipelines.errors import ShopError
+from pipelines.importers.rows import Rows
+
+Names = str | tuple[str, ...]
+Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
+SHOWN_COLUMNS = 300  # characters
+
+
+class ProductColumns(Section, frozen=True, kw_only=True):
+    """Names of columns. Several titles or descriptions are joined, several categories one path."""
+
+    id: str
+    title: Names
+    description: Names = ()
+    brand: str = ""
+    categories: Names = ()
+    price: str = ""
+    currency: str = ""
+    availability: str = ""
+    images: Names = ()
+    videos: Names = ()
+    item_group_id: str = ""
+    tags: Names = ()
+
+
+class EventColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a log; `type` names one too, or `default_type` says it for all."""
+
+    user: str
+    time: str
+    product: str
+    type: str = ""
+    default_type: str = "purchase"
+    session: str = ""
+    quantity: str = ""
+    value: str = ""
+    text: str = ""
+
+
+class PictureColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a Parquet file of pictures."""
+
+    id: str = "id"
+    image: str = "image"
+
+
+class Mapping(Section, frozen=True, kw_only=True):
+    """How a table is read."""
+
+    name: str = ""  # of the shop; "": the file's
+    columns: ProductColumns
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)  # our name: their column
+    events: EventColumns | None = None
+    pictures: PictureColumns = PictureColumns()
+    separator: Separator = ""  # between the fields of a CSV; "": by the file's name
+    list_separator: str = "|"  # between several categories, images or tags in one field
+    currency: str = ""  # of prices that do not say
+    max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping, or raise a ConfigError that names the file and the key."""
+    return read_section(path, Mapping)
+
+
+def check_columns(
+    path: Path, rows: Rows, wanted: dict[str, Names], required: tuple[str, ...]
+) -> None:
+    """Refuse a file that lacks a column which the mapping names.
+
+    Rows of JSON may leave out what they lack: there, only the required ones must be seen.
+    """
+    for field, columns in wanted.items():
+        for column in names_of(columns):
+            if column not in rows.columns and (rows.complete or field in required):
+                raise ShopError(
+                    f"{path} has no column {column!r}, which the mapping names for `{field}`; "
+                    f"it has {shown_columns(rows.columns)}{_hint(rows.columns)}"
+                )
+
+
+def shown_columns(columns: tuple[str, ...]) -> str:
+    """Return the names of columns as a message shows them."""
+    text = ", ".join(columns)
+    return text if len(text) <= SHOWN_COLUMNS else f"{text[:SHOWN_COLUMNS]}…"
+
+
+def names_of(columns: Names) -> tuple[str, ...]:
+    """Return the names of some columns, none for ""."""
+    return columns if isinstance(columns, tuple) else (columns,) if columns else ()
+
+
+def fields_of(section: Section) -> dict[str, Names]:
+    """Return which columns each field names, those that name none left out."""
+    fields: dict[str, Any] = {name: getattr(section, name) for name in section.__struct_fields__}
+    return {name: columns for name, columns in fields.items() if columns and name != "default_type"}
+
+
+def _hint(found: tuple[str, ...]) -> str:
+    for separator in (";", "\t", "|", ","):
+        if len(found) == 1 and separator in found[0]:
+            return f"; are its fields separated by {separator!r}? Say so in the mapping"
+    return ""

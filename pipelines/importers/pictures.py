@@ -1,0 +1,125 @@
+"""Takes the first picture of each product, from a folder of files or a Parquet file of bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from pipelines.errors import ShopError
+from pipelines.importers.mapping import PictureColumns, check_columns, fields_of
+from pipelines.importers.rows import open_rows
+from pipelines.quality import Quality, shown
+from pipelines.shop import PICTURE_SCHEMA, ShopWriter
+from retrieval.pictures import MAX_BYTES, BrokenPicture, open_picture
+
+CHUNK_BYTES = 16_000_000
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+MEDIA_TYPES = (
+    (b"\xff\xd8", "image/jpeg"),
+    (b"\x89PNG", "image/png"),
+    (b"RIFF", "image/webp"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+
+
+class Wanted(NamedTuple):
+    """A product that may have a picture, where it stands, and what its row says about it."""
+
+    id: str
+    line: int
+    reference: str
+
+
+class PictureIntake:
+    """Checks pictures one by one and hands them on in chunks."""
+
+    def __init__(self, shop: ShopWriter, quality: Quality) -> None:
+        self._shop = shop
+        self._quality = quality
+        self._waiting: list[dict[str, Any]] = []
+        self._bytes = 0
+
+    def take(self, source: str, wanted: Wanted, content: bytes) -> None:
+        """Keep a picture that opens; count one that does not."""
+        try:
+            open_picture(content)
+        except BrokenPicture as e:
+            self.refuse(source, wanted, str(e))
+            return
+        media = next(media for magic, media in MEDIA_TYPES if content.startswith(magic))
+        self._waiting.append({"id": wanted.id, "image": content, "media_type": media})
+        self._bytes += len(content)
+        self._quality.pictures += 1
+        if self._bytes >= CHUNK_BYTES:
+            self.flush()
+
+    def refuse(self, source: str, wanted: Wanted, reason: str) -> None:
+        """Count a picture that cannot be had; its product is kept."""
+        self._quality.unreadable_images += 1
+        self._quality.example(source, wanted.line, f"picture of {shown(wanted.id)}: {reason}")
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        if self._waiting:
+            self._shop.add_pictures(pa.Table.from_pylist(self._waiting, PICTURE_SCHEMA))
+        self._waiting, self._bytes = [], 0
+
+
+def check_pictures(path: Path) -> None:
+    """Refuse a place for pictures that is neither a folder nor a Parquet file."""
+    if not path.exists():
+        raise ShopError(f"{path}: there is no such folder or file of pictures")
+    if not path.is_dir() and path.suffix.lower() != ".parquet":
+        raise ShopError(f"{path} is neither a folder of pictures nor a Parquet file of them")
+
+
+def take_file(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) -> None:
+    """Take a product's picture from a folder: the file its row names, or the one named as its id.
+
+    Nothing outside the folder is opened, and no address is ever fetched.
+    """
+    if "://" in wanted.reference or wanted.reference.startswith("//"):
+        intake.refuse(source, wanted, f"{shown(wanted.reference)} is an address; none is fetched")
+        return
+    names = [wanted.reference] if wanted.reference else [wanted.id + end for end in SUFFIXES]
+    try:
+        paths = [_inside(folder, name) for name in names]
+        found = next((path for path in paths if path.is_file()), None)
+        if found is None:
+            raise BrokenPicture(f"there is no file {shown(names[0])} in {folder}")
+        with found.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as e:  # names too long or with NUL bytes are among them
+        intake.refuse(source, wanted, str(e))
+        return
+    intake.take(source, wanted, content)
+
+
+def take_parquet(
+    intake: PictureIntake, path: Path, columns: PictureColumns, ids: set[str]
+) -> Iterator[None]:
+    """Take the first picture of each of these products; yield once a row, for the progress."""
+    rows = open_rows(path)
+    check_columns(path, rows, fields_of(columns), required=("id", "image"))
+    left = set(ids)
+    for row in rows.rows:
+        product_id = str(row.values[columns.id])
+        content = row.values[columns.image]
+        if product_id in left:
+            left.remove(product_id)
+            wanted = Wanted(product_id, row.line, "")
+            if isinstance(content, bytes):
+                intake.take(str(path), wanted, content)
+            else:
+                intake.refuse(str(path), wanted, f"expected bytes, got {shown(content)}")
+        yield None
+
+
+def _inside(folder: Path, name: str) -> Path:
+    root = folder.resolve()
+    path = (root / name).resolve()
+    if Path(name).is_absolute() or not path.is_relative_to(root):
+        raise BrokenPicture(f"{shown(name)} lies outside {folder}")
+    return path

@@ -1,0 +1,140 @@
+"""Imports any table of products (CSV, TSV, JSONL, Parquet), by a mapping of its columns."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipelines.config import ConfigError
+from pipelines.importers.events import EventIntake
+from pipelines.importers.intake import Intake
+from pipelines.importers.mapping import (
+    Mapping,
+    check_columns,
+    fields_of,
+    load_mapping,
+    names_of,
+)
+from pipelines.importers.pictures import (
+    PictureIntake,
+    Wanted,
+    check_pictures,
+    take_file,
+    take_parquet,
+)
+from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.progress import Track
+from pipelines.quality import Quality, QualityReport
+from pipelines.shop import ShopWriter
+
+__all__ = ["Mapping", "import_table", "load_mapping"]
+
+JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
+LISTS = ("categories", "images", "videos", "tags")  # one column may hold several
+
+
+class Sources(NamedTuple):
+    """The files that a shop is made of."""
+
+    products: Path
+    pictures: Path | None
+    events: Path | None
+
+
+def import_table(
+    source: Path,
+    folder: Path,
+    mapping: Mapping,
+    track: Track,
+    *,
+    pictures: Path | None = None,
+    events: Path | None = None,
+) -> QualityReport:
+    """Write a shop of a table of products, and of pictures and a log if there are such.
+
+    `pictures` is a folder of files, or a Parquet file of bytes. Nothing is left of an import
+    that fails; what is wrong with a row is counted, and fails it only past `max_refused_share`.
+    """
+    sources = Sources(source, pictures, events)
+    rows, log = _open(sources, mapping)
+    quality = Quality(mapping.name or source.stem, "table")
+    with ShopWriter(folder, name=quality.name, source="table") as shop:
+        intake = Intake(shop, quality, str(source), mapping.currency)
+        photos = PictureIntake(shop, quality)
+        for row in track(rows.rows, "products"):
+            _take(row, mapping, intake, photos, pictures)
+        intake.finish(mapping.max_refused_share)
+        if pictures and not pictures.is_dir():
+            taken = take_parquet(photos, pictures, mapping.pictures, intake.ids)
+            for _ in track(taken, "pictures"):
+                pass
+        photos.flush()
+        if log and mapping.events and events:
+            kept = EventIntake(shop, quality, events, mapping.events)
+            for row in track(log.rows, "events"):
+                kept.take(row)
+            kept.finish(mapping.max_refused_share, intake.ids)
+        report = quality.report()
+        shop.write_report(report)
+    return report
+
+
+def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None]:
+    """Open all files before anything is written, and check that the columns are there."""
+    rows = open_rows(sources.products, mapping.separator)
+    wanted = fields_of(mapping.columns) | {
+        f"attributes.{name}": column for name, column in mapping.attributes.items()
+    }
+    check_columns(sources.products, rows, wanted, required=("id", "title"))
+    if sources.pictures:
+        check_pictures(sources.pictures)
+    if not sources.events:
+        return rows, None
+    if not mapping.events:
+        raise ConfigError(f"{sources.events}: the mapping does not say which columns are `events`")
+    log = open_rows(sources.events, mapping.separator)
+    check_columns(
+        sources.events, log, fields_of(mapping.events), required=("user", "time", "product")
+    )
+    return rows, log
+
+
+def _take(
+    row: Row, mapping: Mapping, intake: Intake, photos: PictureIntake, pictures: Path | None
+) -> None:
+    if row.mistake:
+        intake.refuse(row.line, row.mistake)
+        return
+    product = intake.take(row.line, raw_product(row.values, mapping))
+    if product and pictures and pictures.is_dir():
+        first = next(iter(product["images"]), "")
+        take_file(photos, str(pictures), pictures, Wanted(product["id"], row.line, first))
+
+
+def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
+    """Return a row's values by our names for them, not yet validated."""
+    raw: dict[str, Any] = {}
+    for field, columns in fields_of(mapping.columns).items():
+        found = [values.get(column) for column in names_of(columns)]
+        if len(found) > 1 and field in JOINED:
+            found = [_join(found, JOINED[field])]
+        elif field in LISTS:
+            found = [part for value in found for part in _split(value, mapping.list_separator)]
+        raw[field] = found if field in LISTS else found[0]
+    raw["attributes"] = {name: values.get(column) for name, column in mapping.attributes.items()}
+    return raw
+
+
+def _join(found: list[Any], joiner: str) -> Any:
+    """Join what is text; anything else is left for the validation to name."""
+    strange = next(
+        (v for v in found if v is not None and not isinstance(v, str | int | float)), None
+    )
+    if strange is not None:
+        return strange
+    texts = (str(value).strip() for value in found if value is not None and value == value)
+    return joiner.join(text for text in texts if text)
+
+
+def _split(value: Any, separator: str) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return value.split(separator) if isinstance(value, str) and separator else [value]

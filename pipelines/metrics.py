@@ -1,0 +1,122 @@
+"""Measures ranked lists against what was right, with intervals and paired tests."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import ir_measures
+import numpy as np
+from ir_measures import AP, RR, P, Qrel, R, ScoredDoc
+from jaxtyping import Float64
+
+Gains = Mapping[str, Mapping[str, float]]  # query id -> product id -> gain; above 0 is relevant
+Rankings = Mapping[str, Sequence[str]]  # query id -> product ids, best first
+
+NDCG_CUTS = {"nDCG@10": 10, "nDCG@20": 20}
+BINARY = {
+    "recall@20": R @ 20,
+    "recall@100": R @ 100,
+    "MRR": RR,
+    "MAP": AP,
+    "P@10": P @ 10,
+}
+NAMES = (*NDCG_CUTS, *BINARY)
+RESAMPLES = 10_000
+LEVEL = 0.95
+CELLS_AT_ONCE = 4_000_000  # of resampled values in memory
+ROUNDING = 1e-12  # two sums of the same numbers in another order may differ by so much
+
+
+class Interval(NamedTuple):
+    """A mean over queries and where it lies with 95 % confidence; NaN ends for a single query."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def measure(rankings: Rankings, gains: Gains) -> Float64[np.ndarray, "q m"]:
+    """Return one row a judged query, in the order of `gains`, one column a name in `NAMES`.
+
+    A query that has no ranking counts as 0 everywhere, as does one without a relevant product.
+    """
+    graded = [
+        [ndcg(rankings.get(query, ()), wanted, cut) for cut in NDCG_CUTS.values()]
+        for query, wanted in gains.items()
+    ]
+    return np.concatenate([np.array(graded).reshape(len(gains), -1), _binary(rankings, gains)], 1)
+
+
+def ndcg(ranking: Sequence[str], gains: Mapping[str, float], k: int) -> float:
+    """Return discounted cumulative gain over that of the best order, 0 where nothing is relevant.
+
+    The gain counts as it is (linear) and is discounted by log2(1 + position), as in trec_eval and
+    Järvelin and Kekäläinen (2002). trec_eval and its wrappers take whole numbers only, hence ours.
+    """
+    ideal = sorted((gain for gain in gains.values() if gain > 0), reverse=True)
+    if not ideal:
+        return 0.0
+    return _dcg([max(gains.get(product, 0.0), 0.0) for product in ranking[:k]]) / _dcg(ideal[:k])
+
+
+def mean_interval(values: Float64[np.ndarray, "q m"], seed: int = 0) -> list[Interval]:
+    """Return the mean of each column and its percentile bootstrap interval over queries."""
+    means = values.mean(axis=0)
+    if len(values) < 2:
+        return [Interval(float(mean), float("nan"), float("nan")) for mean in means]
+    random = np.random.default_rng(seed)
+    resampled = np.concatenate(
+        [
+            values[random.integers(len(values), size=(count, len(values)))].mean(axis=1)
+            for count in _chunks(values)
+        ]
+    )
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
+    return [Interval(*map(float, column)) for column in zip(means, low, high, strict=True)]
+
+
+def randomisation_test(
+    differences: Float64[np.ndarray, "q m"], seed: int = 0
+) -> Float64[np.ndarray, "m"]:
+    """Return two-sided p-values of paired differences under random exchange of the two runs.
+
+    Fisher's randomisation test by random signs (Smucker, Allan and Carterette, CIKM 2007).
+    """
+    observed = np.abs(differences.sum(axis=0))
+    random = np.random.default_rng(seed)
+    as_extreme = np.zeros(differences.shape[1], np.int64)
+    for count in _chunks(differences):
+        signs = random.choice(np.array([-1.0, 1.0]), (count, len(differences)))
+        as_extreme += (np.abs(signs @ differences) >= observed - ROUNDING).sum(axis=0)
+    return (1 + as_extreme) / (1 + RESAMPLES)
+
+
+def _dcg(gains: Sequence[float]) -> float:
+    return float(np.asarray(gains) @ (1 / np.log2(np.arange(2, len(gains) + 2)))) if gains else 0.0
+
+
+def _binary(rankings: Rankings, gains: Gains) -> Float64[np.ndarray, "q m"]:
+    """Let ir-measures count; a position stands in for the score, so the order is ours."""
+    judged = [
+        Qrel(query, product, int(gain > 0))
+        for query, wanted in gains.items()
+        for product, gain in wanted.items()
+    ]
+    ranked = [
+        ScoredDoc(query, product, -float(position))
+        for query in gains
+        for position, product in enumerate(rankings.get(query, ()))
+    ]
+    row = {query: number for number, query in enumerate(gains)}
+    column = {name: number for number, name in enumerate(BINARY.values())}
+    values = np.zeros((len(gains), len(BINARY)))
+    for metric in ir_measures.iter_calc(list(column), judged, ranked):
+        values[row[metric.query_id], column[metric.measure]] = metric.value
+    return values
+
+
+def _chunks(values: Float64[np.ndarray, "q m"]) -> list[int]:
+    """Split the resamples so that each part fits into memory."""
+    at_once = max(CELLS_AT_ONCE // max(values.size, 1), 1)
+    full, rest = divmod(RESAMPLES, at_once)
+    return [at_once] * full + [rest] * bool(rest)

@@ -1,0 +1,344 @@
+// The shop window: asks the server for a slate and shows it. Words from outside are only ever text.
+
+const K = 24;
+const LARGEST_PICTURE = 10_000_000;
+const STATE = ["text", "user", "at", "filter"]; // what the address of the page remembers
+const INPUT_OF_FIELD = { text: "text", image: "text", user: "user", "scene.at": "at", filter: "filter" };
+const STAGES = {
+  ranking: "ordered by the ranker",
+  retrieval: "in the order of retrieval",
+  popular: "the most popular",
+};
+
+const $ = (id) => document.getElementById(id);
+const main = document.querySelector("main");
+let about = {};
+let picture = null; // the file that is searched by
+let asking = new AbortController();
+
+// Elements are made from names and text, never from markup.
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const number = (value, digits) => Number(value).toLocaleString("en", { maximumFractionDigits: digits });
+const milliseconds = (value) => `${number(value, value < 10 ? 2 : 0)} ms`;
+const significant = (value) => Number(value).toLocaleString("en", { maximumSignificantDigits: 4 });
+
+function money(price, currency) {
+  if (price === null || price === undefined) return "";
+  try {
+    return new Intl.NumberFormat("en", { style: "currency", currency: currency || "USD" }).format(price);
+  } catch {
+    return `${number(price, 2)} ${currency}`; // not a currency that the browser knows
+  }
+}
+
+// Talking with the server
+
+class Refused extends Error {
+  constructor({ field, message, status }) {
+    super(field ? `${field}: ${message}` : message);
+    Object.assign(this, { field, status });
+  }
+}
+
+async function call(path, options) {
+  const response = await fetch(path, options).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Refused({ message: "The server cannot be reached. Is it still running?" });
+  });
+  const body = await response.json().catch(() => ({}));
+  if (response.ok) return body;
+  throw new Refused(body.error ?? { message: `The server answered ${response.status}.` });
+}
+
+// While the release is being read the server says 503; wait for it.
+async function callWhenOpen(path) {
+  for (;;) {
+    try {
+      return await call(path);
+    } catch (error) {
+      if (error.status !== 503) throw error;
+      $("status").textContent = "The release is still being read…";
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Refused({ field: "image", message: "the file cannot be read" }));
+    reader.readAsDataURL(file);
+  });
+}
+
+async function request() {
+  const text = $("text").value.trim();
+  const searches = Boolean(text || picture);
+  const body = { k: K, explain: true, scene: { placement: searches ? "search" : "home" } };
+  if (text) body.text = text;
+  if (picture) body.image = await base64(picture);
+  if ($("user").value.trim()) body.user = $("user").value.trim();
+  if ($("filter").value.trim()) body.filter = $("filter").value.trim();
+  if ($("at").value) body.scene.at = `${$("at").value}T10:00:00`;
+  return { path: searches ? "/v1/search" : "/v1/recommend", body };
+}
+
+async function ask() {
+  asking.abort();
+  const mine = (asking = new AbortController());
+  main.setAttribute("aria-busy", "true");
+  try {
+    const { path, body } = await request();
+    const slate = await call(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      signal: mine.signal,
+    });
+    if (mine.signal.aborted) return; // a newer question has been asked
+    showError(null);
+    showSlate(slate, body);
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    showError(error);
+  }
+  main.setAttribute("aria-busy", "false");
+}
+
+// Showing
+
+function showError(error) {
+  $("error").hidden = !error;
+  $("error").textContent = error ? error.message : "";
+  for (const id of new Set(Object.values(INPUT_OF_FIELD))) $(id).removeAttribute("aria-invalid");
+  if (!error) return;
+  const input = INPUT_OF_FIELD[error.field];
+  if (input) $(input).setAttribute("aria-invalid", "true");
+  $("status").textContent = "No answer.";
+  $("cost").hidden = true;
+  $("products").replaceChildren();
+}
+
+function showSlate(slate, asked) {
+  const count = slate.products.length;
+  $("status").textContent = [
+    count === 1 ? "1 product" : `${count} products`,
+    asked.text && `“${asked.text}”`,
+    asked.image && "your picture",
+    asked.user ? `household ${asked.user}` : "someone new",
+    STAGES[slate.stage] ?? slate.stage,
+  ].filter(Boolean).join(" · ");
+  showCost(slate.timings_ms);
+  const cards = slate.products.map((placed) => card(placed, slate.release));
+  const nothing = make("li", {
+    className: "empty",
+    textContent: "Nothing in this shop fits. Fewer words or a wider filter may help.",
+  });
+  $("products").replaceChildren(...(count ? cards : [nothing]));
+}
+
+function showCost(timings) {
+  const stages = Object.entries(timings);
+  const total = stages.reduce((sum, [, ms]) => sum + ms, 0);
+  $("cost").hidden = stages.length === 0;
+  $("bar").replaceChildren(
+    ...stages.map(([, ms], i) => {
+      const part = make("i", { className: `stage-${(i % 6) + 1}` });
+      part.style.flexGrow = ms / (total || 1);
+      return part;
+    }),
+  );
+  const lines = stages.map(([name, ms], i) =>
+    make("li", {}, make("i", { className: `stage-${(i % 6) + 1}` }), `${name} ${milliseconds(ms)}`),
+  );
+  $("stages").replaceChildren(...lines, make("li", { textContent: `in all ${milliseconds(total)}` }));
+}
+
+function card(placed, release) {
+  const { product } = placed;
+  const kind = product.categories[0]?.split(" > ").at(-1) ?? "";
+  const line = [product.brand, product.title.includes(kind) ? "" : kind].filter(Boolean).join(" · ");
+  const price = money(product.price, product.currency);
+  const words = make(
+    "div",
+    { className: "words" },
+    make("h2", { textContent: product.title || product.id }),
+    line ? make("p", { textContent: line }) : null,
+    price ? make("p", { className: "price", textContent: price }) : null,
+    product.availability === "IN_STOCK"
+      ? null
+      : make("p", { textContent: product.availability.toLowerCase().replaceAll("_", " ") }),
+    make("ul", { className: "why" }, ...placed.why.map((why) => make("li", { textContent: why }))),
+    explanation(placed),
+  );
+  return make("li", {}, make("article", { className: "card" }, pictureOf(placed, release), words));
+}
+
+function pictureOf(placed, release) {
+  const { product } = placed;
+  const initial = [...(product.title || product.id).trim()][0] ?? "?";
+  const frame = make("div", { className: "picture" });
+  const image = make("img", { alt: "", loading: "lazy", width: 128, height: 128 });
+  const drawn = about.pictures === "drawn" ? make("span", { className: "mark drawn", textContent: "drawn" }) : null;
+  if (about.pictures === "none") {
+    frame.append(initial);
+  } else {
+    image.onerror = () => frame.replaceChildren(initial, ...frame.querySelectorAll(".position, .sponsored"));
+    image.src = `/v1/pictures/${encodeURIComponent(product.id)}?release=${encodeURIComponent(release)}`;
+    frame.append(...[image, drawn].filter(Boolean));
+  }
+  frame.append(make("span", { className: "mark position", textContent: placed.position }));
+  if (placed.sponsored) frame.append(make("span", { className: "mark sponsored", textContent: "sponsored" }));
+  return frame;
+}
+
+function explanation(placed) {
+  const features = Object.entries(placed.features).filter(([, value]) => value !== 0);
+  const zeros = Object.keys(placed.features).length - features.length;
+  const more = zeros ? `, and ${zeros} that are 0` : "";
+  return make(
+    "details",
+    {},
+    make("summary", { textContent: "Why is it here?" }),
+    table("", [["product", placed.product.id], ["score", significant(placed.score)]]),
+    numbers("Proposed by, with its score", Object.entries(placed.channels)),
+    numbers(`What the ranker saw${more}`, features),
+  );
+}
+
+function numbers(caption, rows) {
+  return rows.length ? table(caption, rows.map(([name, value]) => [name, significant(value)])) : null;
+}
+
+function table(caption, rows) {
+  const lines = rows.map(([name, value]) =>
+    make("tr", {}, make("th", { scope: "row", textContent: name }), make("td", { textContent: value })),
+  );
+  return make(
+    "table",
+    {},
+    caption ? make("caption", { textContent: caption }) : null,
+    make("tbody", {}, ...lines),
+  );
+}
+
+function showAbout() {
+  document.title = about.name ? `${about.name} · Vetrina` : "Vetrina";
+  $("shop").textContent = `${about.name}, ${number(about.products, 0)} products`;
+  $("release").textContent = `Release ${about.release}${about.until ? `, built from what was known before ${about.until.slice(0, 10)}` : ""}.`;
+  $("drawn").hidden = about.pictures !== "drawn";
+  const measured = flat(about.quality ?? {});
+  $("measured").hidden = measured.length === 0;
+  $("quality").replaceChildren(...table("", measured).tBodies[0].rows);
+  if (about.days) $("at").min = about.days[0];
+}
+
+function flat(value, name = "") {
+  if (value === null || typeof value !== "object") {
+    return [[name, typeof value === "number" ? significant(value) : String(value)]];
+  }
+  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name} ${key}` : key));
+}
+
+// The address remembers the question, so that it can be shared.
+
+const firstDay = () => (about.until ?? about.days?.[1] ?? "").slice(0, 10);
+
+function readAddress() {
+  const asked = new URLSearchParams(location.search);
+  for (const name of STATE) $(name).value = asked.get(name) ?? (name === "at" ? firstDay() : "");
+}
+
+function writeAddress() {
+  const asked = new URLSearchParams();
+  for (const name of STATE) {
+    const value = $(name).value.trim();
+    if (value && !(name === "at" && value === firstDay())) asked.set(name, value);
+  }
+  const address = asked.size ? `?${asked}` : location.pathname;
+  if (address !== (location.search || location.pathname)) history.pushState(null, "", address);
+}
+
+function askAnew() {
+  writeAddress();
+  ask();
+}
+
+// Pictures: chosen, dropped or pasted
+
+function usePicture(file) {
+  if (file && file.size > LARGEST_PICTURE) {
+    showError(new Refused({ field: "image", message: `${file.name} has ${number(file.size / 1e6, 1)} MB; at most 10 MB can be sent` }));
+    return;
+  }
+  URL.revokeObjectURL($("thumbnail").src);
+  picture = file;
+  $("shown").hidden = !file;
+  $("picture").value = "";
+  if (file) {
+    $("thumbnail").src = URL.createObjectURL(file);
+    $("picture-name").textContent = file.name;
+  }
+  askAnew();
+}
+
+function listen() {
+  $("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    askAnew();
+  });
+  for (const id of ["user", "at", "filter"]) $(id).addEventListener("change", askAnew);
+  $("picture").addEventListener("change", () => $("picture").files[0] && usePicture($("picture").files[0]));
+  $("forget").addEventListener("click", () => {
+    usePicture(null);
+    $("text").focus();
+  });
+  addEventListener("popstate", () => {
+    readAddress();
+    ask();
+  });
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  addEventListener("dragleave", () => document.body.classList.remove("dragging"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dragging");
+    if (event.dataTransfer.files[0]) usePicture(event.dataTransfer.files[0]);
+  });
+  addEventListener("paste", (event) => {
+    if (event.clipboardData.files[0]) usePicture(event.clipboardData.files[0]);
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.target.matches("input")) return;
+    event.preventDefault();
+    $("text").focus();
+  });
+}
+
+async function open() {
+  listen();
+  try {
+    about = await callWhenOpen("/v1/about");
+    const { shoppers } = await call("/v1/shoppers?limit=300");
+    $("shoppers").replaceChildren(...shoppers.map((id) => make("option", { value: id })));
+    $("try").append(...shoppers.slice(0, 5).map((id) => make("a", { href: `?user=${encodeURIComponent(id)}`, textContent: id })));
+    $("try").hidden = shoppers.length === 0;
+    showAbout();
+  } catch (error) {
+    showError(error);
+    main.setAttribute("aria-busy", "false");
+    return;
+  }
+  readAddress();
+  ask();
+}
+
+open();

@@ -1,0 +1,115 @@
+"""Opens what a verified release holds, and puts the stages together from it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from index import Columns, DamagedIndex, FaissIndex, LexicalIndex, map_array
+from pipelines.config import Config
+from pipelines.errors import ReleaseError
+from ranking.features import Catalogue
+from ranking.ranker import Ranker, UnknownRanker
+from retrieval.behaviour import Behaviour
+from retrieval.channels.habit import RepeatChannel, TogetherChannel, TrendingChannel
+from retrieval.channels.image import ImageChannel
+from retrieval.channels.lexical import LexicalChannel
+from retrieval.channels.semantic import SemanticChannel
+from retrieval.retriever import Channel, Retriever
+
+SEARCHING = ("semantic", "lexical", "image")
+RECOMMENDING = ("repeat", "together", "trending")
+
+
+class Parts(NamedTuple):
+    """The memory-mapped columns and indexes of one release."""
+
+    products: Columns
+    users: Columns
+    joined_vectors: Float32[np.ndarray, "n d"]
+    joined_index: FaissIndex
+    picture_vectors: Float32[np.ndarray, "n p"] | None
+    picture_index: FaissIndex | None
+    lexical: LexicalIndex
+    behaviour: Behaviour
+    catalogue: Catalogue
+
+
+class Album(NamedTuple):
+    """The pictures of a release, equal ones kept once."""
+
+    pictures: Columns
+    picture_of: Int32[np.ndarray, "n"]  # row of each product's picture; -1 where it has none
+
+
+def open_parts(folder: Path) -> Parts:
+    """Map the files of one release folder; the caller has checked them."""
+    joined = map_array(folder / "vectors/joined.npy")
+    picture_file = folder / "vectors/picture.npy"
+    picture = map_array(picture_file) if picture_file.exists() else None
+    try:
+        return Parts(
+            products=Columns.open(folder / "products.arrow"),
+            users=Columns.open(folder / "users.arrow"),
+            joined_vectors=joined,
+            joined_index=FaissIndex.open(folder / "index/joined.faiss", joined),
+            picture_vectors=picture,
+            picture_index=None
+            if picture is None
+            else FaissIndex.open(folder / "index/picture.faiss", picture),
+            lexical=LexicalIndex.open(folder / "lexical"),
+            behaviour=Behaviour.open(folder / "behaviour"),
+            catalogue=Catalogue(
+                map_array(folder / "catalogue/categories.npy"),
+                map_array(folder / "catalogue/prices.npy"),
+            ),
+        )
+    except DamagedIndex as e:
+        raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
+
+
+def open_album(folder: Path) -> Album:
+    """Map the pictures of one release folder."""
+    return Album(
+        Columns.open(folder / "pictures.arrow"), map_array(folder / "catalogue/picture_of.npy")
+    )
+
+
+def open_ranker(folder: Path) -> Ranker | None:
+    """Open the ranker of a release folder, or return None where none was trained."""
+    if not (folder / "ranker").is_dir():
+        return None
+    try:
+        return Ranker.open(folder / "ranker")
+    except UnknownRanker as e:
+        raise ReleaseError(f"release {folder.name}: {e}") from None
+
+
+def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
+    """Return the first stage over these parts, with habits as of `behaviour`."""
+    channels: dict[str, Channel] = {
+        "semantic": SemanticChannel(parts.joined_index, parts.joined_vectors),
+        "lexical": LexicalChannel(parts.lexical),
+        "repeat": RepeatChannel(behaviour, config.retrieval.half_life_days),
+        "together": TogetherChannel(behaviour),
+        "trending": TrendingChannel(behaviour),
+    }
+    if parts.picture_index is not None and parts.picture_vectors is not None:
+        channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
+    on = [name for name in config.retrieval.channels if name in channels]
+    return Retriever(
+        [channels[name] for name in on if name in SEARCHING],
+        [channels[name] for name in on if name in RECOMMENDING],
+        per_channel=config.retrieval.per_channel,
+        rrf_k=config.retrieval.rrf_k,
+    )
+
+
+def categories_and_prices(products: Columns) -> Catalogue:
+    """Number the categories, two levels deep, and read the prices; 0 where there is none."""
+    paths = products.column("categories")
+    names = [" > ".join(path[0].split(" > ")[:2]) if path else "" for path in paths]
+    codes = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+    prices = np.nan_to_num(np.asarray(products.column("price"), np.float32))
+    return Catalogue(codes.astype(np.int32), prices)

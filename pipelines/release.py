@@ -1,0 +1,215 @@
+"""Releases: one immutable folder for everything an answer needs, switched by one rename."""
+
+import fcntl
+import hashlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipelines.durable import flush, flush_all
+from pipelines.errors import ReleaseError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CURRENT = "CURRENT"
+DRAFT = ".draft-"
+LOCK = ".lock"
+LARGEST_MANIFEST = 16_000_000  # bytes
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a release."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a release is, from what it was made, and how good it was measured to be."""
+
+    format: int
+    name: str
+    made_at: datetime
+    config: dict[str, Any]
+    shop: dict[str, Any]
+    until: str | None
+    fingerprints: dict[str, str]
+    quality: dict[str, Any]
+    files: dict[str, File]
+
+
+class Release(NamedTuple):
+    """A release whose files were all checked."""
+
+    path: Path
+    manifest: Manifest
+
+
+class Draft:
+    """A release that is being written; nobody reads it until `publish`."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+
+    def seal(self, **about: Any) -> Release:
+        """Write the manifest over everything in the folder and flush it all to disk."""
+        files = {name: _describe(self.path / name) for name in sorted(_names(self.path))}
+        manifest = Manifest(
+            format=FORMAT, name=self.name, made_at=datetime.now(), files=files, **about
+        )
+        (self.path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        flush_all(self.path)
+        return Release(self.path, manifest)
+
+    def publish(self) -> str:
+        """Rename a sealed draft to its name and point CURRENT at it."""
+        releases = self.path.parent
+        self.path.rename(releases / self.name)
+        flush(releases)
+        point_current(releases, self.name)
+        return self.name
+
+
+@contextmanager
+def draft(releases: Path) -> Iterator[Draft]:
+    """Open a draft; one build at a time, and what killed builds left behind is cleared away."""
+    try:
+        releases.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ReleaseError(f"{releases}: no folder for releases: {e.strerror}") from None
+    with (releases / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ReleaseError(
+                f"{releases}: another build is writing here; wait until it has ended"
+            ) from None
+        for left_behind in releases.glob(f"{DRAFT}*"):
+            shutil.rmtree(left_behind)
+        name = f"{datetime.now():%Y%m%d-%H%M%S-%f}"  # in the order of time
+        path = releases / f"{DRAFT}{name}"
+        path.mkdir()
+        try:
+            yield Draft(path, name)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def point_current(releases: Path, name: str) -> None:
+    """Replace CURRENT in one step: a reader sees the old name or the new one."""
+    temporary = releases / f".{CURRENT}-{secrets.token_hex(4)}"
+    temporary.write_text(name + "\n")
+    flush(temporary)
+    temporary.replace(releases / CURRENT)
+    flush(releases)
+
+
+def current(releases: Path) -> str:
+    """Return the name that CURRENT holds."""
+    try:
+        text = (releases / CURRENT).read_text()[:300].strip()
+    except OSError:
+        raise ReleaseError(
+            f"{releases} holds no published release; run `vetrina build` first"
+        ) from None
+    except UnicodeDecodeError:
+        text = ""
+    if text not in names(releases):
+        raise ReleaseError(
+            f"{releases / CURRENT} names {text[:80]!r}, which is not a release here; choose one "
+            f"with `vetrina releases rollback`: {', '.join(names(releases)[:5]) or 'none is left'}"
+        )
+    return text
+
+
+def names(releases: Path) -> list[str]:
+    """Return the names of all releases, newest first."""
+    if not releases.is_dir():
+        return []
+    found = [p.name for p in releases.iterdir() if p.is_dir() and (p / MANIFEST).is_file()]
+    return sorted((name for name in found if not name.startswith(".")), reverse=True)
+
+
+def open_release(releases: Path, name: str | None = None) -> Release:
+    """Return a release, the current one by default, after checking every byte of it."""
+    name = current(releases) if name is None else name
+    if name not in names(releases):
+        raise ReleaseError(f"{releases} holds no release {name!r}; see `vetrina releases list`")
+    release = Release(releases / name, read_manifest(releases / name))
+    check(release)
+    return release
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of a release folder, or ReleaseError that names the folder."""
+    name, file = path.name, path / MANIFEST
+    if file.stat().st_size > LARGEST_MANIFEST:
+        raise ReleaseError(f"release {name}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes")
+    raw = file.read_bytes()
+    try:
+        version = msgspec.json.decode(raw, type=_Version).format
+        if version != FORMAT:
+            raise ReleaseError(
+                f"release {name} has format {version}, this vetrina reads format {FORMAT}; "
+                "build it again, or serve it with the version that built it"
+            )
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.DecodeError as e:
+        raise ReleaseError(f"release {name}: {MANIFEST} cannot be read: {e}") from None
+    if manifest.name != name and path.name != f"{DRAFT}{manifest.name}":
+        raise ReleaseError(f"release {name} calls itself {manifest.name!r}: it is a foreign copy")
+    return manifest
+
+
+def check(release: Release) -> None:
+    """Compare every file with the manifest: none missing, none more, every checksum right."""
+    name, expected = release.path.name, release.manifest.files
+    found = set(_names(release.path))
+    if missing := sorted(expected.keys() - found):
+        raise ReleaseError(f"release {name} is damaged: {missing[0]} is missing")
+    if foreign := sorted(found - expected.keys()):
+        raise ReleaseError(f"release {name} is damaged: {foreign[0]} does not belong to it")
+    for file, described in expected.items():
+        if _describe(release.path / file) != described:
+            raise ReleaseError(
+                f"release {name} is damaged: {file} is not what was built (its checksum differs); "
+                "roll back with `vetrina releases rollback`, or build again"
+            )
+
+
+def rollback(releases: Path, name: str | None = None) -> str:
+    """Point CURRENT at a checked release: the one named, or the newest before the current."""
+    if name is None:
+        older = [n for n in names(releases) if n < current(releases)]
+        if not older:
+            raise ReleaseError(f"{releases} holds no release older than {current(releases)}")
+        name = older[0]
+    open_release(releases, name)
+    point_current(releases, name)
+    return name
+
+
+class _Version(msgspec.Struct):
+    format: int
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Yield every regular file but the manifest; a link too, and is refused for it."""
+    for path in folder.rglob("*"):
+        if (path.is_file() or path.is_symlink()) and path != folder / MANIFEST:
+            yield path.relative_to(folder).as_posix()
+
+
+def _describe(path: Path) -> File:
+    if path.is_symlink():
+        raise ReleaseError(f"{path.name} is a link; a release holds files only")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return File(bytes=path.stat().st_size, sha256=digest)

@@ -1,0 +1,37 @@
+"""What the ranker gets to see of a request: one definition for training and for serving."""
+
+import numpy as np
+from jaxtyping import Float32
+
+from pipelines.config import Config
+from ranking.context import Context, context
+from ranking.features import Catalogue, Matches, compute, shopper
+from retrieval import Candidates, Scene
+from retrieval.ask import Ask
+from retrieval.behaviour import Behaviour
+
+
+def request_features(
+    behaviour: Behaviour, catalogue: Catalogue, ask: Ask, candidates: Candidates
+) -> Float32[np.ndarray, "c f"]:
+    """Return one row a candidate, one column a feature."""
+    person = shopper(catalogue, ask.history, ask.at_seconds)
+    nothing = np.zeros(len(candidates.rows), np.float32)
+    matches = Matches(
+        text=candidates.scores.get("semantic", nothing),
+        words=candidates.scores.get("lexical", nothing),
+        picture=candidates.scores.get("image", nothing),
+    )
+    return compute(behaviour, catalogue, person, candidates.rows, matches)
+
+
+def request_context(ask: Ask, traits: dict[str, str], scene: Scene, config: Config) -> Context:
+    """Return the tokens that candidates attend to: query, recent products, profile, scene."""
+    return context(
+        ask.history,
+        ask.at_seconds,
+        traits,
+        scene,
+        ask.joined_vector,
+        config.ranking.recent_products,
+    )

@@ -1,0 +1,156 @@
+"""Tables for a terminal: an answer, the releases of a folder, the quality of one, the machine."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.config import moment
+from pipelines.errors import ReleaseError, RequestError
+from pipelines.release import Manifest, current, names, read_manifest
+from retrieval import Query, Scene, Slate
+
+WIDTH = 110
+LARGEST_PICTURE = 10_000_000  # bytes
+TELLING = ("torch", "faiss-cpu", "faiss-gpu-cu12", "open_clip_torch", "sentence-transformers")
+
+
+def answer_table(  # noqa: PLR0913 - the options of a verb
+    releases: Path,
+    *,
+    text: str,
+    image: Path | None,
+    user: str | None,
+    at: str | None,
+    filter_: str,
+    k: int,
+    explain: bool,
+) -> str:
+    """Answer one request from the current release and write the slate as a table."""
+    if not 1 <= k <= 1_000:
+        raise RequestError("k", f"{k} products were asked for; ask for 1 to 1,000")
+    query = Query(
+        text=text,
+        image=None if image is None else read_picture(image),
+        user=user,
+        scene=Scene(at=moment(at) if at else None),
+        filter=filter_,
+        k=k,
+        explain=explain,
+        deadline_ms=60_000,
+    )
+    from pipelines.engine import Engine
+
+    return slate_table(Engine.open(releases).answer(query))
+
+
+def read_picture(path: Path) -> bytes:
+    """Read a query picture of at most 10 MB."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file() or size > LARGEST_PICTURE:
+            raise RequestError(
+                "image", f"{path} is no file of at most {LARGEST_PICTURE:,} bytes, but {size:,}"
+            )
+        return path.read_bytes()
+    except OSError as e:
+        raise RequestError("image", f"{path}: {e.strerror}") from None
+
+
+def slate_table(slate: Slate) -> str:
+    """Write a slate: one line a product, then the stage and what each step cost."""
+    rows = [
+        (
+            str(p.position),
+            p.product.id,
+            p.product.title,
+            f"{p.product.price:.2f}" if p.product.price is not None else "",
+            f"{p.score:.3f}",
+            "; ".join(p.why),
+        )
+        for p in slate.products
+    ]
+    text = table(("", "id", "title", "price", "score", "why"), rows)
+    for p in slate.products:
+        told = {**p.channels, **p.features}
+        if told:
+            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in told.items()) + "\n"
+    spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
+    return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
+
+
+def releases_table(releases: Path) -> str:
+    """Write the releases of a folder, newest first, the current one marked."""
+    found = names(releases)
+    if not found:
+        raise ReleaseError(f"{releases} holds no published release; run `vetrina build` first")
+    live = current(releases)
+    rows = []
+    for name in found:
+        manifest = read_manifest(releases / name)
+        size = sum(file.bytes for file in manifest.files.values()) / 1e6
+        rows.append(
+            (
+                "current" if name == live else "",
+                name,
+                str(manifest.shop.get("name", "")),
+                manifest.until or "all",
+                f"{size:,.0f} MB",
+            )
+        )
+    return table(("", "release", "shop", "until", "size"), rows)
+
+
+def quality_table(manifest: Manifest) -> str:
+    """Write what was measured while a release was built."""
+    rows = [("release", manifest.name), ("shop", str(manifest.shop.get("name", "")))]
+    rows += [("until", manifest.until or "the end of the log")]
+    rows += [(name.replace("_", " "), _brief(value)) for name, value in manifest.quality.items()]
+    return table(("measured", ""), rows)
+
+
+def machine_table() -> str:
+    """Write what this machine has that answers or builds depend on."""
+    import torch
+
+    from index import num_cards
+
+    installed = [(name, _version(name)) for name in TELLING]
+    rows = [
+        ("python", platform.python_version()),
+        ("cores", str(len(os.sched_getaffinity(0)))),
+        *((name, found) for name, found in installed if found),
+        ("cards that torch sees", str(torch.cuda.device_count())),
+        ("cards that faiss sees", str(num_cards())),
+    ]
+    return table(("this machine", ""), rows)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write rows under headers, as wide as they need; data is never read as markup."""
+    drawn = Table(*headers, box=SIMPLE, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    page = StringIO()
+    Console(file=page, width=WIDTH).print(drawn)
+    return page.getvalue()
+
+
+def _brief(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) < 200 else f"{text[:200]}…"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

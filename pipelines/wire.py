@@ -1,0 +1,170 @@
+"""The format on the wire: bytes to a Query, or an error that names the field; errors to bytes."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from pipelines.errors import RequestError
+from retrieval import Query, Scene, Slate, Stage
+from retrieval.types import Noun
+
+NOUNS: dict[str, type[Noun]] = {"": Query, "scene": Scene}  # where an unknown field can stand
+HINTS = {  # what to do, where the message of the decoder does not say it
+    "body": 'send one JSON object in UTF-8, such as {"text": "oat milk", "k": 20}',
+    "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
+    "(no `data:` in front, no line breaks)",
+    "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
+    "candidates": "send the ids of at most 100,000 products",
+}
+WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
+UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+LONGEST_NAME = 80  # characters of a foreign name that a message repeats
+
+
+class Failure(Noun, frozen=True, kw_only=True):
+    """What was wrong: the field, where one is to blame, and what to do."""
+
+    field: str = ""
+    message: str
+    status: int
+
+
+class FailureBody(Noun, frozen=True, kw_only=True):
+    """The body of every answer that is an error."""
+
+    error: Failure
+
+
+class Candidate(Noun, frozen=True, kw_only=True):
+    """One proposed product: its fused score, and what each channel that proposed it thinks."""
+
+    id: str
+    score: float
+    channels: dict[str, float]
+
+
+class CandidateList(Noun, frozen=True, kw_only=True):
+    """What retrieval proposes, best first, for a system that ranks on its own."""
+
+    candidates: tuple[Candidate, ...]
+    stage: Stage
+    release: str
+    timings_ms: dict[str, float]
+
+
+class Shoppers(Noun, frozen=True, kw_only=True):
+    """Some known shoppers."""
+
+    shoppers: tuple[str, ...]
+
+
+class Health(Noun, frozen=True, kw_only=True):
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Noun, frozen=True, kw_only=True):
+    """The release that answers."""
+
+    status: Literal["ready"] = "ready"
+    release: str
+
+
+def read_query(body: bytes) -> Query:
+    """Return the request, or RequestError with the field's name and what to send instead."""
+    try:
+        query = msgspec.json.decode(body, type=Query)
+    except msgspec.ValidationError as e:
+        raise _invalid(str(e)) from None
+    except UnicodeDecodeError:
+        raise RequestError("body", f"is not UTF-8; {HINTS['body']}") from None
+    except msgspec.DecodeError as e:
+        raise RequestError("body", f"{e}; {HINTS['body']}") from None
+    for field, text in _texts(query):
+        _refuse_control_characters(field, text)
+    if query.candidates is not None and not query.candidates:
+        raise RequestError("candidates", "holds no product; leave it out to ask the whole shop")
+    return query
+
+
+def explained(query: Query, *, explain: bool) -> Query:
+    """Return the same request, told to explain if either place asks for it."""
+    return msgspec.structs.replace(query, explain=query.explain or explain)
+
+
+def for_search(query: Query) -> Query:
+    """Return a query that says or shows what is looked for, or RequestError."""
+    if not query.is_search:
+        raise RequestError("text", "a search needs a text or an image; /v1/recommend needs neither")
+    return query
+
+
+def for_recommendation(query: Query) -> Query:
+    """Return a query without text and image, or RequestError."""
+    if query.is_search:
+        field = "text" if query.text.strip() else "image"
+        raise RequestError(field, "is for /v1/search; a recommendation is asked without it")
+    return query
+
+
+def for_retrieval(query: Query) -> Query:
+    """Return a query that leaves the candidates open, or RequestError."""
+    if query.candidates is not None:
+        raise RequestError("candidates", "is for /v1/rank; here the candidates are the answer")
+    return query
+
+
+def for_ranking(query: Query) -> Query:
+    """Return a query with candidates, or RequestError."""
+    if query.candidates is None:
+        raise RequestError("candidates", "is missing; send the ids of the products to rank")
+    return query
+
+
+def candidate_list(slate: Slate) -> CandidateList:
+    """Return the light form of an answer: ids and scores, no product."""
+    return CandidateList(
+        candidates=tuple(
+            Candidate(id=placed.product.id, score=placed.score, channels=placed.channels)
+            for placed in slate.products
+        ),
+        stage=slate.stage,
+        release=slate.release,
+        timings_ms=slate.timings_ms,
+    )
+
+
+def _invalid(message: str) -> RequestError:
+    """Turn `Expected ... - at `$.scene.at`` into the field `scene.at` and what to do about it."""
+    where = WHERE.search(message)
+    field = where["field"] if where else ""
+    said = message[: where.start()] if where else message
+    if unknown := UNKNOWN.fullmatch(said):
+        name = unknown["field"][:LONGEST_NAME]
+        known = ", ".join(NOUNS[field].__struct_fields__)
+        return RequestError(
+            f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {known}"
+        )
+    field = field or "body"
+    hint = HINTS.get(field.partition("[")[0])
+    return RequestError(field, f"{said}; {hint}" if hint else said)
+
+
+def _texts(query: Query) -> Iterator[tuple[str, str]]:
+    yield "text", query.text
+    yield "user", query.user or ""
+    yield "filter", query.filter
+    yield "candidates", "".join(query.candidates or ())
+    for name in ("device", "channel", "country"):
+        yield f"scene.{name}", getattr(query.scene, name)
+
+
+def _refuse_control_characters(field: str, text: str) -> None:
+    if found := CONTROL.search(text):
+        raise RequestError(
+            field, f"holds the control character U+{ord(found[0]):04X}; send it without"
+        )

@@ -1,0 +1,153 @@
+"""A small shop with habits in it, and one release of it that all tests read."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.build import build
+from pipelines.config import Config, load
+from pipelines.engine import Engine
+from pipelines.packshots import MEDIA_TYPE
+from pipelines.progress import silent
+from pipelines.shop import ShopWriter
+from retrieval.clip import new_clip_model
+from retrieval.image_encoder import ClipEncoder
+
+UNTIL = datetime(2024, 3, 1)
+KINDS = ("Rye Bread", "Oat Milk", "Tomato Soup", "Green Tea", "Dark Chocolate", "Apple Juice")
+BRANDS = ("North", "South", "East", "West")
+NUM_PRODUCTS, NUM_USERS, DAYS = 48, 40, 120
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 48 products and 40 shoppers; each buys the same few things again and again."""
+    return write_shop(tmp_path_factory.mktemp("shops") / "shop")
+
+
+def write_shop(folder: Path, *, pictures: bool = True) -> Path:
+    with ShopWriter(folder, name="Corner shop", source="table", pictures="drawn") as writer:
+        writer.add_products(products())
+        writer.add_events(purchases())
+        writer.set_users(
+            pa.table(
+                {
+                    "id": [f"u{i}" for i in range(NUM_USERS)],
+                    "traits": pa.array(
+                        [[("age", "old" if i % 2 else "young")] for i in range(NUM_USERS)],
+                        pa.map_(pa.string(), pa.string()),
+                    ),
+                }
+            )
+        )
+        if pictures:
+            writer.add_pictures(photographs())
+    return folder
+
+
+def products() -> pa.Table:
+    rows = range(NUM_PRODUCTS)
+    return pa.table(
+        {
+            "id": [f"p{i}" for i in rows],
+            "title": [f"{BRANDS[i % 4]} {KINDS[i % 6]} {i // 6}" for i in rows],
+            "brand": [BRANDS[i % 4] for i in rows],
+            "categories": [[f"Food > {KINDS[i % 6]}"] for i in rows],
+            "price": [None if i == 5 else 1.0 + i for i in rows],
+            "tags": [["unlisted"] if i == 47 else [] for i in rows],
+        }
+    )
+
+
+def purchases() -> pa.Table:
+    """Each user has four habits, bought every few days, and now and then something else."""
+    random = np.random.default_rng(7)
+    start = UNTIL - timedelta(days=DAYS)
+    rows = []
+    for user in range(NUM_USERS):
+        habits = random.choice(NUM_PRODUCTS - 8, 4, replace=False)
+        for day in range(int(random.integers(0, 6)), DAYS + 20, 6):
+            basket = {int(h) for h in habits if random.random() < 0.7}
+            basket |= {int(random.integers(0, NUM_PRODUCTS))}
+            at = start + timedelta(days=day, hours=int(random.integers(8, 20)))
+            rows += [(f"u{user}", f"b{user}-{day}", at, f"p{p}") for p in sorted(basket)]
+    users, sessions, times, bought = zip(*rows, strict=True)
+    return pa.table(
+        {
+            "type": ["purchase"] * len(rows),
+            "user": users,
+            "session": sessions,
+            "time": pa.array(times, pa.timestamp("s")),
+            "product": bought,
+            "value": [2.5] * len(rows),
+        }
+    )
+
+
+def photographs() -> pa.Table:
+    """A picture for every product but the first; those of one kind look alike."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    pictures = []
+    for i in range(1, NUM_PRODUCTS):
+        page = BytesIO()
+        Image.new("RGB", (48, 48), (40 * (i % 6), 255 - 40 * (i % 6), 60 * (i % 4))).save(
+            page, "JPEG"
+        )
+        pictures.append(page.getvalue())
+    return pa.table(
+        {
+            "id": [f"p{i}" for i in range(1, NUM_PRODUCTS)],
+            "image": pictures,
+            "media_type": [MEDIA_TYPE] * len(pictures),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small open_clip model with weights as they start."""
+    import torch
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("clip") / "model"
+    ClipEncoder(new_clip_model("vetrina-small")).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(clip_folder: Path) -> Config:
+    """Small numbers, so that a build takes seconds."""
+    return load(
+        None,
+        [
+            f"encoders.image.model={clip_folder}",
+            "ranking.dim=16",
+            "ranking.epochs=2",
+            "ranking.windows=4",
+            "ranking.min_requests=20",
+            "ranking.recent_products=8",
+            "ranking.sampled_negatives=8",
+            "retrieval.candidates=40",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def releases(shop: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one release of the shop, as of UNTIL. Read it, never write to it."""
+    folder = tmp_path_factory.mktemp("releases")
+    build(shop, folder, config, UNTIL, silent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_engine(releases: Path) -> Iterator[Engine]:
+    """The release, opened."""
+    return Engine.open(releases)

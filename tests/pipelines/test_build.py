@@ -1,0 +1,205 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from index import map_array
+from pipelines.build import EMBEDDINGS, build
+from pipelines.config import Config, load
+from pipelines.contents import prices_paid
+from pipelines.engine import Engine
+from pipelines.errors import ReleaseError, ShopError
+from pipelines.parts import open_parts
+from pipelines.progress import silent
+from pipelines.release import current, names, open_release
+from pipelines.shop import Shop, ShopWriter
+from retrieval import Query, Scene, Stage
+from retrieval.types import local_seconds
+from tests.conftest import NUM_PRODUCTS, UNTIL, products, purchases
+
+
+@pytest.fixture
+def quick(config: Config) -> Config:
+    """No ranker: a build in a second."""
+    return msgspec.structs.replace(
+        config, ranking=msgspec.structs.replace(config.ranking, train=False)
+    )
+
+
+def test_a_release_holds_every_product_in_the_order_of_the_shop(releases: Path) -> None:
+    parts = open_parts(open_release(releases).path)
+
+    assert parts.products.ids == [f"p{i}" for i in range(NUM_PRODUCTS)]
+    assert len(parts.joined_vectors) == NUM_PRODUCTS
+
+
+def test_the_manifest_says_what_was_measured(releases: Path) -> None:
+    quality = open_release(releases).manifest.quality
+
+    assert quality["joined_recall_at_100"] == 1.0
+    assert quality["picture_recall_at_100"] == 1.0
+    assert quality["pictures"] == NUM_PRODUCTS - 1
+    assert quality["ranker"] == "cross-attention"
+    assert quality["events"] == "purchase"
+
+
+def test_nothing_in_a_release_has_seen_an_event_at_or_after_its_moment(
+    shop: Path, config: Config, releases: Path, tmp_path: Path
+) -> None:
+    earlier = purchases()
+    earlier = earlier.filter(pa.compute.less(earlier["time"], pa.scalar(UNTIL, pa.timestamp("s"))))
+    with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(earlier)
+        writer.set_users(Shop(shop).users())
+        for batch in Shop(shop).picture_batches():
+            writer.add_pictures(pa.Table.from_batches([batch]))
+
+    build(tmp_path / "shop", tmp_path / "releases", config, UNTIL, silent)
+
+    seen = open_release(releases).manifest.files
+    other = open_release(tmp_path / "releases").manifest.files
+    same = {name for name in seen if not name.startswith("lexical/")}  # tantivy names at random
+    assert {n for n in same if seen[n] != other.get(n)} == set()
+    log = open_parts(open_release(releases).path).behaviour.log
+    assert log.seconds.max() < local_seconds(UNTIL)
+
+
+def test_prices_come_from_receipts_before_the_moment_where_the_catalogue_has_none(
+    shop: Path, releases: Path
+) -> None:
+    prices = open_parts(open_release(releases).path).products.column("price")
+
+    assert prices[4] == 5.0
+    assert prices[5] == 2.5
+    assert prices_paid(Shop(shop), datetime(2020, 1, 1)) == {}
+
+
+def test_joined_vectors_are_unit_vectors(releases: Path) -> None:
+    vectors = map_array(open_release(releases).path / "vectors/joined.npy")
+
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_shop_of_products_alone_is_searched_and_recommended_from(
+    quick: Config, tmp_path: Path
+) -> None:
+    with ShopWriter(tmp_path / "shop", name="Bare", source="table") as writer:
+        writer.add_products(products())
+
+    build(tmp_path / "shop", tmp_path / "releases", quick, None, silent)
+
+    engine = Engine.open(tmp_path / "releases")
+    assert engine.answer(Query(text="oat milk", deadline_ms=60_000)).products
+    assert engine.answer(Query(user="u1", deadline_ms=60_000)).stage is Stage.RETRIEVAL
+
+
+def test_a_shop_with_few_events_has_no_ranker_and_says_how_many_it_needs(
+    config: Config, tmp_path: Path
+) -> None:
+    with ShopWriter(tmp_path / "shop", name="New", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(purchases().slice(0, 30))
+
+    build(tmp_path / "shop", tmp_path / "releases", config, None, silent)
+
+    said = open_release(tmp_path / "releases").manifest.quality["ranker"]
+    assert said.endswith("requests to learn from, 20 are needed")
+
+
+def test_an_empty_shop_is_refused_and_nothing_is_published(quick: Config, tmp_path: Path) -> None:
+    with ShopWriter(tmp_path / "shop", name="Empty", source="table"):
+        pass
+
+    with pytest.raises(ShopError, match="holds no products; import some first"):
+        build(tmp_path / "shop", tmp_path / "releases", quick, None, silent)
+
+    assert names(tmp_path / "releases") == []
+
+
+def test_an_index_below_its_recall_target_is_not_published(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    coarse = msgspec.structs.replace(
+        quick, index=msgspec.structs.replace(quick.index, factory="PQ4x4", recall_k=5)
+    )
+
+    with pytest.raises(ReleaseError, match=r"recall_at_5 is 0\.\d+, below the target 0\.950"):
+        build(shop, tmp_path, coarse, None, silent)
+
+    assert names(tmp_path) == []
+
+
+def test_a_release_is_only_opened_with_the_encoders_that_made_it(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, None, silent)
+    release = open_release(tmp_path)
+    other = load(None, ["encoders.text.max_tokens=16"])
+
+    with pytest.raises(ReleaseError, match="were made by the text encoder"):
+        Engine(release, other)
+
+
+def test_a_second_build_encodes_nothing(
+    shop: Path, quick: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(shop, tmp_path, quick, None, silent)
+    before = sorted((p.name, p.stat().st_size) for p in (tmp_path / EMBEDDINGS).rglob("*"))
+
+    build(shop, tmp_path, quick, None, silent)
+
+    after = sorted((p.name, p.stat().st_size) for p in (tmp_path / EMBEDDINGS).rglob("*"))
+    assert before == after
+    assert len(names(tmp_path)) == 2
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from pipelines.build import build
+from pipelines.config import load
+from pipelines.progress import silent
+from tests.conftest import UNTIL
+build(Path(sys.argv[1]), Path(sys.argv[2]), load(None, sys.argv[3:]), UNTIL, silent)
+"""
+
+
+@pytest.mark.slow
+def test_a_build_killed_at_any_moment_leaves_the_served_release_whole(
+    shop: Path, quick: Config, clip_folder: Path, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    served = current(tmp_path)
+    settings = [f"encoders.image.model={clip_folder}", "ranking.train=false"]
+    command = [sys.executable, "-c", BUILD, str(shop), str(tmp_path), *settings]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    killed = 0
+    for files in (1, 6, 12, 18):  # die when the draft holds so many
+        child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        while child.poll() is None:
+            if sum(1 for draft in tmp_path.glob(".draft-*") for _ in draft.rglob("*")) >= files:
+                child.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        killed += child.wait() == -signal.SIGKILL
+
+        assert current(tmp_path) == served
+        answered = Engine.open(tmp_path).answer(
+            Query(user="u1", scene=Scene(at=UNTIL), deadline_ms=60_000)
+        )
+        assert answered.products
+
+    assert killed >= 3
+    build(shop, tmp_path, quick, UNTIL, silent)
+    assert not list(tmp_path.glob(".draft-*"))
+    assert len(names(tmp_path)) == 2

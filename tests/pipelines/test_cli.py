@@ -1,0 +1,171 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+from pipelines.cli import vetrina
+from pipelines.shop import ShopWriter
+from tests.conftest import products, purchases
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run `vetrina …` in this process; return exit code, what it printed, and its errors."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vetrina", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as e:
+            code = e.code if isinstance(e.code, int) else 1
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_every_verb_has_a_line_of_help(call: Call) -> None:
+    for name in vetrina.commands:
+        code, printed, _ = call(name, "--help")
+
+        assert code == 0
+        assert "Usage: " in printed
+
+
+def test_help_imports_neither_torch_nor_faiss() -> None:
+    program = (
+        "import sys; sys.argv = ['vetrina', '--help']\n"
+        "from pipelines.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(sorted({'torch', 'faiss', 'pyarrow', 'litestar'} & set(sys.modules)))"
+    )
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ).stdout
+
+    assert printed.endswith("[]\n")
+
+
+def test_a_search_is_a_table_with_the_stage_and_its_cost(call: Call, releases: Path) -> None:
+    code, printed, _ = call("search", "tomato soup", "--releases", releases, "-k", 3)
+
+    assert code == 0
+    assert "Tomato Soup" in printed
+    assert "stage r" in printed
+
+
+def test_a_recommendation_explains_itself(call: Call, releases: Path) -> None:
+    code, printed, _ = call(
+        "recommend", "--releases", releases, "--user", "u1", "--at", "2024-03-01", "--explain"
+    )
+
+    assert code == 0
+    assert "frequency_60" in printed
+    assert "repeat" in printed
+
+
+def test_check_prints_the_whole_configuration_and_the_machine(call: Call) -> None:
+    code, printed, _ = call("check", "--set", "index.factory=Flat")
+
+    assert code == 0
+    assert "factory: Flat" in printed
+    assert "cards that faiss sees" in printed
+
+
+def test_releases_are_listed_checked_and_rolled_back(call: Call, tmp_path: Path) -> None:
+    with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(purchases())
+    build = ("build", "--shop", tmp_path / "shop", "--releases", tmp_path / "r")
+    quick = ("--set", "ranking.train=false", "--until", "2024-03-01")
+
+    assert call(*build, *quick)[0] == 0
+    assert call(*build, *quick)[0] == 0
+    listed = call("releases", "list", "--releases", tmp_path / "r")[1]
+    assert listed.count("Corner shop") == 2
+    assert listed.count("current") == 1
+    assert "files are as built" in call("releases", "check", "--releases", tmp_path / "r")[1]
+    assert "current is now" in call("releases", "rollback", "--releases", tmp_path / "r")[1]
+
+
+MISTAKES = {
+    "no release": (
+        ("search", "x", "--releases", "EMPTY"),
+        "holds no published release; run `vetrina build` first",
+    ),
+    "nothing to search for": (("search", "--releases", "EMPTY"), "give words to search for"),
+    "no such picture": (
+        ("search", "--releases", "EMPTY", "--image", "EMPTY/x.png"),
+        "image: EMPTY/x.png: No such file or directory",
+    ),
+    "a folder as a picture": (("search", "--releases", "EMPTY", "--image", "EMPTY"), "is no file"),
+    "no moment": (
+        ("recommend", "--releases", "EMPTY", "--at", "soon"),
+        "'soon' is not a moment; write 2017-11-15",
+    ),
+    "too many": (("recommend", "--releases", "EMPTY", "-k", "0"), "k: 0 products were asked for"),
+    "no shop": (
+        ("build", "--shop", "EMPTY", "--releases", "EMPTY/r"),
+        "EMPTY is not a shop (no shop.json); make one with `vetrina import`",
+    ),
+    "an unknown key": (
+        ("build", "--shop", "EMPTY", "--releases", "EMPTY/r", "--set", "index.nprobe=4"),
+        "index.nprobe=4: Object contains unknown field `nprobe` - at `$.index`",
+    ),
+    "no model": (
+        ("build", "--shop", "SHOP", "--releases", "EMPTY/r", "--set", "encoders.text.model=./none"),
+        "none",
+    ),
+    "no requests": (
+        ("run", "EMPTY/q.jsonl", "--releases", "RELEASES", "--out", "EMPTY/run"),
+        "q.jsonl: No such file or directory; expected a file of one JSON request a line",
+    ),
+    "no run": (("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels"), "No such file or directory"),
+    "no older release": (
+        ("releases", "rollback", "--releases", "RELEASES"),
+        "holds no release older than",
+    ),
+    "no such release": (
+        ("releases", "check", "--releases", "RELEASES", "../x"),
+        "holds no release '../x'",
+    ),
+    "no mapping": (
+        ("import", "table", "EMPTY/x.csv", "--mapping", "EMPTY/m.yaml", "--shop", "EMPTY/s"),
+        "EMPTY/m.yaml: there is no such file",
+    ),
+    "no verb": (("paint",), "No such command 'paint'"),
+    "an option that is missing": (("search", "x"), "Missing option '--releases'"),
+    "a filter that cannot be read": (
+        ("search", "x", "--releases", "RELEASES", "--filter", "brand ~ 3"),
+        "filter: cannot be read at position",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_no_traceback(
+    call: Call, tmp_path: Path, shop: Path, releases: Path, words: tuple[str, ...], message: str
+) -> None:
+    names = {"EMPTY": tmp_path, "SHOP": shop, "RELEASES": releases}
+    for name, path in names.items():
+        words = tuple(word.replace(name, str(path)) for word in words)
+        message = message.replace(name, str(path))
+
+    code, _, errors = call(*words)
+
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.glob("r/2*")) == []

@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.config import Config
+from pipelines.encoders import open_query_encoder
+from pipelines.engine import Engine
+from pipelines.examples import ExampleMaker, next_baskets
+from pipelines.parts import Parts, open_parts
+from pipelines.progress import silent
+from pipelines.purchases import read_purchases
+from pipelines.release import open_release
+from pipelines.shop import Shop, ShopWriter
+from ranking.features import NAMES
+from retrieval import Query, Scene
+from retrieval.behaviour import DAY
+from retrieval.types import local_seconds
+from tests.conftest import UNTIL, products, purchases
+
+BORDER = local_seconds(UNTIL)
+
+
+@pytest.fixture
+def parts(releases: Path) -> Parts:
+    return open_parts(open_release(releases).path)
+
+
+@pytest.fixture
+def maker(releases: Path, parts: Parts, shop: Path, config: Config) -> ExampleMaker:
+    release = open_release(releases)
+    encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
+    traits = {row["id"]: dict(row["traits"]) for row in Shop(shop).users().to_pylist()}
+    shown = parts.products.allowed('NOT tags: ANY("unlisted")')
+    return ExampleMaker(parts, config, encoder, shown, traits)
+
+
+def test_training_sees_the_very_features_that_serving_computes(
+    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+) -> None:
+    """The newest window begins where the release ends, so both know the same past."""
+    length = config.ranking.window_days * DAY
+    log = read_purchases(Shop(shop), parts.products, None)
+    _, newest = maker.windows(log.user_ids, log.purchases, BORDER + length, silent)
+    replayed = [example for example in newest if example.context.query is None]
+    baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + length)
+    ids = np.array(parts.products.ids)
+
+    for example, basket in list(zip(replayed, baskets, strict=True))[:10]:
+        at = np.datetime64(basket.at_seconds, "s").astype(object)
+        slate = real_engine.answer(
+            Query(
+                user=basket.user_id,
+                scene=Scene(at=at),
+                candidates=tuple(ids[example.rows].tolist()),
+                k=len(example.rows),
+                explain=True,
+                deadline_ms=60_000,
+            )
+        )
+        served = {p.product.id: p.features for p in slate.products}
+
+        for product_id, learned in zip(ids[example.rows], example.features, strict=True):
+            assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
+
+
+def test_what_was_bought_is_labelled_and_nothing_else(
+    maker: ExampleMaker, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    training, newest = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+
+    assert training
+    assert newest
+    for example in training + newest:
+        assert len(set(example.rows.tolist())) == len(example.rows)
+        assert 47 not in example.rows  # unlisted
+        if example.context.query is not None:
+            assert example.labels.sum() <= 1
+
+
+def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:
+    log = read_purchases(Shop(shop), parts.products, None)
+
+    baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + 14 * DAY)
+
+    assert len({b.user_id for b in baskets}) == len(baskets)
+    assert all(BORDER <= b.at_seconds < BORDER + 14 * DAY for b in baskets)
+
+
+def test_without_a_session_a_day_is_a_basket(parts: Parts, tmp_path: Path) -> None:
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(purchases().drop_columns(["session"]))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None).purchases
+
+    first = found.users == 0
+    days = np.unique(found.seconds[first] // DAY)
+    assert len(np.unique(found.baskets[first])) == len(days)
+
+
+def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    asked = purchases()
+    allowed = [{"search": True, "recommend": True, "ads": True, "train": u != "u3"}
+               for u in asked["user"].to_pylist()]  # fmt: skip
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(asked.append_column("consent", pa.array(allowed)))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None)
+
+    assert "u3" not in found.user_ids
+    assert "u4" in found.user_ids
+
+
+def test_a_log_without_purchases_is_read_by_its_strongest_kind_of_event(
+    parts: Parts, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+
+    clicks = purchases().slice(0, 50)
+    kinds = pa.array(["view", "click"] * 25)
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(clicks.set_column(0, "type", kinds))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None)
+
+    assert found.kind == "click"
+    assert len(found.purchases.rows) == 25

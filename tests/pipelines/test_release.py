@@ -1,0 +1,203 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import ReleaseError
+from pipelines.release import MANIFEST, current, draft, names, open_release, rollback
+
+ABOUT: dict[str, Any] = {
+    "config": {},
+    "shop": {"name": "x"},
+    "until": None,
+    "fingerprints": {},
+    "quality": {},
+}
+
+
+def publish(releases: Path, content: str = "hello") -> str:
+    with draft(releases) as new:
+        (new.path / "deep").mkdir()
+        (new.path / "deep/a.txt").write_text(content)
+        (new.path / "b.bin").write_bytes(bytes(range(256)))
+        new.seal(**ABOUT)
+        return new.publish()
+
+
+def test_what_was_published_is_current_and_whole(tmp_path: Path) -> None:
+    name = publish(tmp_path)
+
+    release = open_release(tmp_path)
+
+    assert release.path.name == name == current(tmp_path)
+    assert set(release.manifest.files) == {"deep/a.txt", "b.bin"}
+
+
+def test_a_build_that_fails_leaves_nothing_and_the_current_release_stays(tmp_path: Path) -> None:
+    name = publish(tmp_path)
+
+    def fail() -> None:
+        with draft(tmp_path) as new:
+            (new.path / "half.bin").write_bytes(b"x")
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert names(tmp_path) == [name] == [current(tmp_path)]
+    assert not list(tmp_path.glob(".draft-*"))
+
+
+def test_rollback_goes_back_one_and_can_come_forward_again(tmp_path: Path) -> None:
+    first, second = publish(tmp_path, "1"), publish(tmp_path, "2")
+
+    assert rollback(tmp_path) == first == current(tmp_path)
+    assert rollback(tmp_path, second) == second == current(tmp_path)
+
+
+def test_there_is_nothing_before_the_first(tmp_path: Path) -> None:
+    publish(tmp_path)
+
+    with pytest.raises(ReleaseError, match="holds no release older than"):
+        rollback(tmp_path)
+
+
+def test_two_builds_do_not_write_at_once(tmp_path: Path) -> None:
+    with draft(tmp_path), pytest.raises(ReleaseError, match="another build is writing here"):
+        publish(tmp_path)
+
+
+def truncate(release: Path) -> None:
+    file = release / "b.bin"
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def flip(release: Path) -> None:
+    content = bytearray((release / "b.bin").read_bytes())
+    content[77] ^= 1
+    (release / "b.bin").write_bytes(content)
+
+
+def change(release: Path, **changed: Any) -> None:
+    manifest = msgspec.json.decode((release / MANIFEST).read_bytes())
+    (release / MANIFEST).write_bytes(msgspec.json.encode({**manifest, **changed}))
+
+
+def link(release: Path) -> None:
+    (release / "b.bin").unlink()
+    (release / "b.bin").symlink_to("/etc/hostname")
+
+
+DAMAGE = {
+    "truncated file": (truncate, r"is damaged: b\.bin is not what was built"),
+    "flipped bit": (flip, r"is damaged: b\.bin is not what was built"),
+    "missing file": (lambda r: (r / "deep/a.txt").unlink(), r"is damaged: deep/a\.txt is missing"),
+    "foreign file": (lambda r: (r / "c").write_text(""), "is damaged: c does not belong to it"),
+    "a link": (link, r"b\.bin is a link"),
+    "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 1"),
+    "no manifest format": (lambda r: change(r, format="x"), "cannot be read"),
+    "unknown key": (lambda r: change(r, extra=1), "unknown field `extra`"),
+    "broken manifest": (lambda r: (r / MANIFEST).write_text("{"), "cannot be read"),
+    "path outside": (
+        lambda r: change(r, files={"../x": {"bytes": 1, "sha256": "0"}}),
+        r"is damaged: \.\./x is missing",
+    ),
+    "foreign release": (lambda r: change(r, name="another"), "calls itself 'another'"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_release_is_refused_by_name(tmp_path: Path, damage: Any, message: str) -> None:
+    name = publish(tmp_path)
+    damage(tmp_path / name)
+
+    with pytest.raises(ReleaseError, match=message) as refused:
+        open_release(tmp_path)
+
+    assert name in str(refused.value) or "b.bin" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "../..", "gone", "\x00", "\udcff"])
+def test_a_current_that_names_no_release_is_refused(tmp_path: Path, text: str) -> None:
+    publish(tmp_path)
+    (tmp_path / "CURRENT").write_bytes(text.encode(errors="surrogateescape"))
+
+    with pytest.raises(ReleaseError, match="which is not a release here"):
+        open_release(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "", ".draft-x"])
+def test_only_a_release_of_the_folder_can_be_named(tmp_path: Path, name: str) -> None:
+    publish(tmp_path)
+
+    with pytest.raises(ReleaseError, match="holds no release"):
+        open_release(tmp_path, name)
+
+
+def test_an_empty_folder_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="run `vetrina build` first"):
+        open_release(tmp_path)
+
+
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from tests.pipelines.test_release import publish
+
+steps = [os.fsync, os.replace, os.rename, os.mkdir, os.open]
+count = int(sys.argv[2])
+
+
+def dying(real):
+    def step(*given, **named):
+        global count
+        count -= 1
+        if count < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **named)
+    return step
+
+
+for name in ("fsync", "replace", "rename", "mkdir", "open"):
+    setattr(os, name, dying(getattr(os, name)))
+publish(Path(sys.argv[1]), "new")
+"""
+
+
+def test_a_build_killed_at_any_step_leaves_a_whole_release(tmp_path: Path) -> None:
+    old = publish(tmp_path / "kept", "old")
+    killed = 0
+
+    for step in range(100):
+        releases = tmp_path / str(step)
+        shutil.copytree(tmp_path / "kept", releases)
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED_AT, str(releases), str(step)],
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        release = open_release(releases)
+        content = (release.path / "deep/a.txt").read_text()
+        assert content == ("old" if release.path.name == old else "new")
+        newest = publish(releases, "newest")
+        assert current(releases) == newest
+        assert not list(releases.glob(".draft-*"))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+        killed += 1
+
+    assert killed >= 10
+
+
+def test_a_manifest_says_when_it_was_made(tmp_path: Path) -> None:
+    publish(tmp_path)
+
+    assert abs((open_release(tmp_path).manifest.made_at - datetime.now()).total_seconds()) < 60

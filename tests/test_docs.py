@@ -1,0 +1,379 @@
+"""What the pages say is compared with the code, so that they cannot quietly become untrue."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import click
+import msgspec
+import pytest
+
+import retrieval
+from index.filters import matching
+from pipelines import run, wire
+from pipelines.cli import vetrina
+from pipelines.config import ChannelName, Config, load
+from pipelines.http import create_app
+from pipelines.importers.mapping import Mapping, load_mapping
+from pipelines.release import open_release
+from pipelines.shop import PRODUCT_SCHEMA
+from ranking.features import FEATURES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ARCHITECTURE, USING = ROOT / "docs/architecture.md", ROOT / "docs/using.md"
+PACKAGES = ("index", "retrieval", "ranking", "pipelines")
+WATCHED = (*PACKAGES, "benchmarks", "configs", "docs", "tests", ".ci")
+MACHINE = re.compile("/(?:" + "|".join(("work", "tmp", "root", "home")) + ")/")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
+AFTER = ("|", ">", "&&", ";")  # where a shell goes on to something else
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+class Command(NamedTuple):
+    """The deepest verb that a line names, and what follows it."""
+
+    verb: click.Command
+    rest: list[str]
+
+
+@every_page
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(prose(page)) if "://" not in link]
+
+    lost = [link for link in links if not leads_somewhere(page, link)]
+
+    assert not lost
+
+
+@every_page
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    begins = re.compile(
+        rf"(?:{'|'.join(map(re.escape, WATCHED))})/[\w./-]*(?:/|\.(?:py|md|yaml|txt))$"
+    )
+
+    lost = [s for s in SPAN.findall(prose(page)) if begins.match(s) and not (ROOT / s).exists()]
+
+    assert not lost
+
+
+@every_page
+def test_every_command_on_a_page_is_one_that_we_have(page: Path) -> None:
+    wrong = [line for line in commands(page, "vetrina") if not is_a_verb(line)]
+
+    assert not wrong
+
+
+@every_page
+def test_every_option_of_a_command_on_a_page_is_one_of_its_own(page: Path) -> None:
+    wrong = [
+        (line, option)
+        for line in commands(page, "vetrina")
+        for option in command_of(line).rest
+        if option.startswith("-") and option.partition("=")[0] not in options_of(line)
+    ]
+
+    assert not wrong
+
+
+@every_page
+def test_every_make_target_on_a_page_is_in_the_makefile(page: Path) -> None:
+    targets = make_targets()
+
+    wrong = [line for line in commands(page, "make") if line.split()[1] not in targets]
+
+    assert not wrong
+
+
+def test_the_contributor_reads_of_every_make_target() -> None:
+    told = {row[0].split()[1] for row in table(ROOT / "CONTRIBUTING.md", "Set up")}
+
+    assert told == make_targets()
+
+
+def test_the_configuration_table_holds_every_key_with_its_default() -> None:
+    told = {key: msgspec.yaml.decode(value) for key, value, _ in table(USING, "Configuration")}
+
+    assert told == dict(leaves(msgspec.to_builtins(Config())))
+
+
+def test_the_mapping_table_holds_every_key() -> None:
+    keys = {key for row in table(USING, "A table", raw=True) for key in SPAN.findall(row[0])}
+
+    assert keys == set(keys_of(Mapping))
+
+
+def test_the_request_table_holds_every_key() -> None:
+    keys = [row[0] for row in table(USING, "Run and evaluate")]
+
+    assert keys == list(run.Request.__struct_fields__)
+
+
+def test_the_table_of_paths_holds_every_path_of_the_interface() -> None:
+    document = create_app(None, Config()).openapi_schema.to_schema()
+
+    told = {row[0] for row in table(USING, "Serve")}
+
+    assert told == {
+        f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
+    }
+
+
+def test_the_example_mapping_and_configuration_are_ones_that_we_read(tmp_path: Path) -> None:
+    mapping, config = (block for kind, block in BLOCK.findall(USING.read_text()) if kind == "yaml")
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    (tmp_path / "shop.yaml").write_text(config)
+
+    read = load_mapping(tmp_path / "mapping.yaml"), load(tmp_path / "shop.yaml")
+
+    assert read[0].events is not None
+    assert read[1] != Config()
+
+
+def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
+    lines = next(block for kind, block in BLOCK.findall(USING.read_text()) if kind == "json")
+
+    requests = [msgspec.json.decode(line, type=run.Request) for line in lines.splitlines()]
+
+    assert len({request.id for request in requests}) == len(requests) > 1
+
+
+def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
+    bodies = re.findall(r"-d '(\{.*\})'", USING.read_text())
+
+    queries = [wire.read_query(body.encode()) for body in bodies]
+
+    assert len(queries) == USING.read_text().count("-d '{") > 1
+
+
+def test_the_example_filters_are_ones_that_we_read() -> None:
+    filters = [text for row in table(USING, "Filters", raw=True) for text in SPAN.findall(row[0])]
+
+    masks = [matching(PRODUCT_SCHEMA.empty_table(), text) for text in filters]
+
+    assert len(masks) > 1
+
+
+def test_the_features_are_described_as_the_code_describes_them() -> None:
+    right = [list(feature) for feature in FEATURES]
+
+    lines = "\n".join(f"| `{name}` | {unit} | {meaning} |" for name, unit, meaning in FEATURES)
+    assert table(ARCHITECTURE, "Features") == right, f"the table should be:\n{lines}"
+
+
+def test_the_channels_nouns_and_stages_are_those_of_the_code() -> None:
+    channels = [row[0] for row in table(ARCHITECTURE, "Channels")]
+    stages = [row[0] for row in table(ARCHITECTURE, "Stages")]
+    nouns = [row[0] for row in table(ARCHITECTURE, "Nouns")]
+
+    assert channels == list(get_args(ChannelName))
+    assert stages == list(retrieval.Stage)
+    assert set(nouns) <= set(retrieval.__all__)
+
+
+@pytest.mark.parametrize("walk", ["A request", "A rebuild"])
+def test_a_walk_names_functions_that_are_in_the_files_it_names(walk: str) -> None:
+    rooms = [SPAN.findall(row[1]) for row in table(ARCHITECTURE, f"{walk} walks", raw=True)]
+
+    lost = [(spans[0], name) for spans in rooms for name in missing_names(spans)]
+
+    assert len(rooms) == 6
+    assert not lost
+
+
+def test_every_error_of_the_table_has_the_root_that_it_says() -> None:
+    code = "\n".join(path.read_text() for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+
+    wrong = [
+        (error, root)
+        for errors, (root,) in (map(SPAN.findall, row[:2]) for row in errors_table())
+        for error in errors
+        if f"class {error}({root})" not in code
+    ]
+
+    assert not wrong
+
+
+def test_every_file_of_a_release_is_described_and_no_other(releases: Path) -> None:
+    patterns = {row[0] for row in table(ARCHITECTURE, "A release")} - {"manifest.json"}
+    files = open_release(releases).manifest.files
+
+    unknown = [file for file in files if not any(fnmatch(file, p) for p in patterns)]
+    idle = [p for p in patterns if not any(fnmatch(file, p) for file in files)]
+
+    assert (unknown, idle) == ([], [])
+
+
+def test_every_dependency_has_a_line_with_its_reason_and_no_other_has() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(name for names in extras.values() for name in names)]
+
+    told = {name for row in table(ARCHITECTURE, "Dependencies", raw=True) for name in named(row[0])}
+
+    assert told == {re.split(r"[<>=; ]", name)[0] for name in wanted}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_configuration_loads_and_differs_from_the_defaults(path: Path) -> None:
+    config = load(path)
+
+    assert config != Config()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs/mappings").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_shipped_mapping_loads(path: Path) -> None:
+    mapping = load_mapping(path)
+
+    assert mapping.columns.id
+    assert mapping.columns.title
+
+
+def test_no_file_names_a_place_on_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}, line {number}"
+        for path in our_files()
+        for number, line in enumerate(text_lines(path), 1)
+        if MACHINE.search(line)
+    ]
+
+    assert not found
+
+
+def prose(page: Path) -> str:
+    """Return a page without its code blocks."""
+    return BLOCK.sub("", page.read_text())
+
+
+def commands(page: Path, program: str) -> list[str]:
+    """Return the lines and words in code that call a program of ours."""
+    blocks = [text for kind, text in BLOCK.findall(page.read_text()) if kind == "sh"]
+    lines = [line for text in blocks for line in text.replace("\\\n", " ").splitlines()]
+    code = [*SPAN.findall(prose(page)), *lines]
+    plain = (line.strip().removeprefix("$ ").removeprefix(".venv/bin/") for line in code)
+    return [line for line in plain if line.startswith(f"{program} ")]
+
+
+def command_of(line: str) -> Command:
+    words = list(takewhile(lambda word: word not in AFTER, shlex.split(line, comments=True)))[1:]
+    verb: click.Command = vetrina
+    while isinstance(verb, click.Group) and words and words[0] in verb.commands:
+        verb = verb.commands[words.pop(0)]
+    return Command(verb, words)
+
+
+def is_a_verb(line: str) -> bool:
+    """Whether a line ends in a verb, or in a group of them; VERB or … stands for any."""
+    verb, rest = command_of(line)
+    words = [word for word in rest if not word.startswith("-") and word not in ("VERB", "…")]
+    return not (isinstance(verb, click.Group) and words)
+
+
+def options_of(line: str) -> set[str]:
+    shared = {"-h", "--help", "--version"}
+    given = command_of(line).verb.params
+    return shared | {name for one in given for name in (*one.opts, *one.secondary_opts)}
+
+
+def make_targets() -> set[str]:
+    [line] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return set(line.split())
+
+
+def section(page: Path, heading: str) -> str:
+    """Return what stands under the first heading that begins so, up to the next one."""
+    text = prose(page)
+    found = re.search(
+        rf"^#+ {re.escape(heading)}.*?$(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    assert found, f"{page.name} has no section {heading!r}"
+    return found[1]
+
+
+def table(page: Path, heading: str, *, raw: bool = False) -> list[list[str]]:
+    """Return the rows of a section's tables, without headers; unless raw, without backticks."""
+    lines = [line for line in section(page, heading).splitlines() if line.startswith("|")]
+    rules = {i for i, line in enumerate(lines) if set(line) <= set("|- ")}
+    kept = [line for i, line in enumerate(lines) if i not in rules and i + 1 not in rules]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in kept]
+    return rows if raw else [[cell.replace("`", "") for cell in row] for row in rows]
+
+
+def errors_table() -> list[list[str]]:
+    rows = table(ARCHITECTURE, "Errors", raw=True)
+    assert rows
+    return rows
+
+
+def missing_names(spans: list[str]) -> list[str]:
+    """Return those of a room's names that none of its files defines."""
+    places = [ROOT / span for span in spans if "/" in span]
+    files = [
+        file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))
+    ]
+    code = "\n".join(file.read_text() for file in files)
+    names = [span for span in spans if "/" not in span]
+    return [
+        name
+        for name in names
+        if not all(re.search(rf"\b(?:def|class) {part}\b", code) for part in name.split("."))
+    ]
+
+
+def named(cell: str) -> list[str]:
+    """Return the packages that a cell names, without the extras in parentheses."""
+    return SPAN.findall(re.sub(r"\(.*?\)", "", cell))
+
+
+def leaves(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", list(value) if isinstance(value, tuple) else value
+
+
+def keys_of(section_type: type, path: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a section of a mapping, those of its own sections included."""
+    for given in msgspec.structs.fields(section_type):
+        inner = [t for t in (given.type, *get_args(given.type)) if is_a_section(t)]
+        if inner:
+            yield from keys_of(inner[0], f"{path}{given.name}.")
+        else:
+            yield f"{path}{given.name}"
+
+
+def is_a_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    if not target.exists() or not anchor:
+        return target.exists()
+    headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+def our_files() -> list[Path]:
+    inside = [path for name in WATCHED for path in (ROOT / name).rglob("*") if path.is_file()]
+    beside = [path for path in ROOT.iterdir() if path.is_file()]
+    return [path for path in (*inside, *beside) if "__pycache__" not in path.parts]
+
+
+def text_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return []
