@@ -192,9 +192,11 @@ def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
     from retrieval import Stage
 
     report = run(requests, Engine.open(releases), out, Stage(stage), track)
-    for line, message in report.failures:
+    for line, message in sorted([*report.failures, *report.notes]):
         click.echo(f"line {line}: {message}", err=True)
-    click.echo(f"{report.answered:,} answered, {len(report.failures):,} not; wrote {out}")
+    stages = ", ".join(f"{count:,} by {name}" for name, count in report.stages.items())
+    told = f" ({stages})" if stages else ""
+    click.echo(f"{report.answered:,} answered{told}, {len(report.failures):,} not; wrote {out}")
 
 
 @vetrina.command()
