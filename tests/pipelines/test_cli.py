@@ -100,6 +100,23 @@ def test_releases_are_listed_checked_and_rolled_back(call: Call, tmp_path: Path)
     assert "current is now" in call("releases", "rollback", "--releases", tmp_path / "r")[1]
 
 
+def test_a_run_tells_what_it_answered_and_what_it_could_not(
+    call: Call, releases: Path, tmp_path: Path
+) -> None:
+    lines = ['{"id": "a", "user": "u1", "candidates": ["p1", "gone"]}', '{"id": "b", "k": 0}']
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+
+    code, printed, errors = call(
+        "run", tmp_path / "q.jsonl", "--releases", releases, "--out", tmp_path / "out"
+    )
+
+    assert code == 0
+    assert "line 1: 1 of 2 candidates are not in the release: gone" in errors
+    assert "line 2: k: Expected `int` >= 1" in errors
+    assert "1 answered (1 by ranking), 1 not" in printed
+    assert (tmp_path / "out").read_text().startswith("a Q0 p1 1 ")
+
+
 MISTAKES = {
     "no release": (
         ("search", "x", "--releases", "EMPTY"),
