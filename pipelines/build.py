@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from index import use_threads
+from pipelines.balance import write_weights
 from pipelines.config import Config
 from pipelines.contents import (
     Job,
@@ -46,6 +47,7 @@ def build(
         quality = write_vectors(job, products)
         quality |= write_indexes(job, products)
         log = write_behaviour(job, products)
+        quality |= write_weights(job, log)
         quality |= write_ranker(job, log)
         save_image_encoder(encoders, new.path)
         release = new.seal(

@@ -73,7 +73,36 @@ class IndexConfig(Section, frozen=True, kw_only=True):
     recall_k: Positive = 100
 
 
-ChannelName = Literal["semantic", "lexical", "image", "repeat", "together", "trending"]
+ChannelName = Literal[
+    "semantic", "lexical", "image", "repeat", "ease", "together", "next", "season", "trending"
+]
+Weight = Annotated[float, Meta(ge=0, le=1e6)]
+
+
+class WeightsConfig(Section, frozen=True, kw_only=True):
+    """How much each channel counts in the fused order, as fitted on a supermarket's past."""
+
+    semantic: Weight = 1.0
+    lexical: Weight = 1.0
+    image: Weight = 1.0
+    repeat: Weight = 1.0
+    ease: Weight = 1.0
+    together: Weight = 0.2
+    next: Weight = 0.2
+    season: Weight = 0.2
+    trending: Weight = 0.2
+
+
+class BehaviourConfig(Section, frozen=True, kw_only=True):
+    """What is learned from purchases before anything is trained."""
+
+    neighbours: Positive = 100  # kept a product, item to item
+    ease_neighbours: Positive = 200  # weights of EASE kept a product
+    ease_products: Positive = 12_000  # the most bought ones take part in EASE
+    ease_lambda: PositiveFloat = 200.0  # the higher, the closer to popularity
+    ease_half_life_days: PositiveFloat = 120.0  # of a purchase in EASE
+    max_memory_mb: Positive = 4_000  # of the work; products are left out, or blocks made smaller
+    cold_start: bool = True  # products never bought inherit from those that look like them
 
 
 class RetrievalConfig(Section, frozen=True, kw_only=True):
@@ -84,6 +113,9 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     per_channel: Positive = 200
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
     half_life_days: PositiveFloat = 60.0  # how fast a purchase is forgotten
+    weights: WeightsConfig = WeightsConfig()
+    fit_weights: bool = True  # on the newest window before `until`, from `weights` on
+    fit_least: Positive = 50  # past baskets, for the weights to be fitted
     hidden_tags: tuple[str, ...] = ("unlisted",)  # products that no window shows
 
 
@@ -123,6 +155,7 @@ class Config(Section, frozen=True, kw_only=True):
     encoders: EncodersConfig = EncodersConfig()
     clip: ClipConfig = ClipConfig()
     index: IndexConfig = IndexConfig()
+    behaviour: BehaviourConfig = BehaviourConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     ranking: RankingConfig = RankingConfig()
     serve: ServeConfig = ServeConfig()

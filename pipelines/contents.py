@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32
 
-from index import Columns, LexicalIndex, build_index, map_array, save_array
-from pipelines.config import Config
+from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
+from pipelines.config import Config, ConfigError
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
-from pipelines.parts import categories_and_prices
+from pipelines.parts import CONTENT, behaviour_settings, categories_and_prices
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
-from retrieval.behaviour import Behaviour
+from retrieval.behaviour import DAY, Behaviour
+from retrieval.cold_start import NO_CONTENT, Content, nearest_content
+from retrieval.neighbours import TooLittleMemory
 from retrieval.query_encoder import QueryEncoder
 from retrieval.spaces import has_vector, join
 from retrieval.types import local_seconds
@@ -109,9 +111,35 @@ def write_behaviour(job: Job, products: Columns) -> Log:
     save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
     save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
     log = read_purchases(job.shop, products, job.until)
-    behaviour = Behaviour.build(log.user_ids, log.purchases, products.size, end_of(job, log))
+    content = _content(job, log, products.size)
+    for name, column in content._asdict().items():
+        save_array(job.folder / CONTENT.format(name), column)
+    try:
+        behaviour = Behaviour.build(
+            log.user_ids,
+            log.purchases,
+            products.size,
+            end_of(job, log),
+            behaviour_settings(job.config),
+            content,
+        )
+    except TooLittleMemory as e:
+        raise ConfigError(str(e)) from None
     behaviour.save(job.folder / "behaviour")
     return log
+
+
+def _content(job: Job, log: Log, num_products: int) -> Content:
+    """Find what looks like each product that was new at `until` or in any window before it."""
+    if not job.config.behaviour.cold_start or not len(log.purchases.rows):
+        return NO_CONTENT
+    ranking = job.config.ranking
+    oldest = end_of(job, log) - ranking.window_days * DAY * (ranking.windows + 1)
+    before = log.purchases.rows[log.purchases.seconds < oldest]
+    cold = np.bincount(before, minlength=num_products) == 0
+    vectors = map_array(job.folder / "vectors/joined.npy")
+    index = FaissIndex.open(job.folder / "index/joined.faiss", vectors)
+    return nearest_content(index, vectors, cold)
 
 
 def end_of(job: Job, log: Log) -> int:

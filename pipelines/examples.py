@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from pipelines.config import Config
-from pipelines.parts import Parts, retriever
+from pipelines.parts import Parts, behaviour_settings, retriever
 from pipelines.progress import Track
 from pipelines.request import request_context, request_features
 from ranking.training import Example
@@ -101,7 +101,14 @@ class ExampleMaker:
         self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
     ) -> Iterator[Example]:
         num_products = len(self._parts.products.ids)
-        behaviour = Behaviour.build(user_ids, purchases, num_products, start_seconds)
+        behaviour = Behaviour.build(
+            user_ids,
+            purchases,
+            num_products,
+            start_seconds,
+            behaviour_settings(self._config),
+            self._parts.content,
+        )
         stage = retriever(self._parts, behaviour, self._config)
         end_seconds = start_seconds + self._config.ranking.window_days * DAY
         baskets = self._some(next_baskets(user_ids, purchases, start_seconds, end_seconds))

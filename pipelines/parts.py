@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
@@ -11,15 +12,26 @@ from pipelines.config import Config
 from pipelines.errors import ReleaseError
 from ranking.features import Catalogue
 from ranking.ranker import Ranker, UnknownRanker
-from retrieval.behaviour import Behaviour
-from retrieval.channels.habit import RepeatChannel, TogetherChannel, TrendingChannel
+from retrieval.behaviour import Behaviour, BehaviourSettings
+from retrieval.channels.habit import (
+    EaseChannel,
+    NextChannel,
+    RepeatChannel,
+    SeasonChannel,
+    TogetherChannel,
+    TrendingChannel,
+)
 from retrieval.channels.image import ImageChannel
 from retrieval.channels.lexical import LexicalChannel
 from retrieval.channels.semantic import SemanticChannel
+from retrieval.cold_start import Content
+from retrieval.ease import EaseSettings
 from retrieval.retriever import Channel, Retriever
 
 SEARCHING = ("semantic", "lexical", "image")
-RECOMMENDING = ("repeat", "together", "trending")
+RECOMMENDING = ("repeat", "ease", "together", "next", "season", "trending")
+CONTENT = "behaviour/content_{}.npy"
+WEIGHTS = "behaviour/weights.json"
 
 
 class Parts(NamedTuple):
@@ -33,6 +45,8 @@ class Parts(NamedTuple):
     picture_index: FaissIndex | None
     lexical: LexicalIndex
     behaviour: Behaviour
+    content: Content  # what products look like that were new in the windows
+    weights: dict[str, float] | None  # None: not written yet
     catalogue: Catalogue
 
 
@@ -60,6 +74,8 @@ def open_parts(folder: Path) -> Parts:
             else FaissIndex.open(folder / "index/picture.faiss", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
             behaviour=Behaviour.open(folder / "behaviour"),
+            content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
+            weights=_weights(folder),
             catalogue=Catalogue(
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
@@ -92,7 +108,10 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         "semantic": SemanticChannel(parts.joined_index, parts.joined_vectors),
         "lexical": LexicalChannel(parts.lexical),
         "repeat": RepeatChannel(behaviour, config.retrieval.half_life_days),
+        "ease": EaseChannel(behaviour),
         "together": TogetherChannel(behaviour),
+        "next": NextChannel(behaviour),
+        "season": SeasonChannel(behaviour),
         "trending": TrendingChannel(behaviour),
     }
     if parts.picture_index is not None and parts.picture_vectors is not None:
@@ -103,7 +122,32 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         [channels[name] for name in on if name in RECOMMENDING],
         per_channel=config.retrieval.per_channel,
         rrf_k=config.retrieval.rrf_k,
+        weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
     )
+
+
+def behaviour_settings(config: Config) -> BehaviourSettings:
+    """Return what is learned from purchases: the tables of the channels that are on."""
+    settings = config.behaviour
+    return BehaviourSettings(
+        neighbours=settings.neighbours,
+        ease=EaseSettings(
+            regularisation=settings.ease_lambda,
+            neighbours=settings.ease_neighbours,
+            products=settings.ease_products,
+            half_life_days=settings.ease_half_life_days,
+            max_memory_mb=settings.max_memory_mb,
+        ),
+        max_memory_mb=settings.max_memory_mb,
+        tables=config.retrieval.channels,
+    )
+
+
+def _weights(folder: Path) -> dict[str, float] | None:
+    if not (folder / WEIGHTS).exists():
+        return None
+    weights: dict[str, float] = msgspec.json.decode((folder / WEIGHTS).read_bytes())
+    return weights
 
 
 def categories_and_prices(products: Columns) -> Catalogue:

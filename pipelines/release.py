@@ -15,7 +15,7 @@ import msgspec
 from pipelines.durable import flush, flush_all
 from pipelines.errors import ReleaseError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 CURRENT = "CURRENT"
 DRAFT = ".draft-"

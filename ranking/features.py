@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
-from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together
+from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together_scores
 
 NEVER_DAYS = 400.0  # stands for "not once": longer than any log that we hold in a year
 
@@ -121,7 +121,7 @@ def compute(
         **_product(behaviour, rows),
         **_price(catalogue, person, rows),
         **_person(person, len(rows)),
-        "together": together(behaviour, person.history)[rows],
+        "together": together_scores(behaviour, person.history)[rows],
         "text_match": matches.text,
         "words_match": matches.words / max(float(matches.words.max(initial=0)), 1e-6),
         "picture_match": matches.picture,

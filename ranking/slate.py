@@ -18,7 +18,10 @@ CHANNEL_REASONS = {
     "lexical": "has the words that were asked",
     "image": "looks like the picture",
     "repeat": "bought before",
+    "ease": "shoppers like you buy it",
     "together": "goes with recent purchases",
+    "next": "often bought next",
+    "season": "bought at this time of year",
     "trending": "popular these weeks",
 }
 

@@ -5,36 +5,45 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from implicit.nearest_neighbours import ItemItemRecommender
-from jaxtyping import Float32, Float64, Int32, Int64
-from scipy import sparse
+from jaxtyping import Float32, Int32, Int64
 
 from index import map_array, save_array
+from retrieval.cold_start import NO_CONTENT, Bridge, Content, bridge, cross
+from retrieval.ease import EaseSettings, ease, user_matrix, wants
+from retrieval.item_to_item import next_after, together
+from retrieval.neighbours import Neighbours, no_neighbours, speak_for
+from retrieval.purchases import DAY, NO_HISTORY, History, Purchases, decay
+from retrieval.season import weeks
 
-DAY = 86_400
-NEIGHBOURS = 50
-SHRINKAGE = 5.0  # keeps two products that one person bought once from being twins
+__all__ = [
+    "DAY",
+    "HALF_LIVES_DAYS",
+    "NO_HISTORY",
+    "Behaviour",
+    "BehaviourSettings",
+    "History",
+    "ProductStatistics",
+    "Purchases",
+    "decay",
+    "ease_scores",
+    "next_scores",
+    "together_scores",
+]
+
 HALF_LIVES_DAYS = (7.0, 30.0, 365.0)
+TABLES = ("together", "next", "ease", "season")
 
 
-class Purchases(NamedTuple):
-    """A purchase log, one entry a line of a receipt; any order."""
+class BehaviourSettings(NamedTuple):
+    """Which tables are learned beside the statistics, and how much each may take."""
 
-    users: Int32[np.ndarray, "e"]  # position in the sorted list of user ids
-    rows: Int32[np.ndarray, "e"]
-    seconds: Int64[np.ndarray, "e"]  # the shop's local time since 1970
-    baskets: Int64[np.ndarray, "e"]
-
-
-class History(NamedTuple):
-    """One shopper's purchases before a moment, one entry a product and basket, oldest first."""
-
-    rows: Int32[np.ndarray, "h"]
-    seconds: Int64[np.ndarray, "h"]
-    baskets: Int64[np.ndarray, "h"]
+    neighbours: int = 100  # kept a product, item to item
+    ease: EaseSettings = EaseSettings()
+    max_memory_mb: int = 4_000
+    tables: tuple[str, ...] = TABLES
 
 
-NO_HISTORY = History(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+DEFAULTS = BehaviourSettings()
 
 
 class ProductStatistics(NamedTuple):
@@ -56,23 +65,46 @@ class Behaviour(msgspec.Struct, frozen=True):
     statistics: ProductStatistics
     neighbours: Int32[np.ndarray, "n k"]  # item-to-item, best first; -1 where there are fewer
     similarities: Float32[np.ndarray, "n k"]
+    next_after: Neighbours  # what is bought in the baskets after one with the product
+    ease: Neighbours
+    season: Float32[np.ndarray, "w n"]  # baskets by week of last year; no weeks: not known
+    bridge: Bridge
+    ease_half_life_days: float
     until_seconds: int
 
     @classmethod
     def build(
-        cls, user_ids: np.ndarray, purchases: Purchases, num_products: int, until_seconds: int
+        cls,
+        user_ids: np.ndarray,
+        purchases: Purchases,
+        num_products: int,
+        until_seconds: int,
+        settings: BehaviourSettings = DEFAULTS,
+        content: Content = NO_CONTENT,
     ) -> "Behaviour":
-        """Learn from the purchases strictly before `until_seconds`; the rest is not looked at."""
+        """Learn from the purchases strictly before `until_seconds`; the rest is not looked at.
+
+        `content` says what products look like that may turn out never to have been bought.
+        """
         log = _before(purchases, until_seconds)
         offsets = np.searchsorted(log.users, np.arange(len(user_ids) + 1)).astype(np.int64)
-        neighbours, similarities = item_to_item(log, len(user_ids), num_products)
+        statistics = product_statistics(log, num_products, until_seconds)
+        near, after, weights = _relations(log, len(user_ids), num_products, until_seconds, settings)
+        has_season = "season" in settings.tables
         return cls(
             user_ids=user_ids,
             offsets=offsets,
             log=History(log.rows, log.seconds, log.baskets),
-            statistics=product_statistics(log, num_products, until_seconds),
-            neighbours=neighbours,
-            similarities=similarities,
+            statistics=statistics,
+            neighbours=near.rows,
+            similarities=near.weights,
+            next_after=after,
+            ease=weights,
+            season=weeks(log, num_products, until_seconds)
+            if has_season
+            else np.zeros((0, num_products), np.float32),
+            bridge=bridge(content, statistics.baskets > 0),
+            ease_half_life_days=settings.ease.half_life_days,
             until_seconds=until_seconds,
         )
 
@@ -99,7 +131,9 @@ class Behaviour(msgspec.Struct, frozen=True):
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in self._arrays().items():
             save_array(folder / f"{name}.npy", array)
-        about = _About(until_seconds=self.until_seconds)
+        about = _About(
+            until_seconds=self.until_seconds, ease_half_life_days=self.ease_half_life_days
+        )
         (folder / "behaviour.json").write_bytes(msgspec.json.encode(about))
 
     @classmethod
@@ -116,6 +150,11 @@ class Behaviour(msgspec.Struct, frozen=True):
             ),
             neighbours=load["neighbours"],
             similarities=load["similarities"],
+            next_after=Neighbours(*(load[f"next_{name}"] for name in Neighbours._fields)),
+            ease=Neighbours(*(load[f"ease_{name}"] for name in Neighbours._fields)),
+            season=load["season"],
+            bridge=Bridge(*(load[f"bridge_{name}"] for name in Bridge._fields)),
+            ease_half_life_days=about.ease_half_life_days,
             until_seconds=about.until_seconds,
         )
 
@@ -125,6 +164,10 @@ class Behaviour(msgspec.Struct, frozen=True):
             "offsets": self.offsets,
             "neighbours": self.neighbours,
             "similarities": self.similarities,
+            "season": self.season,
+            **{f"next_{name}": array for name, array in self.next_after._asdict().items()},
+            **{f"ease_{name}": array for name, array in self.ease._asdict().items()},
+            **{f"bridge_{name}": array for name, array in self.bridge._asdict().items()},
             **{f"log_{name}": array for name, array in self.log._asdict().items()},
             **{f"product_{name}": array for name, array in self.statistics._asdict().items()},
         }
@@ -132,60 +175,71 @@ class Behaviour(msgspec.Struct, frozen=True):
 
 class _About(msgspec.Struct, frozen=True):
     until_seconds: int
+    ease_half_life_days: float
 
 
-def decay(
-    ages_seconds: Int64[np.ndarray, "*s"], half_life_days: float
-) -> Float64[np.ndarray, "*s"]:
-    """Return weights in (0, 1] that halve every `half_life_days`."""
-    weights: np.ndarray = np.exp2(-np.maximum(ages_seconds, 0) / (DAY * half_life_days))
-    return weights
+def _relations(
+    log: Purchases,
+    num_users: int,
+    num_products: int,
+    until_seconds: int,
+    settings: BehaviourSettings,
+) -> tuple[Neighbours, Neighbours, Neighbours]:
+    """Return what is bought together, what next, and the weights of EASE; empty where off."""
+    k, memory = settings.neighbours, settings.max_memory_mb
+    none = no_neighbours(num_products)
+    on = settings.tables
+    near = together(log, num_products, k, memory) if "together" in on else none
+    after = next_after(log, num_products, k, memory) if "next" in on else none
+    if "ease" not in on:
+        return near, after, none
+    half_life = settings.ease.half_life_days
+    wanted = user_matrix(log, num_users, num_products, until_seconds, half_life)
+    return near, after, ease(wanted, settings.ease)
 
 
-def item_to_item(
-    log: Purchases, num_users: int, num_products: int
-) -> tuple[Int32[np.ndarray, "n k"], Float32[np.ndarray, "n k"]]:
-    """Return each product's nearest products by the cosine of who bought them.
-
-    Item-based collaborative filtering (Sarwar et al., WWW 2001), fitted by `implicit`.
-    A product is not its own neighbour.
-    """
-    shape = (num_users, num_products)
-    counts = sparse.csr_matrix((np.ones(len(log.rows)), (log.users, log.rows)), shape=shape)
-    counts.data = np.log1p(counts.data)
-    lengths = np.sqrt(np.bincount(counts.indices, counts.data**2, num_products) + SHRINKAGE)
-    counts.data /= lengths[counts.indices]
-    neighbours = np.full((num_products, NEIGHBOURS), -1, np.int32)
-    similarities = np.zeros((num_products, NEIGHBOURS), np.float32)
-    if not len(log.rows):
-        return neighbours, similarities
-    model = ItemItemRecommender(K=NEIGHBOURS + 1, num_threads=2)
-    model.fit(counts, show_progress=False)
-    near = model.similarity.tocsr()
-    rows = np.repeat(np.arange(num_products), np.diff(near.indptr))
-    keep = near.indices != rows
-    rows, columns, values = rows[keep], near.indices[keep], near.data[keep]
-    order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
-    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    fits = place < NEIGHBOURS
-    neighbours[rows[fits], place[fits]] = columns[fits]
-    similarities[rows[fits], place[fits]] = values[fits]
-    return neighbours, similarities
-
-
-def together(behaviour: Behaviour, history: History, recent: int = 200) -> Float32[np.ndarray, "n"]:
+def together_scores(
+    behaviour: Behaviour, history: History, recent: int = 200
+) -> Float32[np.ndarray, "n"]:
     """Return every product's item-to-item similarity, summed over recent purchases.
 
     A purchase 60 days older than the newest one counts half.
     """
     rows, seconds = history.rows[-recent:], history.seconds[-recent:]
     ages = seconds.max(initial=0) - seconds
-    near = behaviour.neighbours[rows]
-    weights = behaviour.similarities[rows] * decay(ages, 60.0)[:, None]
-    found = near >= 0
-    sums = np.bincount(near[found], weights=weights[found], minlength=behaviour.num_products)
-    return sums.astype(np.float32)
+    table = Neighbours(behaviour.neighbours, behaviour.similarities)
+    return speak_for(table, rows, decay(ages, 60.0), behaviour.num_products)
+
+
+def next_scores(
+    behaviour: Behaviour, history: History, recent: int = 3
+) -> Float32[np.ndarray, "n"]:
+    """Return how strongly the last baskets lead to each product, each basket older half as much."""
+    new = np.diff(history.baskets, prepend=-1) != 0
+    age = np.cumsum(new[::-1])[::-1] - new  # baskets after the purchase's own
+    kept = age < recent
+    weights = np.exp2(-age[kept].astype(np.float64))
+    return speak_for(behaviour.next_after, history.rows[kept], weights, behaviour.num_products)
+
+
+def ease_scores(
+    behaviour: Behaviour, history: History, at_seconds: int
+) -> Float32[np.ndarray, "n"]:
+    """Return what the whole history says about every product, by EASE.
+
+    A product never bought gets part of the score of those that it looks like, their own purchases
+    included.
+    """
+    rows, weights = wants(history, at_seconds, behaviour.ease_half_life_days)
+    scores = speak_for(behaviour.ease, rows, weights, behaviour.num_products)
+    if not len(behaviour.bridge.rows):
+        return scores
+    known = scores.copy()
+    most = max(float(scores.max(initial=0)), 1e-6)
+    known[rows] = np.minimum(known[rows] + weights.astype(np.float32) * most, most)
+    filled = cross(behaviour.bridge, known)
+    scores[behaviour.bridge.rows] = filled[behaviour.bridge.rows]
+    return scores
 
 
 def product_statistics(log: Purchases, num_products: int, until_seconds: int) -> ProductStatistics:

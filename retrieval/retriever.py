@@ -1,6 +1,6 @@
 """Asks every channel that has something to say and fuses what they propose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.fusion import fuse, fuse_given
+from retrieval.fusion import EQUAL, fuse, fuse_given
 from retrieval.types import Candidates
 
 
@@ -41,11 +41,13 @@ class Retriever:
         *,
         per_channel: int,
         rrf_k: float,
+        weights: Mapping[str, float] = EQUAL,
     ) -> None:
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
         self._per_channel = per_channel
         self._rrf_k = rrf_k
+        self._weights = weights
 
     def retrieve(self, ask: Ask, limit: int) -> Candidates:
         """Return at most `limit` products, the best fused score first.
@@ -54,14 +56,18 @@ class Retriever:
         ranker sees the same numbers here as for given candidates.
         """
         depth = max(self._per_channel, limit)
-        hits = {c.name: c.propose(ask, depth) for c in self._channels(ask)}
-        said = {name: h for name, h in hits.items() if h is not None}
-        candidates = fuse(said, self._rrf_k, limit)
+        said = self.proposals(ask, depth)
+        candidates = fuse(said, self._rrf_k, limit, self._weights)
         return msgspec.structs.replace(candidates, scores=self._scores(ask, candidates.rows))
+
+    def proposals(self, ask: Ask, k: int) -> dict[str, Hits]:
+        """Return the best `k` products of each channel that has something to say."""
+        hits = {c.name: c.propose(ask, k) for c in self._channels(ask)}
+        return {name: h for name, h in hits.items() if h is not None}
 
     def order(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Candidates:
         """Return just these rows, best first."""
-        return fuse_given(rows, self._scores(ask, rows), self._rrf_k)
+        return fuse_given(rows, self._scores(ask, rows), self._rrf_k, self._weights)
 
     def _scores(
         self, ask: Ask, rows: Int64[np.ndarray, "c"]

@@ -5,7 +5,9 @@ from jaxtyping import Float32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.behaviour import Behaviour, decay, together
+from retrieval.behaviour import Behaviour, ease_scores, next_scores, together_scores
+from retrieval.purchases import decay
+from retrieval.season import at_season
 
 
 class RepeatChannel:
@@ -43,13 +45,78 @@ class TogetherChannel:
         """Return the neighbours of the shopper's recent products; None for a stranger."""
         if not len(ask.history.rows):
             return None
-        return best(together(self._behaviour, ask.history), k, ask)
+        return best(together_scores(self._behaviour, ask.history), k, ask)
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
         """Return each row's summed similarity to the recent products."""
         if not len(ask.history.rows):
             return None
-        return np.asarray(together(self._behaviour, ask.history)[rows])
+        return np.asarray(together_scores(self._behaviour, ask.history)[rows])
+
+
+class NextChannel:
+    """What others bought in the baskets after one like this shopper's last ones."""
+
+    name = "next"
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return what follows the last baskets; None for a stranger."""
+        scores = self._scores(ask)
+        return None if scores is None else best(scores, k, ask)
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return how strongly the last baskets lead to each row."""
+        scores = self._scores(ask)
+        return None if scores is None else np.asarray(scores[rows])
+
+    def _scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        return next_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
+
+
+class EaseChannel:
+    """What the whole history says about each product: weights for and against, by EASE."""
+
+    name = "ease"
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return what the history speaks for most; None for a stranger."""
+        scores = self._scores(ask)
+        return None if scores is None else best(scores, k, ask)
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's sum of weights, 0 where the history speaks against it."""
+        scores = self._scores(ask)
+        return None if scores is None else np.maximum(scores[rows], 0)
+
+    def _scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        if not len(ask.history.rows):
+            return None
+        return ease_scores(self._behaviour, ask.history, ask.at_seconds)
+
+
+class SeasonChannel:
+    """What sold around this time last year; silent where the log does not reach back so far."""
+
+    name = "season"
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return what sold most in the weeks around the moment of the scene."""
+        scores = at_season(self._behaviour.season, ask.at_seconds)
+        return None if scores is None else best(scores, k, ask)
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's baskets in those weeks."""
+        scores = at_season(self._behaviour.season, ask.at_seconds)
+        return None if scores is None else np.asarray(scores[rows])
 
 
 class TrendingChannel:
@@ -77,5 +144,7 @@ def best(scores: Float32[np.ndarray, "n"], k: int, ask: Ask) -> Hits:
     rows = np.flatnonzero(scores > 0)
     if ask.allowed is not None:
         rows = rows[ask.allowed[rows]]
+    if len(rows) > k:
+        rows = rows[scores[rows] >= np.partition(scores[rows], -k)[-k]]
     rows = rows[np.argsort(-scores[rows], kind="stable")[:k]]
     return Hits(rows, scores[rows])

@@ -101,7 +101,7 @@ DAMAGE = {
     "missing file": (lambda r: (r / "deep/a.txt").unlink(), r"is damaged: deep/a\.txt is missing"),
     "foreign file": (lambda r: (r / "c").write_text(""), "is damaged: c does not belong to it"),
     "a link": (link, r"b\.bin is a link"),
-    "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 1"),
+    "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 2"),
     "no manifest format": (lambda r: change(r, format="x"), "cannot be read"),
     "unknown key": (lambda r: change(r, extra=1), "unknown field `extra`"),
     "broken manifest": (lambda r: (r / MANIFEST).write_text("{"), "cannot be read"),

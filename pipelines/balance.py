@@ -1,0 +1,87 @@
+"""Weighs the channels of a release on the shop's own past."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipelines.config import Config
+from pipelines.contents import Job, end_of
+from pipelines.engine import not_hidden
+from pipelines.examples import next_baskets
+from pipelines.parts import WEIGHTS, Parts, behaviour_settings, open_parts, retriever
+from pipelines.progress import Track
+from pipelines.purchases import Log
+from retrieval.ask import Ask
+from retrieval.balance import Outcome, fit_weights, worth
+from retrieval.behaviour import DAY, Behaviour
+
+MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
+
+
+def write_weights(job: Job, log: Log) -> dict[str, Any]:
+    """Write how much each channel weighs; return what that gained in the newest window.
+
+    Fitted on the baskets of the last `ranking.window_days` before `until`, asked of channels that
+    saw nothing of that window. With too few of them, or `retrieval.fit_weights` off, the weights
+    of the configuration are written.
+    """
+    settings = job.config.retrieval
+    given: dict[str, float] = msgspec.to_builtins(settings.weights)
+    outcomes = _outcomes(job, log) if settings.fit_weights else []
+    if len(outcomes) < settings.fit_least:
+        _save(job, given)
+        return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
+    fitted = fit_weights(outcomes, given, settings.rrf_k, settings.candidates)
+    _save(job, fitted)
+    before, after = (
+        worth(outcomes, weights, settings.rrf_k, settings.candidates) for weights in (given, fitted)
+    )
+    return {
+        "weights": ", ".join(f"{name} {weight:g}" for name, weight in sorted(fitted.items())),
+        "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
+        "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
+    }
+
+
+def _save(job: Job, weights: dict[str, float]) -> None:
+    (job.folder / WEIGHTS).write_bytes(msgspec.json.encode(weights))
+
+
+def _outcomes(job: Job, log: Log) -> list[Outcome]:
+    until = end_of(job, log)
+    parts = open_parts(job.folder)
+    start = until - job.config.ranking.window_days * DAY
+    if not (log.purchases.seconds < start).any():
+        return []
+    return past_outcomes(parts, log, (start, until), job.config, job.track)
+
+
+def past_outcomes(
+    parts: Parts, log: Log, window: tuple[int, int], config: Config, track: Track
+) -> list[Outcome]:
+    """Return what channels that end at a window's start propose for the first baskets in it."""
+    start, end = window
+    behaviour = Behaviour.build(
+        log.user_ids,
+        log.purchases,
+        parts.products.size,
+        start,
+        behaviour_settings(config),
+        parts.content,
+    )
+    stage = retriever(parts, behaviour, config)
+    baskets = next_baskets(log.user_ids, log.purchases, start, end)
+    if len(baskets) > MOST_REQUESTS:
+        drawn = np.random.default_rng(config.seed).choice(
+            len(baskets), MOST_REQUESTS, replace=False
+        )
+        baskets = [baskets[i] for i in np.sort(drawn)]
+    allowed = parts.products.allowed(not_hidden(config))
+    depth = max(config.retrieval.per_channel, config.retrieval.candidates)
+    found = []
+    for basket in track(baskets, "weigh the channels", len(baskets)):
+        history = behaviour.history(basket.user_id, basket.at_seconds)
+        ask = Ask(history=history, at_seconds=basket.at_seconds, allowed=allowed)
+        found.append(Outcome(stage.proposals(ask, depth), basket.rows))
+    return found

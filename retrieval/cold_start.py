@@ -1,0 +1,79 @@
+"""The bridge from content: what nobody bought yet inherits from what looks like it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64
+
+from index import VectorIndex
+
+INHERITED_FROM = 5  # products of the nearest content
+LEAST_SIMILAR = 0.3  # cosine; what is further away tells nothing
+CAUTION = 0.5  # how much of the inherited score a product gets that nobody has proved
+AT_ONCE = 4_096  # products whose nearest are sought in one call
+
+
+class Content(NamedTuple):
+    """Products that nobody bought before a moment, and what they look like."""
+
+    rows: Int64[np.ndarray, "c"]
+    near: Int32[np.ndarray, "c m"]  # nearest products in content, best first; -1: no more
+    similarities: Float32[np.ndarray, "c m"]
+
+
+class Bridge(NamedTuple):
+    """Who inherits from whom; the weights of one product sum to at most `CAUTION`."""
+
+    rows: Int64[np.ndarray, "c"]
+    near: Int32[np.ndarray, "c m"]
+    weights: Float32[np.ndarray, "c m"]
+
+
+NO_CONTENT = Content(
+    np.empty(0, np.int64), np.empty((0, 0), np.int32), np.empty((0, 0), np.float32)
+)
+
+
+def nearest_content(
+    index: VectorIndex,
+    vectors: Float32[np.ndarray, "n d"],
+    cold: Bool[np.ndarray, "n"],
+) -> Content:
+    """Return the bought products whose vectors are nearest to those of each cold one."""
+    rows = np.flatnonzero(cold & (np.abs(vectors).max(axis=1, initial=0) > 0))
+    near = np.full((len(rows), INHERITED_FROM), -1, np.int32)
+    similarities = np.zeros((len(rows), INHERITED_FROM), np.float32)
+    if cold.all():
+        return Content(rows[:0], near[:0], similarities[:0])
+    for start in range(0, len(rows), AT_ONCE):
+        part = np.ascontiguousarray(vectors[rows[start : start + AT_ONCE]], np.float32)
+        for place, hits in enumerate(index.search(part, INHERITED_FROM, ~cold), start):
+            near[place, : len(hits.rows)] = hits.rows
+            similarities[place, : len(hits.rows)] = hits.scores
+    return Content(rows, near, similarities)
+
+
+def bridge(content: Content, bought: Bool[np.ndarray, "n"]) -> Bridge:
+    """Weigh what each product inherits by similarity; one that was bought inherits nothing."""
+    cold = ~bought[content.rows]
+    rows, near, similar = (column[cold] for column in content)
+    known = (near >= 0) & (similar >= LEAST_SIMILAR)
+    known &= bought[np.maximum(near, 0)]
+    strength = np.where(known, similar, 0.0)
+    sums = np.maximum(strength.sum(axis=1, keepdims=True), 1e-9)
+    weights = CAUTION * np.minimum(strength.max(axis=1, initial=0), 1)[:, None] * strength / sums
+    keep = known.any(axis=1)
+    return Bridge(rows[keep], near[keep], weights[keep].astype(np.float32))
+
+
+def cross(over: Bridge, scores: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    """Return the scores with those of cold products filled in: the mean of whom they inherit from.
+
+    The same as giving each of them the similarity-weighted mean column of EASE.
+    """
+    if not len(over.rows):
+        return scores
+    filled = np.array(scores, np.float32)
+    near = np.maximum(over.near, 0)
+    filled[over.rows] = (np.maximum(scores[near], 0) * over.weights).sum(axis=1)
+    return filled
