@@ -126,6 +126,31 @@ def train_clip(shop: Path, out: Path, config: Path | None, overrides: tuple[str,
     click.echo(report.line())
 
 
+@train.command("text")
+@click.option(
+    "--judgments",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="Parquet or CSV of query, title and relevance; several are allowed.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@configured
+def train_text(
+    judgments: tuple[Path, ...], out: Path, config: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Fine-tune a sentence encoder on judged pairs of a query and a title."""
+    from pipelines.config import load
+    from pipelines.progress import track
+    from pipelines.train_text import train_text
+
+    settings = load(config, overrides)
+    report = train_text(
+        judgments, out, settings.text_training, track, seed=settings.seed, threads=settings.threads
+    )
+    click.echo(report.line())
+
+
 @vetrina.command()
 @shop_option
 @releases_option

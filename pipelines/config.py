@@ -65,6 +65,26 @@ class ClipConfig(Section, frozen=True, kw_only=True):
     held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.02  # share of pictures to measure on
 
 
+class TextTrainingConfig(Section, frozen=True, kw_only=True):
+    """How `vetrina train text` learns from judged pairs of a query and a title."""
+
+    model: str = "all-MiniLM-L6-v2"  # what it starts from
+    epochs: Positive = 1
+    batch_size: Annotated[int, Meta(ge=2)] = 64  # titles at once, those of a query together
+    titles_per_query: Annotated[int, Meta(ge=2)] = 8  # at most, drawn by the seed
+    learning_rate: PositiveFloat = 3e-5
+    max_tokens: Positive = 48  # of a text, while training
+    max_pairs: Positive = 100_000  # drawn by the seed, whole queries
+    max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never
+    checks: Positive = 3  # how often it is measured on the validation queries
+    patience: Positive = 2  # checks without a gain after which it stops
+    held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.1  # share of queries to test on
+    validation: Annotated[float, Meta(gt=0, le=0.5)] = 0.1  # share of the rest
+    max_validation_queries: Positive = 300
+    blends: Annotated[tuple[Fraction, ...], Meta(min_length=1)] = (0.25, 0.5, 0.75, 1.0)
+    dims: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (384, 256, 128, 64)
+
+
 class IndexConfig(Section, frozen=True, kw_only=True):
     """How product vectors are indexed."""
 
@@ -154,6 +174,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     encoders: EncodersConfig = EncodersConfig()
     clip: ClipConfig = ClipConfig()
+    text_training: TextTrainingConfig = TextTrainingConfig()
     index: IndexConfig = IndexConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
     retrieval: RetrievalConfig = RetrievalConfig()

@@ -91,6 +91,16 @@ def open_text_encoder(
     return SentenceEncoder(opened, fingerprint, batch_size)
 
 
+def open_sentence_model(model: str, *, max_tokens: int, threads: int = 2) -> Any:
+    """Open a model to train it, as safely; a SentenceTransformer, which is a torch module."""
+    folder = _folder(model)
+    _refuse_code(folder)
+    refuse_pickles(folder)
+    opened = _open(folder, threads)
+    opened.max_seq_length = min(max_tokens, opened.max_seq_length or max_tokens)
+    return opened
+
+
 def _folder(model: str) -> Path:
     if model in PACKAGED:
         return _packaged(model)
