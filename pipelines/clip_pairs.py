@@ -1,6 +1,6 @@
 """Reads a shop's pictures and texts as training pairs, each distinct pair once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from pipelines.config import ConfigError
+from pipelines.config import ClipConfig, ConfigError
 from pipelines.encode import content_hash, text_of
 from pipelines.errors import TrainingError
 from pipelines.progress import Track
@@ -31,6 +31,8 @@ class Pairs(NamedTuple):
     tokens: Int64[Tensor, "t n"]
     picture: Int64[Tensor, "m"]  # of each pair, a row of `pixels`
     text: Int64[Tensor, "m"]  # of each pair, a row of `tokens`
+    more_tokens: Int64[Tensor, "u n"] | None = None  # of the second texts, if there are such
+    more: Int64[Tensor, "m"] | None = None  # of each pair, a row of `more_tokens`
 
 
 class Gathered(NamedTuple):
@@ -42,15 +44,15 @@ class Gathered(NamedTuple):
 
 
 def gather_pairs(
-    shop: Shop, clip: Clip, fields: Sequence[str], max_pairs: int, *, seed: int, track: Track
+    shop: Shop, clip: Clip, settings: ClipConfig, *, seed: int, track: Track
 ) -> Gathered:
     """Return the distinct pairs of picture and text, at most `max_pairs`, drawn by the seed."""
-    found = _distinct_pairs(shop, fields)
-    order = np.random.default_rng(seed).permutation(len(found))[:max_pairs].tolist()
+    found = _distinct_pairs(shop, settings)
+    order = np.random.default_rng(seed).permutation(len(found))[: settings.max_pairs].tolist()
     chosen = [found[i] for i in order]
-    wanted = {name for name, _ in chosen}
+    wanted = {pair.name for pair in chosen}
     pixels = _decode_all(shop, clip, wanted, track)
-    readable = [(name, text) for name, text in chosen if name in pixels]
+    readable = [pair for pair in chosen if pair.name in pixels]
     if len(readable) < SMALLEST:
         raise TrainingError(
             f"{shop.folder} has {len(readable)} distinct pairs of a readable picture and a text, "
@@ -61,17 +63,26 @@ def gather_pairs(
     )
 
 
-def _distinct_pairs(shop: Shop, fields: Sequence[str]) -> list[tuple[Name, str]]:
+class Pair(NamedTuple):
+    """A picture, its text, and a second text of the first product that has both."""
+
+    name: Name
+    text: str
+    more: str
+
+
+def _distinct_pairs(shop: Shop, settings: ClipConfig) -> list[Pair]:
     """Return picture and text of each distinct pair, in the order of the file."""
-    texts = _texts(shop, fields)
-    found: dict[tuple[Name, str], None] = {}
+    texts = _texts(shop, settings.fields)
+    more = _texts(shop, settings.more_fields) if settings.more_fields else {}
+    found: dict[tuple[Name, str], str] = {}
     for batch in shop.picture_batches():
         ids, pictures = batch.column("id").to_pylist(), batch.column("image").to_pylist()
         for product_id, picture in zip(ids, pictures, strict=True):
             text = texts.get(product_id)
             if picture and text:
-                found[content_hash(picture), text] = None
-    return list(found)
+                found.setdefault((content_hash(picture), text), more.get(product_id, ""))
+    return [Pair(name, text, second) for (name, text), second in found.items()]
 
 
 def _texts(shop: Shop, fields: Sequence[str]) -> dict[str, str]:
@@ -118,12 +129,21 @@ def _decode(clip: Clip, picture: bytes) -> Tensor | None:
         return None
 
 
-def _pairs(clip: Clip, readable: list[tuple[Name, str]], pixels: dict[Name, Tensor]) -> Pairs:
-    pictures = {name: row for row, name in enumerate(dict.fromkeys(name for name, _ in readable))}
-    texts = {text: row for row, text in enumerate(dict.fromkeys(text for _, text in readable))}
-    return Pairs(
+def _pairs(clip: Clip, readable: list[Pair], pixels: dict[Name, Tensor]) -> Pairs:
+    pictures = _numbered(pair.name for pair in readable)
+    texts = _numbered(pair.text for pair in readable)
+    pairs = Pairs(
         torch.stack([pixels[name] for name in pictures]),
         clip.tokens(list(texts)),
-        torch.tensor([pictures[name] for name, _ in readable]),
-        torch.tensor([texts[text] for _, text in readable]),
+        torch.tensor([pictures[pair.name] for pair in readable]),
+        torch.tensor([texts[pair.text] for pair in readable]),
     )
+    more = _numbered(pair.more for pair in readable)
+    if len(more) < 2:  # the same of all, as where there is none, teaches nothing
+        return pairs
+    of_each = torch.tensor([more[pair.more] for pair in readable])
+    return pairs._replace(more_tokens=clip.tokens(list(more)), more=of_each)
+
+
+def _numbered(values: Iterable[str]) -> dict[str, int]:
+    return {value: row for row, value in enumerate(dict.fromkeys(values))}

@@ -54,8 +54,13 @@ class EncodersConfig(Section, frozen=True, kw_only=True):
 class ClipConfig(Section, frozen=True, kw_only=True):
     """How `vetrina train clip` learns from the pictures and texts of a shop."""
 
-    model: str = "vetrina-small"  # any open_clip architecture
+    model: str = "vetrina-small"  # an architecture, to start anew; a folder or hf-hub:, to go on
+    pretrained: str = ""  # open_clip pretrained tag or .safetensors, to go on from an architecture
+    lock_text: bool = False  # the text side learns no more
+    lock_image: bool = False  # nor does the picture side
     fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title",)  # of a picture
+    more_fields: tuple[ProductText, ...] = ()  # a second text of each picture, in training only
+    more_weight: Annotated[float, Meta(ge=0, le=100)] = 0.5  # of its loss beside the first's
     epochs: Positive = 12
     batch_size: Annotated[int, Meta(ge=2)] = 512
     learning_rate: PositiveFloat = 4e-3
@@ -63,6 +68,10 @@ class ClipConfig(Section, frozen=True, kw_only=True):
     max_pairs: Positive = 50_000  # drawn by the seed; 12 kB of memory each at 64 x 64 pixels
     max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never
     held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.02  # share of pictures to measure on
+    patience: Annotated[int, Meta(ge=0)] = 4  # epochs without gain before the end; 0: no end
+    augment: bool = False  # mirror, zoom, move and light each picture; false: move the batch
+    drop_words: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # chance that a token is not read
+    checkpoint_seconds: Annotated[float, Meta(ge=0)] = 60.0  # at least between two; 0: every epoch
 
 
 class TextTrainingConfig(Section, frozen=True, kw_only=True):

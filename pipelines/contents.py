@@ -223,7 +223,7 @@ def _distinct_pictures(
         fresh = []
         for record in batch.to_pylist():
             row = row_of.get(record["id"])
-            if row is None or not record["image"]:
+            if row is None or not record["image"] or picture_of[row] >= 0:  # its first is shown
                 continue
             name = content_hash(record["image"])
             if name not in place:

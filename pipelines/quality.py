@@ -71,6 +71,8 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
     impossible_prices: int = 0
     unreadable_images: int = 0
     pictures: int = 0
+    videos: int = 0
+    unreadable_videos: int = 0
     events_read: int = 0
     events_kept: int = 0
     categories: Spread = Spread()
@@ -105,6 +107,8 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         yield "duplicate ids", f"{self.duplicate_ids:,}"
         yield "impossible prices", f"{self.impossible_prices:,}"
         yield "pictures / unreadable", f"{self.pictures:,} / {self.unreadable_images:,}"
+        if self.videos or self.unreadable_videos:
+            yield "videos / unreadable", f"{self.videos:,} / {self.unreadable_videos:,}"
         yield "missing", ", ".join(f"{name} {share:.1%}" for name, share in self.missing.items())
         yield "categories", _spread_words(self.categories)
         yield "brands", _spread_words(self.brands)
@@ -127,6 +131,8 @@ class Quality:
         self.impossible_prices = 0
         self.unreadable_images = 0
         self.pictures = 0
+        self.videos = 0
+        self.unreadable_videos = 0
         self.rows_kept = 0
         self.refused: Counter[str] = Counter()
         self.examples: list[Refusal] = []
@@ -172,6 +178,8 @@ class Quality:
             impossible_prices=self.impossible_prices,
             unreadable_images=self.unreadable_images,
             pictures=self.pictures,
+            videos=self.videos,
+            unreadable_videos=self.unreadable_videos,
             events_read=self.events_read,
             events_kept=self.events_kept,
             categories=_spread(self._categories),

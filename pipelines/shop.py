@@ -25,7 +25,10 @@ PICTURE_BATCH_BYTES = 64_000_000
 EVENTS_IN_MEMORY = 500_000
 HASHED_AT_ONCE = 1 << 20
 DICTIONARY_BYTES = 64 << 20  # so that a row group stores equal pictures once
-PICTURE_COMPRESSION = {"id": "zstd", "image": "none", "media_type": "zstd"}
+COMPRESSION = {  # what is compressed by itself is not compressed again
+    "pictures": {"id": "zstd", "image": "none", "media_type": "zstd"},
+    "videos": {"id": "zstd", "video": "none"},
+}
 
 _TEXT = pa.string()
 _TEXTS = pa.list_(pa.string())
@@ -77,11 +80,13 @@ CAMPAIGN_SCHEMA = pa.schema(
     ]
 )
 PICTURE_SCHEMA = pa.schema([("id", _TEXT), ("image", pa.binary()), ("media_type", _TEXT)])
+VIDEO_SCHEMA = pa.schema([("id", _TEXT), ("video", pa.binary())])
 SCHEMAS = {
     "products": PRODUCT_SCHEMA,
     "users": USER_SCHEMA,
     "campaigns": CAMPAIGN_SCHEMA,
     "pictures": PICTURE_SCHEMA,
+    "videos": VIDEO_SCHEMA,
 }
 
 # What a column holds where a source does not have it: the defaults of the nouns.
@@ -130,13 +135,22 @@ class Shop:
         yield from _batches(self.folder / "products.parquet", PRODUCT_SCHEMA)
 
     def picture_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield `id, image, media_type`, equal pictures next to each other; nothing without any."""
+        """Yield `id, image, media_type`; of one product the first that comes is the one shown.
+
+        Equal pictures are next to each other; nothing is yielded where there are none.
+        """
         path = self.folder / "pictures.parquet"
         if path.exists():
             with _open(path) as file:
                 row_bytes = path.stat().st_size // max(file.metadata.num_rows, 1)
             rows = min(PICTURE_BATCH_ROWS, PICTURE_BATCH_BYTES // max(row_bytes, 1))
             yield from _batches(path, PICTURE_SCHEMA, max(rows, 1))
+
+    def video_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield `id, video`, one row at a time; nothing where the shop has no videos."""
+        path = self.folder / "videos.parquet"
+        if path.exists():
+            yield from _batches(path, VIDEO_SCHEMA, 1)
 
     def users(self) -> pa.Table:
         """Return the users with declared traits."""
@@ -234,6 +248,10 @@ class ShopWriter:
         """Append pictures; equal pictures next to each other are stored once."""
         self._append("pictures", conform(table, PICTURE_SCHEMA))
 
+    def add_videos(self, table: pa.Table) -> None:
+        """Append videos as bytes; of one product in the order in which they come."""
+        self._append("videos", conform(table, VIDEO_SCHEMA))
+
     def add_events(self, table: pa.Table) -> None:
         """Append events in any order; columns that are not there get the noun's default."""
         self._waiting.append(conform(table, EVENT_SCHEMA))
@@ -288,7 +306,7 @@ class ShopWriter:
         if name not in self._files:
             self._files[name] = _parquet_writer(self._draft / f"{name}.parquet", SCHEMAS[name])
         self._files[name].write_table(table)
-        self._counts[name] += table.num_rows
+        self._counts[name] = self._counts.get(name, 0) + table.num_rows
 
     def _write_events(self) -> None:
         if not self._waiting:
@@ -440,7 +458,7 @@ def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         path,
         schema,
-        compression=PICTURE_COMPRESSION if schema is PICTURE_SCHEMA else "zstd",
+        compression=COMPRESSION.get(path.stem, "zstd"),
         dictionary_pagesize_limit=DICTIONARY_BYTES,
     )
 

@@ -1,40 +1,40 @@
 """Trains a small open_clip model on a shop's own pictures and texts."""
 
-import math
 import shutil
-from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from time import monotonic
 
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils import clip_grad_norm_
+import xxhash
+from jaxtyping import Bool, Float32, Float64, Int64
+from torch import Tensor
 
+from pipelines.clip_checkpoint import checkpoint_folder, remove_checkpoint
+from pipelines.clip_fit import Job, fit, steps_per_epoch
 from pipelines.clip_pairs import Pairs, gather_pairs
 from pipelines.config import ClipConfig, ConfigError
 from pipelines.durable import flush
-from pipelines.errors import TrainingError, UserError
+from pipelines.errors import UserError
+from pipelines.metrics import Interval, mean_interval
+from pipelines.model_card import Measured, ModelCard, write_model_card
 from pipelines.progress import Track
 from pipelines.shop import Shop
-from retrieval.clip import DESCRIPTION, Clip, new_clip_model
+from retrieval.clip import DESCRIPTION, Clip, is_trained, new_clip_model, open_clip_model
 from retrieval.weights import EncoderError
 
 REPORT = "training.json"
 K = 10
-WARM_UP = 0.1  # share of the training in which the learning rate rises
-LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)
-LONGEST_GRADIENT = 1.0
 SCORED_AT_ONCE = 1000
-SHIFT = 16  # a picture moves by at most one part in this of its width
-WHITE = 255
 
 
 class ClipReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was trained on what, and how well it finds pictures that it has not seen."""
+    """What was trained on what, and how well it finds pictures that it has not seen.
+
+    The recall is that of the best epoch, which was chosen by it: a little too good.
+    """
 
     shop: str  # fingerprint
     settings: ClipConfig
@@ -45,10 +45,14 @@ class ClipReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     held_out: int
     steps: int
     epochs: float
+    best_epoch: int
     seconds: float
     loss: float
     recall_at_10: float | None  # text to picture, among the held-out pictures, if any
-    chance: float | None
+    low: float | None = None  # where it lies with 95 % confidence
+    high: float | None = None
+    before: float | None = None  # of the model that the training went on from
+    chance: float | None = None
 
     def line(self) -> str:
         """Return the report as one sentence."""
@@ -56,7 +60,9 @@ class ClipReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "nothing was held out to measure on"
             if self.recall_at_10 is None
             else f"text to picture recall@{K} among {self.held_out:,} held-out pictures "
-            f"{self.recall_at_10:.3f} (chance {self.chance:.4f})"
+            f"{self.recall_at_10:.3f} [{self.low:.3f}, {self.high:.3f}] "
+            f"after epoch {self.best_epoch} (chance {self.chance:.4f}"
+            + (")" if self.before is None else f", before {self.before:.3f})")
         )
         return (
             f"{self.pairs:,} pairs, {self.steps:,} steps ({self.epochs:.1f} epochs) in "
@@ -69,22 +75,32 @@ def train_clip(
 ) -> ClipReport:
     """Train on a shop's pairs and write the folder `out`, whole or not at all.
 
-    Without `max_seconds`, the same shop, settings and seed give the same model on one machine.
+    A folder, a hub id or an architecture with `pretrained` is trained on; an architecture alone
+    starts anew. Without `max_seconds`, the same shop, settings and seed give the same model on
+    one machine, also where the training was killed and begun again.
     """
     _refuse_to_overwrite(out)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    try:
-        clip = new_clip_model(settings.model)
-    except EncoderError as e:
-        raise ConfigError(f"clip.model: {e}") from None
+    clip = _opened(settings)
     opened = Shop(shop)
-    gathered = gather_pairs(
-        opened, clip, settings.fields, settings.max_pairs, seed=seed, track=track
+    gathered = gather_pairs(opened, clip, settings, seed=seed, track=track)
+    pairs = gathered.pairs
+    kept, held = _split(pairs, settings.held_out)
+    hits = partial(_hits, clip, pairs, held)
+    goes_on = is_trained(settings.model, settings.pretrained) and len(held) > 0
+    job = Job(
+        clip=clip,
+        pairs=pairs,
+        rows=kept,
+        settings=settings,
+        seed=seed,
+        measure=(lambda: float(hits().mean())) if len(held) else None,
+        folder=checkpoint_folder(out),
+        key=_key(opened.fingerprint(), clip.fingerprint(), settings, seed),
     )
-    kept, held = _split(gathered.pairs, settings.held_out)
-    start = monotonic()
-    steps, loss = _fit(clip, gathered.pairs, kept, settings, track)
+    before = float(hits().mean()) if goes_on else None
+    state = fit(job, track)
     report = ClipReport(
         shop=opened.fingerprint(),
         settings=settings,
@@ -92,15 +108,42 @@ def train_clip(
         pairs=len(kept),
         left_out=gathered.left_out,
         unreadable=gathered.unreadable,
-        held_out=len(torch.unique(gathered.pairs.picture[held])),
-        steps=steps,
-        epochs=steps / _steps_per_epoch(len(kept), settings),
-        seconds=monotonic() - start,
-        loss=loss,
-        **_measured(clip, gathered.pairs, held),
+        held_out=len(torch.unique(pairs.picture[held])),
+        steps=state.steps,
+        epochs=state.steps / steps_per_epoch(len(kept), settings),
+        best_epoch=state.best_epoch,
+        seconds=state.seconds,
+        loss=state.loss,
+        before=before,
+        **_measured(hits() if len(held) else None, pairs, held),
     )
-    _publish(clip, report, out)
+    _publish(clip, report, opened.meta.name, out)
+    remove_checkpoint(job.folder)
     return report
+
+
+def _opened(settings: ClipConfig) -> Clip:
+    """Return the model to train, with its locked sides; ConfigError says which key is wrong."""
+    if settings.lock_text and settings.lock_image:
+        raise ConfigError(
+            "clip.lock_text and clip.lock_image are both true, which leaves nothing to learn; "
+            "lock one side"
+        )
+    try:
+        if is_trained(settings.model, settings.pretrained):
+            clip = open_clip_model(settings.model, settings.pretrained)
+        else:
+            clip = new_clip_model(settings.model)
+    except EncoderError as e:
+        raise ConfigError(f"clip.model: {e}") from None
+    clip.lock(text=settings.lock_text, image=settings.lock_image)
+    return clip
+
+
+def _key(shop: str, start: str, settings: ClipConfig, seed: int) -> str:
+    """Return what an unfinished training must have in common with this one to go on."""
+    asked = msgspec.json.encode((shop, start, settings, seed))
+    return xxhash.xxh3_128_hexdigest(asked)
 
 
 def already_trained(shop: Path, out: Path, settings: ClipConfig, *, seed: int = 0) -> bool:
@@ -111,20 +154,6 @@ def already_trained(shop: Path, out: Path, settings: ClipConfig, *, seed: int = 
         return False
     same = report.settings == settings and report.seed == seed
     return same and report.shop == Shop(shop).fingerprint()
-
-
-def contrastive_loss(
-    similarities: Float[Tensor, "b b"], belong: Bool[Tensor, "b b"]
-) -> Float[Tensor, ""]:
-    """Return the cross entropy of finding each picture's text and each text's picture.
-
-    `belong[i, j]` is true on the diagonal, and wherever picture i and text j also belong
-    together because a picture or a text comes twice: these share the target evenly.
-    """
-    target = belong.float()
-    by_picture = F.cross_entropy(similarities, target / target.sum(1, keepdim=True))
-    by_text = F.cross_entropy(similarities.T, target.T / target.T.sum(1, keepdim=True))
-    return (by_picture + by_text) / 2
 
 
 def hits_at_k(
@@ -143,13 +172,6 @@ def hits_at_k(
     return hits
 
 
-def learning_rate_at(progress: float) -> float:
-    """Return the share of the highest rate: a linear rise, then half a cosine down to zero."""
-    if progress < WARM_UP:
-        return max(progress, WARM_UP / 100) / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
-
-
 def _split(pairs: Pairs, held_out: float) -> tuple[Int64[Tensor, "kept"], Int64[Tensor, "held"]]:
     """Return rows to learn from and rows to measure on, which share no picture."""
     pictures = torch.randperm(len(pairs.pixels))
@@ -159,99 +181,8 @@ def _split(pairs: Pairs, held_out: float) -> tuple[Int64[Tensor, "kept"], Int64[
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
-def _fit(
-    clip: Clip, pairs: Pairs, rows: Int64[Tensor, "kept"], settings: ClipConfig, track: Track
-) -> tuple[int, float]:
-    """Train until the epochs or the seconds are over; return steps taken and the last loss."""
-    optimizer = _optimizer(clip, settings)
-    clip.network.train()
-    steps, mean_loss = 0, math.nan
-    total = settings.epochs * _steps_per_epoch(len(rows), settings)
-    for progress, batch in track(_batches(rows, total, settings), "train clip", total):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate_at(progress)
-        loss = _step(clip, pairs, batch, optimizer)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} after {steps} steps; lower clip.learning_rate "
-                f"({settings.learning_rate:g})"
-            )
-        mean_loss = loss if steps == 0 else 0.95 * mean_loss + 0.05 * loss
-        steps += 1
-    clip.network.eval()
-    return steps, mean_loss
-
-
-def _step(
-    clip: Clip, pairs: Pairs, batch: Int64[Tensor, "b"], optimizer: torch.optim.Optimizer
-) -> float:
-    picture, text = pairs.picture[batch], pairs.text[batch]
-    seen = clip.see(_shifted(pairs.pixels[picture]))
-    read = clip.read(pairs.tokens[text])
-    belong = (picture[:, None] == picture) | (text[:, None] == text)
-    scale = clip.log_scale
-    loss = contrastive_loss(scale.exp() * seen @ read.T, belong.to(seen.device))
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    clip_grad_norm_(clip.network.parameters(), LONGEST_GRADIENT)
-    optimizer.step()
-    with torch.no_grad():
-        scale.clamp_(max=LARGEST_SCALE)
-    return float(loss.detach())
-
-
-def _shifted(pixels: UInt8[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
-    """Move a batch a little, over white, so that no pixel can be learnt by heart."""
-    height, width = pixels.shape[-2:]
-    most = max(1, width // SHIFT)
-    down, right = torch.randint(0, 2 * most + 1, (2,)).tolist()
-    padded = F.pad(pixels, (most, most, most, most), value=WHITE)
-    return padded[..., down : down + height, right : right + width]
-
-
-def _batches(
-    rows: Int64[Tensor, "kept"], total: int, settings: ClipConfig
-) -> Iterator[tuple[float, Int64[Tensor, "b"]]]:
-    """Yield how far the training is, from 0 to 1, and the next rows; end when the time is up."""
-    start = monotonic()
-    size = min(settings.batch_size, len(rows))
-    step = 0
-    while True:
-        for batch in torch.split(rows[torch.randperm(len(rows))], size):
-            spent = (monotonic() - start) / settings.max_seconds if settings.max_seconds else 0.0
-            progress = max(step / total, spent)
-            if progress >= 1:
-                return
-            if len(batch) == size:
-                step += 1
-                yield progress, batch
-
-
-def _steps_per_epoch(num_pairs: int, settings: ClipConfig) -> int:
-    return num_pairs // min(settings.batch_size, num_pairs)
-
-
-def _optimizer(clip: Clip, settings: ClipConfig) -> torch.optim.Optimizer:
-    """Return AdamW; only matrices that multiply are decayed, not tables, scales or biases."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in clip.network.named_parameters():
-        multiplies = parameter.ndim > 1 and "embedding" not in name
-        (decayed if multiplies else free).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-
-
-def _measured(clip: Clip, pairs: Pairs, held: Int64[Tensor, "held"]) -> dict[str, float | None]:
-    if not len(held):
-        return {"recall_at_10": None, "chance": None}
+def _hits(clip: Clip, pairs: Pairs, held: Int64[Tensor, "held"]) -> Bool[np.ndarray, "held"]:
+    """Tell of each held-out text whether it finds its picture among the held-out ones."""
     pictures, right = torch.unique(pairs.picture[held], return_inverse=True)
     with torch.inference_mode():
         seen = torch.cat(
@@ -259,8 +190,19 @@ def _measured(clip: Clip, pairs: Pairs, held: Int64[Tensor, "held"]) -> dict[str
         )
         texts = torch.split(pairs.text[held], SCORED_AT_ONCE)
         read = torch.cat([clip.read(pairs.tokens[rows]) for rows in texts])
-    hits = hits_at_k(read.cpu().numpy(), seen.cpu().numpy(), right.numpy())
-    return {"recall_at_10": float(hits.mean()), "chance": min(1.0, K / len(pictures))}
+    return hits_at_k(read.cpu().numpy(), seen.cpu().numpy(), right.numpy())
+
+
+def _measured(
+    hits: Bool[np.ndarray, "held"] | None, pairs: Pairs, held: Int64[Tensor, "held"]
+) -> dict[str, float | None]:
+    if hits is None:
+        return {"recall_at_10": None}
+    values: Float64[np.ndarray, "held 1"] = hits[:, None].astype(np.float64)
+    interval = mean_interval(values)[0]
+    chance = min(1.0, K / len(torch.unique(pairs.picture[held])))
+    low, high = interval.low, interval.high
+    return {"recall_at_10": interval.mean, "low": low, "high": high, "chance": chance}
 
 
 def _refuse_to_overwrite(out: Path) -> None:
@@ -271,17 +213,59 @@ def _refuse_to_overwrite(out: Path) -> None:
         )
 
 
-def _publish(clip: Clip, report: ClipReport, out: Path) -> None:
+def _publish(clip: Clip, report: ClipReport, shop: str, out: Path) -> None:
     """Write beside `out`, then rename, so that `out` is the old model or the new one, whole."""
     draft, old = (out.with_name(f".{out.name}.{kind}") for kind in ("draft", "old"))
     for left in (draft, old):
         shutil.rmtree(left, ignore_errors=True)
     clip.save(draft)
     (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    for path in draft.iterdir():
+    write_model_card(draft, _card(report, shop))
+    for path in draft.rglob("*"):
         flush(path)
     if out.exists():
         out.rename(old)
     draft.rename(out)
     flush(out.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _card(report: ClipReport, shop: str) -> ModelCard:
+    settings = report.settings
+    started = settings.model if report.before is not None else f"{settings.model}, new weights"
+    return ModelCard(
+        title="Pictures and texts of one shop in one space",
+        summary=(
+            f"An open_clip model trained by `vetrina train clip` on the shop {shop}: "
+            f"{report.steps:,} steps, {report.epochs:.1f} epochs, {report.seconds:,.0f} s. "
+            f"Kept are the weights after epoch {report.best_epoch}."
+        ),
+        base_model=started,
+        trained_on=datetime.now(UTC).date(),
+        data={f"pictures and {', '.join(settings.fields)} of {shop}": report.shop},
+        splits={
+            "training": f"{report.pairs:,} distinct pairs of a picture and a text",
+            "held out": f"{report.held_out:,} pictures and their texts, never trained on; "
+            "the epoch was chosen by them",
+        },
+        settings={**msgspec.to_builtins(settings), "seed": report.seed},
+        measured=_measurements(report),
+        notes=(
+            f"{report.left_out:,} pairs were left out, {report.unreadable:,} pictures unreadable.",
+            "The figure on the held-out pictures is a little too good, as the best epoch was "
+            "chosen by it; measure on other products before you rely on it.",
+            "Licences and limits are those of the shop's own pictures and texts.",
+        ),
+    )
+
+
+def _measurements(report: ClipReport) -> tuple[Measured, ...]:
+    if report.recall_at_10 is None or report.low is None or report.high is None:
+        return ()
+    nan = float("nan")
+    before = None if report.before is None else Interval(report.before, nan, nan)
+    found = Interval(report.recall_at_10, report.low, report.high)
+    name = f"text to picture recall@{K}"
+    return (
+        Measured(split="held out", metric=name, size=report.held_out, after=found, before=before),
+    )

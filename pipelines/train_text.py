@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from pipelines.clip_fit import LONGEST_GRADIENT, learning_rate_at
 from pipelines.config import ConfigError, TextTrainingConfig
 from pipelines.durable import flush, flush_all
 from pipelines.errors import TrainingError, UserError
@@ -24,7 +25,6 @@ from pipelines.progress import Track
 from pipelines.text_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipelines.text_losses import graded_loss
 from pipelines.text_pairs import Encode, Judgments, Lists, ranked_ndcg, read_judgments, split
-from pipelines.train_clip import LONGEST_GRADIENT, learning_rate_at
 from retrieval.text_encoder import open_sentence_model
 from retrieval.weights import EncoderError
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,12 +15,15 @@ from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
+from retrieval.text_encoder import PACKAGED, packaged_folder
 from retrieval.weights import UNFIT, EncoderError, first_line, hub_folder, named_folder
 
 OUR_MODELS = Path(__file__).parent / "clip_models"  # architectures as open_clip's JSON
 WEIGHTS = "open_clip_model.safetensors"
 DESCRIPTION = "open_clip_config.json"
 HUB_PREFIX = "hf-hub:"
+READER = "text"  # where a saved model keeps the settings and the vocabulary of a foreign text side
+OPENED = "vetrina-opened"  # what open_clip calls an architecture that only a folder describes
 OUR_SIGHT = {  # how models that are trained here look at a picture: whole, over white
     "mean": (0.5, 0.5, 0.5),
     "std": (0.25, 0.25, 0.25),
@@ -42,6 +46,7 @@ class Clip:
         self._architecture = dict(architecture)
         self._tokenizer = tokenizer
         self._towers: Any = network
+        self._locked: tuple[nn.Module, ...] = ()
         self._sight = _sight_of(network)
         self._transform = _to_unit_range(self._sight)
         self._mean = torch.tensor(self._sight["mean"])[:, None, None]
@@ -58,8 +63,10 @@ class Clip:
         _forget(getattr(self._tokenizer, "cache", {}))
         return tokens
 
-    def see(self, pixels: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Return one unit vector a picture."""
+    def see(
+        self, pixels: UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
+    ) -> Float32[Tensor, "n d"]:
+        """Return one unit vector a picture; its numbers are from 0 to 255."""
         scaled = (pixels.float() / 255 - self._mean) / self._std
         scaled = scaled.to(_device(self.network), memory_format=torch.channels_last)
         vectors: Tensor = self._towers.encode_image(scaled, normalize=True)
@@ -76,6 +83,40 @@ class Clip:
         scale: nn.Parameter = self._towers.logit_scale
         return scale
 
+    @property
+    def padding(self) -> int:
+        """Return the token that fills a text up."""
+        inner = getattr(self._tokenizer, "tokenizer", None)
+        return int(getattr(inner, "pad_token_id", None) or 0)
+
+    def lock(self, *, text: bool = False, image: bool = False) -> None:
+        """Let a side learn no more, but for the projection of a foreign tower.
+
+        A Hugging Face text side and a timm picture side keep their projection into the joint
+        space free, as in locked-image tuning (Zhai et al. 2022, LiT); another side is locked whole.
+        """
+        sides = [
+            *([_text_side(self._towers)] if text else []),
+            *([self._picture()] if image else []),
+        ]
+        self._locked = tuple(module for side in sides for module in side)
+        for module in self._locked:
+            module.requires_grad_(False)
+        if text and "hf_model_name" not in self._architecture.get("text_cfg", {}):
+            for name in ("positional_embedding", "text_projection"):
+                if isinstance(parameter := getattr(self._towers, name, None), nn.Parameter):
+                    parameter.requires_grad_(False)
+
+    def train(self) -> None:
+        """Make ready to learn; what is locked stays as it is in use."""
+        self.network.train()
+        for module in self._locked:
+            module.eval()
+
+    def _picture(self) -> list[nn.Module]:
+        seer = self._towers.visual
+        return [seer.trunk if hasattr(seer, "trunk") else seer]
+
     def fingerprint(self) -> str:
         """Return 32 hex digits over the weights and the settings that change the vectors."""
         digest = xxhash.xxh3_128(self._description().encode())
@@ -85,13 +126,20 @@ class Clip:
         return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write a folder that `open_clip_model` opens, and open_clip itself as `local-dir:`."""
+        """Write a folder that `open_clip_model` opens, and open_clip itself as `local-dir:`.
+
+        open_clip itself does not open one with a Hugging Face text side, whose settings and
+        vocabulary lie in the folder's READER.
+        """
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DESCRIPTION).write_text(self._description())
         save_file(self._weights(), folder / WEIGHTS)
-        if hasattr(self._tokenizer, "save_pretrained"):
+        if reader := _reader_settings(self._towers):
+            reader.save_pretrained(str(folder / READER))
+            self._tokenizer.tokenizer.save_pretrained(str(folder / READER))
+        elif hasattr(self._tokenizer, "save_pretrained"):
             self._tokenizer.save_pretrained(str(folder))
 
     def _description(self) -> str:
@@ -120,12 +168,64 @@ def open_clip_model(model: str, pretrained: str = "") -> Clip:
     return _from_architecture(model, pretrained)
 
 
+def is_trained(model: str, pretrained: str = "") -> bool:
+    """Tell whether this names weights, and not an architecture alone."""
+    if pretrained or model.startswith(HUB_PREFIX):
+        return True
+    return model not in _architectures() and named_folder(model) is not None
+
+
 def new_clip_model(model: str) -> Clip:
     """Return an architecture with random weights, to be trained."""
     architecture = _architecture(model)
+    reader = architecture.get("text_cfg", {}).get("hf_model_name")
+    if reader in PACKAGED:
+        return _new_with_reader(architecture, reader)
     with _quiet():  # open_clip warns that a new model is new
         network = _create(model, sight=OUR_SIGHT)
     return Clip(network, _tokenizer(model), architecture)
+
+
+def _new_with_reader(architecture: dict[str, Any], reader: str) -> Clip:
+    """Return a new picture side beside a packaged text side, which keeps its weights."""
+    from transformers.utils import logging as reading
+
+    noise: Any = reading
+    noise.disable_progress_bar()  # one for the tenth of a second in which weights are read
+    folder = str(packaged_folder(reader))
+    with _registered(_with_reader(architecture, folder)) as name, _quiet():
+        network = _create(name, sight=OUR_SIGHT, read=True)
+        return Clip(network, _tokenizer(name), architecture)
+
+
+def _with_reader(architecture: dict[str, Any], folder: str) -> dict[str, Any]:
+    text = {**architecture["text_cfg"], "hf_model_name": folder, "hf_tokenizer_name": folder}
+    return {**architecture, "text_cfg": text}
+
+
+@contextmanager
+def _registered(architecture: dict[str, Any]) -> Iterator[str]:
+    """Make open_clip know an architecture for a while; it takes files only."""
+    import open_clip
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{OPENED}.json"
+        path.write_text(json.dumps(architecture))
+        open_clip.add_model_config(path)
+        yield OPENED
+
+
+def _text_side(towers: Any) -> list[nn.Module]:
+    if _reader_settings(towers) is not None:
+        return [towers.text.transformer]
+    if hasattr(towers, "text"):
+        return [towers.text]
+    return [towers.transformer, towers.token_embedding, towers.ln_final]
+
+
+def _reader_settings(towers: Any) -> Any:
+    """Return the settings of a Hugging Face text side, or None where it is open_clip's own."""
+    return getattr(getattr(towers, "text", None), "config", None)
 
 
 def _from_folder(folder: Path) -> Clip:
@@ -140,8 +240,18 @@ def _from_folder(folder: Path) -> Clip:
         architecture = described["model_cfg"]
     except (ValueError, KeyError, TypeError, OSError) as e:
         raise EncoderError(f"{folder / DESCRIPTION} does not describe a model: {e!r}") from None
+    if (folder / READER).is_dir():
+        return _from_described(folder, architecture, described.get("preprocess_cfg"))
     name = f"local-dir:{folder}"
     return Clip(_create(name), _tokenizer(name), architecture)
+
+
+def _from_described(folder: Path, architecture: dict[str, Any], sight: Any) -> Clip:
+    """Open a folder with a foreign text side, whose settings and vocabulary lie in it."""
+    here = str((folder / READER).absolute())
+    with _registered(_with_reader(architecture, here)) as name:
+        network = _create(name, pretrained=str(folder / WEIGHTS), sight=sight)
+        return Clip(network, _tokenizer(name), architecture)
 
 
 def _from_architecture(model: str, pretrained: str) -> Clip:
@@ -193,7 +303,12 @@ def _weights_of(model: str, pretrained: str) -> tuple[Path, dict[str, Any]]:
 
 
 def _create(
-    name: str, *, pretrained: str | None = None, quick_gelu: bool = False, sight: Any = None
+    name: str,
+    *,
+    pretrained: str | None = None,
+    quick_gelu: bool = False,
+    sight: Any = None,
+    read: bool = False,
 ) -> nn.Module:
     import open_clip
 
@@ -203,7 +318,7 @@ def _create(
             pretrained=pretrained,
             force_quick_gelu=quick_gelu,
             force_preprocess_cfg=sight,
-            pretrained_text=False,
+            pretrained_text=read,
             device="cuda" if torch.cuda.is_available() else "cpu",
         )
     except UNFIT as e:

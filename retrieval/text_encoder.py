@@ -103,14 +103,15 @@ def open_sentence_model(model: str, *, max_tokens: int, threads: int = 2) -> Any
 
 def _folder(model: str) -> Path:
     if model in PACKAGED:
-        return _packaged(model)
+        return packaged_folder(model)
     found = named_folder(model)
     if found is not None:
         return found
     return hub_folder(model if "/" in model else f"{DEFAULT_ORGANISATION}/{model}")
 
 
-def _packaged(model: str) -> Path:
+def packaged_folder(model: str) -> Path:
+    """Return where the package of this model keeps it; EncoderError where it is not installed."""
     package = PACKAGED[model]
     spec = find_spec(package)
     if spec is None or spec.origin is None:

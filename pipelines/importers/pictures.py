@@ -1,4 +1,4 @@
-"""Takes the first picture of each product, from a folder of files or a Parquet file of bytes."""
+"""Takes pictures and videos of products, from a folder of files or a Parquet file of bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,14 @@ from pipelines.importers.rows import open_rows
 from pipelines.quality import Quality, shown
 from pipelines.shop import PICTURE_SCHEMA, ShopWriter
 from retrieval.pictures import MAX_BYTES, BrokenPicture, open_picture
+from retrieval.video import MAX_BYTES as MAX_VIDEO_BYTES
+from retrieval.video import BrokenVideo, frames_of
 
 CHUNK_BYTES = 16_000_000
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".mkv")
+MOST_PICTURES = 8  # of a product; MOST_VIDEOS likewise
+MOST_VIDEOS = 2
 MEDIA_TYPES = (
     (b"\xff\xd8", "image/jpeg"),
     (b"\x89PNG", "image/png"),
@@ -60,6 +65,21 @@ class PictureIntake:
         self._quality.unreadable_images += 1
         self._quality.example(source, wanted.line, f"picture of {shown(wanted.id)}: {reason}")
 
+    def take_video(self, source: str, wanted: Wanted, content: bytes) -> None:
+        """Keep a video that opens; count one that does not."""
+        try:
+            frames_of(content, 1)
+        except BrokenVideo as e:
+            self.refuse_video(source, wanted, str(e))
+            return
+        self._shop.add_videos(pa.table({"id": [wanted.id], "video": pa.array([content])}))
+        self._quality.videos += 1
+
+    def refuse_video(self, source: str, wanted: Wanted, reason: str) -> None:
+        """Count a video that cannot be had; its product is kept."""
+        self._quality.unreadable_videos += 1
+        self._quality.example(source, wanted.line, f"video of {shown(wanted.id)}: {reason}")
+
     def flush(self) -> None:
         """Write what is waiting."""
         if self._waiting:
@@ -73,6 +93,41 @@ def check_pictures(path: Path) -> None:
         raise ShopError(f"{path}: there is no such folder or file of pictures")
     if not path.is_dir() and path.suffix.lower() != ".parquet":
         raise ShopError(f"{path} is neither a folder of pictures nor a Parquet file of them")
+
+
+def take_files(
+    intake: PictureIntake, source: str, folder: Path, product: dict[str, Any], line: int
+) -> None:
+    """Take a product's pictures and videos from a folder, at most MOST of each.
+
+    The files are those that its `images` and `videos` name, in order. Without `images` they are
+    named as the product's id: ID.jpg, then ID_1.jpg, ID_2.jpg and so on; without `videos`, ID.mp4.
+    """
+    name = product["id"]
+    named = list(product["images"])[:MOST_PICTURES]
+    for reference in named or [""]:
+        take_file(intake, source, folder, Wanted(name, line, reference))
+    for number in range(1, 1 if named else MOST_PICTURES):
+        found = _named_as(folder, f"{name}_{number}", SUFFIXES)
+        if not found:
+            break
+        take_file(intake, source, folder, Wanted(name, line, found))
+    videos = list(product["videos"])[:MOST_VIDEOS]
+    for reference in videos or filter(None, [_named_as(folder, name, VIDEO_SUFFIXES)]):
+        take_video(intake, source, folder, Wanted(name, line, reference))
+
+
+def take_video(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) -> None:
+    """Take the video that a row names; an address is text, and is never fetched."""
+    if "://" in wanted.reference or wanted.reference.startswith("//"):
+        return
+    try:
+        with _inside(folder, wanted.reference).open("rb") as file:
+            content = file.read(MAX_VIDEO_BYTES + 1)
+    except (OSError, ValueError) as e:
+        intake.refuse_video(source, wanted, str(e))
+        return
+    intake.take_video(source, wanted, content)
 
 
 def take_file(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) -> None:
@@ -100,21 +155,30 @@ def take_file(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) 
 def take_parquet(
     intake: PictureIntake, path: Path, columns: PictureColumns, ids: set[str]
 ) -> Iterator[None]:
-    """Take the first picture of each of these products; yield once a row, for the progress."""
+    """Take the first MOST_PICTURES of each of these products; yield once a row, for progress."""
     rows = open_rows(path)
     check_columns(path, rows, fields_of(columns), required=("id", "image"))
-    left = set(ids)
+    left = dict.fromkeys(ids, MOST_PICTURES)
     for row in rows.rows:
         product_id = str(row.values[columns.id])
         content = row.values[columns.image]
-        if product_id in left:
-            left.remove(product_id)
+        if left.get(product_id):
+            left[product_id] -= 1
             wanted = Wanted(product_id, row.line, "")
             if isinstance(content, bytes):
                 intake.take(str(path), wanted, content)
             else:
                 intake.refuse(str(path), wanted, f"expected bytes, got {shown(content)}")
         yield None
+
+
+def _named_as(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:
+    """Return the file in the folder with this name and one of these endings, or ""."""
+    try:
+        found = (name + end for end in suffixes if _inside(folder, name + end).is_file())
+        return next(found, "")
+    except (OSError, ValueError):
+        return ""
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -15,9 +15,8 @@ from pipelines.importers.mapping import (
 )
 from pipelines.importers.pictures import (
     PictureIntake,
-    Wanted,
     check_pictures,
-    take_file,
+    take_files,
     take_parquet,
 )
 from pipelines.importers.rows import Row, Rows, open_rows
@@ -105,8 +104,7 @@ def _take(
         return
     product = intake.take(row.line, raw_product(row.values, mapping))
     if product and pictures and pictures.is_dir():
-        first = next(iter(product["images"]), "")
-        take_file(photos, str(pictures), pictures, Wanted(product["id"], row.line, first))
+        take_files(photos, str(pictures), pictures, product, row.line)
 
 
 def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:

@@ -8,13 +8,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
 from pipelines.embedding_cache import FILE_NAME
-from pipelines.encode import Pictures, content_hash, encode_pictures, encode_texts, text_of
+from pipelines.encode import (
+    Pictures,
+    content_hash,
+    encode_all_pictures,
+    encode_pictures,
+    encode_texts,
+    encode_videos,
+    text_of,
+)
 from pipelines.errors import UserError
 from pipelines.progress import silent
 from pipelines.shop import Shop, ShopWriter
@@ -224,6 +233,102 @@ def test_a_shop_without_pictures_has_no_vectors(tmp_path: Path) -> None:
 
     assert not pictures.vectors.any()
     assert pictures.seen == 0
+
+
+def a_shop_of_many(folder: Path, pictures: list[tuple[str, bytes]], videos: list[bytes]) -> Shop:
+    ids, contents = [name for name, _ in pictures], [content for _, content in pictures]
+    with ShopWriter(folder, name="shelf", source="table") as shop:
+        shop.add_products(pa.table({"id": ["p1", "p2", "p3"], "title": ["a", "b", "c"]}))
+        shop.add_pictures(
+            pa.table(
+                {
+                    "id": ids,
+                    "image": pa.array(contents, pa.binary()),
+                    "media_type": ["image/png"] * len(ids),
+                }
+            )
+        )
+        shop.add_videos(pa.table({"id": ["p3"] * len(videos), "video": pa.array(videos)}))
+    return Shop(folder)
+
+
+MANY = [("p2", RED), ("p1", BLUE), ("p2", b"broken"), ("p2", BLUE), ("p9", RED)]
+
+
+def test_of_several_pictures_the_first_that_is_readable_stands_for_the_product(
+    tmp_path: Path,
+) -> None:
+    shop = a_shop_of_many(tmp_path / "shop", [("p1", b"broken"), *MANY, ("p1", RED)], [])
+
+    pictures = see(shop, FakeImage(), tmp_path)
+
+    np.testing.assert_array_equal(pictures.vectors[0], vector_of(BLUE))
+    np.testing.assert_array_equal(pictures.vectors[1], vector_of(RED))
+
+
+def test_every_readable_picture_of_a_product_has_a_vector(tmp_path: Path) -> None:
+    shop = a_shop_of_many(tmp_path / "shop", MANY, [])
+    encoder = FakeImage()
+    see(shop, encoder, tmp_path)
+    encoder.asked.clear()
+
+    found = encode_all_pictures(
+        ["p1", "p2", "p3"], shop, encoder, tmp_path, max_failed_share=0.5, track=silent
+    )
+
+    assert encoder.asked == [b"broken"]  # the others are remembered
+    assert found.offsets.tolist() == [0, 1, 3, 3]
+    expected = [vector_of(BLUE), vector_of(RED), vector_of(BLUE)]
+    np.testing.assert_array_equal(found.vectors, np.stack(expected))
+    assert found.failures == {"p2": "damaged"}
+    assert found.seen == 4
+
+
+def test_the_frames_of_a_video_are_encoded_once(tmp_path: Path) -> None:
+    shop = a_shop_of_many(tmp_path / "shop", MANY, [film(3), b"no film"])
+    encoder = FakeImage()
+
+    found, again = (
+        encode_videos(
+            ["p1", "p2", "p3"], shop, encoder, tmp_path, max_failed_share=0.5, track=silent
+        )
+        for _ in range(2)
+    )
+
+    assert found.offsets.tolist() == [0, 0, 0, 3]
+    assert found.vectors.shape == (3, DIM)
+    assert "damaged" in found.failures["p3"]
+    assert len(encoder.asked) == 3
+    np.testing.assert_array_equal(found.vectors, again.vectors)
+
+
+def test_too_many_broken_videos_stop_the_build(tmp_path: Path) -> None:
+    shop = a_shop_of_many(tmp_path / "shop", MANY, [b"no film"])
+
+    with pytest.raises(UserError, match="1 of 1 videos cannot be read"):
+        encode_videos(["p3"], shop, FakeImage(), tmp_path, max_failed_share=0.5, track=silent)
+
+
+def test_a_shop_without_videos_has_no_frames(tmp_path: Path) -> None:
+    shop = a_shop(tmp_path / "shop", {"p1": RED})
+
+    found = encode_videos(["p1"], shop, FakeImage(), tmp_path, max_failed_share=0, track=silent)
+
+    assert found.vectors.shape == (0, DIM)
+    assert found.offsets.tolist() == [0, 0]
+
+
+def film(frames: int) -> bytes:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        for i in range(frames):
+            image = Image.new("RGB", (16, 16), (80 * i, 0, 0))
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode())
+    return content.getvalue()
 
 
 def test_a_build_that_was_killed_encodes_nothing_twice_but_what_it_was_at(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_damaged_image_encoder_is_refused_by_the_name_of_its_release(
     ("section", "message"),
     [
         (EncodersConfig(text=TextConfig(model="./no/model")), "there is no such folder"),
-        (EncodersConfig(image=ImageConfig(model="no-such")), "choose vetrina-small"),
+        (EncodersConfig(image=ImageConfig(model="no-such")), "choose vetrina-minilm"),
         (EncodersConfig(image=ImageConfig(model="vetrina-small")), "without weights"),
     ],
 )

@@ -4,6 +4,7 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
+import av
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -253,6 +254,39 @@ def test_pictures_come_from_a_folder_by_name_or_by_id(tmp_path: Path) -> None:
     assert (report.pictures, report.unreadable_images) == (2, 0)
 
 
+def test_a_product_may_have_several_pictures_and_a_film(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a1.jpg", "a1_1.jpg", "a1_2.png", "a1_4.jpg"):  # the third is not there
+        (photos / name).write_bytes(picture())
+    (photos / "a1.mp4").write_bytes(film())
+    (photos / "a2.jpg").write_bytes(picture())
+    (photos / "a2.webm").write_bytes(b"no film")
+    rows = [{**ROWS[0], "photo": ""}, {**ROWS[1], "photo": ""}]
+
+    shop, report = run(tmp_path, as_csv(tmp_path / "goods.csv", rows), pictures=photos)
+
+    ids = [row["id"] for batch in shop.picture_batches() for row in batch.to_pylist()]
+    videos = [row for batch in shop.video_batches() for row in batch.to_pylist()]
+    assert ids == ["a1", "a1", "a1", "a2"]
+    assert videos == [{"id": "a1", "video": film()}]
+    assert (report.pictures, report.videos, report.unreadable_videos) == (4, 1, 1)
+    assert "video of 'a2'" in report.examples[0].reason
+    assert "videos / unreadable" in report.table()
+
+
+def film() -> bytes:
+    content = BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        for image in (Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")):
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode())
+    return content.getvalue()
+
+
 def test_pictures_come_from_a_parquet_file_of_bytes(tmp_path: Path) -> None:
     photos = tmp_path / "photos.parquet"
     pq.write_table(
@@ -265,7 +299,7 @@ def test_pictures_come_from_a_parquet_file_of_bytes(tmp_path: Path) -> None:
 
     shop, report = run(tmp_path, as_csv(tmp_path / "goods.csv", ROWS), mapping, pictures=photos)
 
-    assert [r["id"] for b in shop.picture_batches() for r in b.to_pylist()] == ["a2"]
+    assert [r["id"] for b in shop.picture_batches() for r in b.to_pylist()] == ["a2", "a2"]
     assert report.unreadable_images == 1
     assert report.examples[0].reason == "picture of 'a1': not a JPEG, PNG, WebP, GIF or BMP picture"
 

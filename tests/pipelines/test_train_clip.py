@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -7,22 +8,26 @@ import pyarrow as pa
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+from torch import Tensor
 
+from pipelines.clip_augment import varied, without_some
+from pipelines.clip_fit import Job, contrastive_loss, fit, learning_rate_at
+from pipelines.clip_pairs import Pairs, gather_pairs
 from pipelines.config import ClipConfig, ConfigError
 from pipelines.errors import TrainingError, UserError
-from pipelines.progress import silent
-from pipelines.shop import ShopWriter
+from pipelines.progress import Track, silent
+from pipelines.shop import Shop, ShopWriter
 from pipelines.train_clip import (
     REPORT,
     ClipReport,
     already_trained,
-    contrastive_loss,
     hits_at_k,
-    learning_rate_at,
     train_clip,
 )
-from retrieval.clip import DESCRIPTION
+from retrieval.clip import DESCRIPTION, WEIGHTS, new_clip_model
 from retrieval.image_encoder import open_image_encoder
+from retrieval.text_encoder import packaged_folder
 
 COLOURS = ("red", "green", "blue", "black", "orange", "purple")
 SHAPES = ("circle", "square", "bar", "ring")
@@ -259,3 +264,213 @@ def test_the_learning_rate_rises_once_and_ends_at_zero() -> None:
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] == pytest.approx(0)
+
+
+class Killed(BaseException):
+    """What stands for a signal."""
+
+
+def killed_after(steps: int) -> Track:
+    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+        for place, item in enumerate(items):
+            if label == "train clip" and place == steps:
+                raise Killed
+            yield item
+
+    return track  # type: ignore[return-value]
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_model(
+    small_shop: Path, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(QUICK, epochs=4, checkpoint_seconds=0, augment=True)
+    whole = train_clip(small_shop, tmp_path / "whole", settings, silent)
+
+    with pytest.raises(Killed):
+        train_clip(small_shop, tmp_path / "clip", settings, killed_after(5))  # two of 4 x 2 steps
+    kept = sorted(path.name for path in (tmp_path / ".clip.training").iterdir())
+    steps: list[int | None] = []
+    report = train_clip(small_shop, tmp_path / "clip", settings, counted(steps))
+
+    assert kept == ["training.safetensors"]
+    assert steps == [4]  # of 8, two epochs were done
+    assert report.steps == whole.steps == 8
+    assert report.loss == whole.loss
+    assert fingerprint(tmp_path / "clip") == fingerprint(tmp_path / "whole")
+    assert not (tmp_path / ".clip.training").exists()
+
+
+def test_an_unfinished_training_of_something_else_is_not_gone_on_with(
+    small_shop: Path, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(QUICK, epochs=3, checkpoint_seconds=0)
+    with pytest.raises(Killed):
+        train_clip(small_shop, tmp_path / "clip", settings, killed_after(3))
+    steps: list[int | None] = []
+
+    train_clip(small_shop, tmp_path / "clip", settings, counted(steps), seed=1)
+
+    assert steps == [6]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 64])
+def test_a_damaged_checkpoint_is_begun_anew(
+    small_shop: Path, tmp_path: Path, damage: bytes
+) -> None:
+    (tmp_path / ".clip.training").mkdir()
+    (tmp_path / ".clip.training" / "training.safetensors").write_bytes(damage)
+
+    report = train_clip(small_shop, tmp_path / "clip", QUICK, silent)
+
+    assert report.steps == 2
+
+
+def counted(totals: list[int | None]) -> Track:
+    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+        if label == "train clip":
+            totals.append(total)
+        yield from items
+
+    return track  # type: ignore[return-value]
+
+
+def fingerprint(folder: Path) -> str:
+    return open_image_encoder(str(folder)).fingerprint
+
+
+def test_the_best_epoch_is_kept_and_no_gain_ends_the_training(
+    small_shop: Path, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(
+        QUICK, epochs=50, learning_rate=1e-9, patience=2, held_out=0.2
+    )
+
+    report = train_clip(small_shop, tmp_path / "clip", settings, silent)
+
+    assert report.epochs - report.best_epoch == 2
+    assert report.epochs < 50
+
+
+def test_an_epoch_that_is_worse_than_the_best_is_forgotten(tmp_path: Path) -> None:
+    clip = new_clip_model("vetrina-small")
+    recalls = iter([0.2, 0.9, 0.4, 0.5])
+    seen: list[Tensor] = []
+
+    def measure() -> float:
+        seen.append(clip.log_scale.detach().clone())
+        return next(recalls)
+
+    pairs = Pairs(
+        torch.zeros(64, 3, 64, 64, dtype=torch.uint8),
+        clip.tokens([f"text {i}" for i in range(64)]),
+        torch.arange(64),
+        torch.arange(64),
+    )
+    settings = ClipConfig(epochs=4, batch_size=32, patience=0, learning_rate=0.05)
+    job = Job(clip, pairs, torch.arange(64), settings, 0, measure, tmp_path, "key")
+
+    state = fit(job, silent)
+
+    assert (state.best_epoch, state.best_recall) == (2, 0.9)
+    assert clip.log_scale == seen[1]
+    assert seen[3] != seen[1]
+
+
+@pytest.mark.parametrize(("side", "locked"), [("lock_text", "token"), ("lock_image", "visual.")])
+def test_a_trained_model_is_trained_on_and_a_locked_side_stays(
+    small_shop: Path, trained: tuple[Path, ClipReport], tmp_path: Path, side: str, locked: str
+) -> None:
+    settings = msgspec.structs.replace(QUICK, model=str(trained[0]), **{side: True})
+
+    report = train_clip(small_shop, tmp_path / "clip", settings, silent)
+    before, after = (load_file(path / WEIGHTS) for path in (trained[0], tmp_path / "clip"))
+
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    whole = {name for name in before if name.startswith(locked) and "visual.head" not in name}
+    assert whole <= same
+    assert len(same) < len(before)
+    assert report.before is not None
+
+
+def test_two_locked_sides_leave_nothing_to_learn(small_shop: Path, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(QUICK, lock_text=True, lock_image=True)
+
+    with pytest.raises(ConfigError, match="leaves nothing to learn; lock one side"):
+        train_clip(small_shop, tmp_path / "clip", settings, silent)
+
+
+def test_minilm_reads_for_a_new_picture_side(small_shop: Path, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(QUICK, model="vetrina-minilm", lock_text=True)
+
+    train_clip(small_shop, tmp_path / "clip", settings, silent)
+    encoder = open_image_encoder(str(tmp_path / "clip"))
+    weights = load_file(tmp_path / "clip" / WEIGHTS)
+    own = load_file(packaged_folder("all-MiniLM-L6-v2") / "model.safetensors")
+
+    table = "embeddings.word_embeddings.weight"
+    assert torch.equal(weights[f"text.transformer.{table}"], own[table])
+    assert encoder.encode_texts(["red ring"]).shape == (1, 128)
+    assert str(Path.home()) not in (tmp_path / "clip" / DESCRIPTION).read_text()
+
+
+def test_second_texts_are_read_in_training_only(tmp_path: Path) -> None:
+    shop = a_shop(tmp_path / "shop", range(12, 16))
+    clip = new_clip_model("vetrina-small")
+    settings = msgspec.structs.replace(QUICK, fields=("title",), more_fields=("brand",))
+
+    none = gather_pairs(Shop(shop), clip, settings, seed=0, track=silent)
+    branded = gather_pairs(
+        Shop(with_brands(tmp_path / "branded")), clip, settings, seed=0, track=silent
+    )
+    report = train_clip(tmp_path / "branded", tmp_path / "clip", settings, silent)
+
+    assert none.pairs.more is None  # no product has a brand
+    assert branded.pairs.more_tokens is not None
+    assert len(branded.pairs.more_tokens) == 2
+    assert report.steps == 2
+
+
+def with_brands(folder: Path) -> Path:
+    with ShopWriter(folder, name="shapes", source="table", pictures="drawn") as shop:
+        ids = [f"p{i}" for i in range(96)]
+        titles, brands = [f"ring {i}" for i in range(96)], ["round", "square"] * 48
+        shop.add_products(pa.table({"id": ids, "title": titles, "brand": brands}))
+        pictures = pa.array([drawn("red", "ring", 5 + i % 25) + bytes(i) for i in range(96)])
+        kinds = ["image/png"] * len(ids)
+        shop.add_pictures(pa.table({"id": ids, "image": pictures, "media_type": kinds}))
+    return folder
+
+
+def test_a_card_lies_beside_the_weights(trained: tuple[Path, ClipReport]) -> None:
+    out, report = trained
+
+    card = (out / "README.md").read_text()
+
+    assert report.shop in card
+    assert "text to picture recall@10" in card
+    assert f"{report.recall_at_10:.4f} ({report.low:.4f} to {report.high:.4f})" in card
+    assert "`clip.learning_rate`" in card or "`learning_rate`" in card
+
+
+def test_a_varied_picture_keeps_its_range_and_white_stays_white() -> None:
+    white = torch.full((3, 3, 16, 16), 255, dtype=torch.uint8)
+    noise = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
+
+    changed = varied(noise)
+
+    assert torch.equal(varied(white), white.float())
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+    assert not torch.equal(changed, noise.float())
+
+
+def test_dropped_tokens_leave_the_ends_and_the_order() -> None:
+    tokens = torch.tensor([[7, 1, 2, 3, 4, 9, 0, 0], [7, 9, 0, 0, 0, 0, 0, 0]])
+
+    drawn = torch.cat([without_some(tokens, 0.5) for _ in range(50)])
+    rows = [[token for token in row if token] for row in drawn.tolist()]
+
+    assert all(row[0] == 7 and row[-1] == 9 for row in rows)
+    assert all(row[1:-1] == sorted(row[1:-1]) for row in rows)
+    assert {len(row) for row in rows} >= {2, 3, 4, 5}
+    assert torch.equal(without_some(tokens, 0.0), tokens)
