@@ -44,6 +44,9 @@ bench: setup
 	$(BIN)/python benchmarks/supermarket.py
 	$(BIN)/python benchmarks/esci.py --data $(DATA)
 	$(BIN)/python benchmarks/fashion_clip.py --data $(DATA)
+	$(BIN)/python benchmarks/behaviour.py --data $(DATA)
+	$(BIN)/python benchmarks/supermarket_recall.py
+	$(BIN)/python benchmarks/text_relevance.py --data $(DATA)
 
 all: check test wheel
 
