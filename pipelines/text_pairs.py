@@ -1,6 +1,7 @@
 """Reads judged pairs of a query and a title, and splits their queries for training and tests."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +68,7 @@ def read_judgments(path: Path) -> Judgments:
     rows = [
         (query.strip(), title.strip(), grade)
         for query, title, grade in zip(*texts, relevance, strict=True)
-        if query and query.strip() and title and title.strip() and grade is not None
+        if _said(query) and _said(title) and grade is not None and math.isfinite(grade)
     ]
     lists = _lists(_scaled(path, rows))
     return Judgments(f"{path.parent.name}/{path.name}", _fingerprint(path), lists)
@@ -153,6 +154,10 @@ def _lists(rows: list[tuple[str, str, float]]) -> Lists:
         query: {title: sum(grades) / len(grades) for title, grades in titles.items()}
         for query, titles in found.items()
     }
+
+
+def _said(text: str | None) -> bool:
+    return bool(text and text.strip())
 
 
 def _fingerprint(path: Path) -> str:

@@ -39,6 +39,17 @@ def test_a_row_without_a_text_or_a_grade_is_left_out(tmp_path: Path) -> None:
     assert lists == {"q": {"a": 1.0, "e": 0.0}}
 
 
+@pytest.mark.parametrize("grade", [float("nan"), float("inf")])
+def test_a_grade_that_is_no_number_is_left_out(tmp_path: Path, grade: float) -> None:
+    path = tmp_path / "judged.parquet"
+    judged = {"query": ["q"] * 3, "title": ["a", "b", "c"], "relevance": [1.0, grade, 2.0]}
+    pq.write_table(pa.table(judged), path)
+
+    lists = read_judgments(path).lists
+
+    assert lists == {"q": {"a": 0.0, "c": 1.0}}
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "judged.parquet"
     pq.write_table(pa.table({"query": ["q"], "name": ["a"], "relevance": [1.0]}), path)
