@@ -1,6 +1,5 @@
-"""Trains a small open_clip model on a shop's own pictures and texts."""
+"""Trains an open_clip model on a shop's own pictures and texts, a new one or one that is there."""
 
-import shutil
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipelines.clip_checkpoint import checkpoint_folder, remove_checkpoint
 from pipelines.clip_fit import Job, fit, steps_per_epoch
 from pipelines.clip_pairs import Pairs, gather_pairs
 from pipelines.config import ClipConfig, ConfigError
-from pipelines.durable import flush
+from pipelines.durable import replaced
 from pipelines.errors import UserError
 from pipelines.metrics import Interval, mean_interval
 from pipelines.model_card import Measured, ModelCard, write_model_card
@@ -214,20 +213,10 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _publish(clip: Clip, report: ClipReport, shop: str, out: Path) -> None:
-    """Write beside `out`, then rename, so that `out` is the old model or the new one, whole."""
-    draft, old = (out.with_name(f".{out.name}.{kind}") for kind in ("draft", "old"))
-    for left in (draft, old):
-        shutil.rmtree(left, ignore_errors=True)
-    clip.save(draft)
-    (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    write_model_card(draft, _card(report, shop))
-    for path in draft.rglob("*"):
-        flush(path)
-    if out.exists():
-        out.rename(old)
-    draft.rename(out)
-    flush(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with replaced(out) as draft:
+        clip.save(draft)
+        (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        write_model_card(draft, _card(report, shop))
 
 
 def _card(report: ClipReport, shop: str) -> ModelCard:

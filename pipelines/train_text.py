@@ -17,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from pipelines.clip_fit import LONGEST_GRADIENT, learning_rate_at
 from pipelines.config import ConfigError, TextTrainingConfig
-from pipelines.durable import flush, flush_all
+from pipelines.durable import replaced
 from pipelines.errors import TrainingError, UserError
 from pipelines.metrics import Interval, mean_interval, randomisation_test
 from pipelines.model_card import Measured, ModelCard, write_model_card
@@ -375,20 +375,10 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _publish(model: Any, report: TextReport, out: Path) -> None:
-    """Write beside `out`, then rename, so that `out` is the old model or the new one, whole."""
-    draft, old = (out.with_name(f".{out.name}.{kind}") for kind in ("draft", "old"))
-    for left in (draft, old):
-        shutil.rmtree(left, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(str(draft), create_model_card=False, safe_serialization=True)
-    (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    write_model_card(draft, _card(report))
-    flush_all(draft)
-    if out.exists():
-        out.rename(old)
-    draft.rename(out)
-    flush(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with replaced(out) as draft:
+        model.save_pretrained(str(draft), create_model_card=False, safe_serialization=True)
+        (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        write_model_card(draft, _card(report))
 
 
 def _card(report: TextReport) -> ModelCard:

@@ -1,5 +1,7 @@
 """Proposes what behaviour suggests: bought again, bought together, bought by many just now."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -10,7 +12,25 @@ from retrieval.purchases import decay
 from retrieval.season import at_season
 
 
-class RepeatChannel:
+class Scored(ABC):
+    """A channel that gives every product a number; above 0 it is proposed, the highest first."""
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the best of the products that something speaks for; None with nothing to go by."""
+        scores = self.scores(ask)
+        return None if scores is None else best(scores, k, ask)
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return each row's number, 0 where the channel speaks against it."""
+        scores = self.scores(ask)
+        return None if scores is None else np.maximum(scores[rows], 0)
+
+    @abstractmethod
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return one number a product, or None where there is nothing to go by."""
+
+
+class RepeatChannel(Scored):
     """What this shopper bought before; a purchase is half forgotten after `half_life_days`."""
 
     name = "repeat"
@@ -19,42 +39,29 @@ class RepeatChannel:
         self._num_products = behaviour.num_products
         self._half_life_days = half_life_days
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return this shopper's products, the freshest habits first; None for a stranger."""
-        return best(self._frequencies(ask), k, ask) if len(ask.history.rows) else None
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return each row's decayed number of purchases."""
-        return np.asarray(self._frequencies(ask)[rows]) if len(ask.history.rows) else None
-
-    def _frequencies(self, ask: Ask) -> Float32[np.ndarray, "n"]:
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return decayed numbers of purchases; None for a stranger."""
+        if not len(ask.history.rows):
+            return None
         weights = decay(ask.at_seconds - ask.history.seconds, self._half_life_days)
         sums = np.bincount(ask.history.rows, weights=weights, minlength=self._num_products)
         return sums.astype(np.float32)
 
 
-class TogetherChannel:
-    """Item-to-item: what others bought who bought what this shopper bought lately."""
+class TogetherChannel(Scored):
+    """Item-to-item: what is bought in one basket with what this shopper bought lately."""
 
     name = "together"
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return the neighbours of the shopper's recent products; None for a stranger."""
-        if not len(ask.history.rows):
-            return None
-        return best(together_scores(self._behaviour, ask.history), k, ask)
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return each row's summed similarity to the recent products."""
-        if not len(ask.history.rows):
-            return None
-        return np.asarray(together_scores(self._behaviour, ask.history)[rows])
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return summed similarities to the recent products; None for a stranger."""
+        return together_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
 
 
-class NextChannel:
+class NextChannel(Scored):
     """What others bought in the baskets after one like this shopper's last ones."""
 
     name = "next"
@@ -62,21 +69,12 @@ class NextChannel:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return what follows the last baskets; None for a stranger."""
-        scores = self._scores(ask)
-        return None if scores is None else best(scores, k, ask)
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return how strongly the last baskets lead to each row."""
-        scores = self._scores(ask)
-        return None if scores is None else np.asarray(scores[rows])
-
-    def _scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return how strongly the last baskets lead to each product; None for a stranger."""
         return next_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
 
 
-class EaseChannel:
+class EaseChannel(Scored):
     """What the whole history says about each product: weights for and against, by EASE."""
 
     name = "ease"
@@ -84,23 +82,14 @@ class EaseChannel:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return what the history speaks for most; None for a stranger."""
-        scores = self._scores(ask)
-        return None if scores is None else best(scores, k, ask)
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return each row's sum of weights, 0 where the history speaks against it."""
-        scores = self._scores(ask)
-        return None if scores is None else np.maximum(scores[rows], 0)
-
-    def _scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return sums of weights, below 0 where the history speaks against; None for a stranger."""
         if not len(ask.history.rows):
             return None
         return ease_scores(self._behaviour, ask.history, ask.at_seconds)
 
 
-class SeasonChannel:
+class SeasonChannel(Scored):
     """What sold around this time last year; silent where the log does not reach back so far."""
 
     name = "season"
@@ -108,15 +97,9 @@ class SeasonChannel:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return what sold most in the weeks around the moment of the scene."""
-        scores = at_season(self._behaviour.season, ask.at_seconds)
-        return None if scores is None else best(scores, k, ask)
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return each row's baskets in those weeks."""
-        scores = at_season(self._behaviour.season, ask.at_seconds)
-        return None if scores is None else np.asarray(scores[rows])
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return baskets in the weeks around the moment of the scene, a year before."""
+        return at_season(self._behaviour.season, ask.at_seconds)
 
 
 class TrendingChannel:

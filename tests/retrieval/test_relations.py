@@ -11,7 +11,7 @@ from retrieval.channels.habit import EaseChannel, NextChannel, SeasonChannel
 from retrieval.cold_start import nearest_content
 from retrieval.ease import EaseSettings, ease, memory_mb, participants
 from retrieval.item_to_item import SHRINKAGE, next_after, together
-from retrieval.neighbours import Neighbours, TooLittleMemory, block_ends, relate
+from retrieval.neighbours import Neighbours, TooLittleMemory, block_ends, relate, strongest
 
 UNTIL = 1_000 * DAY
 WANTED = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1], [0, 1, 0]], float)
@@ -124,6 +124,18 @@ def test_block_by_block_is_the_same_as_at_once() -> None:
     assert len(block_ends(np.asarray(work), 400, 1)) > 3
     np.testing.assert_array_equal(small.rows, large.rows)
     np.testing.assert_array_equal(small.weights, large.weights)
+
+
+def test_the_strongest_are_those_of_a_full_sort_ties_by_the_lower_column() -> None:
+    values = np.random.default_rng(0).integers(-3, 4, (50, 40)).astype(float)  # full of ties
+    block = sparse.csr_matrix(values)
+
+    table = strongest(block, 7)
+
+    for row in range(50):
+        order = np.lexsort((np.arange(40), -np.abs(values[row])))[:7]
+        assert table.rows[row].tolist() == order.tolist()
+        assert table.weights[row].tolist() == values[row, order].tolist()
 
 
 def test_a_row_that_may_not_fit_is_refused_before_the_work() -> None:
