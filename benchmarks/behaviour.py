@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
@@ -123,7 +124,7 @@ def settings(regularisation: float) -> EaseSettings:
 
 
 def methods(asked: Sequences, regularisation: float, half_life: float) -> dict[str, Lists]:
-    """Return the best products of each method; `towers` is one more line once they are here."""
+    """Return the best products of each method."""
     full = histories(asked, FULL_HISTORY)
     log = as_log(asked)
     weights = matrix(ease(full, settings(regularisation)))
@@ -291,7 +292,7 @@ def _seconds(day: str) -> int:
     return int(np.datetime64(day, "s").astype(np.int64))
 
 
-def _read(path: Path, columns: list[str]):  # type: ignore[no-untyped-def]
+def _read(path: Path, columns: list[str]) -> pa.Table:
     if not path.is_file():
         raise SystemExit(
             f"{path} is missing; --data is a folder with amazon_beauty/sequences.parquet and "

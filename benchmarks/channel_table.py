@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from index import Hits
@@ -40,7 +41,7 @@ class Case(NamedTuple):
 
 
 def channels(behaviour: Behaviour) -> list[Channel]:
-    """Return every channel of behaviour; `towers` joins here once a release holds them."""
+    """Return every channel of behaviour."""
     return [
         RepeatChannel(behaviour, CONFIG.retrieval.half_life_days),
         EaseChannel(behaviour),
@@ -68,8 +69,6 @@ def outcomes(behaviour: Behaviour, cases: Sequence[Case], most: int | None = Non
 
 def fit(validation: Sequence[Outcome]) -> dict[str, float]:
     """Return the weights that are best on a window before the test, from the defaults on."""
-    import msgspec
-
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
     return fit_weights(validation, given, RRF_K, CANDIDATES)
 

@@ -25,7 +25,6 @@ MOST = 800  # households to fit the weights on
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="not looked at: the data comes from a package")
     parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
     config = load(None, parser.parse_args().set)
     journey = read_journey()
