@@ -122,7 +122,8 @@ def open_known(releases: Path) -> Known:
 def known(release: str, products: Columns, behaviour: Behaviour) -> Known:
     """Return what an open release knows."""
     cut = datetime.fromtimestamp(behaviour.until_seconds, UTC).replace(tzinfo=None)
-    return Known(release, cut.isoformat(sep=" "), products, behaviour.statistics.baskets, behaviour)
+    told = cut.isoformat(sep=" ").removesuffix(" 00:00:00")
+    return Known(release, told, products, behaviour.statistics.baskets, behaviour)
 
 
 def _kept(request: Request) -> Asked:

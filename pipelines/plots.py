@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 
 from pipelines.findings import Range
 
-WIDTH = 6.2  # inches of 72 points, about a phone and a half
+WIDTH = 4.8  # inches, so that letters can be read on a phone
 ROW = 0.24  # inches a bar takes
-BINS = 41  # of differences from -1 to 1: the one in the middle holds 0
+BINS = 41  # of differences: the one in the middle holds 0
+LEAST_END = 0.1  # of the axis of differences
 # What is drawn in these colours takes those of the page, which has a light and a dark form.
 COLOURS = {
     "#010101": "var(--ink)",
@@ -80,9 +81,10 @@ def bars(groups: Sequence[Bars], name: str) -> str:
 
 
 def differences(changes: Sequence[float], name: str) -> str:
-    """Draw how per-query differences are spread from -1 to 1; those of exactly 0 are left out."""
+    """Draw how per-query differences are spread around 0; those of exactly 0 are left out."""
     changed = np.array([change for change in changes if change])
-    edges = np.linspace(-1, 1, BINS + 1)
+    end = max(np.ceil(np.abs(changed).max(initial=0) * 10) / 10, LEAST_END)
+    edges = np.linspace(-end, end, BINS + 1)
     counts, _ = np.histogram(changed, edges)
     middles = (edges[:-1] + edges[1:]) / 2
     with _figure(2.5) as (axes, page):
@@ -93,7 +95,7 @@ def differences(changes: Sequence[float], name: str) -> str:
         axes.bar(middles, counts - below, width * 0.86, bottom=below, color=GAIN)
         axes.axvline(0, color=SOFT, linewidth=0.8)
         _count_axis(axes)
-        axes.set_xlim(-1.02, 1.02)
+        axes.set_xlim(-end * 1.02, end * 1.02)
         axes.set_xlabel("difference of a query")
     return _inline(page[0], name)
 

@@ -22,6 +22,7 @@ ORDERS = {  # what the explorer can be sorted by, where there is a script
     "change": "greatest loss first",
     "words": "shortest text first",
 }
+TOLD_APART = 0.05  # p below which two runs differ
 TOO_FEW = f"fewer than {LEAST_QUERIES} queries: too few to say anything"
 
 
@@ -80,13 +81,18 @@ def _verdict(report: Report) -> Markup:
     told = join(f"{first.metric} is ", element("b", f"{first.run.mean:.3f}"), _ends(first.run))
     if first.difference is None or first.p_value is None:
         return join(told, ".")
-    change, (low, high) = first.difference, (first.difference.low, first.difference.high)
-    if low is None or high is None or low <= 0 <= high:
-        said = f", not told apart from {report.runs[1]}: "
-    else:
-        said = f", {'above' if change.mean > 0 else 'below'} {report.runs[1]} by "
-    value = f"{change.mean:+.3f}" if "told" in said else f"{abs(change.mean):.3f}"
-    return join(told, said, element("b", value), _ends(change, "+"), f", p {_p(first.p_value)}.")
+    side, change = _side(first), first.difference
+    said = {"gain": "above", "loss": "below"}.get(side or "", "not told apart from")
+    by = _number(change.mean, "+", 3) if side is None else f"{abs(change.mean):.3f}"
+    return join(
+        told,
+        f", {said} ",
+        foreign(report.runs[1]),
+        ": " if side is None else " by ",
+        element("b", by),
+        _ends(change, "+"),
+        f", p {_p(first.p_value)}.",
+    )
 
 
 def _metrics(report: Report) -> Markup:
@@ -162,22 +168,28 @@ def _cells(figure: Figure | None, count: int) -> Iterator[Markup]:
     if figure is None:
         yield element("td", TOO_FEW, colspan=count, class_="soft few")
         return
-    for one in _ranges(figure):
-        yield element("td", f"{one.mean:.4f}", _small_ends(one))
+    for one, mark in zip(_ranges(figure), MARKS, strict=False):
+        yield element("td", _number(one.mean), _small_ends(one), class_=f"of-{mark}")
     if figure.difference is not None and figure.p_value is not None:
         difference = figure.difference
         yield element(
-            "td", f"{difference.mean:+.4f}", _small_ends(difference, "+"), class_=_side(difference)
+            "td",
+            _number(difference.mean, "+"),
+            _small_ends(difference, "+"),
+            class_=_side(figure),
+            data_label="difference",
         )
-        yield element("td", _p(figure.p_value))
+        yield element("td", _p(figure.p_value), data_label="p")
 
 
-def _side(difference: Range) -> str | None:
-    """Return a class for a difference whose interval lies on one side of 0."""
-    low, high = difference.low, difference.high
-    if low is None or high is None or low <= 0 <= high:
+def _side(figure: Figure) -> str | None:
+    """Return `gain` or `loss` where interval and p both tell the runs apart, else None."""
+    change, p = figure.difference, figure.p_value
+    if change is None or change.low is None or change.high is None or p is None:
         return None
-    return "gain" if low > 0 else "loss"
+    if p >= TOLD_APART or change.low <= 0 <= change.high:
+        return None
+    return "gain" if change.low > 0 else "loss"
 
 
 def _spread(report: Report) -> Markup:
@@ -272,8 +284,9 @@ def _question(query: SeenQuery) -> Markup:
 def _circumstances(query: SeenQuery) -> Iterator[Piece]:
     """Yield what was asked, as far as the heading does not say it."""
     yield join("Query ", foreign(query.id), ", ", CHOSEN[query.chosen])
-    for name in ("user", "at", "filter"):
-        if text := getattr(query, name):
+    told = {"user": query.user, "at": query.at, "filter": query.filter}
+    for name, text in told.items():
+        if text:
             yield join(f" · {name} ", foreign(text))
     if query.num_candidates is not None:
         yield f" · ranks {query.num_candidates:,} given candidates"
@@ -393,13 +406,17 @@ def _ranges(figure: Figure | None) -> list[Range]:
 def _ends(one: Range, sign: str = "") -> str:
     if one.low is None or one.high is None:
         return ""
-    return f" ({one.low:{sign}.3f} to {one.high:{sign}.3f})"
+    return f" ({_number(one.low, sign, 3)} to {_number(one.high, sign, 3)})"
 
 
 def _small_ends(one: Range, sign: str = "") -> Markup | None:
     if one.low is None or one.high is None:
         return None
-    return element("small", f"{one.low:{sign}.4f} to {one.high:{sign}.4f}")
+    return element("small", f"{_number(one.low, sign)} to {_number(one.high, sign)}")
+
+
+def _number(value: float, sign: str = "", digits: int = 4) -> str:
+    return f"{value:{sign}.{digits}f}".replace("-", "\u2212")
 
 
 def _p(value: float) -> str:
