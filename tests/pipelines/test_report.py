@@ -32,13 +32,13 @@ NUM_QUERIES = 70
 def sources(tmp_path: Path) -> Sources:
     """Seventy judged searches and recommendations with two runs; of the last one nothing is known.
 
-    The texts are hostile, and so are an id of a product, an id of a query and the name of a run.
+    Texts are hostile, and so are the id of a product, those of the queries, and a run's name.
     """
     rng = random.Random(3)
     requests, qrels = [], []
     runs: dict[str, list[str]] = {"good": [], "<b>poor": []}
     for number in range(NUM_QUERIES):
-        query = f"q{number}" if number else "q<b>0"
+        query = f"q<b>{number}"
         text = " ".join(["oat", "milk", HOSTILE, "tea", "x", "y"][: number % 6])
         requests.append({"id": query, "text": text, "user": f"u{number % 40}"})
         relevant = [f"p{rng.randrange(40)}", "<i>gone"]
@@ -79,7 +79,7 @@ def test_the_figures_are_those_that_evaluate_prints(complete: Sources) -> None:
 
     assert report.figures == figures(printed.rows)
     assert (report.num_queries, report.unanswered) == (NUM_QUERIES, (1, 1))
-    assert report.per_query.run[report.per_query.queries.index(f"q{NUM_QUERIES - 1}")] == 0
+    assert report.per_query.run[report.per_query.queries.index(f"q<b>{NUM_QUERIES - 1}")] == 0
 
 
 def test_the_order_of_the_lines_changes_nothing(complete: Sources) -> None:
@@ -107,7 +107,7 @@ def test_side_by_side_is_what_two_single_reports_say(complete: Sources) -> None:
 
     assert told(both, "run") == told(first, "run")
     assert told(both, "against") == told(second, "run")
-    assert len(told(both, "run")) > 20
+    assert len(told(both, "run")) > 15
 
 
 def test_what_was_not_given_is_told_and_the_rest_is_there(sources: Sources) -> None:
@@ -135,7 +135,7 @@ def test_no_text_from_outside_becomes_markup(complete: Sources) -> None:
     assert read.tags.count("script") == 1
     assert not {"img", "i", "link", "iframe"} & set(read.tags)
     assert not [name for name, _ in read.attributes if name.startswith("on")]
-    for text in (HOSTILE, "<script>Rye", "<i>gone", "<b>poor", "q<b>0"):
+    for text in (HOSTILE, "<script>Rye", "<i>gone", "<b>poor", "Query q<b>"):
         assert text in read.text
 
 
