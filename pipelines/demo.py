@@ -28,7 +28,7 @@ from pipelines.progress import Track
 from pipelines.release import current as current_name
 from pipelines.release import read_manifest
 from pipelines.report import NAME as REPORT
-from pipelines.report import findings, write_page
+from pipelines.report import findings, measured, write_page
 from pipelines.shop import Shop
 from pipelines.tables import quality_table
 from pipelines.train_clip import already_trained, train_clip
@@ -148,7 +148,8 @@ def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
     rankings = rank_by_baselines(held, release.behaviour, release.products)
     rankings["vetrina"] = rank_by_release(held, engine, track)
     seen = known(name, release.products, release.behaviour)
-    write_page(findings(evidence(rankings, held, seen)), page)
+    told = evidence(rankings, held, seen)
+    write_page(findings(told, measured(told)), page)
     found = holdout_table(measure(rankings, held), held)
     file.write_bytes(msgspec.json.encode(Remembered(name, found)))
     return found

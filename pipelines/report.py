@@ -30,19 +30,19 @@ def evaluate_and_report(sources: Sources, page: Path | None, data: Path | None) 
     outs = [out for out in (page, data) if out is not None]
     refuse_to_overwrite(sources, outs)
     evidence = gather(sources)
-    report = findings(evidence)
+    whole = measured(evidence)
+    report = findings(evidence, whole)
     if page is not None:
         write_page(report, page)
     if data is not None:
         write(data, msgspec.json.format(msgspec.json.encode(report), indent=1))
-    return Written(measured(evidence), tuple(outs))
+    return Written(whole, tuple(outs))
 
 
-def findings(evidence: Evidence) -> Report:
-    """Return everything that a page says about this evidence."""
+def findings(evidence: Evidence, whole: Evaluation) -> Report:
+    """Return everything that a page says about this evidence, of which the whole was measured."""
     runs, known = evidence.runs, evidence.known
     judged = evidence.gains.keys()
-    whole = measured(evidence)
     return Report(
         runs=tuple(runs),
         release=None if known is None else known.release,

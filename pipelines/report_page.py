@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines import plots
 from pipelines.evaluate import SMALLEST_P
-from pipelines.explorer import LOSS, LOWEST, MOST_PRODUCTS
+from pipelines.explorer import LOSS, LOWEST, MOST_PRODUCTS, brief
 from pipelines.findings import Family, Figure, Range, Report, SeenProduct, SeenQuery, Slice
 from pipelines.markup import Markup, Piece, element, foreign, join
 from pipelines.plots import Bars
@@ -275,15 +275,15 @@ def _question(query: SeenQuery) -> Markup:
     if query.text.strip():
         return foreign(query.text)
     if query.picture:
-        return join("a picture, query ", foreign(query.id))
+        return join("a picture, query ", foreign(brief(query.id)))
     if query.user:
         return join("shopper ", foreign(query.user))
-    return join("query ", foreign(query.id))
+    return join("query ", foreign(brief(query.id)))
 
 
 def _circumstances(query: SeenQuery) -> Iterator[Piece]:
     """Yield what was asked, as far as the heading does not say it."""
-    yield join("Query ", foreign(query.id), ", ", CHOSEN[query.chosen])
+    yield join("Query ", foreign(brief(query.id)), ", ", CHOSEN[query.chosen])
     told = {"user": query.user, "at": query.at, "filter": query.filter}
     for name, text in told.items():
         if text:
@@ -347,9 +347,10 @@ def _topped(place: int, run: int, query: SeenQuery, product: SeenProduct) -> Mar
 
 
 def _named(product: SeenProduct) -> Markup:
+    name = brief(product.id)
     if not product.title:
-        return element("span", foreign(product.id))
-    return element("span", foreign(product.title), title=product.id)
+        return element("span", foreign(name))
+    return element("span", foreign(product.title), title=name)
 
 
 def _notes(report: Report) -> Markup:

@@ -19,7 +19,7 @@ from pipelines.evaluate import EvaluationError, evaluate
 from pipelines.evidence import Sources, gather
 from pipelines.explorer import MOST_PRODUCTS, MOST_QUERIES
 from pipelines.findings import Report, figures
-from pipelines.report import evaluate_and_report, findings
+from pipelines.report import evaluate_and_report, findings, measured
 from pipelines.report_page import page
 from tests.pipelines.test_markup import Reader
 
@@ -69,7 +69,8 @@ def write(path: Path, lines: Any) -> Path:
 
 
 def report_of(sources: Sources) -> Report:
-    return findings(gather(sources))
+    evidence = gather(sources)
+    return findings(evidence, measured(evidence))
 
 
 def test_the_figures_are_those_that_evaluate_prints(complete: Sources) -> None:
