@@ -10,6 +10,7 @@ from pipelines.evaluate import SMALLEST_P
 from pipelines.explorer_page import worst_queries
 from pipelines.findings import Family, Figure, Range, Report, Slice
 from pipelines.markup import MARKS, Markup, counted, element, foreign, join, section, soft
+from pipelines.metrics import LEVEL, RESAMPLES
 from pipelines.plots import Bars
 from pipelines.slices import LEAST_QUERIES, METRICS
 
@@ -217,14 +218,14 @@ def _spread(report: Report) -> Markup:
 
 def _notes(report: Report) -> Markup:
     said = [
-        "Intervals hold 95 % of 10,000 bootstrap samples over queries.",
+        f"Intervals hold {LEVEL * 100:.0f} % of {RESAMPLES:,} bootstrap samples over queries.",
         f"Slices with fewer than {LEAST_QUERIES} queries are not measured.",
     ]
     if len(report.runs) > 1:
         said.append(
             "p is that of a two-sided paired randomisation test, query by query. It is not "
             "corrected for how many slices are looked at: of twenty slices without any "
-            "difference, one will look like one at 0.05."
+            "difference, about one looks like one at 0.05."
         )
     for name, unanswered, unjudged in zip(
         report.runs, report.unanswered, report.unjudged, strict=True

@@ -150,6 +150,14 @@ MISTAKES = {
         "q.jsonl: No such file or directory; expected a file of one JSON request a line",
     ),
     "no run": (("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels"), "No such file or directory"),
+    "no run to report on": (
+        ("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels", "--report", "EMPTY/report.html"),
+        "No such file or directory",
+    ),
+    "a release for no report": (
+        ("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels", "--releases", "EMPTY"),
+        "--requests and --releases are read for --report or --json",
+    ),
     "no older release": (
         ("releases", "rollback", "--releases", "RELEASES"),
         "holds no release older than",
