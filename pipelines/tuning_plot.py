@@ -37,7 +37,7 @@ class Mark(NamedTuple):
 
 MARKS: dict[State, Mark] = {
     "complete": Mark("complete", "o", "#2f6690"),
-    "pruned": Mark("given up early", "x", "#c98a3a"),
+    "pruned": Mark("given up early, as far as seen", "x", "#c98a3a"),
 }
 FIRST = Mark("as given", "D", "#222222")
 BEST_COLOUR, FAILED_COLOUR = "#5b8e7d", "#c4573a"
@@ -96,6 +96,12 @@ def _scatter(axes: Axes, tried: Sequence[Tried], places: Mapping[int, float]) ->
         x, y = [places[t.number] for t in shown], [_value(t) for t in shown]
         if shown:
             axes.scatter(x, y, s=22, marker=mark.shape, color=mark.colour, label=mark.label, lw=1.2)
+    best = max((t for t in tried if t.state == "complete"), key=_value, default=None)
+    if best is not None:
+        axes.scatter(
+            [places[best.number]], [_value(best)], s=110, facecolors="none", edgecolors=BEST_COLOUR,
+            linewidths=1.5, label="best",
+        )  # fmt: skip
     first = tried[0]
     if first.value is not None and first.state == "complete":
         axes.scatter(

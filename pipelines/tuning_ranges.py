@@ -191,7 +191,7 @@ def _last(low: float, high: float, step: float) -> float:
 
 def _converted(where: str, given: str, value: Any, kind: Any) -> Any:
     try:
-        return msgspec.to_builtins(msgspec.convert(value, kind))
+        return msgspec.json.decode(msgspec.json.encode(msgspec.convert(value, kind)))
     except msgspec.ValidationError as e:
         raise ConfigError(f"{where}: {given}: {e}") from None
 

@@ -112,10 +112,15 @@ def write_trials(tried: tuple[Tried, ...], ranges: Mapping[str, Range], path: Pa
 
 def _compared(first: Tried, best: Tried) -> Compared:
     after = np.array(best.outcome.reported)[:, None]
+    before = np.array(first.outcome.reported)[:, None]
+    if not len(after) or (first.state == "complete" and len(before) != len(after)):
+        raise TuningError(
+            f"the journal holds figures of {len(before):,} shoppers for trial 0 and of "
+            f"{len(after):,} for trial {best.number}; was it edited? Choose another folder"
+        )
     [reached] = mean_interval(after)
     if first.state != "complete":
         return Compared(len(after), None, reached, None, None)
-    before = np.array(first.outcome.reported)[:, None]
     return Compared(
         shoppers=len(after),
         default=mean_interval(before)[0],

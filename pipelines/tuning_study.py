@@ -28,6 +28,12 @@ LEAST_FOR_IMPORTANCE = 10  # complete trials
 LARGEST_JOURNAL = 100_000_000  # bytes
 MADE_FROM = "made_from"
 
+# Of the operations that optuna's journal knows, those that a study of ours is written with.
+FIRST_RECORDS, TRIAL_RECORD = (
+    {1: 0, 2: 2},
+    4,
+)  # by line: the study, what it is made from; its trials
+
 State = Literal["complete", "pruned", "failed"]
 STATES: dict[State, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -63,6 +69,10 @@ class Trial(NamedTuple):
     of: optuna.Trial
 
 
+class _Record(msgspec.Struct):
+    op_code: int
+
+
 class Study:
     """Trials over ranges. Those that ended are in the journal, one line of JSON each.
 
@@ -84,7 +94,10 @@ class Study:
         self.tried: list[Tried] = []
         try:
             for trial in self._stored.get_trials():
-                self.tried.append(_tried(trial))
+                tried = _tried(trial)
+                if list(tried.outcome.settings) != list(ranges):
+                    raise ValueError(f"trial {tried.number} has other settings than the ranges")
+                self.tried.append(tried)
                 self._study.add_trial(trial)
         except (ValueError, KeyError, TypeError) as e:
             raise _damaged(journal, e) from None
@@ -177,10 +190,10 @@ def _check_lines(journal: Path) -> None:
     with journal.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                record = msgspec.json.decode(line)
+                kind = msgspec.json.decode(line, type=_Record).op_code
             except (msgspec.DecodeError, RecursionError):
-                record = None
-            if not isinstance(record, dict) or not line.endswith(b"\n"):
+                kind = None
+            if kind != FIRST_RECORDS.get(number, TRIAL_RECORD) or not line.endswith(b"\n"):
                 raise TuningError(
                     f"{journal}, line {number}: no whole record of a study; was it cut off or "
                     f"edited? Keep the {number - 1:,} lines before it, or choose another folder"
@@ -212,6 +225,8 @@ def _tried(trial: FrozenTrial) -> Tried:
     outcome = msgspec.convert(trial.user_attrs, Outcome)
     if trial.state not in names:
         raise ValueError(f"trial {trial.number} is {trial.state.name}")
+    if trial.state is TrialState.COMPLETE and trial.value is None:
+        raise ValueError(f"trial {trial.number} is complete and has no value")
     finite = [outcome.seconds, *outcome.reported, *([] if trial.value is None else [trial.value])]
     if not all(map(math.isfinite, finite)):
         raise ValueError(f"trial {trial.number} holds something that is no number")
