@@ -23,7 +23,6 @@ from pipelines.tuning_measure import Halves, Measure, chunks, halves, judge
 from pipelines.tuning_ranges import Range, changed, read_ranges, value_of
 from pipelines.tuning_report import Report, report, write_report
 from pipelines.tuning_study import Outcome, State, Study, Trial, Tried
-from retrieval import Stage
 
 JOURNAL = "journal.jsonl"
 LOCK = ".lock"
@@ -59,26 +58,27 @@ def tune(  # noqa: PLR0913 - the options of a verb
     Each trial is a build that has seen nothing at or after `until`. A study that was stopped, by
     its budget or by a hand, goes on where it was.
     """
+    end = monotonic() + budget.seconds if budget.seconds is not None else np.inf
     asked = config if measure.ranks else changed(config, {"ranking.train": False})
     ranges = read_ranges(ranges_file, asked)
     shop = Shop(shop_folder)
     with _alone(out):
         made_from = _made_from(shop, asked, until, measure, ranges)
         study = Study(out / JOURNAL, ranges, made_from, config.seed)
-        with _bench(shop, out, asked, until, measure, track) as bench:
-            given = {key: value_of(asked, key) for key in ranges}
-            _try_until_spent(study, bench, given, budget, say)
+        if len(study.tried) < budget.trials:
+            with _bench(shop, out, asked, until, measure, track) as bench:
+                given = {key: value_of(asked, key) for key in ranges}
+                _try_until(budget.trials, end, study, bench, given, say)
         found = report(study, config, measure)
         write_report(found, ranges, out)
     return found
 
 
-def _try_until_spent(
-    study: Study, bench: "_Bench", given: dict[str, Any], budget: Budget, say: Say
+def _try_until(
+    trials: int, end: float, study: Study, bench: "_Bench", given: dict[str, Any], say: Say
 ) -> None:
-    end = monotonic() + budget.seconds if budget.seconds is not None else np.inf
     try:
-        while len(study.tried) < budget.trials and monotonic() < end and not _vain(study):
+        while len(study.tried) < trials and monotonic() < end and not _vain(study):
             tried = _try(study, bench, study.next(given))
             say(_line(tried, study.best(), bench.measure))
     except KeyboardInterrupt:  # what has ended is in the journal, and what has not is left out
@@ -182,7 +182,7 @@ class _Bench:
         choosing = self._both.choosing
         if config.ranking.train:
             first = Engine(self._workshop.release(config, RETRIEVAL), config)
-            yield float(judge(choosing, first, self.measure, Stage.RETRIEVAL).mean())
+            yield float(judge(choosing, first, self.measure).mean())
         self._engine = Engine(self._workshop.release(config, steps), config)
         values: list[np.ndarray] = []
         for part in chunks(choosing):

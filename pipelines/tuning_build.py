@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import xxhash
 
-from index import use_threads
+from index import Columns, use_threads
 from pipelines.balance import write_weights
 from pipelines.build import check_recall, describe
 from pipelines.config import Config, ConfigError
@@ -62,8 +62,6 @@ def _write_content(job: Job, made: Made) -> Log | None:
 
 
 def _write_behaviour(job: Job, made: Made) -> Log | None:
-    from index import Columns
-
     return write_behaviour(job, Columns.open(job.folder / "products.arrow"))
 
 

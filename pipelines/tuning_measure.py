@@ -93,12 +93,10 @@ def halves(held: Holdout) -> Halves:
     return Halves(held._replace(tests=chosen), held._replace(tests=reported))
 
 
-def judge(
-    held: Holdout, engine: Engine, measure: Measure, stage: Stage = Stage.RANKING
-) -> Float64[np.ndarray, "q"]:
-    """Return the figure of each shopper, as answered by this stage at most."""
+def judge(held: Holdout, engine: Engine, measure: Measure) -> Float64[np.ndarray, "q"]:
+    """Return the figure of each shopper."""
     kind = measure.kind
-    way = Way(stage if kind.stage is Stage.RANKING else kind.stage, measure.k, kind.given)
+    way = Way(kind.stage, measure.k, kind.given)
     found = rank_by_release(held, engine, silent, way)
     return np.array([kind.judge(found[t.user_id], t, measure.k) for t in held.tests], np.float64)
 

@@ -26,7 +26,6 @@ from pipelines.tuning_measure import chunks, halves, judge, read_measure
 from pipelines.tuning_ranges import Span
 from pipelines.tuning_report import Report, report
 from pipelines.tuning_study import Outcome, Study, Tried
-from retrieval import Stage
 from tests.conftest import UNTIL
 
 RANGES = """
@@ -285,7 +284,6 @@ def test_a_ranker_is_measured_after_what_retrieval_alone_reaches(
     steps = msgspec.json.decode(re.findall(r'"intermediate_values":(\{.*?\})', journal)[0])
     assert steps["0"] == pytest.approx(judge(both.choosing, retrieved, NDCG).mean())
     assert found.report.tried[0].value == pytest.approx(judge(both.choosing, ranked, NDCG).mean())
-    assert judge(both.choosing, ranked, NDCG, Stage.RETRIEVAL).mean() == pytest.approx(steps["0"])
 
 
 def test_every_judged_shopper_is_in_one_half_whatever_their_order(held: Holdout) -> None:
