@@ -31,6 +31,8 @@ EMBEDDINGS = "embeddings"
 FAILURES = 5  # at the start, with nothing but failures: the others would fail too
 REPEATS = 20  # trials in a row of settings that were tried before: the ranges hold nothing new
 
+FIGURES = 1  # raised where the same settings would be measured otherwise
+
 Say = Callable[[str], None]
 
 
@@ -129,6 +131,7 @@ def _made_from(
 ) -> dict[str, Any]:
     """Return all that a study's figures depend on, as the journal keeps it."""
     made_from = {
+        "figures": FIGURES,
         "shop": shop.fingerprint(),
         "until": until.isoformat(),
         "measure": str(measure),

@@ -16,6 +16,7 @@ from pipelines.progress import silent
 from retrieval import Stage
 
 CHUNKS = 5  # parts of the choosing half, after each of which a trial may be given up
+MOST_CHOOSING = 500  # shoppers; more would cost time, and hardly choose otherwise
 LEAST_SHOPPERS = 4  # of each half
 LARGEST_K = 1_000
 
@@ -81,7 +82,7 @@ class Halves(NamedTuple):
 
 
 def halves(held: Holdout) -> Halves:
-    """Divide the shoppers, each half in the order of the hash."""
+    """Divide the shoppers, each half in the order of the hash; of the first at most 500."""
     by_hash = sorted((xxhash.xxh3_64_intdigest(test.user_id.encode()), test) for test in held.tests)
     chosen, reported = (tuple(t for mark, t in by_hash if mark % 2 == side) for side in (0, 1))
     if min(len(chosen), len(reported)) < LEAST_SHOPPERS:
@@ -90,7 +91,7 @@ def halves(held: Holdout) -> Halves:
             f"moment, and were seen before it; {LEAST_SHOPPERS} are needed in each half; take an "
             "earlier --until"
         )
-    return Halves(held._replace(tests=chosen), held._replace(tests=reported))
+    return Halves(held._replace(tests=chosen[:MOST_CHOOSING]), held._replace(tests=reported))
 
 
 def judge(held: Holdout, engine: Engine, measure: Measure) -> Float64[np.ndarray, "q"]:
