@@ -23,7 +23,7 @@ from pipelines.shop import Shop
 from pipelines.tune import Budget, tune
 from pipelines.tuning_build import RANKING, RETRIEVAL, Workshop
 from pipelines.tuning_measure import chunks, halves, judge, read_measure
-from pipelines.tuning_ranges import Span
+from pipelines.tuning_ranges import Span, name_of
 from pipelines.tuning_report import Report, report
 from pipelines.tuning_study import Outcome, Study, Tried
 from tests.conftest import UNTIL
@@ -117,6 +117,12 @@ def test_the_other_trials_stay_inside_the_ranges(studied: Studied) -> None:
         s["retrieval.channels"] in (["repeat", "trending"], ["repeat", "ease", "together"])
         for s in tried
     )
+
+
+def test_no_two_trials_try_the_same(studied: Studied) -> None:
+    tried = {name_of(t.outcome.settings) for t in studied.report.tried}
+
+    assert len(tried) == TRIALS
 
 
 @pytest.mark.parametrize("which", ["first", "best"])
