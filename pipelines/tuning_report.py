@@ -45,12 +45,19 @@ class Report(NamedTuple):
         """Write the best trials, what each key matters, and the honest comparison."""
         complete = [t for t in self.tried if t.state == "complete" and t.outcome.repeats is None]
         top = sorted(complete, key=lambda t: (-_value(t), t.number))[:TOP]
-        keys = list(self.best.outcome.settings)
-        parts = [table(("trial", str(self.measure), *map(_short, keys)), map(_row, top))]
-        if self.importance:
-            rows = [(key, f"{share:.0%}") for key, share in self.importance.items()]
-            parts.append(table(("key", "share in the differences"), rows))
-        return "\n".join([*parts, self._states(), *self._verdict()])
+        names = [f"({number})" for number in range(1, 1 + len(self.best.outcome.settings))]
+        trials = table(("trial", str(self.measure), *names), map(_row, top))
+        return "\n".join([trials, self._keys(names), self._states(), *self._verdict()])
+
+    def _keys(self, names: list[str]) -> str:
+        """Write what the columns of the trials are, and how much the value hangs on each."""
+        given, best = self.tried[0].outcome.settings, self.best.outcome.settings
+        shares = {key: f"{share:.0%}" for key, share in self.importance.items()}
+        rows = [
+            (name, key, _brief(given[key]), _brief(best[key]), shares.get(key, ""))
+            for name, key in zip(names, best, strict=True)
+        ]
+        return table(("", "key", "as given", "best", "share in the differences"), rows)
 
     def _states(self) -> str:
         count = Counter(t.state for t in self.tried)
@@ -146,12 +153,6 @@ def _row(tried: Tried) -> tuple[str, ...]:
 
 def _value(tried: Tried) -> float:
     return -1.0 if tried.value is None else tried.value
-
-
-def _short(key: str) -> str:
-    """Return a key as a narrow column heads it: on two lines."""
-    section, _, name = key.rpartition(".")
-    return f"{section}.\n{name}" if section else name
 
 
 def _brief(value: Any) -> str:
