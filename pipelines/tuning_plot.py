@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pipelines.tuning_ranges import Choices, Range, name_of
 from pipelines.tuning_study import State, Tried
 
 PANELS_A_ROW = 3
 WIDTH, TOP_HEIGHT, PANEL_HEIGHT = 9.0, 3.2, 2.4  # inches
+CLOSE = 100  # ends of a logarithmic axis whose ratio is below have labels at 1, 2 and 5
 STYLE: Any = {
     "svg.fonttype": "none",  # words stay words
     "svg.hashsalt": "vetrina",  # the same study gives the same file
     "font.size": 9,
+    "text.parse_math": False,  # a choice may hold a dollar sign
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -86,6 +88,10 @@ def _draw_key(axes: Axes, tried: Sequence[Tried], key: str, given: Range) -> Non
         axes.set_xlim(-0.5, len(names) - 0.5)
     elif given.log:
         axes.set_xscale("log")
+        steps = (1.0, 2.0, 5.0) if given.high < CLOSE * given.low else (1.0,)
+        axes.xaxis.set_major_locator(LogLocator(subs=steps))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(key)
     axes.margins(y=0.1)
 
