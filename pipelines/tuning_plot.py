@@ -15,6 +15,7 @@ from pipelines.tuning_study import State, Tried
 
 PANELS_A_ROW = 3
 WIDTH, TOP_HEIGHT, PANEL_HEIGHT = 9.0, 3.2, 2.4  # inches
+LONGEST_LABEL = 16  # letters
 CLOSE = 100  # ends of a logarithmic axis whose ratio is below have labels at 1, 2 and 5
 STYLE: Any = {
     "svg.fonttype": "none",  # words stay words
@@ -76,8 +77,9 @@ def _draw_trials(axes: Axes, tried: Sequence[Tried], measure: str) -> None:
     axes.set_xlabel("trial")
     axes.set_ylabel(measure)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(f"{measure} of the shoppers that trials are chosen by", loc="left")
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, fontsize=8)
+    axes.set_title(f"{measure} of the shoppers that trials are chosen by", loc="left", pad=22)
+    above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    axes.legend(**above, ncols=6, frameon=False, fontsize=8)
 
 
 def _draw_key(axes: Axes, tried: Sequence[Tried], key: str, given: Range) -> None:
@@ -133,4 +135,5 @@ def _place(value: Any, names: Sequence[str]) -> float:
 
 
 def _label(name: str) -> str:
-    return name.strip('"') if len(name) <= 14 else f"{name[:13]}…"
+    words = name.strip('[]"').replace('","', ", ")
+    return words if len(words) <= LONGEST_LABEL else f"{words[: LONGEST_LABEL - 1]}…"
