@@ -200,7 +200,7 @@ class ConfigError(UserError):
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     """Read a YAML file, if any, then apply overrides such as `retrieval.rrf_k=30`."""
     overrides = tuple(overrides)
-    raw = _read(path) if path else {}
+    raw = read_yaml(path) if path else {}
     for override in overrides:
         _apply(raw, override)
     try:
@@ -213,9 +213,24 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
 def read_section(path: Path, kind: type[S]) -> S:
     """Read a YAML file that is all one section, such as a mapping."""
     try:
-        return msgspec.convert(_read(path), kind)
+        return msgspec.convert(read_yaml(path), kind)
     except msgspec.ValidationError as e:
         raise ConfigError(f"{path}: {e}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of named values, or raise a ConfigError that names the file."""
+    try:
+        raw = msgspec.yaml.decode(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected sections such as `index:`, got {raw!r}")
+    return raw
 
 
 def show(config: Config) -> str:
@@ -231,20 +246,6 @@ def moment(text: str) -> datetime:
         raise ConfigError(
             f"{text!r} is not a moment; write 2017-11-15 or 2017-11-15T08:30:00"
         ) from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = msgspec.yaml.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected sections such as `index:`, got {raw!r}")
-    return raw
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

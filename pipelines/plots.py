@@ -1,4 +1,4 @@
-"""The one module that knows matplotlib: draws figures as SVG that lies in a page."""
+"""Draws figures as SVG that lies in a page; with tuning_plot all that knows matplotlib."""
 
 import re
 from collections.abc import Iterator, Sequence
