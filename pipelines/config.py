@@ -106,6 +106,11 @@ ChannelName = Literal[
     "semantic", "lexical", "image", "repeat", "ease", "together", "next", "season", "trending"
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
+Language = Literal[  # as index.lexical.LANGUAGES
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "tamil", "turkish", "none",
+]  # fmt: skip
 
 
 class WeightsConfig(Section, frozen=True, kw_only=True):
@@ -138,6 +143,7 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     """Who proposes candidates, and how many reach the ranker."""
 
     channels: tuple[ChannelName, ...] = get_args(ChannelName)
+    language: Language = "english"  # whose endings are cut off words; "none": no endings are
     candidates: Positive = 400
     per_channel: Positive = 200
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
