@@ -49,6 +49,8 @@ class EncodersConfig(Section, frozen=True, kw_only=True):
     image: ImageConfig = ImageConfig()
     image_weight: Fraction = 0.3  # share of the picture space in the joined product vector
     max_failed_share: Fraction = 0.05  # of pictures; more and the build stops
+    runner: Literal["process", "ray"] = "process"  # who encodes what the cache lacks
+    ray_address: str = ""  # of a Ray cluster; "": one on this machine, for the build only
 
 
 class ClipConfig(Section, frozen=True, kw_only=True):

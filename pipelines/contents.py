@@ -18,6 +18,7 @@ from pipelines.errors import ShopError
 from pipelines.parts import CONTENT, behaviour_settings, categories_and_prices
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
+from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.cold_start import NO_CONTENT, Content, nearest_content
@@ -70,6 +71,9 @@ def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
     fields = job.config.encoders.text.fields
     texts = [text_of(record, fields) for batch in _batches(job) for record in batch.to_pylist()]
+    if job.config.encoders.runner == "ray":
+        source = Source(job.shop, products.ids, texts)
+        fill(source, job.encoders, job.config, job.embeddings, job.track)
     text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
     known = vocabulary(job.encoders.text.unknown_share(texts), job.config)
     if job.encoders.image is None:
