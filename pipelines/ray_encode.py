@@ -5,6 +5,7 @@ It makes the very calls that one process would make, so the vectors are the same
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from retrieval.image_encoder import ImageEncoder
 from retrieval.text_encoder import TextEncoder
 
 LOCAL_STORE_BYTES = 256_000_000
+KNOCK_SECONDS = 5.0
 RESTARTS = {"max_restarts": 0, "max_task_retries": 0}  # what kills a worker once kills it again
 
 Encode = Callable[[dict[str, Any]], tuple[list[bytes], Float32[np.ndarray, "n d"]]]
@@ -132,6 +134,7 @@ def _picture_calls(source: Source, cache: EmbeddingCache) -> list[dict[str, Any]
 @contextmanager
 def _ray(address: str, threads: int) -> Iterator[None]:
     """Join the cluster at `address`, or start one here that ends with the block; tell nobody."""
+    _knock(address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
     import ray.data
@@ -150,15 +153,30 @@ def _ray(address: str, threads: int) -> Iterator[None]:
     try:
         ray.init(**({"address": address} if address else here), **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
-        where = f"no Ray cluster answers at encoders.ray_address={address!r}"
-        raise RunnerError(
-            f"{where if address else 'Ray does not start on this machine'}: {_first_line(e)}; "
-            "look at `ray status`, or set encoders.runner=process"
-        ) from None
+        raise _silent(address, e) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes before it says that nobody is there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as e:
+        raise _silent(address, e) from None
+
+
+def _silent(address: str, error: Exception) -> RunnerError:
+    where = f"no Ray cluster answers at encoders.ray_address={address!r}"
+    return RunnerError(
+        f"{where if address else 'Ray does not start on this machine'}: {_first_line(error)}; "
+        "look at `ray status`, or set encoders.runner=process"
+    )
 
 
 def _answers(

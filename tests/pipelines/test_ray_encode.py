@@ -195,6 +195,22 @@ def test_without_the_package_the_error_names_the_extra(
         fill(Source(shop, [], ["tea"]), encoders, config, tmp_path, silent)
 
 
+def test_an_address_where_nobody_listens_is_told_at_once(
+    shop: Shop, config: Config, encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = msgspec.structs.replace(config.encoders, ray_address="127.0.0.1:1")
+    monkeypatch.setattr("pipelines.ray_encode.find_spec", lambda name: True)
+
+    with pytest.raises(RunnerError, match=r"no Ray cluster answers at encoders\.ray_address='127"):
+        fill(
+            Source(shop, [], ["tea"]),
+            encoders,
+            msgspec.structs.replace(config, encoders=chosen),
+            tmp_path,
+            silent,
+        )
+
+
 @pytest.mark.parametrize(
     ("start", "count"), [(0, 5), (38, 4), (0, 90), (85, 20), (40, 40), (90, 1)]
 )
