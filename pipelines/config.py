@@ -49,6 +49,8 @@ class EncodersConfig(Section, frozen=True, kw_only=True):
     image: ImageConfig = ImageConfig()
     image_weight: Fraction = 0.3  # share of the picture space in the joined product vector
     max_failed_share: Fraction = 0.05  # of pictures; more and the build stops
+    runner: Literal["process", "ray"] = "process"  # who encodes what the cache lacks
+    ray_address: str = ""  # of a Ray cluster; "": one on this machine, for the build only
 
 
 class ClipConfig(Section, frozen=True, kw_only=True):
@@ -106,6 +108,11 @@ ChannelName = Literal[
     "semantic", "lexical", "image", "repeat", "ease", "together", "next", "season", "trending"
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
+Language = Literal[  # as index.lexical.LANGUAGES
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "tamil", "turkish", "none",
+]  # fmt: skip
 
 
 class WeightsConfig(Section, frozen=True, kw_only=True):
@@ -138,6 +145,7 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     """Who proposes candidates, and how many reach the ranker."""
 
     channels: tuple[ChannelName, ...] = get_args(ChannelName)
+    language: Language = "english"  # whose endings are cut off words; "none": no endings are
     candidates: Positive = 400
     per_channel: Positive = 200
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
