@@ -80,8 +80,10 @@ class TextTrainingConfig(Section, frozen=True, kw_only=True):
     model: str = "all-MiniLM-L6-v2"  # what it starts from
     epochs: Positive = 1
     batch_size: Annotated[int, Meta(ge=2)] = 64  # titles at once, those of a query together
-    titles_per_query: Annotated[int, Meta(ge=2)] = 8  # at most, drawn by the seed
-    learning_rate: PositiveFloat = 3e-5
+    titles_per_query: Annotated[int, Meta(ge=2)] = 12  # at once; a longer list comes in parts
+    letters: Annotated[float, Meta(ge=0, le=10)] = 0.45  # of shared letters in what is taught
+    frozen: Annotated[float, Meta(ge=0, lt=1)] = 0.5  # share of layers that stay, the lowest
+    learning_rate: PositiveFloat = 1e-4
     max_tokens: Positive = 48  # of a text, while training
     max_pairs: Positive = 100_000  # drawn by the seed, whole queries
     max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never

@@ -20,7 +20,7 @@ from pipelines.config import ConfigError, TextTrainingConfig
 from pipelines.errors import TrainingError, UserError
 from pipelines.model_card import CARD
 from pipelines.progress import silent
-from pipelines.text_losses import graded_loss, in_batch_softmax, in_query_order, wrong_answers
+from pipelines.text_losses import graded_loss, in_query_order
 from pipelines.train_text import TextReport, train_text
 from retrieval.text_encoder import open_text_encoder
 
@@ -64,7 +64,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def quick(tiny: Path) -> TextTrainingConfig:
     return TextTrainingConfig(
-        model=str(tiny), batch_size=16, learning_rate=1e-2, epochs=3, dims=(16, 8), held_out=0.2
+        model=str(tiny),
+        batch_size=16,
+        learning_rate=1e-2,
+        epochs=3,
+        dims=(16, 8),
+        held_out=0.2,
     )
 
 
@@ -210,31 +215,6 @@ def test_the_order_of_titles_of_different_queries_costs_nothing() -> None:
     loss = in_query_order(logits, owner, torch.tensor([1.0, 0.0]))
 
     assert loss == 0
-
-
-def test_a_title_is_told_from_other_queries_and_clearly_worse_ones_only() -> None:
-    owner, relevance = torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 0.9, 0.2, 1.0])
-
-    wrong = wrong_answers(owner, relevance)
-
-    assert wrong[0].tolist() == [False, False, True, True]
-
-
-def test_a_second_right_title_is_no_wrong_answer() -> None:
-    owner, relevance = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 0.0])
-    high = torch.tensor([[3.0, 3.0, -50.0], [0.0, 0.0, 0.0]])
-
-    loss = in_batch_softmax(high, owner, relevance)
-
-    assert loss == pytest.approx(0, abs=1e-6)
-
-
-def test_without_a_relevant_title_there_is_nothing_to_pick() -> None:
-    logits = torch.zeros(1, 2, requires_grad=True)
-
-    loss = in_batch_softmax(logits, torch.tensor([0, 0]), torch.tensor([0.0, 0.1]))
-
-    assert loss.item() == 0
 
 
 def test_the_loss_sees_vectors_as_they_will_be_cut() -> None:
