@@ -208,9 +208,7 @@ class _Fit:
                 F.normalize(_embed(self.teacher, texts), dim=-1).numpy()
                 for texts in (batch.queries, batch.titles)
             )
-        scores = taught_scores(
-            queries, titles, batch.queries, batch.titles, self.settings.letters
-        )
+        scores = taught_scores(queries, titles, batch.queries, batch.titles, self.settings.letters)
         return torch.from_numpy(scores)
 
     def _check(self, state: Checkpoint) -> bool:
