@@ -23,7 +23,8 @@ def taught_scores(
     and misspelt words more. There is no noise in them, other than in what people judged, and every
     query can be scored with every title.
     """
-    return query_vectors @ title_vectors.T + np.float32(letters) * shared_letters(queries, titles)
+    cosines: Float32[np.ndarray, "u b"] = query_vectors @ title_vectors.T
+    return cosines + np.float32(letters) * shared_letters(queries, titles)
 
 
 def shared_letters(queries: Sequence[str], titles: Sequence[str]) -> Float32[np.ndarray, "u b"]:
