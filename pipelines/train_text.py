@@ -1,6 +1,7 @@
 """Fine-tunes a sentence encoder on judged pairs of a query and a title."""
 
-import random
+import copy
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from pipelines.clip_fit import LONGEST_GRADIENT, learning_rate_at
@@ -25,6 +27,7 @@ from pipelines.progress import Track
 from pipelines.text_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipelines.text_losses import graded_loss
 from pipelines.text_pairs import Encode, Judgments, Lists, ranked_ndcg, read_judgments, split
+from pipelines.text_teacher import alike_together, taught_scores
 from retrieval.text_encoder import open_sentence_model
 from retrieval.weights import EncoderError
 
@@ -32,6 +35,7 @@ REPORT = "training.json"
 METRIC = "nDCG@10"
 ENCODED_AT_ONCE = 64
 UNTRAINED = 0.0  # the blend that is the model as it was
+LAYER = re.compile(r"\blayers?\.(\d+)\.")  # in the name of a weight
 
 Weights = dict[str, Tensor]
 
@@ -106,7 +110,7 @@ def train_text(
     except EncoderError as e:
         raise ConfigError(f"text_training.model: {e}") from None
     files = [read_judgments(path) for path in paths]
-    data = _prepare(files, settings, seed)
+    data = _prepare(model, files, settings, seed)
     untrained = _copy(model)
     before = _tested(model, data)
     marks = {file.name: file.fingerprint for file in files}
@@ -142,7 +146,8 @@ class _Fit:
     ) -> None:
         self.model, self.data, self.settings = model, data, settings
         self.folder, self.key = folder, key
-        self.trained = _freeze_vocabulary(model)
+        self.teacher = copy.deepcopy(model)
+        self.trained = _freeze(model, settings.frozen)
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=settings.learning_rate, weight_decay=0.01, fused=True
         )
@@ -157,7 +162,6 @@ class _Fit:
         todo = self._until_done(batches, state)
         for batch in track(todo, "train text", len(batches)):
             started = monotonic()
-            torch.manual_seed(state.step)  # so that a training that goes on drops the same units
             self._step(batch, self._progress(state))
             state.step += 1
             state.seconds += monotonic() - started
@@ -179,12 +183,13 @@ class _Fit:
     def _step(self, batch: _Batch, progress: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_at(progress)
-        self.model.train()
+        self.model.eval()  # what is taught has no noise that dropping units would guard against
         loss = graded_loss(
             _embed(self.model, batch.queries),
             _embed(self.model, batch.titles),
             torch.tensor(batch.owner),
             torch.tensor(batch.relevance),
+            self._taught(batch),
             [min(dim, _full(self.model)) for dim in self.settings.dims],
         )
         if not torch.isfinite(loss):
@@ -196,6 +201,15 @@ class _Fit:
         torch.autograd.backward(loss)
         clip_grad_norm_(self.trained.values(), LONGEST_GRADIENT)
         self.optimizer.step()
+
+    def _taught(self, batch: _Batch) -> Float32[Tensor, "u b"]:
+        with torch.no_grad():
+            queries, titles = (
+                F.normalize(_embed(self.teacher, texts), dim=-1).numpy()
+                for texts in (batch.queries, batch.titles)
+            )
+        scores = taught_scores(queries, titles, batch.queries, batch.titles, self.settings.letters)
+        return torch.from_numpy(scores)
 
     def _check(self, state: Checkpoint) -> bool:
         """Measure, keep the best weights, save; return whether to go on."""
@@ -209,12 +223,12 @@ class _Fit:
         return state.worse < self.settings.patience
 
 
-def _prepare(files: Sequence[Judgments], settings: TextTrainingConfig, seed: int) -> _Data:
+def _prepare(
+    model: Any, files: Sequence[Judgments], settings: TextTrainingConfig, seed: int
+) -> _Data:
     parts = [split(file.lists, settings.held_out, settings.validation, seed) for file in files]
     learnt = [(query, titles) for part in parts for query, titles in part.training.items()]
-    draw = random.Random(seed)
-    draw.shuffle(learnt)
-    batches = _batches(learnt, settings, draw)
+    batches = _batches(model, learnt, settings, np.random.default_rng(seed))
     if not batches or not any(part.validation for part in parts):
         raise TrainingError(
             f"{len(learnt):,} queries to learn from and "
@@ -234,7 +248,7 @@ def _learnt_from(data: _Data, steps: int) -> dict[str, int]:
     seen = data.training[:steps]
     return {
         "pairs": sum(len(batch.titles) for batch in seen),
-        "queries": sum(len(batch.queries) for batch in seen),
+        "queries": len({query for batch in seen for query in batch.queries}),
     }
 
 
@@ -243,35 +257,71 @@ def _some(lists: Lists, share: float) -> Lists:
 
 
 def _batches(
+    model: Any,
     learnt: Sequence[tuple[str, Mapping[str, float]]],
     settings: TextTrainingConfig,
-    draw: random.Random,
+    draw: np.random.Generator,
 ) -> list[_Batch]:
-    """Group whole queries; the titles of one stay together, so that they can be compared."""
-    batches, batch, pairs = [], _Batch([], [], [], []), 0
-    for query, titles in learnt:
+    """Put like queries into one batch, so that the titles of the others are hard to tell apart."""
+    parts = _parts(learnt, settings, draw)
+    if not parts:
+        return []
+    mean = sum(len(titles) for _, titles in parts) / len(parts)
+    size = max(1, round(settings.batch_size / mean))
+    vectors = _encoder(model)([query for query, _ in parts])
+    groups = alike_together(vectors, min(size, len(parts)), draw)
+    return [_batch([parts[i] for i in rows]) for rows in groups]
+
+
+def _parts(
+    learnt: Sequence[tuple[str, Mapping[str, float]]],
+    settings: TextTrainingConfig,
+    draw: np.random.Generator,
+) -> list[tuple[str, list[tuple[str, float]]]]:
+    """Return each query with so many of its judged titles as are compared at once."""
+    parts, pairs = [], 0
+    for i in draw.permutation(len(learnt)):
         if pairs >= settings.max_pairs:
             break
-        chosen = draw.sample(sorted(titles), min(len(titles), settings.titles_per_query))
-        batch.owner.extend([len(batch.queries)] * len(chosen))
-        batch.queries.append(query)
-        batch.titles.extend(chosen)
-        batch.relevance.extend(titles[title] for title in chosen)
-        pairs += len(chosen)
-        if len(batch.titles) >= settings.batch_size:
-            batches.append(batch)
-            batch = _Batch([], [], [], [])
-    return [*batches, batch] if batch.titles and not batches else batches
+        query, judged = learnt[i]
+        titles = sorted(judged.items())
+        draw.shuffle(titles)
+        pairs += len(titles)
+        count = -(-len(titles) // settings.titles_per_query)
+        parts += [(query, titles[start::count]) for start in range(count)]
+    return parts
 
 
-def _freeze_vocabulary(model: Any) -> dict[str, Tensor]:
-    """Keep the tables of tokens, which few pairs would tear; return what is trained."""
+def _batch(parts: Sequence[tuple[str, list[tuple[str, float]]]]) -> _Batch:
+    judged = [(row, *pair) for row, (_, titles) in enumerate(parts) for pair in titles]
+    return _Batch(
+        queries=[query for query, _ in parts],
+        titles=[title for _, title, _ in judged],
+        owner=[row for row, *_ in judged],
+        relevance=[relevance for *_, relevance in judged],
+    )
+
+
+def _freeze(model: Any, share: float) -> dict[str, Tensor]:
+    """Keep the table of tokens, which few pairs would tear, and a share of the layers.
+
+    Return what is trained.
+    """
+    layers = {name: _layer(name) for name, _ in model.named_parameters()}
+    first = int(share * (1 + max(layers.values())))
     trained = {}
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("embeddings" not in name)
-        if parameter.requires_grad:
+        kept = "embeddings" in name or 0 <= layers[name] < first
+        parameter.requires_grad_(not kept)
+        if not kept:
             trained[name] = parameter
     return trained
+
+
+def _layer(name: str) -> int:
+    """Return the number of the layer that a weight is in, -1 outside of all."""
+    found = LAYER.search(name)
+    return int(found[1]) if found else -1
 
 
 def _embed(model: Any, texts: list[str]) -> Float32[Tensor, "n d"]:
