@@ -29,12 +29,14 @@ def main() -> None:
     config = load(None, parser.parse_args().set)
     journey = read_journey()
     past = task(journey, VALIDATION, DAYS)
-    weights = fit(outcomes(learn(journey, past, config), cases(journey, past), MOST))
+    balance = fit(
+        outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds)
+    )
     asked = task(journey, START)
     behaviour = learn(journey, asked, config)
-    found = outcomes(behaviour, cases(journey, asked))
+    found = outcomes(behaviour, cases(journey, asked), kinds=asked.kinds)
     title = f"next basket among {len(asked.products):,} products, known until {START}"
-    show(title, found, weights)
+    show(title, found, balance)
     [own] = mean_interval(own_and_top(behaviour, cases(journey, asked))[:, None])
     print(f"own history and the top 150: {own.mean:.4f} ({own.low:.4f} to {own.high:.4f})")
 
