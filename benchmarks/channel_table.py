@@ -141,7 +141,7 @@ def show(title: str, found: Sequence[Outcome], balance: Balance) -> None:
 def _growing(
     found: Sequence[Outcome], balance: Balance, names: Sequence[str]
 ) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Add one channel after the other, in order of their names' list; the difference is to before."""
+    """Add one channel after the other, in the order of the table; the difference is to before."""
     lines, before = [], None
     on: dict[str, float] = {}
     for name in names:

@@ -29,9 +29,7 @@ def main() -> None:
     config = load(None, parser.parse_args().set)
     journey = read_journey()
     past = task(journey, VALIDATION, DAYS)
-    balance = fit(
-        outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds)
-    )
+    balance = fit(outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds))
     asked = task(journey, START)
     behaviour = learn(journey, asked, config)
     found = outcomes(behaviour, cases(journey, asked), kinds=asked.kinds)

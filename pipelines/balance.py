@@ -14,7 +14,6 @@ from pipelines.progress import Track
 from pipelines.purchases import Log
 from retrieval.ask import Ask
 from retrieval.balance import Balance, Outcome, fit_balance, worth
-
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
 
@@ -42,7 +41,9 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         for weights, scales in ((given, None), fitted)
     )
     return {
-        "weights": ", ".join(f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())),
+        "weights": ", ".join(
+            f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())
+        ),
         "fused": "by score" if fitted.scales else "by position",
         "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
         "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",

@@ -51,7 +51,7 @@ class Parts(NamedTuple):
     content: Content  # what products look like that were new in the windows
     weights: dict[str, float] | None  # None: not written yet
     scales: dict[str, float] | None  # of channels that are fused by score; None: not written yet
-    kinds: Int32[np.ndarray, "n"]  # a number a kind of product
+    kinds: Int32[np.ndarray, "n"] | None  # a number a kind of product; None: of an older build
     catalogue: Catalogue
 
 
@@ -82,7 +82,7 @@ def open_parts(folder: Path) -> Parts:
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
             weights=_numbers(folder / WEIGHTS),
             scales=_numbers(folder / SCALES),
-            kinds=map_array(folder / KINDS),
+            kinds=map_array(folder / KINDS) if (folder / KINDS).exists() else None,
             catalogue=Catalogue(
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
@@ -119,9 +119,10 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         "together": TogetherChannel(behaviour),
         "next": NextChannel(behaviour),
         "season": SeasonChannel(behaviour),
-        "kind": KindChannel(behaviour, parts.kinds),
         "trending": TrendingChannel(behaviour),
     }
+    if parts.kinds is not None:
+        channels["kind"] = KindChannel(behaviour, parts.kinds)
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
     on = [name for name in config.retrieval.channels if name in channels]

@@ -97,7 +97,7 @@ def fit_scales(outcomes: Sequence[Outcome], candidates: int) -> dict[str, float]
     for outcome in outcomes:
         for name, hits in outcome.hits.items():
             if len(hits.rows):
-                last = hits.scores[: candidates][-1]
+                last = hits.scores[:candidates][-1]
                 lasts.setdefault(name, []).append(float(last))
     medians = {name: float(np.median(found)) for name, found in sorted(lasts.items())}
     return {name: scale for name, scale in medians.items() if scale > 0}
@@ -166,9 +166,17 @@ def _worth(votes: Sequence[_Votes], weights: np.ndarray, candidates: int) -> Wor
 
 def _worth_of(votes: _Votes, weights: np.ndarray, candidates: int) -> tuple[float, float]:
     fused = weights @ votes.shares
-    order = np.argsort(-fused, kind="stable")[:candidates]
-    hit = votes.bought[order]
+    hit = votes.bought[_leading(fused, candidates)]
     discounts = 1 / np.log2(np.arange(2, PAGE + 2))
     page = hit[:PAGE]
     ideal = discounts[: min(votes.size, PAGE)].sum()
     return hit.sum() / votes.size, (page * discounts[: len(page)]).sum() / ideal
+
+
+def _leading(fused: Float32[np.ndarray, "c"], count: int) -> Int64[np.ndarray, "o"]:
+    """Return the places of the highest numbers, best first, ties by the lower place."""
+    places = np.arange(len(fused))
+    if len(fused) > count:
+        places = places[fused >= np.partition(fused, -count)[-count]]
+    order: np.ndarray = places[np.argsort(-fused[places], kind="stable")[:count]]
+    return order

@@ -77,9 +77,7 @@ class Retriever:
         scores, scales = self.scores(ask, rows), self._scales_of(ask)
         return fuse_given(rows, scores, self._rrf_k, self._weights, scales)
 
-    def scores(
-        self, ask: Ask, rows: Int64[np.ndarray, "c"]
-    ) -> dict[str, Float32[np.ndarray, "c"]]:
+    def scores(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> dict[str, Float32[np.ndarray, "c"]]:
         """Return what each channel that has something to say thinks of each given row."""
         scores = {c.name: c.score(ask, rows) for c in self._channels(ask)}
         return {name: column for name, column in scores.items() if column is not None}
