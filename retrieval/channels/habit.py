@@ -7,7 +7,13 @@ from jaxtyping import Float32, Int32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.behaviour import Behaviour, ease_scores, next_scores, together_scores
+from retrieval.behaviour import (
+    Behaviour,
+    ease_scores,
+    next_scores,
+    selling_now,
+    together_scores,
+)
 from retrieval.purchases import decay
 from retrieval.season import at_season
 
@@ -112,7 +118,7 @@ class KindChannel(Scored):
 
     def __init__(self, behaviour: Behaviour, kinds: Int32[np.ndarray, "n"]) -> None:
         """Know `kinds`, a number from 0 on for each product."""
-        popularity = np.asarray(behaviour.statistics.popularity[1], np.float64)
+        popularity = selling_now(behaviour.statistics).astype(np.float64)
         sold = np.bincount(kinds, popularity, int(kinds.max(initial=0)) + 1)
         self._kinds = np.asarray(kinds)
         self._shares = popularity / np.maximum(sold[kinds], TINY)  # of each product in its kind
@@ -131,12 +137,12 @@ class KindChannel(Scored):
 
 
 class TrendingChannel:
-    """What all shoppers buy these weeks: baskets, halved every 30 days."""
+    """What all shoppers buy these weeks: baskets a day, halved every 7 and every 30 days."""
 
     name = "trending"
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self._popularity = np.array(behaviour.statistics.popularity[1])
+        self._popularity = selling_now(behaviour.statistics)
         self._order = np.argsort(-self._popularity, kind="stable")
         self._order = self._order[self._popularity[self._order] > 0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.ask import Ask
-from retrieval.behaviour import DAY, Behaviour, Purchases, decay, together_scores
+from retrieval.behaviour import DAY, Behaviour, Purchases, decay, selling_now, together_scores
 from retrieval.channels.habit import KindChannel, RepeatChannel, TogetherChannel, TrendingChannel
 from retrieval.retriever import Retriever
 
@@ -182,6 +182,16 @@ def test_a_search_is_fused_by_position_whatever_the_scales(behaviour: Behaviour)
     assert candidates.fused[0] == pytest.approx(1 / 61)
 
 
+def test_what_sells_now_is_the_rate_of_a_week_and_of_a_month_added_up() -> None:
+    users, rows, seconds, baskets = (np.array(c) for c in ([0, 0], [0, 1], [0, 30], [1, 2]))
+    log = Purchases(users.astype(np.int32), rows.astype(np.int32), seconds * DAY, baskets)
+
+    rates = selling_now(Behaviour.build(np.array(["a"]), log, 3, 30 * DAY + 1).statistics)
+
+    expected = [2 ** (-30 / 7) / 7 + 0.5 / 30, 1 / 7 + 1 / 30, 0]
+    np.testing.assert_allclose(rates, expected, rtol=1e-4)
+
+
 KINDS = np.array([0, 1, 0, 1, 2], np.int32)
 
 
@@ -192,7 +202,7 @@ def test_a_kind_is_shared_out_by_what_everybody_buys_of_it() -> None:
     scores = KindChannel(behaviour, KINDS).scores(ask)
 
     assert scores is not None
-    popularity = behaviour.statistics.popularity[1]
+    popularity = selling_now(behaviour.statistics)
     wanted = decay(np.array([5 * DAY]), 120.0)[0]  # one purchase of kind 1
     share = popularity[3] / (popularity[1] + popularity[3])
     assert scores[3] == pytest.approx(wanted * share, rel=1e-5)
