@@ -12,7 +12,7 @@ from pipelines.metrics import Interval, mean_interval
 from pipelines.progress import track
 from pipelines.tables import table
 from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance
+from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels
 from retrieval.behaviour import Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
@@ -77,10 +77,17 @@ def outcomes(
     return found
 
 
-def fit(validation: Sequence[Outcome]) -> Balance:
-    """Return the fusion that is best on a window before the test, from the defaults on."""
+def fit(validation: Sequence[Outcome], behaviour: Behaviour) -> Balance:
+    """Return the fusion that is best on a window before the test, from the defaults on.
+
+    `behaviour` is that of the test: channels that were silent in the window are scaled by it.
+    """
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
-    return fit_balance(validation, given, RRF_K, CANDIDATES)
+    found = fit_balance(validation, given, RRF_K, CANDIDATES)
+    ask = Ask(at_seconds=behaviour.until_seconds)
+    said = {c.name: c.propose(ask, CANDIDATES) for c in channels(behaviour)}
+    late = {name: hits for name, hits in said.items() if hits is not None}
+    return with_late_channels(found, late, CANDIDATES)
 
 
 def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:

@@ -28,10 +28,10 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
     config = load(None, parser.parse_args().set)
     journey = read_journey()
-    past = task(journey, VALIDATION, DAYS)
-    balance = fit(outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds))
-    asked = task(journey, START)
+    past, asked = task(journey, VALIDATION, DAYS), task(journey, START)
     behaviour = learn(journey, asked, config)
+    validation = outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds)
+    balance = fit(validation, behaviour)
     found = outcomes(behaviour, cases(journey, asked), kinds=asked.kinds)
     title = f"next basket among {len(asked.products):,} products, known until {START}"
     show(title, found, balance)

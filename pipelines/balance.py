@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from index import Hits
 from pipelines.config import Config
 from pipelines.contents import Job, end_of
 from pipelines.engine import not_hidden
@@ -13,7 +14,7 @@ from pipelines.parts import SCALES, WEIGHTS, Parts, behaviour_settings, open_par
 from pipelines.progress import Track
 from pipelines.purchases import Log
 from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance, worth
+from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels, worth
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
 
@@ -35,7 +36,7 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         _save(job, Balance(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
     fitted = fit_balance(outcomes, given, settings.rrf_k, settings.candidates)
-    _save(job, fitted)
+    _save(job, with_late_channels(fitted, _said_now(job, log), settings.candidates))
     before, after = (
         worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
         for weights, scales in ((given, None), fitted)
@@ -48,6 +49,14 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
         "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
     }
+
+
+def _said_now(job: Job, log: Log) -> dict[str, Hits]:
+    """Return what the channels of the release propose to a stranger at `until`."""
+    parts, config = open_parts(job.folder), job.config
+    allowed = parts.products.allowed(not_hidden(config))
+    ask = Ask(at_seconds=end_of(job, log), allowed=allowed)
+    return retriever(parts, parts.behaviour, config).proposals(ask, config.retrieval.candidates)
 
 
 def _save(job: Job, balance: Balance) -> None:

@@ -95,12 +95,26 @@ def fit_scales(outcomes: Sequence[Outcome], candidates: int) -> dict[str, float]
         return {}
     lasts: dict[str, list[float]] = {}
     for outcome in outcomes:
-        for name, hits in outcome.hits.items():
-            if len(hits.rows):
-                last = hits.scores[:candidates][-1]
-                lasts.setdefault(name, []).append(float(last))
+        for name, last in _last_scores(outcome.hits, candidates).items():
+            lasts.setdefault(name, []).append(last)
     medians = {name: float(np.median(found)) for name, found in sorted(lasts.items())}
     return {name: scale for name, scale in medians.items() if scale > 0}
+
+
+def with_late_channels(balance: Balance, hits: Mapping[str, Hits], candidates: int) -> Balance:
+    """Return the balance with scales for channels that only now have something to say.
+
+    Such as the season, in a log that has just become a year old; their weights are as they were.
+    """
+    if not balance.scales:
+        return balance
+    late = {name: last for name, last in _last_scores(hits, candidates).items() if last > 0}
+    return balance._replace(scales={**late, **balance.scales})
+
+
+def _last_scores(hits: Mapping[str, Hits], candidates: int) -> dict[str, float]:
+    """Return the score of each channel's last proposal among as many as there are candidates."""
+    return {name: float(h.scores[:candidates][-1]) for name, h in hits.items() if len(h.rows)}
 
 
 def fit_weights(
