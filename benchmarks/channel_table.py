@@ -13,7 +13,7 @@ from pipelines.progress import track
 from pipelines.tables import table
 from retrieval.ask import Ask
 from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels
-from retrieval.behaviour import Behaviour
+from retrieval.behaviour import DAY, Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
     KindChannel,
@@ -24,7 +24,8 @@ from retrieval.channels.habit import (
     TrendingChannel,
 )
 from retrieval.fusion import fuse, fuse_scored, proposed
-from retrieval.retriever import Channel
+from retrieval.retriever import Channel, Retriever
+from retrieval.season import WEEKS
 
 CANDIDATES = 500
 DEPTH = 1_000  # proposals of one channel
@@ -84,10 +85,10 @@ def fit(validation: Sequence[Outcome], behaviour: Behaviour) -> Balance:
     """
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
     found = fit_balance(validation, given, RRF_K, CANDIDATES)
-    ask = Ask(at_seconds=behaviour.until_seconds)
-    said = {c.name: c.propose(ask, CANDIDATES) for c in channels(behaviour)}
-    late = {name: hits for name, hits in said.items() if hits is not None}
-    return with_late_channels(found, late, CANDIDATES)
+    stage = Retriever([], channels(behaviour), per_channel=CANDIDATES, rrf_k=RRF_K)
+    weeks = [Ask(at_seconds=behaviour.until_seconds + week * 7 * DAY) for week in range(WEEKS)]
+    said = (stage.proposals(ask, CANDIDATES) for ask in weeks)
+    return with_late_channels(found, said, CANDIDATES)
 
 
 def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:

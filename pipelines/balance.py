@@ -1,5 +1,6 @@
 """Weighs the channels of a release on the shop's own past."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from retrieval.ask import Ask
 from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels, worth
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
+from retrieval.season import WEEKS
 
 MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
 
@@ -36,7 +38,7 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         _save(job, Balance(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
     fitted = fit_balance(outcomes, given, settings.rrf_k, settings.candidates)
-    _save(job, with_late_channels(fitted, _said_now(job, log), settings.candidates))
+    _save(job, with_late_channels(fitted, _said_to_come(job, log), settings.candidates))
     before, after = (
         worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
         for weights, scales in ((given, None), fitted)
@@ -51,12 +53,14 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
     }
 
 
-def _said_now(job: Job, log: Log) -> dict[str, Hits]:
-    """Return what the channels of the release propose to a stranger at `until`."""
+def _said_to_come(job: Job, log: Log) -> Iterator[dict[str, Hits]]:
+    """Yield what the channels of the release propose to a stranger in each week of a year."""
     parts, config = open_parts(job.folder), job.config
     allowed = parts.products.allowed(not_hidden(config))
-    ask = Ask(at_seconds=end_of(job, log), allowed=allowed)
-    return retriever(parts, parts.behaviour, config).proposals(ask, config.retrieval.candidates)
+    stage = retriever(parts, parts.behaviour, config)
+    for week in range(WEEKS):
+        ask = Ask(at_seconds=end_of(job, log) + week * 7 * DAY, allowed=allowed)
+        yield stage.proposals(ask, config.retrieval.candidates)
 
 
 def _save(job: Job, balance: Balance) -> None:

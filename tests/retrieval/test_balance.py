@@ -138,11 +138,13 @@ def test_the_same_requests_give_the_same_balance() -> None:
     assert one == two
 
 
-def test_a_channel_that_speaks_only_now_is_scaled_by_what_it_says_now() -> None:
+def test_a_channel_that_the_window_did_not_hear_is_scaled_by_what_it_says_first() -> None:
     balance = Balance({"a": 1.0, "late": 0.2}, {"a": 3.0})
-    now = {"a": hits(np.arange(3)), "late": hits(np.arange(5)), "mute": hits(np.arange(0))}
+    first = {"a": hits(np.arange(3)), "mute": hits(np.arange(0))}
+    second = {"late": hits(np.arange(5))}
+    third = {"late": hits(np.arange(2))}
 
-    found = with_late_channels(balance, now, 3)
+    found = with_late_channels(balance, [first, second, third], 3)
 
     assert found == (balance.weights, {"a": 3.0, "late": pytest.approx(1.5)})
 
@@ -150,4 +152,4 @@ def test_a_channel_that_speaks_only_now_is_scaled_by_what_it_says_now() -> None:
 def test_by_position_no_channel_needs_a_scale() -> None:
     balance = Balance({"a": 1.0}, {})
 
-    assert with_late_channels(balance, {"a": hits(np.arange(3))}, 3) == balance
+    assert with_late_channels(balance, [{"a": hits(np.arange(3))}], 3) == balance
