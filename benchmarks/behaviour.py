@@ -227,14 +227,14 @@ def retail(path: Path) -> None:
     size = int(past_log.rows.max()) + 1
     settings_ = behaviour_settings(Config())
     known = Behaviour.build(past_names, past_log, size, past_start, settings_)
-    weights = fit(outcomes(known, validation))
     names, log, start = ranked_until(names, log, START)
     behaviour = Behaviour.build(names, log, int(log.rows.max()) + 1, start, settings_)
-    assert {c.name for c in channels(behaviour)} <= weights.keys()
-    off = weights | {"season": 0.0}
+    balance = fit(outcomes(known, validation), behaviour)
+    assert {c.name for c in channels(behaviour)} <= balance.weights.keys()
+    off = balance._replace(weights=balance.weights | {"season": 0.0})
     for title, since in (("from October on", START), ("in December", DECEMBER)):
         found = outcomes(behaviour, first_baskets(names, log, _seconds(since), np.inf))
-        show(f"online_retail, first basket {title}, season on", found, weights)
+        show(f"online_retail, first basket {title}, season on", found, balance)
         show(f"online_retail, first basket {title}, season off", found, off)
 
 

@@ -12,18 +12,20 @@ from pipelines.metrics import Interval, mean_interval
 from pipelines.progress import track
 from pipelines.tables import table
 from retrieval.ask import Ask
-from retrieval.balance import Outcome, fit_weights
-from retrieval.behaviour import Behaviour
+from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels
+from retrieval.behaviour import DAY, Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
+    KindChannel,
     NextChannel,
     RepeatChannel,
     SeasonChannel,
     TogetherChannel,
     TrendingChannel,
 )
-from retrieval.fusion import fuse
-from retrieval.retriever import Channel
+from retrieval.fusion import fuse, fuse_scored, proposed
+from retrieval.retriever import Channel, Retriever
+from retrieval.season import WEEKS
 
 CANDIDATES = 500
 DEPTH = 1_000  # proposals of one channel
@@ -40,49 +42,61 @@ class Case(NamedTuple):
     bought: np.ndarray  # distinct rows
 
 
-def channels(behaviour: Behaviour) -> list[Channel]:
-    """Return every channel of behaviour."""
+def channels(behaviour: Behaviour, kinds: np.ndarray | None = None) -> list[Channel]:
+    """Return every channel of behaviour; that of kinds where products have kinds."""
+    of_kinds = [] if kinds is None else [KindChannel(behaviour, kinds)]
     return [
         RepeatChannel(behaviour, CONFIG.retrieval.half_life_days),
         EaseChannel(behaviour),
         TogetherChannel(behaviour),
         NextChannel(behaviour),
         SeasonChannel(behaviour),
+        *of_kinds,
         TrendingChannel(behaviour),
     ]
 
 
-def outcomes(behaviour: Behaviour, cases: Sequence[Case], most: int | None = None) -> list[Outcome]:
+def outcomes(
+    behaviour: Behaviour,
+    cases: Sequence[Case],
+    most: int | None = None,
+    kinds: np.ndarray | None = None,
+) -> list[Outcome]:
     """Return what each channel proposes to each case, or to so many drawn at random."""
     if most is not None and len(cases) > most:
         drawn = np.random.default_rng(0).choice(len(cases), most, replace=False)
         cases = [cases[i] for i in np.sort(drawn)]
-    asked, found = channels(behaviour), []
+    asked, found = channels(behaviour, kinds), []
     for case in track(cases, "ask the channels", len(cases)):
         history = behaviour.history(case.user_id, case.at_seconds)
         ask = Ask(history=history, at_seconds=case.at_seconds)
         hits = {c.name: c.propose(ask, DEPTH) for c in asked}
         said = {name: h for name, h in hits.items() if h is not None}
-        found.append(Outcome(said, np.asarray(case.bought, np.int64)))
+        columns = {c.name: c.score(ask, proposed(said)) for c in asked}
+        scores = {name: column for name, column in columns.items() if column is not None}
+        found.append(Outcome(said, np.asarray(case.bought, np.int64), scores))
     return found
 
 
-def fit(validation: Sequence[Outcome]) -> dict[str, float]:
-    """Return the weights that are best on a window before the test, from the defaults on."""
+def fit(validation: Sequence[Outcome], behaviour: Behaviour) -> Balance:
+    """Return the fusion that is best on a window before the test, from the defaults on.
+
+    `behaviour` is that of the test: channels that were silent in the window are scaled by it.
+    """
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
-    return fit_weights(validation, given, RRF_K, CANDIDATES)
+    found = fit_balance(validation, given, RRF_K, CANDIDATES)
+    stage = Retriever([], channels(behaviour), per_channel=CANDIDATES, rrf_k=RRF_K)
+    weeks = [Ask(at_seconds=behaviour.until_seconds + week * 7 * DAY) for week in range(WEEKS)]
+    said = (stage.proposals(ask, CANDIDATES) for ask in weeks)
+    return with_late_channels(found, said, CANDIDATES)
 
 
-def values(found: Sequence[Outcome], weights: Mapping[str, float], *, depth: int) -> np.ndarray:
-    """Return recall@500, recall@20 and nDCG@20 of each case, fused with these weights."""
+def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:
+    """Return recall@500, recall@20 and nDCG@20 of each case, fused so; a channel of 0 is off."""
     rows = []
     for one in found:
-        hits = {
-            name: Hits(h.rows[:depth], h.scores[:depth])
-            for name, h in one.hits.items()
-            if weights.get(name, 0) > 0
-        }
-        order = fuse(hits, RRF_K, CANDIDATES, weights).rows
+        on = {name: h for name, h in one.hits.items() if balance.weights.get(name, 0) > 0}
+        order = _order(one, on, balance)
         hit = np.isin(order, one.bought)
         page = hit[:PAGE]
         discounts = 1 / np.log2(np.arange(2, PAGE + 2))
@@ -92,6 +106,14 @@ def values(found: Sequence[Outcome], weights: Mapping[str, float], *, depth: int
             (hit.sum() / size, page.sum() / size, (page * discounts[: len(page)]).sum() / ideal)
         )
     return np.array(rows, np.float64)
+
+
+def _order(one: Outcome, on: Mapping[str, Hits], balance: Balance) -> np.ndarray:
+    if not balance.scales:
+        return fuse(on, RRF_K, CANDIDATES, balance.weights).rows
+    place = np.searchsorted(proposed(one.hits), proposed(on))
+    known = {name: column[place] for name, column in (one.scores or {}).items() if name in on}
+    return fuse_scored(on, known, balance.scales, CANDIDATES, balance.weights).rows
 
 
 def own_and_top(behaviour: Behaviour, cases: Sequence[Case], top: int = 150) -> np.ndarray:
@@ -104,21 +126,40 @@ def own_and_top(behaviour: Behaviour, cases: Sequence[Case], top: int = 150) -> 
     return np.array(found)
 
 
-def show(title: str, found: Sequence[Outcome], weights: Mapping[str, float]) -> None:
-    """Print one line a channel, of the fusion, and of the fusion without each channel."""
+def show(title: str, found: Sequence[Outcome], balance: Balance) -> None:
+    """Print one line a channel, of the fusion, of it without each channel, and as it grows."""
+    weights = balance.weights
     names = sorted({name for one in found for name in one.hits}, key=list(weights).index)
-    fused = values(found, weights, depth=DEPTH)
+    fused = values(found, balance)
     alike = dict.fromkeys(names, 1.0)
-    lines = [(name, values(found, {name: 1.0}, depth=DEPTH), None) for name in names]
-    lines += [("all, weighed alike", values(found, alike, depth=DEPTH), None)]
-    lines += [("fused, fitted weights", fused, None)]
+    lines = [(name, values(found, Balance({name: 1.0}, {})), None) for name in names]
+    lines += [("all, weighed alike, by position", values(found, Balance(alike, {})), None)]
+    how = "by score" if balance.scales else "by position"
+    lines += [(f"fused {how}, fitted weights", fused, None)]
     for name in names:
         rest = {n: w for n, w in weights.items() if n != name}
-        without = values(found, rest, depth=DEPTH)
+        without = values(found, balance._replace(weights=rest))
         lines.append((f"  without {name} ({weights[name]:g})", without, without - fused))
-    print(table(("channel", "recall@500", "95 % interval", "recall@20", "nDCG@20", "against fused"),
+    lines += _growing(found, balance, names)
+    print(table(("channel", "recall@500", "95 % interval", "recall@20", "nDCG@20", "difference"),
                 [_line(*line) for line in lines]))  # fmt: skip
     print(f"{title}: {len(found):,} baskets; intervals by bootstrap over shoppers")
+
+
+def _growing(
+    found: Sequence[Outcome], balance: Balance, names: Sequence[str]
+) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+    """Add one channel after the other, in the order of the table; the difference is to before."""
+    lines, before = [], None
+    on: dict[str, float] = {}
+    for name in names:
+        if balance.weights[name] == 0:
+            continue
+        on[name] = balance.weights[name]
+        now = values(found, balance._replace(weights=dict(on)))
+        lines.append((f"  + {name}", now, None if before is None else now - before))
+        before = now
+    return lines
 
 
 def _line(name: str, column: np.ndarray, difference: np.ndarray | None) -> tuple[str, ...]:

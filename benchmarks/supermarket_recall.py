@@ -28,13 +28,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
     config = load(None, parser.parse_args().set)
     journey = read_journey()
-    past = task(journey, VALIDATION, DAYS)
-    weights = fit(outcomes(learn(journey, past, config), cases(journey, past), MOST))
-    asked = task(journey, START)
+    past, asked = task(journey, VALIDATION, DAYS), task(journey, START)
     behaviour = learn(journey, asked, config)
-    found = outcomes(behaviour, cases(journey, asked))
+    validation = outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds)
+    balance = fit(validation, behaviour)
+    found = outcomes(behaviour, cases(journey, asked), kinds=asked.kinds)
     title = f"next basket among {len(asked.products):,} products, known until {START}"
-    show(title, found, weights)
+    show(title, found, balance)
     [own] = mean_interval(own_and_top(behaviour, cases(journey, asked))[:, None])
     print(f"own history and the top 150: {own.mean:.4f} ({own.low:.4f} to {own.high:.4f})")
 

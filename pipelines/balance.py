@@ -1,51 +1,71 @@
 """Weighs the channels of a release on the shop's own past."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from index import Hits
 from pipelines.config import Config
 from pipelines.contents import Job, end_of
 from pipelines.engine import not_hidden
 from pipelines.examples import next_baskets
-from pipelines.parts import WEIGHTS, Parts, behaviour_settings, open_parts, retriever
+from pipelines.parts import SCALES, WEIGHTS, Parts, behaviour_settings, open_parts, retriever
 from pipelines.progress import Track
 from pipelines.purchases import Log
 from retrieval.ask import Ask
-from retrieval.balance import Outcome, fit_weights, worth
+from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels, worth
 from retrieval.behaviour import DAY, Behaviour
+from retrieval.fusion import proposed
+from retrieval.season import WEEKS
 
 MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
 
 
 def write_weights(job: Job, log: Log) -> dict[str, Any]:
-    """Write how much each channel weighs; return what that gained in the newest window.
+    """Write how the channels are fused; return what that gained in the newest window.
 
     Fitted on the baskets of the last `ranking.window_days` before `until`, asked of channels that
-    saw nothing of that window. With too few of them, or `retrieval.fit_weights` off, the weights
-    of the configuration are written.
+    saw nothing of that window: by position or by score, whichever is better there. With too few
+    of them, or `retrieval.fit_weights` off, the weights of the configuration are written, by
+    position.
     """
     settings = job.config.retrieval
     given: dict[str, float] = msgspec.to_builtins(settings.weights)
     outcomes = _outcomes(job, log) if settings.fit_weights else []
     if len(outcomes) < settings.fit_least:
-        _save(job, given)
+        _save(job, Balance(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
-    fitted = fit_weights(outcomes, given, settings.rrf_k, settings.candidates)
-    _save(job, fitted)
+    fitted = fit_balance(outcomes, given, settings.rrf_k, settings.candidates)
+    _save(job, with_late_channels(fitted, _said_to_come(job, log), settings.candidates))
     before, after = (
-        worth(outcomes, weights, settings.rrf_k, settings.candidates) for weights in (given, fitted)
+        worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
+        for weights, scales in ((given, None), fitted)
     )
     return {
-        "weights": ", ".join(f"{name} {weight:g}" for name, weight in sorted(fitted.items())),
+        "weights": ", ".join(
+            f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())
+        ),
+        "fused": "by score" if fitted.scales else "by position",
         "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
         "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
     }
 
 
-def _save(job: Job, weights: dict[str, float]) -> None:
-    (job.folder / WEIGHTS).write_bytes(msgspec.json.encode(weights))
+def _said_to_come(job: Job, log: Log) -> Iterator[dict[str, Hits]]:
+    """Yield what the channels of the release propose to a stranger in each week of a year."""
+    parts, config = open_parts(job.folder), job.config
+    allowed = parts.products.allowed(not_hidden(config))
+    stage = retriever(parts, parts.behaviour, config)
+    for week in range(WEEKS):
+        ask = Ask(at_seconds=end_of(job, log) + week * 7 * DAY, allowed=allowed)
+        yield stage.proposals(ask, config.retrieval.candidates)
+
+
+def _save(job: Job, balance: Balance) -> None:
+    (job.folder / WEIGHTS).write_bytes(msgspec.json.encode(balance.weights))
+    (job.folder / SCALES).write_bytes(msgspec.json.encode(balance.scales))
 
 
 def _outcomes(job: Job, log: Log) -> list[Outcome]:
@@ -83,5 +103,6 @@ def past_outcomes(
     for basket in track(baskets, "weigh the channels", len(baskets)):
         history = behaviour.history(basket.user_id, basket.at_seconds)
         ask = Ask(history=history, at_seconds=basket.at_seconds, allowed=allowed)
-        found.append(Outcome(stage.proposals(ask, depth), basket.rows))
+        hits = stage.proposals(ask, depth)
+        found.append(Outcome(hits, basket.rows, stage.scores(ask, proposed(hits))))
     return found

@@ -107,7 +107,16 @@ class IndexConfig(Section, frozen=True, kw_only=True):
 
 
 ChannelName = Literal[
-    "semantic", "lexical", "image", "repeat", "ease", "together", "next", "season", "trending"
+    "semantic",
+    "lexical",
+    "image",
+    "repeat",
+    "ease",
+    "together",
+    "next",
+    "season",
+    "kind",
+    "trending",
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
 Language = Literal[  # as index.lexical.LANGUAGES
@@ -128,6 +137,7 @@ class WeightsConfig(Section, frozen=True, kw_only=True):
     together: Weight = 0.2
     next: Weight = 0.2
     season: Weight = 0.2
+    kind: Weight = 0.2
     trending: Weight = 0.2
 
 

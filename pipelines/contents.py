@@ -15,7 +15,13 @@ from pipelines.config import Config, ConfigError
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
-from pipelines.parts import CONTENT, behaviour_settings, categories_and_prices
+from pipelines.parts import (
+    CONTENT,
+    KINDS,
+    behaviour_settings,
+    categories_and_prices,
+    kinds_of,
+)
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
 from pipelines.ray_encode import Source, fill
@@ -133,6 +139,7 @@ def write_behaviour(job: Job, products: Columns) -> Log:
     catalogue = categories_and_prices(products)
     save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
     save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
+    save_array(job.folder / KINDS, kinds_of(products))
     log = read_purchases(job.shop, products, job.until)
     content = _content(job, log, products.size)
     for name, column in content._asdict().items():

@@ -15,6 +15,7 @@ from ranking.ranker import Ranker, UnknownRanker
 from retrieval.behaviour import Behaviour, BehaviourSettings
 from retrieval.channels.habit import (
     EaseChannel,
+    KindChannel,
     NextChannel,
     RepeatChannel,
     SeasonChannel,
@@ -29,9 +30,11 @@ from retrieval.ease import EaseSettings
 from retrieval.retriever import Channel, Retriever
 
 SEARCHING = ("semantic", "lexical", "image")
-RECOMMENDING = ("repeat", "ease", "together", "next", "season", "trending")
+RECOMMENDING = ("repeat", "ease", "together", "next", "season", "kind", "trending")
 CONTENT = "behaviour/content_{}.npy"
 WEIGHTS = "behaviour/weights.json"
+SCALES = "behaviour/scales.json"
+KINDS = "catalogue/kinds.npy"
 
 
 class Parts(NamedTuple):
@@ -47,6 +50,8 @@ class Parts(NamedTuple):
     behaviour: Behaviour
     content: Content  # what products look like that were new in the windows
     weights: dict[str, float] | None  # None: not written yet
+    scales: dict[str, float] | None  # of channels that are fused by score; None: not written yet
+    kinds: Int32[np.ndarray, "n"] | None  # a number a kind of product; None: of an older build
     catalogue: Catalogue
 
 
@@ -75,7 +80,9 @@ def open_parts(folder: Path) -> Parts:
             lexical=LexicalIndex.open(folder / "lexical"),
             behaviour=Behaviour.open(folder / "behaviour"),
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
-            weights=_weights(folder),
+            weights=_numbers(folder / WEIGHTS),
+            scales=_numbers(folder / SCALES),
+            kinds=map_array(folder / KINDS) if (folder / KINDS).exists() else None,
             catalogue=Catalogue(
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
@@ -114,6 +121,8 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         "season": SeasonChannel(behaviour),
         "trending": TrendingChannel(behaviour),
     }
+    if parts.kinds is not None:
+        channels["kind"] = KindChannel(behaviour, parts.kinds)
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
     on = [name for name in config.retrieval.channels if name in channels]
@@ -123,6 +132,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         per_channel=config.retrieval.per_channel,
         rrf_k=config.retrieval.rrf_k,
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
+        scales=parts.scales,
     )
 
 
@@ -143,11 +153,22 @@ def behaviour_settings(config: Config) -> BehaviourSettings:
     )
 
 
-def _weights(folder: Path) -> dict[str, float] | None:
-    if not (folder / WEIGHTS).exists():
+def _numbers(path: Path) -> dict[str, float] | None:
+    if not path.exists():
         return None
-    weights: dict[str, float] = msgspec.json.decode((folder / WEIGHTS).read_bytes())
-    return weights
+    numbers: dict[str, float] = msgspec.json.decode(path.read_bytes())
+    return numbers
+
+
+def kinds_of(products: Columns) -> Int32[np.ndarray, "n"]:
+    """Number the kinds of products: the whole first category path, and the brand."""
+    paths, brands = products.column("categories"), products.column("brand")
+    names = [
+        f"{path[0] if path else ''}\0{brand or ''}"
+        for path, brand in zip(paths, brands, strict=True)
+    ]
+    codes = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+    return codes.astype(np.int32)
 
 
 def categories_and_prices(products: Columns) -> Catalogue:

@@ -22,6 +22,7 @@ CHANNEL_REASONS = {
     "together": "goes with recent purchases",
     "next": "often bought next",
     "season": "bought at this time of year",
+    "kind": "popular of what you often buy",
     "trending": "popular these weeks",
 }
 

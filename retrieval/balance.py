@@ -1,12 +1,13 @@
 """Finds how much each channel should weigh, from requests whose outcome is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index import Hits
+from retrieval.fusion import positions_in, proposed, share
 
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 6.0)  # tried for each channel in turn
 ROUNDS = 3
@@ -19,6 +20,7 @@ class Outcome(NamedTuple):
 
     hits: Mapping[str, Hits]
     bought: Int64[np.ndarray, "b"]  # distinct rows
+    scores: Mapping[str, Float32[np.ndarray, "c"]] | None = None  # of all proposed rows, ascending
 
 
 class Worth(NamedTuple):
@@ -33,25 +35,98 @@ class Worth(NamedTuple):
         return self.recall + self.ndcg
 
 
+class Balance(NamedTuple):
+    """How channels are fused: by score where there are scales, else by position."""
+
+    weights: dict[str, float]
+    scales: dict[str, float]
+
+
 class _Votes(NamedTuple):
-    shares: Float32[np.ndarray, "channels c"]  # 1 / (rrf_k + position)
+    shares: Float32[np.ndarray, "channels c"]  # what a weight of 1 adds to each proposed row
     bought: Bool[np.ndarray, "c"]
     size: int  # of the basket
 
 
 def worth(
-    outcomes: Sequence[Outcome], weights: Mapping[str, float], rrf_k: float, candidates: int
+    outcomes: Sequence[Outcome],
+    weights: Mapping[str, float],
+    rrf_k: float,
+    candidates: int,
+    scales: Mapping[str, float] | None = None,
 ) -> Worth:
-    """Return how good these weights are."""
-    names = _names(outcomes)
-    votes = [_votes(outcome, names, rrf_k) for outcome in outcomes]
+    """Return how good these weights are, by score where scales are given, else by position."""
+    names = sorted(scales) if scales else _names(outcomes)
+    votes = (
+        [_votes_by_score(outcome, scales) for outcome in outcomes]
+        if scales
+        else [_votes(outcome, names, rrf_k) for outcome in outcomes]
+    )
     return _worth(votes, np.array([weights.get(name, 1.0) for name in names]), candidates)
+
+
+def fit_balance(
+    outcomes: Sequence[Outcome], start: Mapping[str, float], rrf_k: float, candidates: int
+) -> Balance:
+    """Return the better of the best weights by position and the best by score.
+
+    By score only where every outcome holds scores. A tie is fused by position.
+    """
+    by_position = fit_weights(outcomes, start, rrf_k, candidates)
+    scales = fit_scales(outcomes, candidates)
+    if not scales:
+        return Balance(by_position, {})
+    votes = [_votes_by_score(outcome, scales) for outcome in outcomes]
+    by_score = _climb(votes, sorted(scales), start, candidates)
+    gain = (
+        worth(outcomes, by_score, rrf_k, candidates, scales).total
+        - worth(outcomes, by_position, rrf_k, candidates).total
+    )
+    return Balance(by_score, scales) if gain > 0 else Balance(by_position, {})
+
+
+def fit_scales(outcomes: Sequence[Outcome], candidates: int) -> dict[str, float]:
+    """Return a score of each channel that is just worth mentioning.
+
+    The median, over requests, of the score of a channel's last proposal among as many as there
+    are candidates. Empty where an outcome holds no scores.
+    """
+    if any(outcome.scores is None for outcome in outcomes):
+        return {}
+    lasts: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        for name, last in _last_scores(outcome.hits, candidates).items():
+            lasts.setdefault(name, []).append(last)
+    medians = {name: float(np.median(found)) for name, found in sorted(lasts.items())}
+    return {name: scale for name, scale in medians.items() if scale > 0}
+
+
+def with_late_channels(
+    balance: Balance, said: Iterable[Mapping[str, Hits]], candidates: int
+) -> Balance:
+    """Return the balance with scales for channels that the window did not hear of.
+
+    Such as the season, in a log that has just become a year old. `said` are proposals of moments
+    to come, and the first in which a channel speaks counts; weights are as they were.
+    """
+    if not balance.scales:
+        return balance
+    scales = dict(balance.scales)
+    for hits in said:
+        late = {name: last for name, last in _last_scores(hits, candidates).items() if last > 0}
+        scales = {**late, **scales}
+    return balance._replace(scales=scales)
+
+
+def _last_scores(hits: Mapping[str, Hits], candidates: int) -> dict[str, float]:
+    """Return the score of each channel's last proposal among as many as there are candidates."""
+    return {name: float(h.scores[:candidates][-1]) for name, h in hits.items() if len(h.rows)}
 
 
 def fit_weights(
     outcomes: Sequence[Outcome], start: Mapping[str, float], rrf_k: float, candidates: int
 ) -> dict[str, float]:
-    """Return weights that are at least as good as `start` on these requests.
+    """Return weights by position that are at least as good as `start` on these requests.
 
     Coordinate search: each channel in alphabetical order tries a few weights while the others
     stand still, three times over. Maximised is recall among the candidates plus nDCG@20. The same
@@ -59,6 +134,12 @@ def fit_weights(
     """
     names = _names(outcomes)
     votes = [_votes(outcome, names, rrf_k) for outcome in outcomes]
+    return _climb(votes, names, start, candidates)
+
+
+def _climb(
+    votes: Sequence[_Votes], names: Sequence[str], start: Mapping[str, float], candidates: int
+) -> dict[str, float]:
     weights = np.array([start.get(name, 1.0) for name in names])
     best = _worth(votes, weights, candidates).total if votes else 0.0
     for _ in range(ROUNDS):
@@ -79,15 +160,21 @@ def _names(outcomes: Sequence[Outcome]) -> list[str]:
     return sorted({name for outcome in outcomes for name in outcome.hits})
 
 
-def _votes(outcome: Outcome, names: list[str], rrf_k: float) -> _Votes:
-    lists = [hits.rows for hits in outcome.hits.values()]
-    rows = np.unique(np.concatenate(lists or [np.empty(0, np.int64)]))
+def _votes(outcome: Outcome, names: Sequence[str], rrf_k: float) -> _Votes:
+    rows = proposed(outcome.hits)
     shares = np.zeros((len(names), len(rows)), np.float32)
-    for place, name in enumerate(names):
-        if name in outcome.hits:
-            proposed = outcome.hits[name].rows
-            votes = 1 / (rrf_k + np.arange(1, len(proposed) + 1))
-            shares[place, np.searchsorted(rows, proposed)] = votes
+    for name, positions in positions_in(outcome.hits, rows).items():
+        shares[names.index(name)] = np.where(positions > 0, 1 / (rrf_k + positions), 0)
+    return _Votes(shares, np.isin(rows, outcome.bought), len(outcome.bought))
+
+
+def _votes_by_score(outcome: Outcome, scales: Mapping[str, float]) -> _Votes:
+    rows = proposed(outcome.hits)
+    shares = np.zeros((len(scales), len(rows)), np.float32)
+    for place, name in enumerate(sorted(scales)):
+        column = (outcome.scores or {}).get(name)
+        if column is not None:
+            shares[place] = share(column, scales[name])
     return _Votes(shares, np.isin(rows, outcome.bought), len(outcome.bought))
 
 
@@ -99,9 +186,17 @@ def _worth(votes: Sequence[_Votes], weights: np.ndarray, candidates: int) -> Wor
 
 def _worth_of(votes: _Votes, weights: np.ndarray, candidates: int) -> tuple[float, float]:
     fused = weights @ votes.shares
-    order = np.argsort(-fused, kind="stable")[:candidates]
-    hit = votes.bought[order]
+    hit = votes.bought[_leading(fused, candidates)]
     discounts = 1 / np.log2(np.arange(2, PAGE + 2))
     page = hit[:PAGE]
     ideal = discounts[: min(votes.size, PAGE)].sum()
     return hit.sum() / votes.size, (page * discounts[: len(page)]).sum() / ideal
+
+
+def _leading(fused: Float32[np.ndarray, "c"], count: int) -> Int64[np.ndarray, "o"]:
+    """Return the places of the highest numbers, best first, ties by the lower place."""
+    places = np.arange(len(fused))
+    if len(fused) > count:
+        places = places[fused >= np.partition(fused, -count)[-count]]
+    order: np.ndarray = places[np.argsort(-fused[places], kind="stable")[:count]]
+    return order

@@ -27,6 +27,7 @@ __all__ = [
     "decay",
     "ease_scores",
     "next_scores",
+    "selling_now",
     "together_scores",
 ]
 
@@ -268,6 +269,16 @@ def product_statistics(log: Purchases, num_products: int, until_seconds: int) ->
         (days + 60.0) / (gaps + 1.0),
     )
     return ProductStatistics(*(column.astype(np.float32) for column in columns))
+
+
+def selling_now(statistics: ProductStatistics) -> Float32[np.ndarray, "n"]:
+    """Return baskets a day of each product these weeks: what a week and a month say, added up.
+
+    The week knows what is new or on offer; the month, what a week sees too little of.
+    """
+    week, month = statistics.popularity[:2]
+    rates: np.ndarray = week / HALF_LIVES_DAYS[0] + month / HALF_LIVES_DAYS[1]
+    return rates.astype(np.float32)
 
 
 def _before(purchases: Purchases, until_seconds: int) -> Purchases:

@@ -1,6 +1,6 @@
 """Puts the lists of several channels into one order: pure functions over columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -19,26 +19,70 @@ def reciprocal_rank_fusion(
     """Return `sum over channels of weight / (rrf_k + position)`; 0 in `positions` means absent.
 
     Cormack, Clarke and Büttcher, SIGIR 2009, who propose rrf_k = 60 and weigh all alike. A channel
-    that `weights` does not name weighs 1.
+    that `weights` does not name weighs 1; where all that spoke weigh 0, they weigh 1.
     """
+    weights = _heard(positions, weights)
     sums = sum(
         np.where(p > 0, weights.get(name, 1.0) / (rrf_k + p), 0.0) for name, p in positions.items()
     )
     return np.asarray(sums, np.float32)
 
 
+def score_fusion(
+    scores: Mapping[str, Float32[np.ndarray, "c"]],
+    scales: Mapping[str, float],
+    weights: Mapping[str, float] = EQUAL,
+) -> Float32[np.ndarray, "c"]:
+    """Return `sum over channels of weight * log(1 + score / scale)`; below 0 counts as 0.
+
+    A channel without a scale has no vote: nothing tells how much its numbers mean. The logarithm
+    keeps twenty purchases of one product from outweighing every other reason. Weights as in
+    `reciprocal_rank_fusion`.
+    """
+    rows = len(next(iter(scores.values()), ()))
+    sums = np.zeros(rows, np.float32)
+    names = sorted(scores.keys() & scales.keys())  # one order of adding, one result
+    weights = _heard(names, weights)
+    for name in names:
+        sums += np.float32(weights.get(name, 1.0)) * share(scores[name], scales[name])
+    return sums
+
+
+def share(scores: Float32[np.ndarray, "c"], scale: float) -> Float32[np.ndarray, "c"]:
+    """Return what a channel of weight 1 adds to each row by score."""
+    return np.asarray(np.log1p(np.maximum(scores, 0) / np.float32(scale)), np.float32)
+
+
 def fuse(
-    hits: dict[str, Hits], rrf_k: float, limit: int, weights: Mapping[str, float] = EQUAL
+    hits: Mapping[str, Hits], rrf_k: float, limit: int, weights: Mapping[str, float] = EQUAL
 ) -> Candidates:
-    """Return the best `limit` of all proposed rows, each once; ties by the lower row."""
-    rows = np.unique(np.concatenate([h.rows for h in hits.values()] or [np.empty(0, np.int64)]))
-    positions = {name: np.zeros(len(rows), np.int32) for name in hits}
+    """Return the best `limit` of all proposed rows by position, each once; ties by the lower row.
+
+    Scores are those of the proposals, 0 where a channel did not propose the row.
+    """
+    rows = proposed(hits)
     scores = {name: np.zeros(len(rows), np.float32) for name in hits}
     for name, h in hits.items():
-        place = np.searchsorted(rows, h.rows)
-        positions[name][place] = np.arange(1, len(h.rows) + 1)
-        scores[name][place] = h.scores
+        scores[name][np.searchsorted(rows, h.rows)] = h.scores
+    positions = positions_in(hits, rows)
     fused = _fused(rows, positions, rrf_k, weights)
+    return _best(Candidates(rows=rows, fused=fused, positions=positions, scores=scores), limit)
+
+
+def fuse_scored(
+    hits: Mapping[str, Hits],
+    scores: dict[str, Float32[np.ndarray, "c"]],
+    scales: Mapping[str, float],
+    limit: int,
+    weights: Mapping[str, float] = EQUAL,
+) -> Candidates:
+    """Return the best `limit` of all proposed rows by score, each once; ties by the lower row.
+
+    `scores` are every channel's of all `proposed` rows, whoever proposed them.
+    """
+    rows = proposed(hits)
+    fused = score_fusion(scores, scales, weights) if scores else np.zeros(len(rows), np.float32)
+    positions = positions_in(hits, rows)
     return _best(Candidates(rows=rows, fused=fused, positions=positions, scores=scores), limit)
 
 
@@ -47,14 +91,37 @@ def fuse_given(
     scores: dict[str, Float32[np.ndarray, "c"]],
     rrf_k: float,
     weights: Mapping[str, float] = EQUAL,
+    scales: Mapping[str, float] | None = None,
 ) -> Candidates:
-    """Return all given rows in fused order; a channel has no opinion where its score is 0."""
+    """Return all given rows in fused order, by score where `scales` are given, else by position.
+
+    A channel has no opinion where its score is 0.
+    """
     positions = {name: positions_by_score(column) for name, column in scores.items()}
-    fused = _fused(rows, positions, rrf_k, weights)
+    fused = (
+        score_fusion(scores, scales, weights)
+        if scales and scores
+        else _fused(rows, positions, rrf_k, weights)
+    )
     return _best(
         Candidates(rows=rows, fused=fused, positions=positions, scores=scores),
         len(rows),
     )
+
+
+def proposed(hits: Mapping[str, Hits]) -> Int64[np.ndarray, "c"]:
+    """Return the rows that any channel proposed, each once, ascending."""
+    return np.unique(np.concatenate([h.rows for h in hits.values()] or [np.empty(0, np.int64)]))
+
+
+def positions_in(
+    hits: Mapping[str, Hits], rows: Int64[np.ndarray, "c"]
+) -> dict[str, Int32[np.ndarray, "c"]]:
+    """Return each channel's positions of these ascending rows; 0 where it did not propose one."""
+    positions = {name: np.zeros(len(rows), np.int32) for name in hits}
+    for name, h in hits.items():
+        positions[name][np.searchsorted(rows, h.rows)] = np.arange(1, len(h.rows) + 1)
+    return positions
 
 
 def positions_by_score(scores: Float32[np.ndarray, "c"]) -> Int32[np.ndarray, "c"]:
@@ -64,6 +131,11 @@ def positions_by_score(scores: Float32[np.ndarray, "c"]) -> Int32[np.ndarray, "c
     positions = np.zeros(len(scores), np.int32)
     positions[order] = np.arange(1, len(order) + 1)
     return positions
+
+
+def _heard(names: Iterable[str], weights: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the weights, or equal ones where nobody else spoke: a stranger gets an order, too."""
+    return weights if any(weights.get(name, 1.0) > 0 for name in names) else EQUAL
 
 
 def _fused(

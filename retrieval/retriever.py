@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.fusion import EQUAL, fuse, fuse_given
+from retrieval.fusion import EQUAL, fuse, fuse_given, fuse_scored, proposed
 from retrieval.types import Candidates
 
 
@@ -42,12 +42,15 @@ class Retriever:
         per_channel: int,
         rrf_k: float,
         weights: Mapping[str, float] = EQUAL,
+        scales: Mapping[str, float] | None = None,
     ) -> None:
+        """With `scales`, recommendations are fused by score; searches always by position."""
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
         self._per_channel = per_channel
         self._rrf_k = rrf_k
         self._weights = weights
+        self._scales = scales
 
     def retrieve(self, ask: Ask, limit: int) -> Candidates:
         """Return at most `limit` products, the best fused score first.
@@ -57,8 +60,12 @@ class Retriever:
         """
         depth = max(self._per_channel, limit)
         said = self.proposals(ask, depth)
+        scales = self._scales_of(ask)
+        if scales:
+            scores = self.scores(ask, proposed(said))
+            return fuse_scored(said, scores, scales, limit, self._weights)
         candidates = fuse(said, self._rrf_k, limit, self._weights)
-        return msgspec.structs.replace(candidates, scores=self._scores(ask, candidates.rows))
+        return msgspec.structs.replace(candidates, scores=self.scores(ask, candidates.rows))
 
     def proposals(self, ask: Ask, k: int) -> dict[str, Hits]:
         """Return the best `k` products of each channel that has something to say."""
@@ -67,14 +74,21 @@ class Retriever:
 
     def order(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Candidates:
         """Return just these rows, best first."""
-        return fuse_given(rows, self._scores(ask, rows), self._rrf_k, self._weights)
+        scores, scales = self.scores(ask, rows), self._scales_of(ask)
+        return fuse_given(rows, scores, self._rrf_k, self._weights, scales)
 
-    def _scores(
-        self, ask: Ask, rows: Int64[np.ndarray, "c"]
-    ) -> dict[str, Float32[np.ndarray, "c"]]:
+    def scores(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> dict[str, Float32[np.ndarray, "c"]]:
+        """Return what each channel that has something to say thinks of each given row."""
         scores = {c.name: c.score(ask, rows) for c in self._channels(ask)}
         return {name: column for name, column in scores.items() if column is not None}
 
+    def _scales_of(self, ask: Ask) -> Mapping[str, float] | None:
+        return None if _searches(ask) else self._scales
+
     def _channels(self, ask: Ask) -> tuple[Channel, ...]:
-        asked = ask.text.strip() or ask.joined_vector is not None or ask.image_vector is not None
-        return self._searching if asked else self._recommending
+        return self._searching if _searches(ask) else self._recommending
+
+
+def _searches(ask: Ask) -> bool:
+    asked = ask.text.strip() or ask.joined_vector is not None or ask.image_vector is not None
+    return bool(asked)

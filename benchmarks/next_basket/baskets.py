@@ -19,6 +19,7 @@ RECEIPT_COLUMNS = (
     "sales_value",
     "quantity",
 )
+KIND_COLUMNS = ("department", "product_category", "product_type", "brand")
 FEWEST_LINES = 10  # of a product on receipts of the past; rarer products are not ranked
 SMALLEST_BASKET = 4  # products of a basket that is to be foretold
 
@@ -43,6 +44,7 @@ class Journey(NamedTuple):
     product_ids: np.ndarray  # sorted
     groceries: np.ndarray  # whether the product is of a department that is ranked
     categories: np.ndarray  # a number a product category
+    kinds: np.ndarray  # a number a category, type and brand, as in a release
 
 
 class Task(NamedTuple):
@@ -52,6 +54,7 @@ class Task(NamedTuple):
     past: Receipts  # before the start, ranked products only, `products` as positions in `products`
     products: np.ndarray  # positions in `Journey.product_ids` of the products to rank
     categories: np.ndarray  # a number for each of them
+    kinds: np.ndarray  # the same
     households: np.ndarray  # one a request
     moments: np.ndarray  # of the request, in seconds
     bought: list[np.ndarray]  # positions in `products`
@@ -64,11 +67,11 @@ def read_journey() -> Journey:
     household, product, basket = (_ints(lines[name]) for name in RECEIPT_COLUMNS[:3])
     household_ids, households = np.unique(household, return_inverse=True)
     product_ids, products = np.unique(product, return_inverse=True)
-    groceries, categories = _departments(folder, product_ids)
+    groceries, categories, kinds = _departments(folder, product_ids)
     seconds = _ints(lines["transaction_timestamp"].cast(pa.timestamp("s"), safe=False))
     spent, units = (np.asarray(lines[name], np.float64) for name in RECEIPT_COLUMNS[4:])
     receipts = _merge(households, products, basket, seconds, spent, units)
-    return Journey(receipts, household_ids, product_ids, groceries, categories)
+    return Journey(receipts, household_ids, product_ids, groceries, categories, kinds)
 
 
 def task(journey: Journey, start: str, days: float = np.inf) -> Task:
@@ -92,7 +95,8 @@ def task(journey: Journey, start: str, days: float = np.inf) -> Task:
     inside &= np.isin(receipts.households, history.households)
     households, moments, bought = _first_baskets(_where(known, inside))
     categories = journey.categories[ranked]
-    return Task(start_seconds, history, ranked, categories, households, moments, bought)
+    kinds = journey.kinds[ranked]
+    return Task(start_seconds, history, ranked, categories, kinds, households, moments, bought)
 
 
 def _first_baskets(receipts: Receipts) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -136,15 +140,20 @@ def _where(receipts: Receipts, chosen: np.ndarray) -> Receipts:
     return Receipts(*(column[chosen] for column in receipts))
 
 
-def _departments(folder: Path, product_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which products are groceries, and number their categories; 0: without one."""
+def _departments(
+    folder: Path, product_ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tell which products are groceries, and number their categories (0: none) and kinds."""
     table = pq.read_table(folder / "products.parquet")
     place = pc.index_in(pa.array(product_ids), value_set=table["product_id"].combine_chunks())
     known = table.take(place)
     department = known["department"].fill_null("FUEL")  # not in the catalogue: not ranked
     groceries = ~np.asarray(pc.is_in(department, value_set=pa.array(NOT_GROCERIES)))
     names = np.asarray(known["product_category"].fill_null("").to_pylist())
-    return groceries, np.unique(names, return_inverse=True)[1]
+    parts = [known[name].fill_null("").to_pylist() for name in KIND_COLUMNS]
+    kinds = np.asarray(["\0".join(row) for row in zip(*parts, strict=True)])
+    numbers = (np.unique(column, return_inverse=True)[1] for column in (names, kinds))
+    return groceries, *numbers
 
 
 def _ints(column: pa.ChunkedArray) -> np.ndarray:

@@ -3,13 +3,22 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.behaviour import Behaviour, ease_scores, next_scores, together_scores
+from retrieval.behaviour import (
+    Behaviour,
+    ease_scores,
+    next_scores,
+    selling_now,
+    together_scores,
+)
 from retrieval.purchases import decay
 from retrieval.season import at_season
+
+KIND_HALF_LIFE_DAYS = 120.0  # a taste for a kind outlives one for a product
+TINY = 1e-9
 
 
 class Scored(ABC):
@@ -102,13 +111,38 @@ class SeasonChannel(Scored):
         return at_season(self._behaviour.season, ask.at_seconds)
 
 
+class KindChannel(Scored):
+    """What sells of the kinds that this shopper buys, whether bought before or not."""
+
+    name = "kind"
+
+    def __init__(self, behaviour: Behaviour, kinds: Int32[np.ndarray, "n"]) -> None:
+        """Know `kinds`, a number from 0 on for each product."""
+        popularity = selling_now(behaviour.statistics).astype(np.float64)
+        sold = np.bincount(kinds, popularity, int(kinds.max(initial=0)) + 1)
+        self._kinds = np.asarray(kinds)
+        self._shares = popularity / np.maximum(sold[kinds], TINY)  # of each product in its kind
+
+    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+        """Return purchases of the kind times the product's share in it; None for a stranger.
+
+        That is how many of the shopper's purchases would have been this product, had the shopper
+        chosen within a kind as everybody does these weeks.
+        """
+        if not len(ask.history.rows):
+            return None
+        weights = decay(ask.at_seconds - ask.history.seconds, KIND_HALF_LIFE_DAYS)
+        wanted = np.bincount(self._kinds[ask.history.rows], weights, int(self._kinds.max()) + 1)
+        return np.asarray(wanted[self._kinds] * self._shares, np.float32)
+
+
 class TrendingChannel:
-    """What all shoppers buy these weeks: baskets, halved every 30 days."""
+    """What all shoppers buy these weeks: baskets a day, halved every 7 and every 30 days."""
 
     name = "trending"
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self._popularity = np.array(behaviour.statistics.popularity[1])
+        self._popularity = selling_now(behaviour.statistics)
         self._order = np.argsort(-self._popularity, kind="stable")
         self._order = self._order[self._popularity[self._order] > 0]
 

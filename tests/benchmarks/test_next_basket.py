@@ -30,6 +30,7 @@ def journey(*baskets: tuple[int, float, list[int]]) -> Journey:
         product_ids=np.arange(NUM_PRODUCTS) + 70,
         groceries=np.arange(NUM_PRODUCTS) != FUEL,
         categories=np.arange(NUM_PRODUCTS) // 2,
+        kinds=np.arange(NUM_PRODUCTS),
     )
 
 

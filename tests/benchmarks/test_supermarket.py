@@ -14,13 +14,18 @@ from pipelines.run import read_request, to_query
 MOMENT = int(np.datetime64("2017-11-20T18:30:00", "s").astype(np.int64))
 NOTHING = Receipts(*(np.empty(0, np.int64) for _ in Receipts._fields))
 JOURNEY = Journey(
-    NOTHING, np.array([7, 1228]), np.array([10, 20, 30]), np.ones(3, bool), np.zeros(3, np.int64)
+    NOTHING,
+    np.array([7, 1228]),
+    np.array([10, 20, 30]),
+    np.ones(3, bool),
+    *np.zeros((2, 3), np.int64),
 )
 ASKED = Task(
     start_seconds=MOMENT - 1,
     past=NOTHING,
     products=np.array([0, 2]),
     categories=np.zeros(2, np.int64),
+    kinds=np.zeros(2, np.int64),
     households=np.array([1]),
     moments=np.array([MOMENT]),
     bought=[np.array([1])],

@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 
 from index import Hits
-from retrieval.balance import Outcome, fit_weights, worth
-from retrieval.fusion import fuse, reciprocal_rank_fusion
+from retrieval.balance import (
+    Balance,
+    Outcome,
+    fit_balance,
+    fit_scales,
+    fit_weights,
+    with_late_channels,
+    worth,
+)
+from retrieval.fusion import fuse, fuse_scored, reciprocal_rank_fusion
 
 
 def hits(rows: np.ndarray) -> Hits:
@@ -60,3 +68,88 @@ def test_weights_multiply_the_votes_of_a_channel() -> None:
     fused = reciprocal_rank_fusion(positions, 60.0, {"a": 3.0, "b": 0.5})
 
     np.testing.assert_allclose(fused, [3 / 61 + 0.5 / 63, 0.5 / 61], rtol=1e-6)
+
+
+def sure(count: int) -> list[Outcome]:
+    """Requests in which only how high a channel scores tells what is bought, not the position."""
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(count):
+        rows = np.sort(random.choice(100, 40, replace=False))
+        doubt, proof = rows[:20], rows[20:]
+        said = {
+            "doubt": Hits(doubt, np.linspace(1.2, 1, 20).astype("float32")),
+            "proof": Hits(proof, np.linspace(40, 1, 20).astype("float32")),
+        }
+        scores = {
+            "doubt": np.concatenate([said["doubt"].scores, np.zeros(20, np.float32)]),
+            "proof": np.concatenate([np.zeros(20, np.float32), said["proof"].scores]),
+        }
+        found.append(Outcome(said, np.concatenate([proof[:10], doubt[:2]]), scores))
+    return found
+
+
+def test_channels_are_fused_by_score_where_that_finds_more() -> None:
+    outcomes = sure(30)
+
+    balance = fit_balance(outcomes, {"doubt": 1.0, "proof": 1.0}, 60.0, 12)
+
+    by_position = fit_weights(outcomes, {"doubt": 1.0, "proof": 1.0}, 60.0, 12)
+    assert balance.scales
+    assert (
+        worth(outcomes, balance.weights, 60.0, 12, balance.scales).total
+        > worth(outcomes, by_position, 60.0, 12).total
+    )
+
+
+def test_the_worth_by_score_is_that_of_the_order_which_is_served() -> None:
+    [outcome] = sure(1)
+    scales = {"doubt": 1.0, "proof": 3.0}
+    assert outcome.scores is not None
+
+    found = worth([outcome], {"doubt": 0.7}, 60.0, 12, scales)
+
+    served = fuse_scored(outcome.hits, dict(outcome.scores), scales, 12, {"doubt": 0.7}).rows
+    assert found.recall == pytest.approx(np.isin(served, outcome.bought).sum() / 12)
+
+
+def test_outcomes_without_scores_are_fused_by_position() -> None:
+    outcomes = past(20)
+
+    balance = fit_balance(outcomes, {"noise": 1.0, "habit": 1.0}, 60.0, 20)
+
+    assert balance.scales == {}
+    assert balance.weights == fit_weights(outcomes, {"noise": 1.0, "habit": 1.0}, 60.0, 20)
+
+
+def test_no_past_request_at_all_keeps_the_weights_and_fuses_by_position() -> None:
+    assert fit_balance([], {"repeat": 2.0}, 60.0, 20) == ({"repeat": 2.0}, {})
+
+
+def test_a_scale_is_the_median_of_what_the_last_candidate_of_a_channel_scores() -> None:
+    scales = fit_scales(sure(5), 10)
+
+    assert scales["proof"] == pytest.approx(np.linspace(40, 1, 20)[9], rel=1e-5)
+
+
+def test_the_same_requests_give_the_same_balance() -> None:
+    one, two = (fit_balance(sure(20), {"proof": 0.1}, 60.0, 12) for _ in range(2))
+
+    assert one == two
+
+
+def test_a_channel_that_the_window_did_not_hear_is_scaled_by_what_it_says_first() -> None:
+    balance = Balance({"a": 1.0, "late": 0.2}, {"a": 3.0})
+    first = {"a": hits(np.arange(3)), "mute": hits(np.arange(0))}
+    second = {"late": hits(np.arange(5))}
+    third = {"late": hits(np.arange(2))}
+
+    found = with_late_channels(balance, [first, second, third], 3)
+
+    assert found == (balance.weights, {"a": 3.0, "late": pytest.approx(1.5)})
+
+
+def test_by_position_no_channel_needs_a_scale() -> None:
+    balance = Balance({"a": 1.0}, {})
+
+    assert with_late_channels(balance, [{"a": hits(np.arange(3))}], 3) == balance

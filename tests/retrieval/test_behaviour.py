@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.ask import Ask
-from retrieval.behaviour import DAY, Behaviour, Purchases, decay, together_scores
-from retrieval.channels.habit import RepeatChannel, TogetherChannel, TrendingChannel
+from retrieval.behaviour import DAY, Behaviour, Purchases, decay, selling_now, together_scores
+from retrieval.channels.habit import KindChannel, RepeatChannel, TogetherChannel, TrendingChannel
 from retrieval.retriever import Retriever
 
 LOG = [  # user, product, day, basket
@@ -150,3 +150,83 @@ def test_a_candidate_is_scored_by_channels_that_did_not_propose_it(behaviour: Be
 
     assert candidates.positions["repeat"].tolist() == [1, 0]
     np.testing.assert_array_equal(candidates.scores["trending"], ordered.scores["trending"])
+
+
+def test_by_score_a_request_and_given_candidates_are_put_into_the_same_order(
+    behaviour: Behaviour,
+) -> None:
+    ask = Ask(history=behaviour.history("a", UNTIL), at_seconds=UNTIL)
+    channels = [RepeatChannel(behaviour, 60.0), TrendingChannel(behaviour)]
+    retriever = Retriever(
+        [], channels, per_channel=10, rrf_k=60.0, scales={"repeat": 0.5, "trending": 1.0}
+    )
+
+    candidates = retriever.retrieve(ask, 10)
+
+    ordered = retriever.order(ask, np.sort(candidates.rows))
+    np.testing.assert_array_equal(candidates.rows, ordered.rows)
+    np.testing.assert_array_equal(candidates.fused, ordered.fused)
+    assert not np.array_equal(
+        candidates.fused,
+        Retriever([], channels, per_channel=10, rrf_k=60.0).retrieve(ask, 10).fused,
+    )
+
+
+def test_a_search_is_fused_by_position_whatever_the_scales(behaviour: Behaviour) -> None:
+    ask = Ask(text="milk", at_seconds=UNTIL)
+    channels = [TrendingChannel(behaviour)]
+    retriever = Retriever(channels, [], per_channel=10, rrf_k=60.0, scales={"trending": 1.0})
+
+    candidates = retriever.retrieve(ask, 10)
+
+    assert candidates.fused[0] == pytest.approx(1 / 61)
+
+
+def test_what_sells_now_is_the_rate_of_a_week_and_of_a_month_added_up() -> None:
+    users, rows, seconds, baskets = (np.array(c) for c in ([0, 0], [0, 1], [0, 30], [1, 2]))
+    log = Purchases(users.astype(np.int32), rows.astype(np.int32), seconds * DAY, baskets)
+
+    rates = selling_now(Behaviour.build(np.array(["a"]), log, 3, 30 * DAY + 1).statistics)
+
+    expected = [2 ** (-30 / 7) / 7 + 0.5 / 30, 1 / 7 + 1 / 30, 0]
+    np.testing.assert_allclose(rates, expected, rtol=1e-4)
+
+
+KINDS = np.array([0, 1, 0, 1, 2], np.int32)
+
+
+def test_a_kind_is_shared_out_by_what_everybody_buys_of_it() -> None:
+    behaviour = Behaviour.build(np.array(["a", "b", "c"]), purchases(), 5, 70 * DAY)
+    ask = Ask(history=behaviour.history("a", 25 * DAY), at_seconds=25 * DAY)
+
+    scores = KindChannel(behaviour, KINDS).scores(ask)
+
+    assert scores is not None
+    popularity = selling_now(behaviour.statistics)
+    wanted = decay(np.array([5 * DAY]), 120.0)[0]  # one purchase of kind 1
+    share = popularity[3] / (popularity[1] + popularity[3])
+    assert scores[3] == pytest.approx(wanted * share, rel=1e-5)
+    assert scores[3] > 0  # never bought by this shopper
+    assert scores[4] == 0
+
+
+def test_a_kind_knows_nothing_of_what_is_bought_later(behaviour: Behaviour) -> None:
+    ask = Ask(history=behaviour.history("b", UNTIL), at_seconds=UNTIL)
+
+    scores = KindChannel(behaviour, KINDS).scores(ask)
+
+    assert scores is not None
+    assert scores[3] == 0  # product 3 sells only after the moment
+
+
+def test_a_stranger_buys_no_kind(behaviour: Behaviour) -> None:
+    assert KindChannel(behaviour, KINDS).scores(Ask(at_seconds=UNTIL)) is None
+
+
+def test_a_shop_without_products_has_no_kinds() -> None:
+    nothing = Purchases(*(np.empty(0, t) for t in (np.int32, np.int32, np.int64, np.int64)))
+    behaviour = Behaviour.build(np.array(["a"]), nothing, 0, UNTIL)
+
+    channel = KindChannel(behaviour, np.empty(0, np.int32))
+
+    assert channel.propose(Ask(at_seconds=UNTIL), 5) is None

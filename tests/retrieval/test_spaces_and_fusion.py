@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index import Hits
-from retrieval.fusion import fuse, fuse_given, reciprocal_rank_fusion
+from retrieval.fusion import (
+    fuse,
+    fuse_given,
+    fuse_scored,
+    reciprocal_rank_fusion,
+    score_fusion,
+)
 from retrieval.spaces import has_vector, join
 
 
@@ -91,3 +97,64 @@ def test_fusion_keeps_each_proposed_row_once_best_first(
     assert len(candidates.rows) == min(limit, len(proposed))
     assert len(set(candidates.rows.tolist())) == len(candidates.rows)
     assert (np.diff(candidates.fused) <= 0).all()
+
+
+def test_score_fusion_is_the_formula() -> None:
+    scores = {"a": np.array([3, 0, -2], np.float32), "b": np.array([0, 10, 0], np.float32)}
+
+    fused = score_fusion(scores, {"a": 1.5, "b": 10.0}, {"a": 2.0})
+
+    np.testing.assert_allclose(fused, [2 * np.log(3), np.log(2), 0], rtol=1e-6)
+
+
+def test_a_channel_without_a_scale_has_no_vote() -> None:
+    scores = {"a": np.array([1, 2], np.float32), "b": np.array([9, 0], np.float32)}
+
+    fused = score_fusion(scores, {"a": 1.0})
+
+    assert fused.argmax() == 1
+
+
+def test_by_score_a_channel_votes_for_what_it_did_not_propose() -> None:
+    said = {"a": hits(7), "b": hits(3)}
+    scores = {"a": np.array([5, 9], np.float32), "b": np.array([1, 0], np.float32)}
+
+    candidates = fuse_scored(said, scores, {"a": 1.0, "b": 1.0}, 10)
+
+    assert candidates.rows.tolist() == [3, 7]
+    assert candidates.positions["a"].tolist() == [0, 1]
+
+
+def test_by_score_ties_are_broken_by_the_lower_row_and_the_limit_is_kept() -> None:
+    said = {"a": hits(8, 2, 5)}
+    scores = {"a": np.array([1, 1, 4], np.float32)}
+
+    candidates = fuse_scored(said, scores, {"a": 1.0}, 2)
+
+    assert candidates.rows.tolist() == [8, 2]
+
+
+def test_by_score_no_channel_at_all_gives_no_candidates() -> None:
+    assert len(fuse_scored({}, {}, {"a": 1.0}, 10).rows) == 0
+
+
+def test_who_is_only_known_to_channels_that_weigh_nothing_gets_their_order() -> None:
+    said = {"a": hits(8, 2)}
+    scores = {"a": np.array([1, 4], np.float32)}
+
+    by_position = fuse(said, 60.0, 10, {"a": 0.0, "b": 1.0})
+    by_score = fuse_scored(said, scores, {"a": 1.0}, 10, {"a": 0.0, "b": 1.0})
+
+    assert by_position.rows.tolist() == by_score.rows.tolist() == [8, 2]
+
+
+@given(order=st.permutations("abc"), seed=st.integers(0, 20))
+@settings(max_examples=30, deadline=None)
+def test_the_order_in_which_channels_spoke_changes_nothing(order: list[str], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = {name: random.random(50).astype(np.float32) for name in "abc"}
+    scales = {"a": 0.1, "b": 1.0, "c": 7.0}
+
+    fused = score_fusion({name: scores[name] for name in order}, scales)
+
+    np.testing.assert_array_equal(fused, score_fusion(scores, scales))
