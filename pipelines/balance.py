@@ -1,5 +1,7 @@
 """Weighs the channels of a release on the shop's own past."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,10 +14,14 @@ from pipelines.examples import next_baskets
 from pipelines.parts import WEIGHTS, Parts, behaviour_settings, open_parts, retriever
 from pipelines.progress import Track
 from pipelines.purchases import Log
+from pipelines.request import with_interests
+from retrieval import Scene
 from retrieval.ask import Ask
 from retrieval.balance import Outcome, fit_weights, worth
 from retrieval.behaviour import DAY, Behaviour
+from retrieval.scenes import fact_codes
 
+NO_TRAITS: Mapping[str, dict[str, str]] = MappingProxyType({})
 MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
 
 
@@ -54,11 +60,17 @@ def _outcomes(job: Job, log: Log) -> list[Outcome]:
     start = until - job.config.ranking.window_days * DAY
     if not (log.purchases.seconds < start).any():
         return []
-    return past_outcomes(parts, log, (start, until), job.config, job.track)
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
+    return past_outcomes(parts, log, (start, until), job.config, job.track, traits)
 
 
 def past_outcomes(
-    parts: Parts, log: Log, window: tuple[int, int], config: Config, track: Track
+    parts: Parts,
+    log: Log,
+    window: tuple[int, int],
+    config: Config,
+    track: Track,
+    traits: Mapping[str, dict[str, str]] = NO_TRAITS,
 ) -> list[Outcome]:
     """Return what channels that end at a window's start propose for the first baskets in it."""
     start, end = window
@@ -82,6 +94,9 @@ def past_outcomes(
     found = []
     for basket in track(baskets, "weigh the channels", len(baskets)):
         history = behaviour.history(basket.user_id, basket.at_seconds)
-        ask = Ask(history=history, at_seconds=basket.at_seconds, allowed=allowed)
-        found.append(Outcome(stage.proposals(ask, depth), basket.rows))
+        at = basket.at_seconds
+        facts = fact_codes(at, traits.get(basket.user_id, {}), Scene())
+        ask = Ask(history=history, at_seconds=at, allowed=allowed, facts=facts)
+        asked = with_interests(ask, parts.trained)
+        found.append(Outcome(stage.proposals(asked, depth), basket.rows))
     return found

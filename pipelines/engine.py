@@ -16,13 +16,14 @@ from pipelines.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, RequestError
 from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.release import Manifest, Release, open_release
-from pipelines.request import request_context, request_features
+from pipelines.request import request_context, request_features, with_interests
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
 from ranking.slate import Ordered, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import take
 from retrieval.query_encoder import UnreadablePicture
+from retrieval.scenes import fact_codes
 from retrieval.types import local_seconds
 
 REMEMBERED_QUERIES = 4096
@@ -150,14 +151,16 @@ class Engine:
         at_seconds = local_seconds(query.scene.at or datetime.now())
         if not FIRST_SECOND <= at_seconds < LAST_SECOND:
             raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
-        return Ask(
+        ask = Ask(
             text=text,
             joined_vector=self._text_vector(text) if text else None,
             image_vector=None if query.image is None else self._encode_picture(query.image),
             history=self._parts.behaviour.history(query.user, at_seconds),
             at_seconds=at_seconds,
             allowed=None if scope.allowed.all() else scope.allowed,
+            facts=fact_codes(at_seconds, self._traits(query.user), scene_of(query)),
         )
+        return with_interests(ask, self._parts.trained)
 
     def _retrieve(self, query: Query, ask: Ask, scope: Scope) -> Candidates:
         if scope.given is not None:
