@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipelines.config import Config
-from ranking.context import Context, context
 from pipelines.parts import Trained
+from ranking.context import Context, context
 from ranking.features import Catalogue, Matches, compute, shopper
 from retrieval import Candidates, Scene
 from retrieval.ask import Ask

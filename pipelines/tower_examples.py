@@ -29,6 +29,7 @@ class Words(NamedTuple):
     searches: Int64[np.ndarray, "s 2"]  # first and last word of each search, equal where it is one
     vectors: Float32[np.ndarray, "s v"]  # of the searches, in the joined space
     meant: Int64[np.ndarray, "s"]  # the product that a search was made from, sorted
+    texts: list[str]  # the searches themselves
 
 
 class Sizes(NamedTuple):

@@ -43,7 +43,7 @@ def made_up(
     distinct = list(dict.fromkeys(texts))
     place_of = {text: place for place, text in enumerate(distinct)}
     vectors = encode(distinct)[[place_of[text] for text in texts]]
-    return Words(_incidence(held, len(names)), spans, vectors, meant.astype(np.int64))
+    return Words(_incidence(held, len(names)), spans, vectors, meant.astype(np.int64), texts)
 
 
 def _incidence(held: list[list[int]], num_words: int) -> sparse.csr_matrix:

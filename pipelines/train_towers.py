@@ -13,10 +13,11 @@ from pipelines.config import Config
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import Basket, next_baskets
-from pipelines.parts import TOWERS, Parts, open_parts
+from pipelines.parts import TOWERS, WINDOWS, Parts, open_parts
 from pipelines.purchases import Log
 from pipelines.tower_columns import tower_columns
-from pipelines.tower_examples import BasketRequests, Sizes, title_numbers
+from pipelines.tower_examples import BasketRequests, Sizes, Words, title_numbers
+from pipelines.tower_gate import Searched, compare_searches
 from pipelines.tower_searches import made_up
 from ranking.training import ndcg
 from retrieval import Placement, Scene
@@ -24,7 +25,7 @@ from retrieval.ask import Ask
 from retrieval.behaviour import DAY, Behaviour, BehaviourSettings
 from retrieval.scenes import fact_codes
 from retrieval.towers.columns import ProductColumns
-from retrieval.towers.model import Shape, Spaces, Towers, interests, start
+from retrieval.towers.model import Shape, Spaces, Towers, embed_products, interests, start
 from retrieval.towers.training import Settings, Trained, train
 
 MOST_CASES = 400  # of the window that the epochs are compared on
@@ -52,25 +53,29 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
     past = _past(job, log, parts)
     traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
     columns = tower_columns(job, parts, past.behaviour.statistics)
-    requests = _requests(job, parts, past, traits)
+    requests, words = _requests(job, parts, past, traits)
     if requests.size < settings.min_requests or not past.baskets:
         needed = settings.min_requests
         return {"towers": f"none: {requests.size} past baskets to learn from, {needed} are needed"}
     towers = new_towers(columns, _spaces(job, parts), job.config)
     torch.set_num_threads(job.config.threads)
     measure = _measure(past, traits)
-    before = measure(towers, _table(towers, columns))
+    before = measure(towers, embed_products(towers, columns))
 
     def tell(steps: Iterator[int], count: int) -> Iterator[int]:
         return job.track(steps, "train the towers", count)
 
     trained = train(towers, columns, requests, measure, training_settings(job.config), tell)
     quality = _save(job, trained, past, traits)
+    searched = _searched(job, past, traits, words)
+    windows = ("recommendation", "search") if searched and searched.helps else ("recommendation",)
+    _save_windows(job, windows)
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
         "towers_next_basket": f"{before:.4f} untrained, "
         + ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs),
         **quality,
+        **_told(searched),
     }
 
 
@@ -128,7 +133,7 @@ def _past(job: Job, log: Log, parts: Parts) -> Past:
 
 def _requests(
     job: Job, parts: Parts, past: Past, traits: dict[str, dict[str, str]]
-) -> BasketRequests:
+) -> tuple[BasketRequests, Words | None]:
     titles = [str(title) for title in parts.products.column("title")]
     sizes = Sizes(
         parts.joined_vectors.shape[1],
@@ -138,7 +143,7 @@ def _requests(
     numbers = title_numbers(titles)
     without = BasketRequests(past.behaviour, numbers, traits, None, sizes)
     if without.size < job.config.towers.min_requests:
-        return without
+        return without, None
     encoder = query_encoder(job)
 
     def encode(texts: Sequence[str]) -> Float32[np.ndarray, "s v"]:
@@ -147,18 +152,12 @@ def _requests(
         return np.concatenate([encoder.texts(chunk) for chunk in told])
 
     words = made_up(titles, without.shares, encode, job.config.seed)
-    return BasketRequests(past.behaviour, numbers, traits, words, sizes)
+    return BasketRequests(past.behaviour, numbers, traits, words, sizes), words
 
 
 def _spaces(job: Job, parts: Parts) -> Spaces:
     dim = 0 if job.encoders.image is None else job.encoders.image.dim
     return Spaces(parts.joined_vectors, dim, job.config.encoders.image_weight)
-
-
-def _table(towers: Towers, columns: ProductColumns) -> Float32[np.ndarray, "n d"]:
-    from retrieval.towers.model import embed_products
-
-    return embed_products(towers, columns)
 
 
 def _ask(past: Past, basket: Basket, traits: dict[str, dict[str, str]]) -> Ask:
@@ -178,13 +177,13 @@ def _measure(
 
     def measure(towers: Towers, vectors: Float32[np.ndarray, "n d"]) -> float:
         towers.eval()
-        known = np.any(vectors != 0, axis=1) & past.shown
+        known = np.flatnonzero(np.any(vectors != 0, axis=1) & past.shown)
+        ranked = np.ascontiguousarray(vectors[known])
         found = []
         for ask, basket in zip(asks, past.baskets, strict=True):
-            scores = (vectors @ interests(towers, ask, vectors).T).max(axis=1, initial=-1)
-            scores = np.where(known, scores, -2).astype(np.float32)
-            bought = np.isin(np.arange(len(scores)), basket.rows)
-            first = np.argpartition(-scores, DEPTH)[:DEPTH] if len(scores) > DEPTH else bought
+            scores = (ranked @ interests(towers, ask, vectors).T).max(axis=1, initial=-1)
+            bought = np.isin(known, basket.rows)
+            first = np.argpartition(-scores, min(DEPTH, len(known) - 1))[:DEPTH]
             found.append(bought[first].sum() / len(basket.rows) + ndcg(scores, bought))
         towers.train()
         return float(np.mean(found))
@@ -208,8 +207,32 @@ def _save(
         recall_target=settings.recall_target,
     )
     planned.built.save(job.folder / "index/towers.faiss")
-    (folder / "windows.json").write_bytes(msgspec.json.encode(("recommendation", "search")))
     return {
         f"towers_recall_at_{settings.recall_k}": round(planned.recall, 4),
         "towers_index": f"{planned.factory}, effort {planned.effort}",
+    }
+
+
+def _save_windows(job: Job, windows: tuple[str, ...]) -> None:
+    (job.folder / TOWERS / WINDOWS).write_bytes(msgspec.json.encode(windows))
+
+
+def _searched(
+    job: Job, past: Past, traits: dict[str, dict[str, str]], words: Words | None
+) -> Searched | None:
+    """Compare searches with and without the towers, which are asked for all windows here."""
+    if words is None:
+        return None
+    _save_windows(job, ("recommendation", "search"))
+    parts = open_parts(job.folder)
+    return compare_searches(parts, past.behaviour, past.baskets, traits, words, job.config)
+
+
+def _told(searched: Searched | None) -> dict[str, str]:
+    if searched is None:
+        return {}
+    ahead, where = searched.difference, "used" if searched.helps else "not used"
+    return {
+        "towers_search": f"mean reciprocal rank {searched.without:.4f} without, "
+        f"{ahead.mean:+.4f} with ({ahead.low:+.4f} to {ahead.high:+.4f}): {where} in searches"
     }

@@ -17,9 +17,7 @@ HOLIDAY_AHEAD_DAYS = 14
 NO_FACTS = np.zeros(MAX_FACTS, np.int64)
 
 
-def fact_codes(
-    at_seconds: int, traits: Mapping[str, str], scene: Scene
-) -> Int64[np.ndarray, "f"]:
+def fact_codes(at_seconds: int, traits: Mapping[str, str], scene: Scene) -> Int64[np.ndarray, "f"]:
     """Return the facts about shopper and scene as numbers, traits first; unused places are 0."""
     facts = [f"trait {name}={value}" for name, value in sorted(traits.items())]
     facts += scene_facts(at_seconds, scene)

@@ -1,4 +1,4 @@
-"""Proposes what the trained towers place nearest to the request: words, habits and scene at once."""
+"""Proposes what the trained towers place nearest to the words, the habits and the scene."""
 
 import numpy as np
 from jaxtyping import Float32, Int64

@@ -20,7 +20,7 @@ class ProductTower(nn.Module):
     product, which only what was bought often enough has. Every token may be missing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the shape of a network
         self,
         widths: dict[str, int],
         *,
@@ -35,9 +35,8 @@ class ProductTower(nn.Module):
         self.project = nn.ModuleDict(
             {name: nn.Linear(widths[name], dim, bias=False) for name in DENSE if name in widths}
         )
-        self.pool = nn.ModuleDict(
-            {name: Pool(dim) for name in (*SEVERAL, "attributes") if name in {*widths, "attributes"}}
-        )
+        several = [name for name in SEVERAL if name in widths]
+        self.pool = nn.ModuleDict({name: Pool(dim) for name in (*several, "attributes")})
         self.codes = nn.Embedding(CODE_BUCKETS, dim, padding_idx=0)
         self.own = nn.Embedding(num_own + 1, dim, padding_idx=0)
         self.price = _curve(1, dim)
@@ -53,9 +52,7 @@ class ProductTower(nn.Module):
         tokens, mask = self.tokens(products)
         return unit(self.fuse(tokens, mask))
 
-    def tokens(
-        self, products: ProductBatch
-    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
+    def tokens(self, products: ProductBatch) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
         """Return one token of each of KINDS, and which are there."""
         size = len(products.own)
         nothing = self.codes.weight.new_zeros(size, self.codes.embedding_dim)

@@ -22,6 +22,8 @@ from retrieval.towers.query import QueryBatch
 WARM_UP = 0.05  # share of the training in which the learning rate rises
 REFRESH = 300  # steps after which the table of product vectors is made anew
 MINED_FROM = 50  # nearest products, from which hard negatives are drawn
+FLAT_BELOW = 10_000  # products; more are mined from an inverted file, which finds most of them
+CELLS, EFFORT = 256, 8
 UNTRAINED_ALIKE = 0.95  # cosine before training; a mined product so near to a right one is no wrong
 
 
@@ -189,7 +191,9 @@ class _Stepper:
         """Make the table of product vectors, and the index that is mined, anew."""
         self._table[self._known] = embed_products(self._towers, self._columns, self._known)
         if self._settings.hard_negatives:
-            self._index = FaissIndex.build(self._table, "Flat", self._known)
+            factory = "Flat" if len(self._known) < FLAT_BELOW else f"IVF{CELLS},Flat"
+            self._index = FaissIndex.build(self._table, factory, self._known)
+            self._index.effort = EFFORT
         return self._table
 
     def loss(self, step: int) -> Float[Tensor, ""]:
@@ -198,9 +202,7 @@ class _Stepper:
             self.refresh()
         processes, place = self._accelerator.num_processes, self._accelerator.process_index
         numbers, random = self._drawn(step)
-        whole = [
-            self._requests.take(part, random) for part in np.array_split(numbers, processes)
-        ]
+        whole = [self._requests.take(part, random) for part in np.array_split(numbers, processes)]
         columns = self._shared(np.concatenate([part.drawn for part in whole]))
         luck = np.array_split(random.random((len(numbers), 1 + MINED_FROM)), processes)
         seen = random.random(len(columns.rows)) >= self._settings.drop_own

@@ -49,7 +49,9 @@ def test_a_frequent_wrong_column_counts_less() -> None:
 
 def test_with_the_correction_the_best_similarity_is_the_probability_and_not_its_frequency() -> None:
     random = torch.Generator().manual_seed(0)
-    chances = torch.tensor([0.5, 0.3, 0.2])  # of being bought, which is also how often they are drawn
+    chances = torch.tensor(
+        [0.5, 0.3, 0.2]
+    )  # of being bought, which is also how often they are drawn
     logits = torch.zeros(3, requires_grad=True)
     optimizer = torch.optim.Adam([logits], 0.02)
     for _ in range(1500):

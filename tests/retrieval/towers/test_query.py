@@ -82,17 +82,12 @@ def test_what_stands_in_unused_places_changes_nothing() -> None:
         facts=torch.cat([filled.facts, torch.zeros(1, 2, dtype=torch.int64)], dim=1),
     )
 
-    assert torch.allclose(
-        made(filled, products())[0], made(longer, products())[0], atol=1e-5
-    )
+    assert torch.allclose(made(filled, products())[0], made(longer, products())[0], atol=1e-5)
 
 
 def test_a_request_does_not_see_the_one_beside_it() -> None:
     made = tower()
-    both = [
-        torch.cat(pair)
-        for pair in zip(request(**HABITS), request(text=words()), strict=True)
-    ]
+    both = [torch.cat(pair) for pair in zip(request(**HABITS), request(text=words()), strict=True)]
 
     together, which = made(QueryBatch(*both), products())
     alone, _ = made(request(**HABITS), products())

@@ -69,7 +69,9 @@ class Fans:
         return float((first % GROUPS == self.group[:64, None]).mean())
 
 
-def _holds(right: Int64[np.ndarray, "b p"], rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]:
+def _holds(
+    right: Int64[np.ndarray, "b p"], rows: Int64[np.ndarray, "c"]
+) -> Bool[np.ndarray, "b c"]:
     return (right[:, :, None] == rows).any(axis=1)
 
 
@@ -163,9 +165,7 @@ def test_training_ends_after_epochs_without_a_gain() -> None:
 
 
 def test_training_ends_with_its_time() -> None:
-    trained = train(
-        towers(), columns(), Fans(64), lambda *_: 0.5, QUICK._replace(max_seconds=1e-6)
-    )
+    trained = train(towers(), columns(), Fans(64), lambda *_: 0.5, QUICK._replace(max_seconds=1e-6))
 
     assert len(trained.epochs) == 1
 
@@ -174,9 +174,7 @@ def test_saved_towers_say_the_same_again(tmp_path: Path) -> None:
     made = towers()
     vectors = embed_products(made, columns())
     ask = Ask(
-        history=History(
-            np.array([1, 4], np.int32), np.array([0, 86_400]), np.array([0, 1])
-        ),
+        history=History(np.array([1, 4], np.int32), np.array([0, 86_400]), np.array([0, 1])),
         at_seconds=200_000,
     )
 
@@ -254,7 +252,12 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
 
 def _losses(command: list[str], folder: Path) -> Iterator[float]:
     path = os.pathsep.join([str(Path.cwd()), str(folder)])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "1",
+    }
     ended = subprocess.run(
         [*command, str(folder / "script.py")],
         env=environment,
