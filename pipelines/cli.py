@@ -228,10 +228,33 @@ def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--qrels", type=click.Path(path_type=Path), required=True, help="TREC judgments.")
 @click.option("--against", type=click.Path(path_type=Path), help="Another run, to compare with.")
-def evaluate(run: Path, qrels: Path, against: Path | None) -> None:
-    """Measure a run against judgments, with 95 % intervals."""
+@click.option(
+    "page", "--report", type=click.Path(path_type=Path), help="Folder or .html file of a page."
+)
+@click.option("data", "--json", type=click.Path(path_type=Path), help="File of the same as data.")
+@click.option("--requests", type=click.Path(path_type=Path), help="The requests of the run.")
+@click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases.")
+def evaluate(run: Path, page: Path | None, data: Path | None, **sources: Any) -> None:
+    """Measure a run against judgments, with 95 % intervals; --report writes a page with slices."""
+    if page is None and data is None:
+        _evaluate(run, **sources)
+        return
+    from pipelines.evidence import Sources
+    from pipelines.report import evaluate_and_report
+
+    written = evaluate_and_report(Sources(run, **sources), page, data)
+    click.echo(written.evaluation.table())
+    for file in written.files:
+        click.echo(f"wrote {file}")
+
+
+def _evaluate(
+    run: Path, qrels: Path, against: Path | None, requests: Path | None, releases: Path | None
+) -> None:
     from pipelines.evaluate import evaluate
 
+    if requests is not None or releases is not None:
+        raise click.UsageError("--requests and --releases are read for --report or --json")
     click.echo(evaluate(run, qrels, against).table())
 
 

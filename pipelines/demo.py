@@ -5,13 +5,19 @@ from pathlib import Path
 
 import msgspec
 
+from pipelines import metrics
 from pipelines.build import build, describe
 from pipelines.config import Config, load, moment
 from pipelines.engine import Engine, config_of, not_hidden
 from pipelines.errors import ReleaseError
+from pipelines.evaluate import Measured
+from pipelines.evidence import Asked, Evidence, Known, known
 from pipelines.holdout import (
+    BASELINES,
+    Holdout,
     hold_out,
     holdout_table,
+    judged,
     measure,
     rank_by_baselines,
     rank_by_release,
@@ -21,6 +27,8 @@ from pipelines.parts import open_parts
 from pipelines.progress import Track
 from pipelines.release import current as current_name
 from pipelines.release import read_manifest
+from pipelines.report import NAME as REPORT
+from pipelines.report import findings, measured, write_page
 from pipelines.shop import Shop
 from pipelines.tables import quality_table
 from pipelines.train_clip import already_trained, train_clip
@@ -42,6 +50,7 @@ def prepare(folder: Path, track: Track, say: Say) -> tuple[Config, Path]:
     train_pictures(shop, folder / "clip", config, track, say)
     build_release(shop, releases, config, track, say)
     say(measurement(shop, releases, folder / "measured.json", track))
+    say(f"slices and the worst queries: {folder / REPORT}")
     return config, releases
 
 
@@ -99,12 +108,36 @@ class Remembered(msgspec.Struct, frozen=True):
     table: str
 
 
+def evidence(rankings: dict[str, dict[str, list[str]]], held: Holdout, seen: Known) -> Evidence:
+    """Return what a report on the release beside plain personal frequency is made of."""
+    gains = dict(sorted(judged(held).items()))
+    return Evidence(
+        gains=gains,
+        runs={
+            name: Measured(rankings[name], metrics.measure(rankings[name], gains))
+            for name in ("vetrina", BASELINES[-1])
+        },
+        asked={
+            test.user_id: Asked(
+                user=test.user_id,
+                at=test.at.isoformat(),
+                num_candidates=len(held.product_ids),
+            )
+            for test in held.tests
+        },
+        known=seen,
+    )
+
+
 def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
-    """Return the table of the release against simple baselines; measured once a release."""
-    name = current_name(releases)
+    """Return the table of the release against simple baselines; measured once a release.
+
+    Beside it lies a page that sets the release against the strongest of them, in slices.
+    """
+    name, page = current_name(releases), file.with_name(REPORT)
     try:
         remembered = msgspec.json.decode(file.read_bytes(), type=Remembered)
-        if remembered.release == name:
+        if remembered.release == name and page.is_file():
             return remembered.table
     except (OSError, msgspec.DecodeError):
         pass  # not measured yet
@@ -114,6 +147,9 @@ def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
     held = hold_out(Shop(shop), release.products, shown, moment(UNTIL))
     rankings = rank_by_baselines(held, release.behaviour, release.products)
     rankings["vetrina"] = rank_by_release(held, engine, track)
+    seen = known(name, release.products, release.behaviour)
+    told = evidence(rankings, held, seen)
+    write_page(findings(told, measured(told)), page)
     found = holdout_table(measure(rankings, held), held)
     file.write_bytes(msgspec.json.encode(Remembered(name, found)))
     return found

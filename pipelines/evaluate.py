@@ -1,7 +1,7 @@
 """Compares a TREC run, or two, with TREC judgments."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,13 @@ class Compared(NamedTuple):
     p_value: float | None = None
 
 
+class Measured(NamedTuple):
+    """A run, and what it reaches: one row a judged query, one column a name in `NAMES`."""
+
+    rankings: Rankings
+    values: Float64[np.ndarray, "q m"]
+
+
 class Evaluation(NamedTuple):
     """What was measured, over all judged queries."""
 
@@ -76,29 +83,36 @@ class Evaluation(NamedTuple):
 
 def evaluate(run: Path, qrels: Path, against: Path | None = None) -> Evaluation:
     """Measure a run on every judged query, and pair it with another run if there is one."""
-    gains = read_qrels(qrels)
-    rankings = read_run(run)
-    values = _values(run, rankings, qrels, gains)
-    others = None if against is None else _values(against, read_run(against), qrels, gains)
+    gains = read_judgments(qrels)
+    measured = read_measured(run, qrels, gains)
+    others = None if against is None else read_measured(against, qrels, gains)
+    return summary(gains, measured, others)
+
+
+def summary(gains: Gains, run: Measured, against: Measured | None = None) -> Evaluation:
+    """Return every metric over all judged queries, and what the queries were."""
+    rankings = run.rankings
     return Evaluation(
         num_queries=len(gains),
         unanswered=len(gains.keys() - rankings.keys()),
         unjudged=len(rankings.keys() - gains.keys()),
         hopeless=sum(not any(gain > 0 for gain in wanted.values()) for wanted in gains.values()),
-        rows=compare(values, others),
+        rows=compare(run.values, None if against is None else against.values),
     )
 
 
 def compare(
-    values: Float64[np.ndarray, "q m"], others: Float64[np.ndarray, "q m"] | None = None
+    values: Float64[np.ndarray, "q m"],
+    others: Float64[np.ndarray, "q m"] | None = None,
+    names: Sequence[str] = NAMES,
 ) -> tuple[Compared, ...]:
     """Return one entry a metric, from one row a query of a run and perhaps of another."""
     runs = mean_interval(values)
     if others is None:
-        return tuple(Compared(name, run) for name, run in zip(NAMES, runs, strict=True))
+        return tuple(Compared(name, run) for name, run in zip(names, runs, strict=True))
     differences = values - others
     columns = zip(
-        NAMES,
+        names,
         runs,
         mean_interval(others),
         mean_interval(differences),
@@ -138,13 +152,20 @@ def read_qrels(path: Path) -> Gains:
     return gains
 
 
-def _values(run: Path, rankings: Rankings, qrels: Path, gains: Gains) -> np.ndarray:
+def read_judgments(path: Path) -> Gains:
+    """Return the judgments by query id, so that no figure depends on the order of lines."""
+    return dict(sorted(read_qrels(path).items()))
+
+
+def read_measured(run: Path, qrels: Path, gains: Gains) -> Measured:
+    """Read a run and measure it on the judgments that were read from `qrels`."""
+    rankings = read_run(run)
     if not gains.keys() & rankings.keys():
         raise EvaluationError(
             f"{run} and {qrels} have no query in common (the first ones are "
             f"{next(iter(rankings))!r} and {next(iter(gains))!r}); made for other requests?"
         )
-    return measure(rankings, gains)
+    return Measured(rankings, measure(rankings, gains))
 
 
 def _lines(path: Path, expected: str) -> Iterator[tuple[str, list[str]]]:

@@ -150,10 +150,15 @@ class BasketNeighbours:
         return near
 
 
+def judged(held: Holdout) -> dict[str, dict[str, float]]:
+    """Return a gain of 1 for each product that a shopper's basket held."""
+    return {test.user_id: dict.fromkeys(test.bought, 1.0) for test in held.tests}
+
+
 def measure(rankings: dict[str, dict[str, list[str]]], held: Holdout) -> list[Measured]:
     """Return what each method reaches, and how far it is from personal frequency."""
-    judged = {test.user_id: dict.fromkeys(test.bought, 1.0) for test in held.tests}
-    values = {name: metrics.measure(ranked, judged) for name, ranked in rankings.items()}
+    gains = judged(held)
+    values = {name: metrics.measure(ranked, gains) for name, ranked in rankings.items()}
     habit = values[BASELINES[-1]]
     found = []
     for name, column in values.items():

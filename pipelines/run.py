@@ -68,7 +68,7 @@ def run(requests: Path, engine: Answers, out: Path, stage: Stage, track: Track) 
     answered: dict[str, int] = {}
     failures, notes, stages = [], [], Counter[str]()
     with _draft(_safe(out, requests)) as file:
-        for number, line in track(_lines(requests), "answer requests", _count(requests)):
+        for number, line in track(request_lines(requests), "answer requests", _count(requests)):
             try:
                 request = read_request(line)
                 name = _new_name(request, answered)
@@ -177,7 +177,7 @@ def _notes(request: Request, slate: Slate) -> Iterator[str]:
         yield "no product fits, so the run has no line for it"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def request_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yield the lines that say something, with their number; None where one is too long."""
     try:
         with path.open("rb") as file:
