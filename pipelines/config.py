@@ -176,7 +176,7 @@ class TowersConfig(Section, frozen=True, kw_only=True):
     learning_rate: PositiveFloat = 1e-3
     hard_negatives: Annotated[int, Meta(ge=0, le=16)] = 1  # mined a request
     patience: Annotated[int, Meta(ge=0)] = 2  # epochs without gain before the end; 0: no end
-    max_seconds: Annotated[float, Meta(ge=0)] = 600  # ends the training early and well; 0: never
+    max_seconds: Annotated[float, Meta(ge=0)] = 600.0  # ends the training early; 0: never
     min_requests: Positive = 500  # fewer past baskets than this: no towers
 
     def __post_init__(self) -> None:
