@@ -5,6 +5,7 @@ PORT   ?= 8000
 BIN    := .venv/bin
 CARD   := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 EXTRA  := $(if $(CARD),gpu,cpu)
+MORE   ?=
 
 .PHONY: setup demo test check bench golden wheel all clean
 
@@ -14,7 +15,7 @@ setup: .venv/.installed
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; set PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(EXTRA),demo,dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(EXTRA),demo,dev$(MORE:%=,%)]'
 	@test ! -d .git || $(BIN)/pre-commit install >/dev/null || echo "no pre-commit hooks: see above"
 	@touch $@
 

@@ -27,7 +27,7 @@ GRAMMAR = r"""
     | FIELD ":" "ANY" "(" STRING ("," STRING)* ")"    -> any_of
     | FIELD ":" "IN" "(" BOUND "," BOUND ")"          -> between
     | FIELD COMPARISON NUMBER                         -> compare
-FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_][A-Za-z0-9_ -]*)?(?=\s*[:<>=])/
+FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.\w[\w -]*)?(?=\s*[:<>=])/
 STRING: /"(\\.|[^"\\])*"/
 BOUND: /\*|-?\d+(\.\d+)?[ie]?/
 COMPARISON: "<=" | ">=" | "<" | ">" | "="

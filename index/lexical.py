@@ -1,7 +1,8 @@
 """The one module that knows tantivy: words in, rows with BM25 scores out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,54 +11,88 @@ from jaxtyping import Bool, Float32, Int64
 
 from index.exact import best
 from index.types import DamagedIndex, Hits
+from index.words import document_words, query_words
 
 ANALYZER = "words"
+LANGUAGES = (  # whose words tantivy cuts down to stems
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "tamil", "turkish", "none",
+)  # fmt: skip
 MOST_TERMS = 64  # of a query; the rest is not looked at
 RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
 
 
-class LexicalIndex:
-    """BM25 over weighted fields, English stems, words in any order; no query syntax."""
+class Segmenting(NamedTuple):
+    """How texts are parted into words before tantivy sees them."""
 
-    def __init__(self, index: tantivy.Index, weights: Mapping[str, float], num_rows: int) -> None:
+    document: Callable[[str], str]
+    query: Callable[[str], str]
+
+
+SEGMENTING = {
+    "spaces": Segmenting(str, str),  # of indexes from before there was another
+    "bigrams": Segmenting(document_words, query_words),
+}
+
+
+class LexicalIndex:
+    """BM25 over weighted fields, stems of one language, words in any order; no query syntax.
+
+    Chinese, Japanese and Korean are found by pairs of characters. A query is read as the
+    documents were, whatever the defaults have become.
+    """
+
+    def __init__(self, index: tantivy.Index, about: "_About") -> None:
         self._index = index
-        index.register_tokenizer(ANALYZER, _analyzer())
+        index.register_tokenizer(ANALYZER, _analyzer(about.language))
         self._searcher = index.searcher()
-        self._words = _analyzer()
-        self._weights = dict(weights)
-        self._num_rows = num_rows
+        self._words = _analyzer(about.language)
+        self._segmented = SEGMENTING[about.segmenting].query
+        self._weights = about.weights
+        self._num_rows = about.num_rows
 
     @classmethod
     def build(
-        cls, folder: Path, weights: Mapping[str, float], documents: Iterable[Mapping[str, str]]
+        cls,
+        folder: Path,
+        weights: Mapping[str, float],
+        documents: Iterable[Mapping[str, str]],
+        language: str = "english",
     ) -> "LexicalIndex":
-        """Write an index of these documents, row by row, into an empty folder."""
+        """Write an index of these documents, row by row, into an empty folder.
+
+        `language` is one of LANGUAGES; with "none" a word is found only as it is written.
+        """
+        analyzer = _analyzer(language)
         folder.mkdir(parents=True)
         index = tantivy.Index(_schema(weights), path=str(folder))
-        index.register_tokenizer(ANALYZER, _analyzer())
+        index.register_tokenizer(ANALYZER, analyzer)
         writer = index.writer(heap_size=128_000_000, num_threads=1)
         row = -1
         for row, document in enumerate(documents):
-            fields = {name: text for name in weights if (text := document.get(name))}
+            fields = {
+                name: document_words(text) for name in weights if (text := document.get(name))
+            }
             entry = tantivy.Document(**fields)
             entry.add_unsigned("row", row)
             writer.add_document(entry)
         writer.commit()
         writer.wait_merging_threads()
         index.reload()
-        about = _About(weights=dict(weights), num_rows=row + 1)
+        about = _About(dict(weights), row + 1, language, "bigrams")
         (folder / "lexical.json").write_bytes(msgspec.json.encode(about))
-        return cls(index, weights, row + 1)
+        return cls(index, about)
 
     @classmethod
     def open(cls, folder: Path) -> "LexicalIndex":
         """Map a folder of `build` into memory; the caller has checked its checksums."""
-        about = msgspec.json.decode((folder / "lexical.json").read_bytes(), type=_About)
+        about = _about(folder)
         try:
             index = tantivy.Index.open(str(folder))
         except ValueError as e:
             raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
-        return cls(index, about.weights, about.num_rows)
+        return cls(index, about)
 
     def search(self, text: str, k: int, allowed: Bool[np.ndarray, "n"] | None = None) -> Hits:
         """Return at most `k` rows that share a word with `text`, ties by the lower row."""
@@ -84,7 +119,7 @@ class LexicalIndex:
 
     def _query(self, text: str) -> tantivy.Query | None:
         """Any word in any field; the weight of a field multiplies its BM25."""
-        terms = list(dict.fromkeys(self._words.analyze(text)))[:MOST_TERMS]
+        terms = list(dict.fromkeys(self._words.analyze(self._segmented(text))))[:MOST_TERMS]
         parts = [
             (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(field, term), weight))
             for field, weight in self._weights.items()
@@ -123,6 +158,19 @@ class LexicalIndex:
 class _About(msgspec.Struct, frozen=True):
     weights: dict[str, float]
     num_rows: int
+    language: str = "english"  # as it was before it could be chosen
+    segmenting: str = "spaces"
+
+
+def _about(folder: Path) -> _About:
+    about = msgspec.json.decode((folder / "lexical.json").read_bytes(), type=_About)
+    if about.language not in LANGUAGES or about.segmenting not in SEGMENTING:
+        raise DamagedIndex(
+            f"{folder.name} holds words read as {about.language!r}, parted by "
+            f"{about.segmenting!r}; this version reads {', '.join(LANGUAGES)} and parts by "
+            f"{', '.join(SEGMENTING)}; open it with the version that built it, or build again"
+        )
+    return about
 
 
 def _schema(fields: Iterable[str]) -> tantivy.Schema:
@@ -133,12 +181,16 @@ def _schema(fields: Iterable[str]) -> tantivy.Schema:
     return builder.build()
 
 
-def _analyzer() -> tantivy.TextAnalyzer:
-    return (
+def _analyzer(language: str) -> tantivy.TextAnalyzer:
+    """Accents go before stems do, so that a word means the same with and without them."""
+    if language not in LANGUAGES:
+        raise ValueError(f"unknown language {language!r}; choose one of {', '.join(LANGUAGES)}")
+    builder = (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
         .filter(tantivy.Filter.remove_long(64))
         .filter(tantivy.Filter.lowercase())
         .filter(tantivy.Filter.ascii_fold())
-        .filter(tantivy.Filter.stemmer("english"))
-        .build()
     )
+    if language != "none":
+        builder = builder.filter(tantivy.Filter.stemmer(language))
+    return builder.build()

@@ -1,7 +1,9 @@
 """Builds a release from a shop folder: the whole walk of a rebuild on one screen."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -72,15 +74,20 @@ def describe(shop: Shop) -> dict[str, str]:
 def check(release: Release, config: Config) -> None:
     """Open a sealed draft as the server would, and let it answer once; ReleaseError if it can't."""
     check_files(Release(release.path, read_manifest(release.path)))
-    quality, target = release.manifest.quality, config.index.recall_target
+    check_recall(release.manifest.quality, config)
+    engine = Engine(release, config)
+    for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
+        slate = engine.answer(query)
+        if slate.products and engine.ranks(query) and slate.stage is not Stage.RANKING:
+            raise ReleaseError("the new ranker answers with something that is not a number")
+
+
+def check_recall(quality: Mapping[str, Any], config: Config) -> None:
+    """Raise ReleaseError where an index finds less of the true neighbours than it has to."""
+    target = config.index.recall_target
     for name, recall in quality.items():
         if "recall_at" in name and recall < target:
             raise ReleaseError(
                 f"{name} is {recall:.3f}, below the target {target:.3f} of index.recall_target; "
                 f"leave index.factory={config.index.factory!r} out, or lower the target"
             )
-    engine = Engine(release, config)
-    for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
-        slate = engine.answer(query)
-        if slate.products and engine.ranks(query) and slate.stage is not Stage.RANKING:
-            raise ReleaseError("the new ranker answers with something that is not a number")

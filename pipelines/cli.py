@@ -179,6 +179,46 @@ def marked(verb: Any) -> Any:
 
 
 @vetrina.command()
+@shop_option
+@click.option("--ranges", type=click.Path(path_type=Path), required=True, help="YAML of ranges.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@click.option("--until", metavar="TIME", required=True, help="What is asked for begins here.")
+@click.option("--trials", type=click.IntRange(1, 10_000), default=30, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0), help="No new trial after so many.")
+@click.option("--measure", default="ndcg@20", show_default=True, help="Or recall@500.")
+@configured
+def tune(  # noqa: PLR0913
+    shop: Path,
+    ranges: Path,
+    out: Path,
+    until: str,
+    trials: int,
+    seconds: float | None,
+    measure: str,
+    config: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Try settings from declared ranges, and say which serve the shoppers best."""
+    from pipelines.config import load, moment
+    from pipelines.progress import track
+    from pipelines.tune import Budget, tune
+    from pipelines.tuning_measure import read_measure
+
+    found = tune(
+        shop,
+        ranges,
+        out,
+        load(config, overrides),
+        moment(until),
+        budget=Budget(trials, seconds),
+        measure=read_measure(measure),
+        track=track,
+        say=click.echo,
+    )
+    click.echo(found.table())
+
+
+@vetrina.command()
 @click.argument("text", default="")
 @releases_option
 @marked

@@ -49,6 +49,8 @@ class EncodersConfig(Section, frozen=True, kw_only=True):
     image: ImageConfig = ImageConfig()
     image_weight: Fraction = 0.3  # share of the picture space in the joined product vector
     max_failed_share: Fraction = 0.05  # of pictures; more and the build stops
+    runner: Literal["process", "ray"] = "process"  # who encodes what the cache lacks
+    ray_address: str = ""  # of a Ray cluster; "": one on this machine, for the build only
 
 
 class ClipConfig(Section, frozen=True, kw_only=True):
@@ -115,6 +117,11 @@ ChannelName = Literal[
     "trending",
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
+Language = Literal[  # as index.lexical.LANGUAGES
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "tamil", "turkish", "none",
+]  # fmt: skip
 
 
 class WeightsConfig(Section, frozen=True, kw_only=True):
@@ -148,6 +155,7 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     """Who proposes candidates, and how many reach the ranker."""
 
     channels: tuple[ChannelName, ...] = get_args(ChannelName)
+    language: Language = "english"  # whose endings are cut off words; "none": no endings are
     candidates: Positive = 400
     per_channel: Positive = 200
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
@@ -237,7 +245,7 @@ class ConfigError(UserError):
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     """Read a YAML file, if any, then apply overrides such as `retrieval.rrf_k=30`."""
     overrides = tuple(overrides)
-    raw = _read(path) if path else {}
+    raw = read_yaml(path) if path else {}
     for override in overrides:
         _apply(raw, override)
     try:
@@ -250,9 +258,24 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
 def read_section(path: Path, kind: type[S]) -> S:
     """Read a YAML file that is all one section, such as a mapping."""
     try:
-        return msgspec.convert(_read(path), kind)
+        return msgspec.convert(read_yaml(path), kind)
     except msgspec.ValidationError as e:
         raise ConfigError(f"{path}: {e}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of named values, or raise a ConfigError that names the file."""
+    try:
+        raw = msgspec.yaml.decode(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected sections such as `index:`, got {raw!r}")
+    return raw
 
 
 def show(config: Config) -> str:
@@ -268,20 +291,6 @@ def moment(text: str) -> datetime:
         raise ConfigError(
             f"{text!r} is not a moment; write 2017-11-15 or 2017-11-15T08:30:00"
         ) from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = msgspec.yaml.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected sections such as `index:`, got {raw!r}")
-    return raw
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -18,6 +18,7 @@ from pipelines.errors import ShopError
 from pipelines.parts import CONTENT, behaviour_settings, categories_and_prices
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
+from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.cold_start import NO_CONTENT, Content, nearest_content
@@ -29,6 +30,8 @@ from retrieval.types import local_seconds
 LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
 TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
 NAMED_FAILURES = 20
+MOST_UNKNOWN = 0.1  # of the tokens of texts, above which a build says so
+MULTILINGUAL = "paraphrase-multilingual-MiniLM-L12-v2"
 NO_MOMENT = np.iinfo(np.int64).max
 
 
@@ -68,10 +71,14 @@ def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
     fields = job.config.encoders.text.fields
     texts = [text_of(record, fields) for batch in _batches(job) for record in batch.to_pylist()]
+    if job.config.encoders.runner == "ray":
+        source = Source(job.shop, products.ids, texts)
+        fill(source, job.encoders, job.config, job.embeddings, job.track)
     text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
+    known = vocabulary(job.encoders.text.unknown_share(texts), job.config)
     if job.encoders.image is None:
         save_array(job.folder / "vectors/joined.npy", text)
-        return {"pictures": 0}
+        return {"pictures": 0, **known}
     pictures = encode_pictures(
         products.ids,
         job.shop,
@@ -86,17 +93,33 @@ def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
         save_array(job.folder / "vectors/picture.npy", pictures.vectors)
     named = dict(list(pictures.failures.items())[:NAMED_FAILURES])
     return {
+        **known,
         "pictures": pictures.seen,
         "pictures_failed": len(pictures.failures),
         "pictures_failed_first": named,
     }
 
 
+def vocabulary(unknown: float, config: Config) -> dict[str, Any]:
+    """Return what a manifest says about the share of tokens that the text model lacks."""
+    told: dict[str, Any] = {"unknown_tokens": round(unknown, 4)}
+    if unknown <= MOST_UNKNOWN:
+        return told
+    model, fields = config.encoders.text.model, " and ".join(config.encoders.text.fields)
+    notice = (
+        f"{unknown:.0%} of the tokens of {fields} are unknown to {model}: products are found by "
+        f"the words that are written, and hardly by their meaning; set encoders.text.model to a "
+        f"model of your language, or to a multilingual one such as {MULTILINGUAL}"
+    )
+    return {**told, "unknown_tokens_notice": notice}
+
+
 def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
     """Write the vector and word indexes; return the recall that was measured."""
     documents = (_document(record) for batch in _batches(job) for record in batch.to_pylist())
     counted = job.track(documents, "index words", products.size)
-    LexicalIndex.build(job.folder / "lexical", LEXICAL_FIELDS, counted)
+    language = job.config.retrieval.language
+    LexicalIndex.build(job.folder / "lexical", LEXICAL_FIELDS, counted, language)
     encoder = query_encoder(job)
     texts = test_queries(products, job.config.seed)
     found = _write_index(job, "joined", encoder.texts(texts))

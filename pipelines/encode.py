@@ -53,14 +53,22 @@ def encode_texts(
     place: dict[str, int] = {}
     places = np.asarray([place.setdefault(text, len(place)) for text in texts], np.int64)
     distinct = list(place)
-    order = np.argsort([len(text) for text in distinct], kind="stable")  # alike in a batch
-    chunks = [order[i : i + TEXTS_PER_CHUNK] for i in range(0, len(order), TEXTS_PER_CHUNK)]
+    chunks = text_chunks(distinct)
     vectors = np.empty((len(distinct), encoder.dim), np.float32)
     for chunk in track(chunks, "encode texts", len(chunks)):
         words = [distinct[i] for i in chunk]
         hashes = [content_hash(text.encode()) for text in words]
         vectors[chunk] = cache.encode(hashes, words, encoder.encode)
     return vectors[places]
+
+
+def text_chunks(distinct: Sequence[str]) -> list[Int64[np.ndarray, "c"]]:
+    """Return the places of the texts that are encoded in one call, those of like length together.
+
+    Vectors depend on their company in the last bits, so whoever encodes keeps to these calls.
+    """
+    order = np.argsort([len(text) for text in distinct], kind="stable")
+    return [order[i : i + TEXTS_PER_CHUNK] for i in range(0, len(order), TEXTS_PER_CHUNK)]
 
 
 def encode_pictures(
@@ -84,7 +92,7 @@ def encode_pictures(
     seen = 0
     done = np.zeros(len(product_ids), bool)  # by an earlier chunk
     chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
-    for ids, pictures in track(_chunks(shop), "encode pictures", chunks):
+    for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
         known = [i for i, product_id in enumerate(ids) if product_id in rows]
         found, reasons = seer.see([pictures[i] for i in known])
         for i, vector in zip(reversed(known), reversed(found), strict=True):
@@ -114,7 +122,7 @@ def encode_all_pictures(
     seer = _Seer(encoder, embeddings)
     gathered = _Gathered(product_ids, encoder.dim, MAX_PICTURES)
     chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
-    for ids, pictures in track(_chunks(shop), "encode pictures", chunks):
+    for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
         known = [i for i, product_id in enumerate(ids) if gathered.wants(product_id)]
         vectors, reasons = seer.see([pictures[i] for i in known])
         for place, i in enumerate(known):
@@ -242,7 +250,7 @@ class _Seer:
         self._cache.put([hashes[i] for i in good], vectors[good])
 
 
-def _chunks(shop: Shop) -> Iterator[tuple[list[str], list[bytes]]]:
+def picture_chunks(shop: Shop) -> Iterator[tuple[list[str], list[bytes]]]:
     """Pass the pictures on in chunks of one size, whatever the batches of the file are."""
     ids: list[str] = []
     pictures: list[bytes] = []

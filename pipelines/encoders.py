@@ -27,16 +27,8 @@ class Encoders(NamedTuple):
 
 def open_encoders(config: Config) -> Encoders:
     """Open both encoders, or raise a ConfigError that says what to do."""
-    image = config.encoders.image
     try:
-        return Encoders(
-            _open_text(config),
-            open_image_encoder(
-                image.model, image.pretrained, batch_size=image.batch_size, threads=config.threads
-            )
-            if image.model
-            else None,
-        )
+        return Encoders(open_text(config), open_image(config))
     except EncoderError as e:
         raise ConfigError(str(e)) from None
 
@@ -66,7 +58,7 @@ def _of_release(release: Path, config: Config) -> Encoders:
     size = config.encoders.image.batch_size
     try:
         return Encoders(
-            _open_text(config),
+            open_text(config),
             open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
             if folder.is_dir()
             else None,
@@ -75,11 +67,22 @@ def _of_release(release: Path, config: Config) -> Encoders:
         raise ReleaseError(f"{release.name}: {e}") from None
 
 
-def _open_text(config: Config) -> SentenceEncoder:
+def open_text(config: Config) -> SentenceEncoder:
+    """Open the text encoder alone, or raise an EncoderError."""
     text = config.encoders.text
     return open_text_encoder(
         text.model,
         batch_size=text.batch_size,
         max_tokens=text.max_tokens,
         threads=config.threads,
+    )
+
+
+def open_image(config: Config) -> ClipEncoder | None:
+    """Open the image encoder alone, if the configuration names one; or raise an EncoderError."""
+    image = config.encoders.image
+    if not image.model:
+        return None
+    return open_image_encoder(
+        image.model, image.pretrained, batch_size=image.batch_size, threads=config.threads
     )

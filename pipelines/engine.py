@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index import Columns, FilterError, use_threads
+from index import Columns, FilterError, Found, use_threads
 from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
@@ -29,6 +29,7 @@ from retrieval.types import local_seconds
 
 REMEMBERED_QUERIES = 4096
 REMEMBERED_FILTERS = 256
+REMEMBERED_CANDIDATES = 1  # list: who ranks the same products for many shoppers gives it again
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
 
@@ -66,6 +67,7 @@ class Engine:
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
         self._ranker = open_ranker(release.path)
         self._filtered = lru_cache(REMEMBERED_FILTERS)(self._parts.products.allowed)
+        self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(self._find)
         self._shown = self._filtered(not_hidden(config))
         self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
 
@@ -156,7 +158,7 @@ class Engine:
                 allowed = allowed.copy()
                 allowed[marked.rows] = False
             return Scope(allowed, None, marked.missing, marked)
-        found = self._parts.products.rows_of(list(dict.fromkeys(query.candidates)))
+        found = self._rows_of(query.candidates)
         given = found.rows if chosen is None else found.rows[chosen[found.rows]]
         return Scope(self._shown, given, (*found.missing, *marked.missing), marked)
 
@@ -171,6 +173,11 @@ class Engine:
         known = [name for name in marks if name not in set(found.missing)]
         weights = np.array([marks[name] for name in known], np.float32)
         return Marked(found.rows, weights, found.missing)
+
+    def _find(self, candidates: tuple[str, ...]) -> Found:
+        found = self._parts.products.rows_of(list(dict.fromkeys(candidates)))
+        found.rows.setflags(write=False)  # others get it, too
+        return found
 
     def _chosen(self, text: str) -> Bool[np.ndarray, "n"] | None:
         if not text.strip():

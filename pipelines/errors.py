@@ -8,6 +8,7 @@ class UserError(ValueError):
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
     RequestError     one field of one request
     TrainingError    data too small, or unfit, to learn from
+    TuningError      a study that cannot go on, or in which no trial succeeded
     """
 
 
@@ -30,3 +31,7 @@ class RequestError(UserError):
 
 class TrainingError(UserError):
     """Data that is too small, or unfit, to learn from; says how much there is."""
+
+
+class TuningError(UserError):
+    """A study that cannot go on, or in which no trial succeeded; names the folder or the reason."""

@@ -16,7 +16,7 @@ from pipelines.progress import Track
 from pipelines.purchases import read_purchases
 from pipelines.shop import Shop
 from pipelines.tables import table
-from retrieval import Query, Scene
+from retrieval import Query, Scene, Stage
 from retrieval.ask import Ask
 from retrieval.behaviour import Behaviour, decay
 from retrieval.channels.habit import RepeatChannel
@@ -39,6 +39,17 @@ class Measured(NamedTuple):
     ndcg: Interval
     recall: Interval
     ahead: Interval  # of personal frequency, in nDCG@20, shopper by shopper
+
+
+class Way(NamedTuple):
+    """How a release is asked for the next basket."""
+
+    stage: Stage  # that answers at most
+    k: int  # how many products
+    given: bool  # rank just those of the holdout, or propose any that is shown
+
+
+RANKED = Way(Stage.RANKING, K, given=True)
 
 
 class Test(NamedTuple):
@@ -80,18 +91,20 @@ def hold_out(
     return Holdout(tuple(ids[ranked].tolist()), tests)
 
 
-def rank_by_release(held: Holdout, engine: Engine, track: Track) -> dict[str, list[str]]:
+def rank_by_release(
+    held: Holdout, engine: Engine, track: Track, way: Way = RANKED
+) -> dict[str, list[str]]:
     """Return the release's own ranking for each shopper."""
     answers = {}
     for test in track(held.tests, "rank the next basket", len(held.tests)):
         query = Query(
             user=test.user_id,
             scene=Scene(at=test.at),
-            candidates=held.product_ids,
-            k=K,
+            candidates=held.product_ids if way.given else None,
+            k=way.k,
             deadline_ms=NO_HURRY_MS,
         )
-        answers[test.user_id] = [p.product.id for p in engine.answer(query).products]
+        answers[test.user_id] = [p.product.id for p in engine.answer(query, way.stage).products]
     return answers
 
 

@@ -7,6 +7,7 @@ import re
 UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
+MARKS = ("run", "against")  # classes of the two runs, which give them their colours
 VOID = frozenset({"meta", "br"})
 
 
@@ -46,6 +47,21 @@ def join(*pieces: Piece) -> Markup:
 def foreign(text: str) -> Markup:
     """Return a text from outside in its own direction, so that it cannot turn what follows."""
     return element("bdi", text)
+
+
+def section(title: str, *pieces: Piece) -> Markup:
+    """Return a section under its heading."""
+    return element("section", element("h2", title), *pieces)
+
+
+def soft(text: str) -> Markup | None:
+    """Return a quiet paragraph, or nothing where there is nothing to say."""
+    return element("p", text, class_="soft") if text else None
+
+
+def counted(queries: int, kind: str = "") -> str:
+    """Return `1 query`, `2 queries`."""
+    return f"{queries:,} {kind}{'query' if queries == 1 else 'queries'}"
 
 
 def _attribute(key: str, value: str | int | bool | None) -> str:  # noqa: FBT001 - private

@@ -1,4 +1,4 @@
-"""The one module that knows matplotlib: draws figures as SVG that lies in a page."""
+"""Draws figures as SVG that lies in a page; with tuning_plot all that knows matplotlib."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def bars(groups: Sequence[Bars], name: str) -> str:
         axes.set_yticks(places, labels)
         axes.set_ylim(top - 0.5, -0.9)
         ends = [end for g in groups for r in g.ranges for end in (r.mean, r.high or 0)]
-        axes.set_xlim(0, max([*ends, 0.01]) * 1.13)
+        axes.set_xlim(0, max([*ends, 0.1]) * 1.13)
     return _inline(page[0], name)
 
 

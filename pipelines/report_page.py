@@ -7,21 +7,14 @@ from pathlib import Path
 
 from pipelines import plots
 from pipelines.evaluate import SMALLEST_P
-from pipelines.explorer import LOSS, LOWEST, MOST_PRODUCTS, brief
-from pipelines.findings import Family, Figure, Range, Report, SeenProduct, SeenQuery, Slice
-from pipelines.markup import Markup, Piece, element, foreign, join
+from pipelines.explorer_page import worst_queries
+from pipelines.findings import Family, Figure, Range, Report, Slice
+from pipelines.markup import MARKS, Markup, counted, element, foreign, join, section, soft
+from pipelines.metrics import LEVEL, RESAMPLES
 from pipelines.plots import Bars
 from pipelines.slices import LEAST_QUERIES, METRICS
 
 FILES = Path(__file__).parent / "page"
-MARKS = ("run", "against")  # classes of the two runs, which give them their colours
-CHOSEN = {LOWEST: "among the lowest", LOSS: "among the greatest losses"}
-ORDERS = {  # what the explorer can be sorted by, where there is a script
-    "place": "as listed",
-    "run": "lowest first",
-    "change": "greatest loss first",
-    "words": "shortest text first",
-}
 TOLD_APART = 0.05  # p below which two runs differ
 TOO_FEW = f"fewer than {LEAST_QUERIES} queries: too few to say anything"
 
@@ -46,7 +39,7 @@ def page(report: Report) -> str:
             _metrics(report),
             *(_family(report, family) for family in report.families),
             _spread(report),
-            _explorer(report),
+            worst_queries(report),
             _notes(report),
         ),
         element("script", Markup(script)),
@@ -61,7 +54,7 @@ def _policy(script: str) -> str:
 
 
 def _heading(report: Report) -> Markup:
-    told = [f"{report.num_queries:,} judged queries"]
+    told = [counted(report.num_queries, "judged ")]
     if report.release is not None:
         told.append(f"release {report.release}, which saw nothing from {report.cut} on")
     names = [
@@ -97,7 +90,7 @@ def _verdict(report: Report) -> Markup:
 
 def _metrics(report: Report) -> Markup:
     drawn = [Bars(one.metric, _ranges(one)) for one in report.figures]
-    return _section(
+    return section(
         "Metrics",
         _figure(
             plots.bars(drawn, "metrics"),
@@ -108,35 +101,46 @@ def _metrics(report: Report) -> Markup:
 
 
 def _family(report: Report, family: Family) -> Markup:
+    """Draw the slices, or one sentence where all queries are in the same."""
+    filled = [one for one in family.slices if one.num_queries]
+    if len(filled) == 1 and filled[0].num_queries == report.num_queries and not family.left_out:
+        said = f"All {report.num_queries:,} queries are in one slice, {filled[0].name!r}: as above."
+        return section(family.title, soft(family.definition), soft(said))
     others = [join(element("h3", name), _slice_table(report, family, name)) for name in METRICS[1:]]
-    drawn = [Bars(s.name, _ranges(_of(s, METRICS[0])), TOO_FEW) for s in family.slices]
-    return _section(
+    drawn = [Bars(one.name, _ranges(_of(one, METRICS[0])), TOO_FEW) for one in filled]
+    return section(
         family.title,
-        element("p", family.definition, class_="soft"),
+        soft(family.definition),
         _figure(
             plots.bars(drawn, family.name),
             f"{METRICS[0]} by slice. {_alt(drawn, report.runs)}",
-        ),
+        )
+        if any(one.figures for one in filled)
+        else None,
         _slice_table(report, family, METRICS[0]),
         element(
             "details",
             element("summary", f"{' and '.join(METRICS[1:])} of these slices"),
             *others,
         ),
-        element("p", family.left_out, class_="soft") if family.left_out else None,
+        soft(family.left_out),
     )
 
 
 def _slice_table(report: Report, family: Family, metric: str) -> Markup:
     rows = [
-        (s.name, f"{s.num_queries:,} queries, {s.num_relevant:,} relevant", _of(s, metric))
-        for s in family.slices
+        (
+            one.name,
+            f"{counted(one.num_queries)}, {one.num_relevant:,} relevant",
+            _of(one, metric) or (TOO_FEW if one.num_queries else "no such query"),
+        )
+        for one in family.slices
     ]
     return _table(metric, report, rows)
 
 
-def _table(what: str, report: Report, rows: Sequence[tuple[str, str, Figure | None]]) -> Markup:
-    """Write one line a metric or slice: each run, and the paired difference."""
+def _table(what: str, report: Report, rows: Sequence[tuple[str, str, Figure | str]]) -> Markup:
+    """Write one line a metric or slice: each run and the difference, or why there is none."""
     paired = len(report.runs) > 1
     heads = [
         element("th", foreign(name), scope="col", class_=f"mark {mark}")
@@ -164,9 +168,9 @@ def _table(what: str, report: Report, rows: Sequence[tuple[str, str, Figure | No
     )
 
 
-def _cells(figure: Figure | None, count: int) -> Iterator[Markup]:
-    if figure is None:
-        yield element("td", TOO_FEW, colspan=count, class_="soft few")
+def _cells(figure: Figure | str, count: int) -> Iterator[Markup]:
+    if isinstance(figure, str):
+        yield element("td", figure, colspan=count, class_="soft few")
         return
     for one, mark in zip(_ranges(figure), MARKS, strict=False):
         yield element("td", _number(one.mean), _small_ends(one), class_=f"of-{mark}")
@@ -196,190 +200,45 @@ def _spread(report: Report) -> Markup:
     values = report.per_query
     if values.against is None:
         zero, one = (sum(value == end for value in values.run) for end in (0, 1))
-        told = f"{zero:,} queries have {values.metric} 0, {one:,} have 1."
+        told = (
+            f"Of {report.num_queries:,} queries, {zero:,} have {values.metric} 0, "
+            f"and {one:,} have 1."
+        )
         drawn = plots.levels(values.run, "spread")
     else:
         changes = [a - b for a, b in zip(values.run, values.against, strict=True)]
         gained, lost = sum(c > 0 for c in changes), sum(c < 0 for c in changes)
         told = (
-            f"{gained:,} queries are better by {values.metric}, {lost:,} are worse, and "
-            f"{len(changes) - gained - lost:,} are the same and not drawn."
+            f"Of {report.num_queries:,} queries, {gained:,} are better by {values.metric}, "
+            f"{lost:,} worse, and {len(changes) - gained - lost:,} the same, which is not drawn."
         )
         drawn = plots.differences(changes, "spread")
-    return _section("Query by query", _figure(drawn, told), element("p", told, class_="soft"))
-
-
-def _explorer(report: Report) -> Markup:
-    shown = report.explorer
-    if not shown:
-        return _section("Worst queries", element("p", "Every query is answered perfectly."))
-    buttons = [
-        element("button", label, type="button", data_order=order, aria_pressed=f"{not i}".lower())
-        for i, (order, label) in enumerate(ORDERS.items())
-        if order != "change" or len(report.runs) > 1
-    ]
-    return _section(
-        "Worst queries",
-        element(
-            "p",
-            f"{len(shown):,} of {report.num_queries:,} queries: ",
-            "the greatest losses and the lowest" if len(report.runs) > 1 else "the lowest",
-            f" by {report.per_query.metric}. Open one to see what was right and what came on top, "
-            f"up to {MOST_PRODUCTS} products each.",
-            class_="soft",
-        ),
-        element("div", *buttons, class_="orders", role="group", aria_label="Order", hidden=True),
-        element("div", *(_query(report, i, query) for i, query in enumerate(shown)), id="queries"),
-    )
-
-
-def _query(report: Report, place: int, query: SeenQuery) -> Markup:
-    change = query.values[0] - query.values[-1]
-    values = [
-        element("span", f"{value:.3f}", class_=f"mark {mark}")
-        for value, mark in zip(query.values, MARKS, strict=False)
-    ]
-    summary = element(
-        "summary",
-        element("span", _question(query), class_="question"),
-        element("span", *values, class_="values"),
-    )
-    lists = [
-        _products(f"On top: {name}", [_topped(place, run, query, product) for product in top])
-        for run, (name, top) in enumerate(zip(report.runs, query.top, strict=True))
-    ]
-    more = query.num_relevant - len(query.relevant)
-    relevant = [_wanted(report, place, query, number) for number in range(len(query.relevant))]
-    return element(
-        "details",
-        summary,
-        element("p", join(*_circumstances(query)), class_="soft"),
-        element(
-            "div",
-            _products(
-                f"Relevant: {query.num_relevant:,}", relevant, f"and {more:,} more" if more else ""
-            ),
-            *lists,
-            class_="lists",
-        ),
-        class_="query",
-        id=f"q{place}",
-        data_place=place,
-        data_run=f"{query.values[0]:.6f}",
-        data_change=f"{change:.6f}",
-        data_words=len(query.text.split()),
-    )
-
-
-def _question(query: SeenQuery) -> Markup:
-    if query.text.strip():
-        return foreign(query.text)
-    if query.picture:
-        return join("a picture, query ", foreign(brief(query.id)))
-    if query.user:
-        return join("shopper ", foreign(query.user))
-    return join("query ", foreign(brief(query.id)))
-
-
-def _circumstances(query: SeenQuery) -> Iterator[Piece]:
-    """Yield what was asked, as far as the heading does not say it."""
-    yield join("Query ", foreign(brief(query.id)), ", ", CHOSEN[query.chosen])
-    told = {"user": query.user, "at": query.at, "filter": query.filter}
-    for name, text in told.items():
-        if text:
-            yield join(f" · {name} ", foreign(text))
-    if query.num_candidates is not None:
-        yield f" · ranks {query.num_candidates:,} given candidates"
-    if query.bought:
-        yield " · bought last: "
-        for number, title in enumerate(query.bought):
-            yield join("; " if number else None, foreign(title))
-
-
-def _products(heading: str, lines: Sequence[Markup], more: str = "") -> Markup:
-    return element(
-        "div",
-        element("h4", foreign(heading)),
-        element("ol", *lines) if lines else element("p", "nothing", class_="soft"),
-        element("p", more, class_="soft") if more else None,
-    )
-
-
-def _wanted(report: Report, place: int, query: SeenQuery, number: int) -> Markup:
-    product = query.relevant[number]
-    positions = [
-        element("span", _position(place, run, product, query), class_=f"mark {mark}")
-        for run, mark in zip(range(len(report.runs)), MARKS, strict=False)
-    ]
-    return element(
-        "li",
-        _named(product),
-        element("small", f"grade {product.gain:g}, at ", join(*positions)),
-        id=f"q{place}-w{number}",
-    )
-
-
-def _position(place: int, run: int, product: SeenProduct, query: SeenQuery) -> Markup:
-    position = product.positions[run]
-    if position is None:
-        return Markup("not there")
-    if position > len(query.top[run]):
-        return join(f"{position:,}")
-    return element("a", f"{position:,}", href=f"#q{place}-r{run}-{position}")
-
-
-def _topped(place: int, run: int, query: SeenQuery, product: SeenProduct) -> Markup:
-    right = product.gain is not None and product.gain > 0
-    number = next((n for n, one in enumerate(query.relevant) if one.id == product.id), None)
-    grade = "not judged" if product.gain is None else f"grade {product.gain:g}"
-    return element(
-        "li",
-        _named(product),
-        element(
-            "small",
-            element("a", f"relevant, {grade}", href=f"#q{place}-w{number}")
-            if number is not None
-            else (f"relevant, {grade}" if right else grade),
-        ),
-        id=f"q{place}-r{run}-{product.positions[run]}",
-        class_="right" if right else None,
-    )
-
-
-def _named(product: SeenProduct) -> Markup:
-    name = brief(product.id)
-    if not product.title:
-        return element("span", foreign(name))
-    return element("span", foreign(product.title), title=name)
+    return section("Query by query", _figure(drawn, told), soft(told))
 
 
 def _notes(report: Report) -> Markup:
     said = [
-        "Intervals hold 95 % of 10,000 bootstrap samples over queries.",
+        f"Intervals hold {LEVEL * 100:.0f} % of {RESAMPLES:,} bootstrap samples over queries.",
         f"Slices with fewer than {LEAST_QUERIES} queries are not measured.",
     ]
     if len(report.runs) > 1:
         said.append(
             "p is that of a two-sided paired randomisation test, query by query. It is not "
             "corrected for how many slices are looked at: of twenty slices without any "
-            "difference, one will look like one at 0.05."
+            "difference, about one looks like one at 0.05."
         )
     for name, unanswered, unjudged in zip(
         report.runs, report.unanswered, report.unjudged, strict=True
     ):
         if unanswered:
-            said.append(f"{unanswered:,} judged queries are not in {name} and count as 0.")
+            said.append(f"Judged, but not in {name}, and counted as 0: {counted(unanswered)}.")
         if unjudged:
-            said.append(f"{unjudged:,} queries of {name} are not judged and do not count.")
+            said.append(f"In {name}, but not judged, and not counted: {counted(unjudged)}.")
     if report.hopeless:
-        said.append(f"{report.hopeless:,} queries have no relevant product and count as 0.")
-    return _section(
+        said.append(f"Without a relevant product, counted as 0: {counted(report.hopeless)}.")
+    return section(
         "How it was measured", element("ul", *(element("li", s) for s in [*said, *report.lacks]))
     )
-
-
-def _section(title: str, *pieces: Piece) -> Markup:
-    return element("section", element("h2", title), *pieces)
 
 
 def _figure(svg: str, alt: str) -> Markup:

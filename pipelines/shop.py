@@ -4,6 +4,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from itertools import accumulate, islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -22,6 +23,7 @@ FORMAT = 1
 BATCH_ROWS = 10_000
 PICTURE_BATCH_ROWS = 1_000
 PICTURE_BATCH_BYTES = 64_000_000
+PICTURES_AT_ONCE = 64  # where some in the middle of the file are read
 EVENTS_IN_MEMORY = 500_000
 HASHED_AT_ONCE = 1 << 20
 DICTIONARY_BYTES = 64 << 20  # so that a row group stores equal pictures once
@@ -145,6 +147,22 @@ class Shop:
                 row_bytes = path.stat().st_size // max(file.metadata.num_rows, 1)
             rows = min(PICTURE_BATCH_ROWS, PICTURE_BATCH_BYTES // max(row_bytes, 1))
             yield from _batches(path, PICTURE_SCHEMA, max(rows, 1))
+
+    def pictures(self, start: int, count: int) -> Iterator[bytes]:
+        """Yield the bytes of `count` pictures from the one at place `start` of the file."""
+        path = self.folder / "pictures.parquet"
+        with _open(path) as file:
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        ends = list(accumulate(sizes))
+        groups = [
+            i
+            for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+            if end > start and end - size < start + count
+        ]
+        skipped = start - (ends[groups[0]] - sizes[groups[0]]) if groups else 0
+        batches = _batches(path, PICTURE_SCHEMA, PICTURES_AT_ONCE, groups)
+        images = (image.as_py() or b"" for batch in batches for image in batch["image"])
+        yield from islice(images, skipped, skipped + count)
 
     def video_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield `id, video`, one row at a time; nothing where the shop has no videos."""
@@ -415,11 +433,16 @@ def _open(path: Path) -> pq.ParquetFile:
 
 
 def _batches(
-    path: Path, schema: pa.Schema, batch_rows: int = BATCH_ROWS
+    path: Path,
+    schema: pa.Schema,
+    batch_rows: int = BATCH_ROWS,
+    row_groups: list[int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     with _open(path) as file:
         try:
-            for batch in file.iter_batches(batch_rows, columns=schema.names, use_threads=False):
+            for batch in file.iter_batches(
+                batch_rows, row_groups=row_groups, columns=schema.names, use_threads=False
+            ):
                 yield batch.cast(schema)
         except (OSError, pa.ArrowException) as e:
             raise ShopError(f"{path} is damaged: {_first_line(e)}; import the shop again") from None

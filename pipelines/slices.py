@@ -63,7 +63,7 @@ def by_length(evidence: Evidence, asked: Mapping[str, Asked]) -> Family:
             "or a picture, has none."
         ),
         slices=tuple(_of_queries(evidence, name, queries) for name, queries in groups.items()),
-        left_out=f"{missing:,} judged queries are not in the requests." if missing else "",
+        left_out=f"Judged queries that the requests lack: {missing:,}." if missing else "",
     )
 
 
@@ -181,5 +181,5 @@ def _unknown(evidence: Evidence, known: Known) -> str:
         for wanted in evidence.gains.values()
         for product, gain in wanted.items()
     )
-    told = f"{count:,} relevant products are not in release {known.release}, and in no slice."
-    return told if count else ""
+    told = f"Relevant products that release {known.release} lacks, and that are in no slice: "
+    return f"{told}{count:,}." if count else ""

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import fit_vectors
+from retrieval.vocabulary import unknown_share
 from retrieval.weights import (
     UNFIT,
     EncoderError,
@@ -63,6 +64,11 @@ class SentenceEncoder:
             return np.zeros((0, self.dim), np.float32)
         with self._lock:
             return self._encode(list(texts))
+
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of a sample of these texts that the model lacks."""
+        with self._lock:
+            return unknown_share(getattr(self._model, "tokenizer", None), texts)
 
     def _encode(self, texts: list[str]) -> Float32[np.ndarray, "n d"]:
         vectors = self._model.encode(

@@ -22,6 +22,7 @@ from pipelines.http import create_app
 from pipelines.importers.mapping import Mapping, load_mapping
 from pipelines.release import open_release
 from pipelines.shop import PRODUCT_SCHEMA
+from pipelines.tuning_ranges import read_ranges, value_of
 from ranking.features import FEATURES
 
 ROOT = Path(__file__).parents[1]
@@ -127,15 +128,16 @@ def test_the_table_of_paths_holds_every_path_of_the_interface() -> None:
     }
 
 
-def test_the_example_mapping_and_configuration_are_ones_that_we_read(tmp_path: Path) -> None:
-    mapping, config = (block for kind, block in BLOCK.findall(USING.read_text()) if kind == "yaml")
-    (tmp_path / "mapping.yaml").write_text(mapping)
-    (tmp_path / "shop.yaml").write_text(config)
+def test_the_example_mapping_configuration_and_ranges_are_ones_that_we_read(tmp_path: Path) -> None:
+    blocks = [block for kind, block in BLOCK.findall(USING.read_text()) if kind == "yaml"]
+    for name, block in zip(("mapping.yaml", "shop.yaml", "ranges.yaml"), blocks, strict=True):
+        (tmp_path / name).write_text(block)
 
     read = load_mapping(tmp_path / "mapping.yaml"), load(tmp_path / "shop.yaml")
 
     assert read[0].events is not None
     assert read[1] != Config()
+    assert len(read_ranges(tmp_path / "ranges.yaml", Config())) == 3
 
 
 def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
@@ -237,6 +239,17 @@ def test_every_shipped_mapping_loads(path: Path) -> None:
 
     assert mapping.columns.id
     assert mapping.columns.title
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs/ranges").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_shipped_file_of_ranges_loads_and_holds_the_defaults(path: Path) -> None:
+    given = load(None, ["retrieval.fit_weights=false"])
+
+    ranges = read_ranges(path, given)
+
+    assert [key for key, r in ranges.items() if not r.holds(value_of(given, key))] == []
 
 
 def test_no_file_names_a_place_on_one_machine() -> None:

@@ -16,7 +16,7 @@ TABLE = pa.table(
         "price": pa.array([1.0, 5.0, None, 9.5]),
         "categories": [["Food > Bread", "New"], ["Food"], ["Toys > Foodies"], []],
         "attributes": pa.array(
-            [[("colour", "red")], [("colour", "blue"), ("size", "L")], [], []],
+            [[("colour", "red")], [("colour", "blue"), ("size", "L")], [("颜色", "红色")], []],
             pa.map_(pa.string(), pa.string()),
         ),
     }
@@ -41,6 +41,7 @@ PASSING = {
     'categories: ANY("New")': "a",
     'attributes.colour: ANY("red", "green")': "a",
     'attributes.size: ANY("L")': "b",
+    'attributes.颜色: ANY("红色")': "c",
     'brand: ANY("Rye Ltd") AND NOT price = 5 OR id: ANY("d")': "cd",
     'brand: ANY("Rye Ltd") AND (price = 5 OR id: ANY("d"))': "b",
     'NOT (brand: ANY("Rye Ltd") OR price > 9)': "a",

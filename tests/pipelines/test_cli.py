@@ -117,6 +117,7 @@ def test_a_run_tells_what_it_answered_and_what_it_could_not(
     assert (tmp_path / "out").read_text().startswith("a Q0 p1 1 ")
 
 
+TUNE = ("tune", "--shop", "SHOP", "--ranges", "EMPTY/r.yaml", "--out", "EMPTY/o")
 MISTAKES = {
     "no release": (
         ("search", "x", "--releases", "EMPTY"),
@@ -149,7 +150,23 @@ MISTAKES = {
         ("run", "EMPTY/q.jsonl", "--releases", "RELEASES", "--out", "EMPTY/run"),
         "q.jsonl: No such file or directory; expected a file of one JSON request a line",
     ),
+    "no ranges": (
+        (*TUNE, "--until", "2024-03-01"),
+        "EMPTY/r.yaml: there is no such file",
+    ),
+    "no such measure": (
+        (*TUNE, "--until", "2024-03-01", "--measure", "luck@7"),
+        "measure 'luck@7': expected ndcg@K or recall@K",
+    ),
     "no run": (("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels"), "No such file or directory"),
+    "no run to report on": (
+        ("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels", "--report", "EMPTY/report.html"),
+        "No such file or directory",
+    ),
+    "a release for no report": (
+        ("evaluate", "EMPTY/run", "--qrels", "EMPTY/qrels", "--releases", "EMPTY"),
+        "--requests and --releases are read for --report or --json",
+    ),
     "no older release": (
         ("releases", "rollback", "--releases", "RELEASES"),
         "holds no release older than",

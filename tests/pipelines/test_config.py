@@ -1,11 +1,13 @@
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
-from pipelines.config import Config, ConfigError, load, moment, show
+from index.lexical import LANGUAGES
+from pipelines.config import Config, ConfigError, Language, load, moment, show
 
 # What was written, and what the user reads. `FILE` stands for the path of the file.
 WRONG_FILES = {
@@ -95,3 +97,7 @@ def test_a_moment_is_a_day_or_a_time() -> None:
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a moment; write 2017-11-15"):
         moment(text)
+
+
+def test_the_languages_that_can_be_chosen_are_those_of_the_index() -> None:
+    assert get_args(Language) == LANGUAGES

@@ -165,7 +165,26 @@ def test_a_slice_with_too_few_queries_says_so(complete: Sources) -> None:
     text = Reader(page(report_of(complete))).text
 
     assert "fewer than 20 queries: too few to say anything" in text
-    assert "0 queries, 0 relevant" in text
+    assert "cold0 queries, 0 relevantno such query" in text
+
+
+def test_where_all_queries_are_in_one_slice_a_sentence_takes_the_place_of_a_table(
+    tmp_path: Path,
+) -> None:
+    numbers = range(NUM_QUERIES)
+    sources = Sources(
+        run=write(tmp_path / "run", [f"q{n} Q0 a 1 1 t" for n in numbers]),
+        qrels=write(tmp_path / "qrels", [f"q{n} 0 a 1" for n in numbers]),
+        requests=write(
+            tmp_path / "requests", [f'{{"id": "q{n}", "text": "tea"}}' for n in numbers]
+        ),
+    )
+
+    text = Reader(page(report_of(sources))).text
+
+    assert "All 70 queries are in one slice, '1 word': as above." in text
+    assert "no such query" not in text
+    assert "Every query is answered perfectly." in text
 
 
 def test_the_explorer_shows_the_worst_bounded_and_with_titles(complete: Sources) -> None:

@@ -123,7 +123,9 @@ def test_a_relevant_product_that_the_release_lacks_is_in_no_slice_and_is_told() 
     popularity, _ = families(sold(evidence(gains, run)))
 
     assert means(popularity) == {"head": 1}
-    assert popularity.left_out.startswith("20 relevant products are not in release r")
+    assert popularity.left_out == (
+        "Relevant products that release r lacks, and that are in no slice: 20."
+    )
 
 
 def test_a_query_that_is_not_in_the_requests_is_in_no_slice_and_is_told() -> None:
@@ -133,7 +135,7 @@ def test_a_query_that_is_not_in_the_requests_is_in_no_slice_and_is_told() -> Non
     [family] = families(evidence(gains, {"other": ["a"]}, asked=asked))
 
     assert sum(one.num_queries for one in family.slices) == 20
-    assert family.left_out == "1 judged queries are not in the requests."
+    assert family.left_out == "Judged queries that the requests lack: 1."
 
 
 def test_two_runs_are_compared_within_each_slice() -> None:
