@@ -136,7 +136,12 @@ def train(
 
 
 def _progress(of_steps: float, seconds: float, max_seconds: float) -> float:
-    return max(of_steps, seconds / max_seconds if max_seconds else 0.0)
+    """Return the share that is done, by steps or by time, whichever is further.
+
+    Time counts in twentieths, so that a training far from its limit is the same every time.
+    """
+    by_time = seconds / max_seconds if max_seconds else 0.0
+    return max(of_steps, 1.0 if by_time >= 1 else int(20 * by_time) / 20)
 
 
 def _schedule(progress: float) -> float:
