@@ -133,7 +133,9 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
     windows: tuple[str, ...] = ()
     if parts.trained is not None:
-        channels["towers"] = TowersChannel(parts.trained.index, parts.trained.vectors)
+        channels["towers"] = TowersChannel(
+            parts.trained.index, parts.trained.vectors, parts.trained.towers.shape.temperature
+        )
         windows = parts.trained.windows
     on = [name for name in config.retrieval.channels if name in channels]
     searching = [name for name in on if name in SEARCHING]

@@ -95,6 +95,7 @@ def new_towers(columns: ProductColumns, spaces: Spaces, config: Config) -> Tower
         fusion=settings.fusion,
         interests=settings.interests,
         recent=settings.recent_products,
+        temperature=settings.temperature,
     )
     towers = Towers(shape)
     start(towers, spaces)
@@ -184,7 +185,8 @@ def _measure(
             scores = (ranked @ interests(towers, ask, vectors).T).max(axis=1, initial=-1)
             bought = np.isin(known, basket.rows)
             first = np.argpartition(-scores, min(DEPTH, len(known) - 1))[:DEPTH]
-            found.append(bought[first].sum() / len(basket.rows) + ndcg(scores, bought))
+            page = ndcg(scores, bought) if bought.any() else 0.0
+            found.append(bought[first].sum() / len(basket.rows) + page)
         towers.train()
         return float(np.mean(found))
 

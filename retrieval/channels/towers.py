@@ -8,13 +8,20 @@ from retrieval.ask import Ask
 
 
 class TowersChannel:
-    """Nearest products to any of the request's vectors; a product's score is its best one."""
+    """Nearest products to any of the request's vectors.
+
+    A score is `exp((cosine - 1) / temperature)` of the best vector, in (0, 1]: in proportion to
+    the chance that the product is chosen, as the softmax of the training sees it.
+    """
 
     name = "towers"
 
-    def __init__(self, index: VectorIndex, vectors: Float32[np.ndarray, "n d"]) -> None:
+    def __init__(
+        self, index: VectorIndex, vectors: Float32[np.ndarray, "n d"], temperature: float
+    ) -> None:
         self._index = index
         self._vectors = vectors
+        self._temperature = temperature
 
     def propose(self, ask: Ask, k: int) -> Hits | None:
         """Return the nearest products, or None when the towers were not asked."""
@@ -27,7 +34,7 @@ class TowersChannel:
         return Hits(rows[order], scores[order])
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return the best cosine of each row with the request's vectors."""
+        """Return the chance of each row, up to a factor."""
         if ask.interests is None or not len(ask.interests):
             return None
         return self._scores(ask.interests, rows)
@@ -35,5 +42,5 @@ class TowersChannel:
     def _scores(
         self, interests: Float32[np.ndarray, "m d"], rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"]:
-        best_of: np.ndarray = (self._vectors[rows] @ interests.T).max(axis=1)
-        return best_of.astype(np.float32)
+        cosines = (self._vectors[rows] @ interests.T).max(axis=1)
+        return np.exp((cosines - 1) / self._temperature).astype(np.float32)

@@ -40,6 +40,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fusion: str = "attention"
     interests: int = 4
     recent: int = 24  # products that a query looks back on
+    temperature: float = 0.05  # of the softmax that they are trained with
     code_buckets: int = CODE_BUCKETS
     fact_buckets: int = FACT_BUCKETS
 
