@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from benchmarks.channel_table import Case, channels, fit, outcomes, show
+from benchmarks.sequence_towers import scores_of, trained
 from index import Hits
 from pipelines.config import Config
 from pipelines.metrics import mean_interval
@@ -75,6 +76,7 @@ def beauty(path: Path) -> None:
     chosen, half_life, weights = choose(validation)
     lists = methods(test, chosen, half_life)
     lists["best fusion"] = fused(lists, weights)
+    lists["towers"] = by_towers(test)
     lines = []
     for name, found in lists.items():
         recall, ndcg = mean_interval(reached(found, test.target))
@@ -143,6 +145,12 @@ def methods(asked: Sequences, regularisation: float, half_life: float) -> dict[s
         "EASE": ranked(asked, FULL_HISTORY, weights),
         "EASE with decay": ranked(asked, half_life, weights),
     }
+
+
+def by_towers(asked: Sequences) -> Lists:
+    """Return the best products of towers that were trained on the sequences."""
+    made, vectors = trained(asked.before, asked.num_products)
+    return best(asked, lambda part: scores_of(made, vectors, asked.before[part]))
 
 
 def histories(asked: Sequences, half_life: float) -> sparse.csr_matrix:

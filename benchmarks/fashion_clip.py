@@ -58,22 +58,26 @@ def main() -> None:
     held, kept = rows.slice(0, HELD_OUT), rows.slice(HELD_OUT)
     with TemporaryDirectory() as folder:
         start = perf_counter()
-        report = train(kept, Path(folder), config, options.seed)
+        model = options.model or Path(folder) / "model"
+        report = train(kept, Path(folder) / "shop", model, config, options.seed)
         trained_seconds = perf_counter() - start
-        hits, alike = search(held, Path(folder) / "model", config)
+        hits, alike = search(held, model, config)
     print(f"trained on {len(kept):,} products: {report.line()}")
     show(hits, alike, held["title"].to_pylist(), options.seed)
     print(f"reading, training and saving took {trained_seconds:,.0f} s")
 
 
-def read(folder: Path) -> pa.Table:
-    """Return id, title, second text, kind and image of each product that has name and image."""
+def read(folder: Path, more: tuple[str, ...] = ()) -> pa.Table:
+    """Return id, title, second text, kind and image of each product that has name and image.
+
+    `more` columns of styles.parquet come as text beside them.
+    """
     for name in ("styles.parquet", "images_60x80.parquet"):
         if not (folder / name).is_file():
             raise SystemExit(f"{folder / name} is missing; --data names the folder of fashion/")
     columns = [column for columns in SECOND_TEXT.values() for column in columns]
     styles = pq.read_table(
-        folder / "styles.parquet", columns=["id", "productDisplayName", *columns]
+        folder / "styles.parquet", columns=sorted({"id", "productDisplayName", *columns, *more})
     )
     pictures = pq.read_table(folder / "images_60x80.parquet", columns=["id", "jpeg"])
     joined = styles.join(pictures, "id", join_type="inner").sort_by("id")
@@ -84,6 +88,7 @@ def read(folder: Path) -> pa.Table:
             "image": joined["jpeg"].cast(pa.binary()),
             "kind": joined[KIND].cast(pa.string()),
             **{field: _lists(joined, names) for field, names in SECOND_TEXT.items()},
+            **{name: joined[name].cast(pa.string()) for name in more},
         }
     )
     return table.filter(pa.compute.is_valid(table["title"]))
@@ -94,17 +99,15 @@ def _lists(table: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     return pa.array([[part for part in row if part] for row in rows], pa.list_(pa.string()))
 
 
-def train(kept: pa.Table, folder: Path, config: Config, seed: int) -> ClipReport:
+def train(kept: pa.Table, folder: Path, model: Path, config: Config, seed: int) -> ClipReport:
     """Import the products into a shop of their own and train on it."""
-    with ShopWriter(folder / "shop", name="fashion", source="table") as shop:
+    with ShopWriter(folder, name="fashion", source="table") as shop:
         for start in range(0, len(kept), CHUNK):
             part = kept.slice(start, CHUNK)
             shop.add_products(part.select(["id", "title", *SECOND_TEXT]))
             kinds = pa.array(["image/jpeg"] * len(part))
             shop.add_pictures(part.select(["id", "image"]).append_column("media_type", kinds))
-    return train_clip(
-        folder / "shop", folder / "model", config.clip, track, seed=seed, threads=config.threads
-    )
+    return train_clip(folder, model, config.clip, track, seed=seed, threads=config.threads)
 
 
 def search(held: pa.Table, model: Path, config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -149,6 +152,7 @@ def show(hits: np.ndarray, alike: np.ndarray, titles: list[str], seed: int) -> N
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds fashion/")
+    parser.add_argument("--model", type=Path, help="keep the trained model in this folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="such as clip.epochs=2")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """Weighs the channels of a release on the shop's own past."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,12 +15,16 @@ from pipelines.examples import next_baskets
 from pipelines.parts import SCALES, WEIGHTS, Parts, behaviour_settings, open_parts, retriever
 from pipelines.progress import Track
 from pipelines.purchases import Log
+from pipelines.request import with_interests
+from retrieval import Scene
 from retrieval.ask import Ask
 from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels, worth
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
+from retrieval.scenes import fact_codes
 from retrieval.season import WEEKS
 
+NO_TRAITS: Mapping[str, dict[str, str]] = MappingProxyType({})
 MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
 
 
@@ -74,11 +79,17 @@ def _outcomes(job: Job, log: Log) -> list[Outcome]:
     start = until - job.config.ranking.window_days * DAY
     if not (log.purchases.seconds < start).any():
         return []
-    return past_outcomes(parts, log, (start, until), job.config, job.track)
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
+    return past_outcomes(parts, log, (start, until), job.config, job.track, traits)
 
 
 def past_outcomes(
-    parts: Parts, log: Log, window: tuple[int, int], config: Config, track: Track
+    parts: Parts,
+    log: Log,
+    window: tuple[int, int],
+    config: Config,
+    track: Track,
+    traits: Mapping[str, dict[str, str]] = NO_TRAITS,
 ) -> list[Outcome]:
     """Return what channels that end at a window's start propose for the first baskets in it."""
     start, end = window
@@ -102,7 +113,10 @@ def past_outcomes(
     found = []
     for basket in track(baskets, "weigh the channels", len(baskets)):
         history = behaviour.history(basket.user_id, basket.at_seconds)
-        ask = Ask(history=history, at_seconds=basket.at_seconds, allowed=allowed)
-        hits = stage.proposals(ask, depth)
-        found.append(Outcome(hits, basket.rows, stage.scores(ask, proposed(hits))))
+        at = basket.at_seconds
+        facts = fact_codes(at, traits.get(basket.user_id, {}), Scene())
+        ask = Ask(history=history, at_seconds=at, allowed=allowed, facts=facts)
+        asked = with_interests(ask, parts.trained)
+        hits = stage.proposals(asked, depth)
+        found.append(Outcome(hits, basket.rows, stage.scores(asked, proposed(hits))))
     return found

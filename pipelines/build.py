@@ -26,6 +26,7 @@ from pipelines.progress import Track
 from pipelines.release import Release, draft, read_manifest
 from pipelines.release import check as check_files
 from pipelines.shop import Shop
+from pipelines.train_towers import write_towers
 from retrieval import Query, Stage
 
 EMBEDDINGS = "embeddings"  # beside the releases, which share it
@@ -49,6 +50,7 @@ def build(
         quality = write_vectors(job, products)
         quality |= write_indexes(job, products)
         log = write_behaviour(job, products)
+        quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)
         save_image_encoder(encoders, new.path)

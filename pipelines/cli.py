@@ -170,6 +170,14 @@ def build(
     click.echo(quality_table(open_release(releases, name).manifest))
 
 
+def marked(verb: Any) -> Any:
+    """Add --like and --dislike to a verb."""
+    like = "A product that the answer should be like; may be repeated."
+    dislike = "A product that it should be unlike; may be repeated."
+    verb = click.option("disliked", "--dislike", multiple=True, metavar="ID", help=dislike)(verb)
+    return click.option("liked", "--like", multiple=True, metavar="ID", help=like)(verb)
+
+
 @vetrina.command()
 @shop_option
 @click.option("--ranges", type=click.Path(path_type=Path), required=True, help="YAML of ranges.")
@@ -213,6 +221,7 @@ def tune(  # noqa: PLR0913
 @vetrina.command()
 @click.argument("text", default="")
 @releases_option
+@marked
 @click.option("--image", type=click.Path(path_type=Path), help="Search by a picture.")
 @click.option("--user", help="A shopper that the release knows.")
 @click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
@@ -230,6 +239,7 @@ def search(text: str, releases: Path, image: Path | None, **asked: Any) -> None:
 
 @vetrina.command()
 @releases_option
+@marked
 @click.option("--user", help="A shopper that the release knows.")
 @click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
 @click.option("--filter", "filter_", default="", help='Such as: brand: ANY("A") AND price < 5')

@@ -110,6 +110,7 @@ ChannelName = Literal[
     "semantic",
     "lexical",
     "image",
+    "towers",
     "repeat",
     "ease",
     "together",
@@ -132,6 +133,7 @@ class WeightsConfig(Section, frozen=True, kw_only=True):
     semantic: Weight = 1.0
     lexical: Weight = 1.0
     image: Weight = 1.0
+    towers: Weight = 1.0
     repeat: Weight = 1.0
     ease: Weight = 1.0
     together: Weight = 0.2
@@ -166,6 +168,32 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     fit_weights: bool = True  # on the newest window before `until`, from `weights` on
     fit_least: Positive = 50  # past baskets, for the weights to be fitted
     hidden_tags: tuple[str, ...] = ("unlisted",)  # products that no window shows
+
+
+class TowersConfig(Section, frozen=True, kw_only=True):
+    """How the two towers are built and trained."""
+
+    train: bool = False  # it takes up to `max_seconds`, and its worth is not measured yet
+    dim: Positive = 256  # of their vectors
+    cuts: tuple[Positive, ...] = (128, 64)  # lengths that the vectors may be cut to
+    width: Positive = 128  # of the attention over tokens
+    heads: Positive = 4
+    fusion: Literal["attention", "average", "concatenation"] = "attention"  # of a product's tokens
+    interests: Annotated[int, Meta(ge=1, le=16)] = 4  # vectors of a shopper who asks for nothing
+    recent_products: Positive = 24  # that a request looks back on
+    loss: Literal["softmax", "margin", "mse"] = "softmax"
+    temperature: PositiveFloat = 0.05
+    epochs: Positive = 4
+    batch_size: Annotated[int, Meta(ge=2)] = 256  # requests
+    learning_rate: PositiveFloat = 1e-3
+    hard_negatives: Annotated[int, Meta(ge=0, le=16)] = 1  # mined a request
+    patience: Annotated[int, Meta(ge=0)] = 2  # epochs without gain before the end; 0: no end
+    max_seconds: Annotated[float, Meta(ge=0)] = 600.0  # ends the training early; 0: never
+    min_requests: Positive = 500  # fewer past baskets than this: no towers
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} cannot be split evenly among heads={self.heads}")
 
 
 class RankingConfig(Section, frozen=True, kw_only=True):
@@ -207,6 +235,7 @@ class Config(Section, frozen=True, kw_only=True):
     index: IndexConfig = IndexConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
+    towers: TowersConfig = TowersConfig()
     ranking: RankingConfig = RankingConfig()
     serve: ServeConfig = ServeConfig()
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0

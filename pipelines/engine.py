@@ -16,13 +16,15 @@ from pipelines.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, RequestError
 from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.release import Manifest, Release, open_release
-from pipelines.request import request_context, request_features
+from pipelines.request import request_context, request_features, with_interests
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
 from ranking.slate import Ordered, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import take
+from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
+from retrieval.scenes import fact_codes
 from retrieval.types import local_seconds
 
 REMEMBERED_QUERIES = 4096
@@ -31,12 +33,24 @@ REMEMBERED_CANDIDATES = 1  # list: who ranks the same products for many shoppers
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
 
+class Marked(NamedTuple):
+    """Products that a request likes (above 0) or dislikes (below 0)."""
+
+    rows: Int64[np.ndarray, "l"]
+    weights: Float32[np.ndarray, "l"]
+    missing: tuple[str, ...]
+
+
+UNMARKED = Marked(np.empty(0, np.int64), np.empty(0, np.float32), ())
+
+
 class Scope(NamedTuple):
     """What a request may be answered with."""
 
     allowed: Bool[np.ndarray, "n"]
     given: Int64[np.ndarray, "c"] | None  # "rank just these"
-    missing: tuple[str, ...]  # given, but not in this release
+    missing: tuple[str, ...]  # named, but not in this release
+    marked: Marked
 
 
 class Engine:
@@ -128,16 +142,37 @@ class Engine:
         return first, last
 
     def ranks(self, query: Query) -> bool:
-        """Tell whether such a request is ranked: where that was measured to be better."""
-        return self._ranker is not None and self._ranker.is_better(window_of(query))
+        """Tell whether such a request is ranked: where that was measured to be better.
+
+        Nobody has measured it for products like others, so they stay as they were retrieved.
+        """
+        if self._ranker is None or query.liked:
+            return False
+        return self._ranker.is_better(window_of(query))
 
     def _scope(self, query: Query) -> Scope:
-        chosen = self._chosen(query.filter)
+        chosen, marked = self._chosen(query.filter), self._marked(query)
         if query.candidates is None:
-            return Scope(self._shown if chosen is None else self._shown & chosen, None, ())
+            allowed = self._shown if chosen is None else self._shown & chosen
+            if len(marked.rows):
+                allowed = allowed.copy()
+                allowed[marked.rows] = False
+            return Scope(allowed, None, marked.missing, marked)
         found = self._rows_of(query.candidates)
         given = found.rows if chosen is None else found.rows[chosen[found.rows]]
-        return Scope(self._shown, given, found.missing)
+        return Scope(self._shown, given, (*found.missing, *marked.missing), marked)
+
+    def _marked(self, query: Query) -> Marked:
+        both = query.liked.keys() & query.disliked.keys()
+        if both:
+            raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
+        marks = {**query.liked, **{name: -mark for name, mark in query.disliked.items()}}
+        if not marks:
+            return UNMARKED
+        found = self._parts.products.rows_of(list(marks))
+        known = [name for name in marks if name not in set(found.missing)]
+        weights = np.array([marks[name] for name in known], np.float32)
+        return Marked(found.rows, weights, found.missing)
 
     def _find(self, candidates: tuple[str, ...]) -> Found:
         found = self._parts.products.rows_of(list(dict.fromkeys(candidates)))
@@ -157,14 +192,28 @@ class Engine:
         at_seconds = local_seconds(query.scene.at or datetime.now())
         if not FIRST_SECOND <= at_seconds < LAST_SECOND:
             raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
-        return Ask(
+        ask = Ask(
             text=text,
             joined_vector=self._text_vector(text) if text else None,
             image_vector=None if query.image is None else self._encode_picture(query.image),
             history=self._parts.behaviour.history(query.user, at_seconds),
             at_seconds=at_seconds,
             allowed=None if scope.allowed.all() else scope.allowed,
+            facts=fact_codes(at_seconds, self._traits(query.user), scene_of(query)),
         )
+        return self._with_marks(ask, scope.marked)
+
+    def _with_marks(self, ask: Ask, marked: Marked) -> Ask:
+        """Add what the towers make of the request, and let the marked products move the query."""
+        asks = ask.joined_vector is not None or ask.image_vector is not None
+        if not asks and not (marked.weights > 0).any():
+            return with_interests(ask, self._parts.trained)
+        ask = ask._replace(marked=marked.rows, marks=marked.weights)
+        ask = with_interests(ask, self._parts.trained)
+        if not len(marked.rows) or (asks and ask.joined_vector is None):
+            return ask
+        vectors = np.asarray(self._parts.joined_vectors[marked.rows])
+        return ask._replace(joined_vector=moved(ask.joined_vector, vectors, marked.weights))
 
     def _retrieve(self, query: Query, ask: Ask, scope: Scope) -> Candidates:
         if scope.given is not None:

@@ -25,16 +25,29 @@ from retrieval.channels.habit import (
 from retrieval.channels.image import ImageChannel
 from retrieval.channels.lexical import LexicalChannel
 from retrieval.channels.semantic import SemanticChannel
+from retrieval.channels.towers import TowersChannel
 from retrieval.cold_start import Content
 from retrieval.ease import EaseSettings
 from retrieval.retriever import Channel, Retriever
+from retrieval.towers.model import Towers, UnknownTowers
 
-SEARCHING = ("semantic", "lexical", "image")
-RECOMMENDING = ("repeat", "ease", "together", "next", "season", "kind", "trending")
+SEARCHING = ("semantic", "lexical", "image", "towers")
+RECOMMENDING = ("towers", "repeat", "ease", "together", "next", "season", "kind", "trending")
 CONTENT = "behaviour/content_{}.npy"
 WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
 KINDS = "catalogue/kinds.npy"
+TOWERS = "towers"
+WINDOWS = "windows.json"
+
+
+class Trained(NamedTuple):
+    """The towers of a release, with the vectors that they gave its products."""
+
+    towers: Towers
+    vectors: Float32[np.ndarray, "n d"]
+    index: FaissIndex
+    windows: tuple[str, ...]  # where they were measured to help: search, recommendation
 
 
 class Parts(NamedTuple):
@@ -53,6 +66,7 @@ class Parts(NamedTuple):
     scales: dict[str, float] | None  # of channels that are fused by score; None: not written yet
     kinds: Int32[np.ndarray, "n"] | None  # a number a kind of product; None: of an older build
     catalogue: Catalogue
+    trained: Trained | None  # None: no towers
 
 
 class Album(NamedTuple):
@@ -87,8 +101,9 @@ def open_parts(folder: Path) -> Parts:
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
             ),
+            trained=_trained(folder),
         )
-    except DamagedIndex as e:
+    except (DamagedIndex, UnknownTowers) as e:
         raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
 
 
@@ -125,10 +140,18 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         channels["kind"] = KindChannel(behaviour, parts.kinds)
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
+    windows: tuple[str, ...] = ()
+    if parts.trained is not None:
+        channels["towers"] = TowersChannel(
+            parts.trained.index, parts.trained.vectors, parts.trained.towers.shape.temperature
+        )
+        windows = parts.trained.windows
     on = [name for name in config.retrieval.channels if name in channels]
+    searching = [name for name in on if name in SEARCHING]
+    recommending = [name for name in on if name in RECOMMENDING]
     return Retriever(
-        [channels[name] for name in on if name in SEARCHING],
-        [channels[name] for name in on if name in RECOMMENDING],
+        [channels[n] for n in searching if n != "towers" or "search" in windows],
+        [channels[n] for n in recommending if n != "towers" or "recommendation" in windows],
         per_channel=config.retrieval.per_channel,
         rrf_k=config.retrieval.rrf_k,
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
@@ -150,6 +173,18 @@ def behaviour_settings(config: Config) -> BehaviourSettings:
         ),
         max_memory_mb=settings.max_memory_mb,
         tables=config.retrieval.channels,
+    )
+
+
+def _trained(folder: Path) -> Trained | None:
+    if not (folder / TOWERS / WINDOWS).exists():
+        return None
+    vectors = map_array(folder / TOWERS / "vectors.npy")
+    return Trained(
+        Towers.open(folder / TOWERS),
+        vectors,
+        FaissIndex.open(folder / "index/towers.faiss", vectors),
+        msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
 
 

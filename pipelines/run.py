@@ -44,6 +44,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     id: Annotated[str, Meta(min_length=1, max_length=128)] | int
     text: str | None = None
     image: str | None = None
+    liked: dict[str, float] | None = None
+    disliked: dict[str, float] | None = None
     user: str | None = None
     at: str | None = None
     filter: str | None = None
@@ -104,6 +106,8 @@ def to_query(request: Request, folder: Path) -> Query:
     said = {
         "text": request.text,
         "image": None if request.image is None else _picture(folder, request.image),
+        "liked": request.liked,
+        "disliked": request.disliked,
         "user": request.user,
         "scene": None if request.at is None else {"at": moment(request.at)},
         "filter": request.filter,

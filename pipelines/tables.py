@@ -28,6 +28,8 @@ def answer_table(  # noqa: PLR0913 - the options of a verb
     *,
     text: str,
     image: Path | None,
+    liked: tuple[str, ...],
+    disliked: tuple[str, ...],
     user: str | None,
     at: str | None,
     filter_: str,
@@ -40,6 +42,8 @@ def answer_table(  # noqa: PLR0913 - the options of a verb
     query = Query(
         text=text,
         image=None if image is None else read_picture(image),
+        liked=dict.fromkeys(liked, 1.0),
+        disliked=dict.fromkeys(disliked, 1.0),
         user=user,
         scene=Scene(at=moment(at) if at else None),
         filter=filter_,

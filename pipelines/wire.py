@@ -17,6 +17,8 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "(no `data:` in front, no line breaks)",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
     "candidates": "send the ids of at most 100,000 products",
+    "liked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',
+    "disliked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',
 }
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
 UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
@@ -158,6 +160,8 @@ def _texts(query: Query) -> Iterator[tuple[str, str]]:
     yield "text", query.text
     yield "user", query.user or ""
     yield "filter", query.filter
+    yield "liked", "".join(query.liked)
+    yield "disliked", "".join(query.disliked)
     yield "candidates", "".join(query.candidates or ())
     for name in ("device", "channel", "country"):
         yield f"scene.{name}", getattr(query.scene, name)

@@ -17,6 +17,7 @@ CHANNEL_REASONS = {
     "semantic": "means what was asked",
     "lexical": "has the words that were asked",
     "image": "looks like the picture",
+    "towers": "suits what you ask and buy",
     "repeat": "bought before",
     "ease": "shoppers like you buy it",
     "together": "goes with recent purchases",

@@ -3,9 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from retrieval.behaviour import NO_HISTORY, History
+from retrieval.scenes import NO_FACTS
+
+NO_ROWS = np.empty(0, np.int64)
+NO_MARKS = np.empty(0, np.float32)
 
 
 class Ask(NamedTuple):
@@ -17,3 +21,7 @@ class Ask(NamedTuple):
     history: History = NO_HISTORY
     at_seconds: int = 0
     allowed: Bool[np.ndarray, "n"] | None = None  # products that may be returned; None: all
+    facts: Int64[np.ndarray, "f"] = NO_FACTS  # about shopper and scene, hashed; 0: unused
+    marked: Int64[np.ndarray, "l"] = NO_ROWS  # products that the request likes or dislikes
+    marks: Float32[np.ndarray, "l"] = NO_MARKS  # how much: above 0 liked, below 0 disliked
+    interests: Float32[np.ndarray, "m d"] | None = None  # in the towers' space; None: no towers

@@ -15,6 +15,8 @@ Text = Annotated[str, Meta(max_length=2_000)]
 Picture = Annotated[bytes, Meta(max_length=10_000_000, description="base64 in JSON")]
 Word = Annotated[str, Meta(max_length=128)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Mark = Annotated[float, Meta(gt=0, le=1)]  # how much a product is liked or disliked
+Marks = Annotated[dict[ProductId, Mark], Meta(max_length=100)]
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,11 +130,15 @@ class Scene(Noun, frozen=True, kw_only=True):
 class Query(Noun, frozen=True, kw_only=True):
     """A whole request. With text or a picture it is a search, without it a recommendation.
 
-    `candidates` asks to rank just these; `deadline_ms` bounds the answer's time.
+    `liked` and `disliked` name products with weights: the answer holds what is like the former
+    and unlike the latter, and none of them. `candidates` asks to rank just these; `deadline_ms`
+    bounds the answer's time.
     """
 
     text: Text = ""
     image: Picture | None = None
+    liked: Marks = {}
+    disliked: Marks = {}
     user: UserId | None = None
     scene: Scene = Scene()
     filter: Annotated[str, Meta(max_length=10_000)] = ""

@@ -135,6 +135,16 @@ def config(clip_folder: Path) -> Config:
             "ranking.recent_products=8",
             "ranking.sampled_negatives=8",
             "retrieval.candidates=40",
+            "towers.train=true",
+            "towers.dim=32",
+            "towers.cuts=[16]",
+            "towers.width=16",
+            "towers.heads=2",
+            "towers.interests=2",
+            "towers.recent_products=8",
+            "towers.batch_size=64",
+            "towers.learning_rate=0.005",
+            "towers.min_requests=100",
         ],
     )
 

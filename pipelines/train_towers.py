@@ -1,0 +1,240 @@
+"""Trains the towers of a release on the shop's own past, and keeps them where they help."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+
+from index import build_index, save_array
+from pipelines.config import Config
+from pipelines.contents import Job, end_of, query_encoder
+from pipelines.engine import not_hidden
+from pipelines.examples import Basket, next_baskets
+from pipelines.parts import TOWERS, WINDOWS, Parts, open_parts
+from pipelines.purchases import Log
+from pipelines.tower_columns import tower_columns
+from pipelines.tower_examples import BasketRequests, Sizes, Words, title_numbers
+from pipelines.tower_gate import Searched, compare_searches
+from pipelines.tower_searches import made_up
+from ranking.training import ndcg
+from retrieval import Placement, Scene
+from retrieval.ask import Ask
+from retrieval.behaviour import DAY, Behaviour, BehaviourSettings
+from retrieval.scenes import fact_codes
+from retrieval.towers.columns import ProductColumns
+from retrieval.towers.model import Shape, Spaces, Towers, embed_products, interests, start
+from retrieval.towers.training import Settings, Trained, train
+
+MOST_CASES = 400  # of the window that the epochs are compared on
+DEPTH = 100
+
+
+class Past(NamedTuple):
+    """What was known where the newest window starts."""
+
+    behaviour: Behaviour  # without relations
+    baskets: list[Basket]  # the first of each shopper in the window
+    shown: Bool[np.ndarray, "n"]
+
+
+def write_towers(job: Job, log: Log) -> dict[str, Any]:
+    """Write towers where there are enough past requests; return how good they are.
+
+    They have seen nothing of the newest `ranking.window_days` before `until`: the epoch is chosen
+    there, and there the channel is weighed against the others.
+    """
+    settings = job.config.towers
+    if not settings.train:
+        return {"towers": "none: towers.train is off"}
+    parts = open_parts(job.folder)
+    past = _past(job, log, parts)
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
+    columns = tower_columns(job, parts, past.behaviour.statistics)
+    requests, words = _requests(job, parts, past, traits)
+    if requests.size < settings.min_requests or not past.baskets:
+        needed = settings.min_requests
+        return {"towers": f"none: {requests.size} past baskets to learn from, {needed} are needed"}
+    towers = new_towers(columns, _spaces(job, parts), job.config)
+    torch.set_num_threads(job.config.threads)
+    measure = _measure(past, traits)
+    before = measure(towers, embed_products(towers, columns))
+
+    def tell(steps: Iterator[int], count: int) -> Iterator[int]:
+        return job.track(steps, "train the towers", count)
+
+    trained = train(towers, columns, requests, measure, training_settings(job.config), tell)
+    quality = _save(job, trained, past, traits)
+    searched = _searched(job, past, traits, words)
+    windows = ("recommendation", "search") if searched and searched.helps else ("recommendation",)
+    _save_windows(job, windows)
+    return {
+        "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
+        "towers_next_basket": f"{before:.4f} untrained, "
+        + ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs),
+        **quality,
+        **_told(searched),
+    }
+
+
+def new_towers(columns: ProductColumns, spaces: Spaces, config: Config) -> Towers:
+    """Return untrained towers that compare as the encoders do."""
+    settings = config.towers
+    torch.manual_seed(config.seed)
+    shape = Shape(
+        widths={name: dense.vectors.shape[1] for name, dense in columns.dense.items()},
+        text_dim=spaces.joined.shape[1],
+        picture_dim=spaces.picture_dim,
+        num_own=int(columns.own.max(initial=0)),
+        num_popularity=columns.popularity.shape[1],
+        dim=settings.dim,
+        width=settings.width,
+        heads=settings.heads,
+        fusion=settings.fusion,
+        interests=settings.interests,
+        recent=settings.recent_products,
+        temperature=settings.temperature,
+    )
+    towers = Towers(shape)
+    start(towers, spaces)
+    return towers
+
+
+def training_settings(config: Config) -> Settings:
+    """Return how the towers learn."""
+    settings = config.towers
+    return Settings(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        temperature=settings.temperature,
+        loss=settings.loss,
+        dims=tuple(sorted({settings.dim, *settings.cuts}, reverse=True)),
+        hard_negatives=settings.hard_negatives,
+        patience=settings.patience,
+        max_seconds=settings.max_seconds,
+        seed=config.seed,
+    )
+
+
+def _past(job: Job, log: Log, parts: Parts) -> Past:
+    until = end_of(job, log)
+    begin = until - job.config.ranking.window_days * DAY
+    behaviour = Behaviour.build(
+        log.user_ids, log.purchases, parts.products.size, begin, BehaviourSettings(tables=())
+    )
+    baskets = next_baskets(log.user_ids, log.purchases, begin, until)
+    if len(baskets) > MOST_CASES:
+        drawn = np.random.default_rng(job.config.seed).choice(len(baskets), MOST_CASES, False)
+        baskets = [baskets[i] for i in np.sort(drawn)]
+    return Past(behaviour, baskets, parts.products.allowed(not_hidden(job.config)))
+
+
+def _requests(
+    job: Job, parts: Parts, past: Past, traits: dict[str, dict[str, str]]
+) -> tuple[BasketRequests, Words | None]:
+    titles = [str(title) for title in parts.products.column("title")]
+    sizes = Sizes(
+        parts.joined_vectors.shape[1],
+        0 if parts.picture_vectors is None else parts.picture_vectors.shape[1],
+        job.config.towers.recent_products,
+    )
+    numbers = title_numbers(titles)
+    without = BasketRequests(past.behaviour, numbers, traits, None, sizes)
+    if without.size < job.config.towers.min_requests:
+        return without, None
+    encoder = query_encoder(job)
+
+    def encode(texts: Sequence[str]) -> Float32[np.ndarray, "s v"]:
+        chunks = [texts[i : i + 512] for i in range(0, len(texts), 512)]
+        told = job.track(chunks, "encode made-up searches", len(chunks))
+        return np.concatenate([encoder.texts(chunk) for chunk in told])
+
+    words = made_up(titles, without.shares, encode, job.config.seed)
+    return BasketRequests(past.behaviour, numbers, traits, words, sizes), words
+
+
+def _spaces(job: Job, parts: Parts) -> Spaces:
+    dim = 0 if job.encoders.image is None else job.encoders.image.dim
+    return Spaces(parts.joined_vectors, dim, job.config.encoders.image_weight)
+
+
+def _ask(past: Past, basket: Basket, traits: dict[str, dict[str, str]]) -> Ask:
+    at = basket.at_seconds
+    return Ask(
+        history=past.behaviour.history(basket.user_id, at),
+        at_seconds=at,
+        facts=fact_codes(at, traits.get(basket.user_id, {}), Scene(placement=Placement.HOME)),
+    )
+
+
+def _measure(
+    past: Past, traits: dict[str, dict[str, str]]
+) -> Callable[[Towers, Float32[np.ndarray, "n d"]], float]:
+    """Return what gives recall among the first hundred plus nDCG@20 of the next baskets."""
+    asks = [_ask(past, basket, traits) for basket in past.baskets]
+
+    def measure(towers: Towers, vectors: Float32[np.ndarray, "n d"]) -> float:
+        towers.eval()
+        known = np.flatnonzero(np.any(vectors != 0, axis=1) & past.shown)
+        ranked = np.ascontiguousarray(vectors[known])
+        found = []
+        for ask, basket in zip(asks, past.baskets, strict=True):
+            scores = (ranked @ interests(towers, ask, vectors).T).max(axis=1, initial=-1)
+            bought = np.isin(known, basket.rows)
+            first = np.argpartition(-scores, min(DEPTH, len(known) - 1))[:DEPTH]
+            page = ndcg(scores, bought) if bought.any() else 0.0
+            found.append(bought[first].sum() / len(basket.rows) + page)
+        towers.train()
+        return float(np.mean(found))
+
+    return measure
+
+
+def _save(
+    job: Job, trained: Trained, past: Past, traits: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    folder = job.folder / TOWERS
+    trained.towers.save(folder)
+    save_array(folder / "vectors.npy", trained.vectors)
+    asks = [_ask(past, basket, traits) for basket in past.baskets]
+    queries = [interests(trained.towers, ask, trained.vectors) for ask in asks]
+    settings = job.config.index
+    planned = build_index(
+        trained.vectors,
+        np.concatenate(queries),
+        k=settings.recall_k,
+        recall_target=settings.recall_target,
+    )
+    planned.built.save(job.folder / "index/towers.faiss")
+    return {
+        f"towers_recall_at_{settings.recall_k}": round(planned.recall, 4),
+        "towers_index": f"{planned.factory}, effort {planned.effort}",
+    }
+
+
+def _save_windows(job: Job, windows: tuple[str, ...]) -> None:
+    (job.folder / TOWERS / WINDOWS).write_bytes(msgspec.json.encode(windows))
+
+
+def _searched(
+    job: Job, past: Past, traits: dict[str, dict[str, str]], words: Words | None
+) -> Searched | None:
+    """Compare searches with and without the towers, which are asked for all windows here."""
+    if words is None:
+        return None
+    _save_windows(job, ("recommendation", "search"))
+    parts = open_parts(job.folder)
+    return compare_searches(parts, past.behaviour, past.baskets, traits, words, job.config)
+
+
+def _told(searched: Searched | None) -> dict[str, str]:
+    if searched is None:
+        return {}
+    ahead, where = searched.difference, "used" if searched.helps else "not used"
+    return {
+        "towers_search": f"mean reciprocal rank {searched.without:.4f} without, "
+        f"{ahead.mean:+.4f} with ({ahead.low:+.4f} to {ahead.high:+.4f}): {where} in searches"
+    }

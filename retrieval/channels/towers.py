@@ -1,0 +1,46 @@
+"""Proposes what the trained towers place nearest to the words, the habits and the scene."""
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index import Hits, VectorIndex
+from retrieval.ask import Ask
+
+
+class TowersChannel:
+    """Nearest products to any of the request's vectors.
+
+    A score is `exp((cosine - 1) / temperature)` of the best vector, in (0, 1]: in proportion to
+    the chance that the product is chosen, as the softmax of the training sees it.
+    """
+
+    name = "towers"
+
+    def __init__(
+        self, index: VectorIndex, vectors: Float32[np.ndarray, "n d"], temperature: float
+    ) -> None:
+        self._index = index
+        self._vectors = vectors
+        self._temperature = temperature
+
+    def propose(self, ask: Ask, k: int) -> Hits | None:
+        """Return the nearest products, or None when the towers were not asked."""
+        if ask.interests is None or not len(ask.interests):
+            return None
+        found = self._index.search(ask.interests, k, ask.allowed)
+        rows = np.unique(np.concatenate([hits.rows for hits in found]))
+        scores = self._scores(ask.interests, rows)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return Hits(rows[order], scores[order])
+
+    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+        """Return the chance of each row, up to a factor."""
+        if ask.interests is None or not len(ask.interests):
+            return None
+        return self._scores(ask.interests, rows)
+
+    def _scores(
+        self, interests: Float32[np.ndarray, "m d"], rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"]:
+        cosines = (self._vectors[rows] @ interests.T).max(axis=1)
+        return np.exp((cosines - 1) / self._temperature).astype(np.float32)
