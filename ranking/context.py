@@ -7,10 +7,8 @@ from jaxtyping import Float32, Int64
 
 from retrieval.behaviour import History
 from retrieval.recent import recent_products
-from retrieval.scenes import FACT_BUCKETS, MAX_FACTS, fact_code, fact_codes, scene_facts
+from retrieval.scenes import fact_codes
 from retrieval.types import Scene
-
-__all__ = ["FACT_BUCKETS", "MAX_FACTS", "Context", "context", "fact_code", "scene_facts"]
 
 
 class Context(NamedTuple):

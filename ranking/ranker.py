@@ -10,10 +10,11 @@ from jaxtyping import Float32, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
-from ranking.context import FACT_BUCKETS, Context
+from ranking.context import Context
 from ranking.cross_attention import CrossAttentionRanker
 from ranking.features import NAMES
 from ranking.training import Model, Products, Settings
+from retrieval.scenes import FACT_BUCKETS
 
 Window = Literal["search", "picture", "recommendation"]
 MAX_CANDIDATES = 1_000  # more are left in their fused order behind these

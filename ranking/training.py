@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from ranking.context import FACT_BUCKETS, Context
+from ranking.context import Context
 from ranking.cross_attention import CrossAttentionRanker, ProductTokens
 from ranking.features import FEATURES
+from retrieval.scenes import FACT_BUCKETS
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 WORTH_PAGE = 20  # validation counts what is right among the first so many

@@ -3,9 +3,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from ranking.context import FACT_BUCKETS, context, fact_code, holiday_ahead, scene_facts
+from ranking.context import context
 from retrieval import Placement, Scene
 from retrieval.behaviour import DAY, NO_HISTORY, History
+from retrieval.scenes import FACT_BUCKETS, fact_code, holiday_ahead, scene_facts
 from retrieval.types import local_seconds
 
 THANKSGIVING_EVE = datetime(2017, 11, 22, 18, 30)

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from ranking.context import FACT_BUCKETS, MAX_FACTS, Context
+from ranking.context import Context
 from ranking.features import NAMES
 from ranking.ranker import Ranker, UnfitLogits, UnknownRanker, save
 from ranking.training import (
+from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
     Example,
     Products,
     Settings,
