@@ -9,7 +9,6 @@ from ranking.context import Context
 from ranking.features import NAMES
 from ranking.ranker import Ranker, UnfitLogits, UnknownRanker, save
 from ranking.training import (
-from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
     Example,
     Products,
     Settings,
@@ -23,6 +22,7 @@ from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
     train,
     worth,
 )
+from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
 
 SETTINGS = Settings(dim=8, heads=2, layers=1, epochs=20, learning_rate=1e-2)
 FEATURE = NAMES.index("frequency_60")
