@@ -218,17 +218,6 @@ def test_the_order_of_titles_of_different_queries_costs_nothing() -> None:
     assert loss == 0
 
 
-def test_a_pair_that_differs_much_counts_more_than_one_that_hardly_does() -> None:
-    owner, relevance = torch.tensor([0, 0, 0]), torch.tensor([1.0, 0.9, 0.0])
-
-    hardly, much = (
-        in_query_order(torch.tensor([cosines]), owner, relevance)
-        for cosines in ([0.5, 0.6, 0.2], [0.5, 0.2, 0.6])
-    )
-
-    assert hardly < much
-
-
 def test_without_a_difference_there_is_no_order_to_learn() -> None:
     cosines = torch.zeros(1, 2, requires_grad=True)
 
