@@ -49,6 +49,8 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
     settings = job.config.towers
     if not settings.train:
         return {"towers": "none: towers.train is off"}
+    if not len(log.purchases.rows):
+        return {"towers": "none: no events to learn from"}
     parts = open_parts(job.folder)
     past = _past(job, log, parts)
     traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}

@@ -28,9 +28,11 @@ from tests.conftest import NUM_PRODUCTS, UNTIL, products, purchases
 
 @pytest.fixture
 def quick(config: Config) -> Config:
-    """No ranker: a build in a second."""
+    """No ranker, no towers: a build in a second."""
     return msgspec.structs.replace(
-        config, ranking=msgspec.structs.replace(config.ranking, train=False)
+        config,
+        ranking=msgspec.structs.replace(config.ranking, train=False),
+        towers=msgspec.structs.replace(config.towers, train=False),
     )
 
 

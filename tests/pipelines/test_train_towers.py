@@ -181,3 +181,9 @@ def test_made_up_searches_hold_words_of_the_product_they_mean() -> None:
 
 def test_a_shop_without_words_has_no_searches_to_make_up() -> None:
     assert made_up(["", ""], np.ones(2, np.float32) / 2, np.asarray, seed=1) is None  # type: ignore[arg-type]
+
+
+def test_a_shop_without_events_has_no_towers(tmp_path: Path, config: Config) -> None:
+    folder = built(tmp_path, purchases().slice(0, 0), other(config))
+
+    assert "no events" in open_release(folder.parent).manifest.quality["towers"]
