@@ -64,10 +64,15 @@ def write_album(job: Job, products: Columns) -> None:
     save_array(job.folder / "catalogue/picture_of.npy", picture_of)
 
 
-def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
+def read_texts(shop: Shop, config: Config) -> list[str]:
+    """Return the words of each product that are encoded, in the order of the rows."""
+    fields = config.encoders.text.fields
+    batches = shop.product_batches()
+    return [text_of(record, fields) for batch in batches for record in batch.to_pylist()]
+
+
+def write_vectors(job: Job, texts: list[str], products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
-    fields = job.config.encoders.text.fields
-    texts = [text_of(record, fields) for batch in _batches(job) for record in batch.to_pylist()]
     text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
     if job.encoders.image is None:
         save_array(job.folder / "vectors/joined.npy", text)

@@ -51,7 +51,7 @@ class SentenceEncoder:
     """A sentence-transformers model, one call at a time."""
 
     def __init__(self, model: SentenceModel, fingerprint: str, batch_size: int) -> None:
-        self._model = model
+        self.model = model
         self._batch_size = batch_size
         self._lock = Lock()  # its tokenizer may not be borrowed twice
         self.fingerprint = fingerprint
@@ -64,8 +64,12 @@ class SentenceEncoder:
         with self._lock:
             return self._encode(list(texts))
 
+    def under(self, fingerprint: str) -> "SentenceEncoder":
+        """Return the same model in place of one whose vectors are nearly the same."""
+        return SentenceEncoder(self.model, fingerprint, self._batch_size)
+
     def _encode(self, texts: list[str]) -> Float32[np.ndarray, "n d"]:
-        vectors = self._model.encode(
+        vectors = self.model.encode(
             texts,
             batch_size=self._batch_size,
             normalize_embeddings=True,

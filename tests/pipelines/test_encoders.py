@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import Config, ConfigError, EncodersConfig, ImageConfig, TextConfig
-from pipelines.encoders import Encoders, open_encoders, open_query_encoder, save_image_encoder
+from pipelines.encoders import Encoders, open_encoders, open_query_encoder, save_encoders
 from pipelines.errors import ReleaseError
 from retrieval.clip import WEIGHTS, new_clip_model
 from retrieval.image_encoder import ClipEncoder
@@ -30,7 +30,7 @@ def encoders(config: Config) -> Encoders:
 
 @pytest.fixture
 def release(encoders: Encoders, tmp_path: Path) -> Path:
-    save_image_encoder(encoders, tmp_path)
+    save_encoders(encoders, tmp_path)
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def test_a_release_needs_no_other_copy_of_the_image_encoder(
 
 def test_without_pictures_there_is_only_text(tmp_path: Path) -> None:
     encoders = open_encoders(Config())
-    save_image_encoder(encoders, tmp_path)
+    save_encoders(encoders, tmp_path)
 
     opened = open_query_encoder(tmp_path, encoders.fingerprints(), Config())
 
