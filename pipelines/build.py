@@ -11,6 +11,7 @@ from pipelines.config import Config
 from pipelines.contents import (
     Job,
     read_texts,
+    some_pictures,
     write_album,
     write_behaviour,
     write_indexes,
@@ -43,7 +44,9 @@ def build(
     encoders = open_encoders(config)
     with draft(releases) as new:
         texts = read_texts(shop, config)
-        encoders = with_runtimes(encoders, texts, releases / EMBEDDINGS, config)
+        encoders = with_runtimes(
+            encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
+        )
         job = Job(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
         products = write_products(job)
         write_album(job, products)

@@ -42,6 +42,7 @@ class ImageConfig(Section, frozen=True, kw_only=True):
     model: str = ""  # open_clip architecture, `hf-hub:` id, or a folder; "": no picture space
     pretrained: str = ""  # open_clip pretrained tag, for an architecture
     batch_size: Positive = 256
+    runtime: Runtime = "auto"  # of the picture side
 
 
 class EncodersConfig(Section, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from retrieval.types import local_seconds
 LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
 TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
 NAMED_FAILURES = 20
+FIRST = 100  # pictures that runtimes are compared on
 NO_MOMENT = np.iinfo(np.int64).max
 
 
@@ -69,6 +70,12 @@ def read_texts(shop: Shop, config: Config) -> list[str]:
     fields = config.encoders.text.fields
     batches = shop.product_batches()
     return [text_of(record, fields) for batch in batches for record in batch.to_pylist()]
+
+
+def some_pictures(shop: Shop) -> list[bytes]:
+    """Return the first pictures of a shop, readable or not."""
+    batch = next(iter(shop.picture_batches()), None)
+    return [] if batch is None else [one or b"" for one in batch["image"][:FIRST].to_pylist()]
 
 
 def write_vectors(job: Job, texts: list[str], products: Columns) -> dict[str, Any]:

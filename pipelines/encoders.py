@@ -1,29 +1,29 @@
 """Opens the encoders that a configuration names, and again those of a release."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from pipelines.config import Config, ConfigError
 from pipelines.errors import ReleaseError
 from retrieval.image_encoder import ClipEncoder, open_image_encoder
+from retrieval.image_runtime import choose_image_runtime, open_chosen_image, still_true_image
 from retrieval.query_encoder import QueryEncoder
+from retrieval.runtimes import TORCH, Chosen, Record
 from retrieval.text_encoder import SentenceEncoder, TextEncoder, open_text_encoder
-from retrieval.text_runtime import (
-    TORCH,
-    Chosen,
-    Record,
-    choose_runtime,
-    open_chosen,
-    still_true,
-)
+from retrieval.text_runtime import choose_runtime, open_chosen, still_true
 from retrieval.weights import EncoderError
 
 IMAGE_FOLDER = "image_encoder"  # in a release, which needs no other copy of the weights
 TEXT_FOLDER = "text_encoder"  # in a release, where the text encoder does not run in torch
+SEER = "image_encoder/compiled"  # the same of its picture side
 CHOICE = "runtime-{}"  # beside the embeddings: what was chosen for a model, by its fingerprint
+
+
+E = TypeVar("E")
 
 
 class Encoders(NamedTuple):
@@ -31,7 +31,8 @@ class Encoders(NamedTuple):
 
     text: TextEncoder
     image: ClipEncoder | None
-    chosen: Chosen | None = None  # how the text encoder is run; None: nobody asked yet
+    text_choice: Chosen[Any] | None = None  # how it is run; None: in torch, as nobody asked
+    image_choice: Chosen[Any] | None = None
 
     def fingerprints(self) -> dict[str, str]:
         """Return what ties vectors to the encoders that made them."""
@@ -40,7 +41,8 @@ class Encoders(NamedTuple):
 
     def runtimes(self) -> dict[str, Any]:
         """Return what a manifest says about how they are run."""
-        return {} if self.chosen is None else {"text_runtime": _told(self.chosen.record)}
+        found = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
+        return {name: _told(choice.record) for name, choice in found.items() if choice}
 
 
 def open_encoders(config: Config) -> Encoders:
@@ -60,31 +62,46 @@ def open_encoders(config: Config) -> Encoders:
 
 
 def with_runtimes(
-    encoders: Encoders, texts: Sequence[str], embeddings: Path, config: Config
+    encoders: Encoders,
+    texts: Sequence[str],
+    pictures: Sequence[bytes],
+    embeddings: Path,
+    config: Config,
 ) -> Encoders:
-    """Return the same encoders on the runtimes that are fastest for these texts.
+    """Return the same encoders on the runtimes that are fastest for what this shop holds.
 
     What an earlier build chose is kept while its vectors are right: vectors of two runtimes are
     never mixed, so a change of mind would encode the whole shop again.
     """
-    plain, wanted = encoders.text, config.encoders.text.runtime
-    if not isinstance(plain, SentenceEncoder):
-        return encoders
-    folder = embeddings / CHOICE.format(plain.fingerprint)
-    chosen = _kept(plain, wanted, texts, folder, config.threads)
-    if chosen is None:
-        chosen = choose_runtime(plain, wanted, texts, config.threads)
-        if chosen.record.texts_per_second:  # it was measured
-            chosen.save(folder)
-    return encoders._replace(text=chosen.encoder, chosen=chosen)
+    text, image, threads = encoders.text, encoders.image, config.threads
+    if isinstance(text, SentenceEncoder):
+        chosen = _chosen(
+            config.encoders.text.runtime,
+            embeddings / CHOICE.format(text.fingerprint),
+            choose=partial(choose_runtime, text, texts=texts, threads=threads),
+            reopen=partial(open_chosen, text, threads=threads),
+            is_true=partial(still_true, plain=text, texts=texts),
+        )
+        encoders = encoders._replace(text=chosen.encoder, text_choice=chosen)
+    if image is not None:
+        seeing = _chosen(
+            config.encoders.image.runtime,
+            embeddings / CHOICE.format(image.fingerprint),
+            choose=partial(choose_image_runtime, image, pictures=pictures),
+            reopen=partial(open_chosen_image, image),
+            is_true=partial(still_true_image, plain=image, pictures=pictures),
+        )
+        encoders = encoders._replace(image=seeing.encoder, image_choice=seeing)
+    return encoders
 
 
 def save_encoders(encoders: Encoders, release: Path) -> None:
     """Copy into a release what it needs to read queries, but for the text model itself."""
     if encoders.image is not None:
         encoders.image.save(release / IMAGE_FOLDER)
-    if encoders.chosen is not None and encoders.chosen.record.runtime != TORCH:
-        encoders.chosen.save(release / TEXT_FOLDER)
+    for folder, choice in ((TEXT_FOLDER, encoders.text_choice), (SEER, encoders.image_choice)):
+        if choice is not None and choice.record.runtime != TORCH:
+            choice.save(release / folder)
 
 
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
@@ -106,36 +123,50 @@ def _of_release(release: Path, config: Config) -> Encoders:
     size = config.encoders.image.batch_size
     try:
         plain, compiled = _open_text(config), release / TEXT_FOLDER
-        return Encoders(
-            open_chosen(plain, compiled, config.threads).encoder if compiled.is_dir() else plain,
-            open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
-            if folder.is_dir()
-            else None,
-        )
+        text = open_chosen(plain, compiled, config.threads).encoder if compiled.is_dir() else plain
+        if not folder.is_dir():
+            return Encoders(text, None)
+        image = open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
+        if (release / SEER).is_dir():
+            image = open_chosen_image(image, release / SEER).encoder
+        return Encoders(text, image)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
 
 
-def _kept(
-    plain: SentenceEncoder, wanted: str, texts: Sequence[str], folder: Path, threads: int
-) -> Chosen | None:
-    """Return what an earlier build chose, where that is wanted and still right."""
-    if wanted == TORCH or not folder.is_dir():
-        return None
-    try:
-        chosen = open_chosen(plain, folder, threads)
-    except EncoderError:
-        return None
-    if chosen.record.runtime == TORCH:
-        return chosen if wanted == "auto" else None
-    stands_in = isinstance(chosen.encoder, SentenceEncoder)
-    return None if stands_in or not still_true(chosen, plain, texts) else chosen
+def _chosen(
+    wanted: str,
+    folder: Path,
+    *,
+    choose: Callable[[str], Chosen[E]],
+    reopen: Callable[[Path], Chosen[E]],
+    is_true: Callable[[Chosen[E]], bool],
+) -> Chosen[E]:
+    """Return what an earlier build chose, where that is wanted and still right, or a new choice."""
+    if wanted != TORCH and folder.is_dir():
+        try:
+            kept = reopen(folder)
+        except EncoderError:
+            kept = None
+        if kept is not None and _is_wanted(kept, wanted) and is_true(kept):
+            return kept
+    chosen = choose(wanted)
+    if chosen.record.per_second:  # it was measured
+        chosen.save(folder)
+    return chosen
+
+
+def _is_wanted(kept: Chosen[E], wanted: str) -> bool:
+    """Tell whether a choice answers this wish; torch that only stands in does not."""
+    if kept.record.runtime == TORCH:
+        return wanted == "auto"
+    return kept.network is not None
 
 
 def _told(record: Record) -> dict[str, Any]:
     """Leave out what only the files need."""
     told = msgspec.to_builtins(record)
-    names = ("runtime", "cosine_mean", "cosine_least", "texts_per_second", "refused")
+    names = ("runtime", "cosine_mean", "cosine_least", "per_second", "refused")
     return {name: told[name] for name in names}
 
 

@@ -1,70 +1,46 @@
 """Runs a text model on the fastest runtime here that gives the same vectors, by measurement."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import numpy as np
-import xxhash
 from jaxtyping import Float32
 
 from index import fit_vectors
-from retrieval.openvino_network import (
-    NETWORK,
-    WEIGHTS,
-    Inputs,
-    Network,
-    Runner,
-    is_installed,
-    open_network,
-    precisions,
-    trace,
+from retrieval.openvino_network import Inputs, Network, Runner, is_installed, precisions, trace
+from retrieval.runtimes import (
+    LEAST_COSINE,
+    TORCH,
+    Chosen,
+    Record,
+    compiled_record,
+    cosines,
+    fastest,
+    in_torch,
+    opened_network,
+    read_record,
 )
 from retrieval.text_encoder import SentenceEncoder
-from retrieval.weights import UNFIT, EncoderError, first_line
+from retrieval.weights import UNFIT, first_line
 
 UNDERSTOOD = ("Transformer", "Pooling", "Normalize", "Dense")  # modules, in any order
-LEAST_COSINE = 0.99  # of every text of the sample, to what torch makes of it
 SAMPLE = 128  # texts that runtimes are compared on
 CALIBRATION = 96  # other texts, from which the ranges of 8 bits are taken
-CLOSE_COSINE = 0.999
-ROUGH = 0.8  # what speed counts where some vector is further away than that
-REPEATS = 3
 TOKENS_PER_BATCH = 1024  # padding included
 TEXTS_AT_ONCE = 4096  # that are tokenised together
-RECORD = "runtime.json"
-TORCH = "torch"
 
 log = logging.getLogger(__name__)
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a text model is run, and how that was chosen."""
-
-    runtime: str  # "torch", "openvino bf16", "openvino int8" or "openvino f32"
-    model: str  # the fingerprint of the model in torch
-    fingerprint: str  # of the vectors
-    network: str = ""  # checksum of the network's files
-    quantised_by: str = ""
-    cosine_mean: float = 1.0  # to the vectors of torch, over a sample of the shop's texts
-    cosine_least: float = 1.0
-    texts_per_second: dict[str, float] = {}  # of each runtime that was tried
-    refused: dict[str, str] = {}  # runtime: why it was not taken
 
 
 class CompiledEncoder:
     """A sentence-transformers model in OpenVINO: its own tokenizer, pooling and normalisation."""
 
-    def __init__(
-        self, reader: "Reader", network: Network, precision: str, fingerprint: str, threads: int
-    ) -> None:
+    def __init__(self, reader: "Reader", network: Network, record: Record, threads: int) -> None:
         self._reader = reader
-        self._network = network
-        self._runner: Runner = network.compiled(precision, threads)
-        self.fingerprint = fingerprint
+        self._runner: Runner = network.compiled(record.runtime.partition(" ")[2], threads)
+        self.fingerprint = record.fingerprint
         self.dim = int(self.encode(["vetrina"]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
@@ -87,14 +63,8 @@ class CompiledEncoder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
         return np.asarray(vectors / lengths, np.float32)
 
-    def save(self, folder: Path) -> None:
-        """Write the network into a folder."""
-        self._network.save(folder)
 
-    @property
-    def quantised_by(self) -> str:
-        """Return the digest of the ranges of 8 bits, if there are any."""
-        return self._network.digest
+Encoder = SentenceEncoder | CompiledEncoder
 
 
 class Reader:
@@ -125,22 +95,6 @@ class Reader:
         return {"input_ids": numbers, "attention_mask": mask, **kinds}
 
 
-class Chosen(NamedTuple):
-    """An encoder, and how it came to be the one."""
-
-    encoder: SentenceEncoder | CompiledEncoder
-    record: Record
-
-    def save(self, folder: Path) -> None:
-        """Write what `open_chosen` opens again beside the same model."""
-        folder.mkdir(parents=True, exist_ok=True)
-        record = self.record
-        if isinstance(self.encoder, CompiledEncoder):
-            self.encoder.save(folder)
-            record = msgspec.structs.replace(record, network=_checksum(folder))
-        (folder / RECORD).write_bytes(msgspec.json.encode(record))
-
-
 def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Yield places of texts, alike in length, up to TOKENS_PER_BATCH with their padding."""
     batch: list[int] = []
@@ -155,41 +109,23 @@ def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def choose_runtime(
     plain: SentenceEncoder, wanted: str, texts: Sequence[str], threads: int
-) -> Chosen:
+) -> Chosen[Encoder]:
     """Return the fastest encoder of those wanted whose vectors of these texts are the same.
 
-    `auto` compares all; `openvino` takes torch only where nothing else will do. The record says
-    how fast each was, and why some were refused.
+    `auto` compares all; `openvino` takes torch only where nothing else will do.
     """
-    if wanted == TORCH:
-        return Chosen(plain, _in_torch(plain))
-    if reason := why_torch(plain):
-        return Chosen(plain, _in_torch(plain, refused={"openvino": reason}))
+    reason = "" if wanted == TORCH else why_torch(plain)
+    in_use: Chosen[Encoder] = in_torch(plain, plain.fingerprint, reason)
+    if wanted == TORCH or reason:
+        return in_use
     sample, others = _sample(texts)
-    expected = plain.encode(sample)
-    found = {TORCH: Chosen(plain, _in_torch(plain))}
-    refused: dict[str, str] = {}
-    for name, encoder in _candidates(plain, others, threads, refused):
-        mean, least = _cosines(encoder.encode(sample), expected)
-        if not least >= LEAST_COSINE:
-            refused[name] = f"cosine {least:.4f} is below {LEAST_COSINE}"
-            continue
-        record = Record(
-            runtime=name,
-            model=plain.fingerprint,
-            fingerprint=encoder.fingerprint,
-            quantised_by=encoder.quantised_by,
-            cosine_mean=mean,
-            cosine_least=least,
-        )
-        found[name] = Chosen(encoder, record)
-    speeds = {name: _speed(one.encoder.encode, sample) for name, one in found.items()}
-    worth = {
-        name: speeds[name] * (1 if _is_close(one.record) else ROUGH) for name, one in found.items()
-    }
-    best = max(found, key=lambda name: (wanted == "auto" or name != TORCH, worth[name]))
-    told = msgspec.structs.replace(found[best].record, texts_per_second=speeds, refused=refused)
-    return Chosen(found[best].encoder, told)
+    try:
+        network = trace(*_traced(plain.model, Reader(plain.model)))
+    except UNFIT as e:
+        why = f"the model cannot be converted: {first_line(e)}"
+        return in_torch(plain, plain.fingerprint, why)
+    tried = _candidates(plain, network, others, threads)
+    return fastest(in_use, tried, lambda encoder: encoder.encode(sample), wanted)
 
 
 def why_torch(plain: SentenceEncoder) -> str:
@@ -199,84 +135,42 @@ def why_torch(plain: SentenceEncoder) -> str:
     return _not_understood(plain.model)
 
 
-def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> Chosen:
+def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> Chosen[Encoder]:
     """Open what a choice wrote, for the same model; EncoderError where it is another's.
 
     Where OpenVINO is missing, torch stands in: its vectors are the same but for the cosine that
     the record tells.
     """
-    record = read_record(folder)
-    if record.model != plain.fingerprint:
-        raise EncoderError(
-            f"the compiled text encoder was made from the model {record.model}, but the one here "
-            f"is {plain.fingerprint}; bring back encoders.text of the build, or build again"
-        )
+    record = read_record(folder, plain.fingerprint)
     if record.runtime == TORCH:
         return Chosen(plain, record)
     if reason := why_torch(plain):
         log.warning("%s, so torch stands in for %s, and is slower", reason, record.runtime)
         return Chosen(plain.under(record.fingerprint), record)
-    if _checksum(folder) != record.network:
-        raise EncoderError(f"{folder.name} is damaged: its checksum differs; build again")
-    network = open_network(folder, record.quantised_by)
-    precision = record.runtime.partition(" ")[2]
-    compiled = CompiledEncoder(Reader(plain.model), network, precision, record.fingerprint, threads)
-    return Chosen(compiled, record)
+    return _compiled(Reader(plain.model), opened_network(folder, record), record, threads)
 
 
-def read_record(folder: Path) -> Record:
-    """Return what `save` wrote about a choice."""
-    try:
-        return msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError) as e:
-        raise EncoderError(f"{folder.name}/{RECORD} cannot be read: {first_line(e)}") from None
-
-
-def still_true(chosen: Chosen, plain: SentenceEncoder, texts: Sequence[str]) -> bool:
+def still_true(chosen: Chosen[Encoder], plain: SentenceEncoder, texts: Sequence[str]) -> bool:
     """Tell whether what was chosen another day gives the vectors of torch for these texts."""
     sample, _ = _sample(texts)
-    _, least = _cosines(chosen.encoder.encode(sample), plain.encode(sample))
+    _, least = cosines(chosen.encoder.encode(sample), plain.encode(sample))
     return least >= LEAST_COSINE
 
 
-def _is_close(record: Record) -> bool:
-    return record.cosine_least >= CLOSE_COSINE
-
-
-def _in_torch(plain: SentenceEncoder, refused: dict[str, str] | None = None) -> Record:
-    return Record(
-        runtime=TORCH,
-        model=plain.fingerprint,
-        fingerprint=plain.fingerprint,
-        refused=refused or {},
-    )
-
-
-def _cosines(
-    found: Float32[np.ndarray, "n d"], expected: Float32[np.ndarray, "n d"]
-) -> tuple[float, float]:
-    """Return the mean and the least."""
-    cosines = np.sum(found * expected, axis=1)
-    return round(float(cosines.mean()), 5), round(float(cosines.min()), 5)
+def _compiled(reader: Reader, network: Network, record: Record, threads: int) -> Chosen[Encoder]:
+    return Chosen(CompiledEncoder(reader, network, record, threads), record, network)
 
 
 def _candidates(
-    plain: SentenceEncoder, calibration: Sequence[str], threads: int, refused: dict[str, str]
-) -> Iterator[tuple[str, CompiledEncoder]]:
-    """Yield what can be tried; a network that cannot be had is refused with its reason."""
+    plain: SentenceEncoder, network: Network, calibration: Sequence[str], threads: int
+) -> Iterator[Chosen[Encoder]]:
     reader = Reader(plain.model)
-    try:
-        network = trace(*_traced(plain.model, reader))
-    except UNFIT as e:
-        refused["openvino"] = f"the model cannot be converted: {first_line(e)}"
-        return
     for precision in precisions():
-        name = f"openvino {precision}"
         made = network
         if precision == "int8":
             made = network.quantised([reader.padded([t]) for t in reader.tokens([*calibration])])
-        fingerprint = _mixed(plain.fingerprint, name, made.digest)
-        yield name, CompiledEncoder(reader, made, precision, fingerprint, threads)
+        record = compiled_record(plain.fingerprint, precision, made)
+        yield _compiled(reader, made, record, threads)
 
 
 def _traced(model: Any, reader: Reader) -> tuple[Any, dict[str, Any]]:
@@ -314,36 +208,22 @@ def _not_understood(model: Any) -> str:
 
 
 def _sample(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return texts to compare on, and others where there are enough, evenly spread."""
+    """Return texts to compare on, and others where there are enough, evenly spread.
+
+    To both come what shops and shoppers also write: nothing, one word, one sign, very much.
+    """
     distinct = list(dict.fromkeys(texts)) or ["vetrina"]
     places = np.linspace(0, len(distinct) - 1, min(SAMPLE + CALIBRATION, len(distinct)))
     drawn = [distinct[int(place)] for place in places]
     if len(drawn) < SAMPLE + CALIBRATION:
-        return drawn[:SAMPLE], drawn[:CALIBRATION]
+        return _with_edges(drawn[:SAMPLE]), _with_edges(drawn[:CALIBRATION])
     share = len(drawn) / SAMPLE
     compared = {int(i * share) for i in range(SAMPLE)}
-    return [drawn[i] for i in sorted(compared)], [
-        text for i, text in enumerate(drawn) if i not in compared
-    ]
+    others = [text for i, text in enumerate(drawn) if i not in compared]
+    return _with_edges([drawn[i] for i in sorted(compared)]), _with_edges(others)
 
 
-def _speed(encode: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> float:
-    seconds = []
-    for _ in range(REPEATS):
-        start = perf_counter()
-        encode(texts)
-        seconds.append(perf_counter() - start)
-    return round(len(texts) / float(np.median(seconds)), 1)
-
-
-def _mixed(*parts: str) -> str:
-    return xxhash.xxh3_128_hexdigest("\0".join(parts).encode())
-
-
-def _checksum(folder: Path) -> str:
-    digest = xxhash.xxh3_128()
-    for name in (NETWORK, WEIGHTS):
-        with (folder / name).open("rb") as file:
-            while chunk := file.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
+def _with_edges(texts: list[str]) -> list[str]:
+    words = [word for text in texts[:4] for word in text.split()[-1:]]
+    half = " ".join(texts[: len(texts) // 2])
+    return [*texts, "", *words, "?", "\N{BREAD}", f"{texts[0]} " * 40, half, half[::-1]]

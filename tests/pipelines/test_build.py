@@ -182,6 +182,7 @@ def test_a_build_killed_at_any_moment_leaves_the_served_release_whole(
     settings = [
         f"encoders.image.model={clip_folder}",
         "encoders.text.runtime=torch",
+        "encoders.image.runtime=torch",
         "ranking.train=false",
     ]
     command = [sys.executable, "-c", BUILD, str(shop), str(tmp_path), *settings]

@@ -8,16 +8,14 @@ import pytest
 import retrieval.text_runtime as text_runtime
 from index import UnfitVectors
 from retrieval.openvino_network import NETWORK, WEIGHTS
+from retrieval.runtimes import RECORD, Chosen, compiled_record, read_record
 from retrieval.text_encoder import SentenceEncoder, TextEncoder, open_text_encoder
 from retrieval.text_runtime import (
-    RECORD,
     TOKENS_PER_BATCH,
-    Chosen,
     CompiledEncoder,
     choose_runtime,
     in_batches,
     open_chosen,
-    read_record,
     still_true,
 )
 from retrieval.weights import EncoderError
@@ -57,7 +55,7 @@ def test_the_vectors_are_nearly_those_of_torch_and_the_record_says_how_nearly(
     assert chosen.encoder.dim == plain.dim
     assert found.min() > 0.98
     assert 0.99 <= chosen.record.cosine_least <= chosen.record.cosine_mean <= 1.0001
-    assert set(chosen.record.texts_per_second) >= {"torch", chosen.record.runtime}
+    assert set(chosen.record.per_second) >= {"torch", chosen.record.runtime}
 
 
 def test_a_vector_does_not_depend_on_its_company(chosen: Chosen) -> None:
@@ -126,10 +124,12 @@ def test_a_runtime_whose_vectors_are_others_is_refused_with_its_cosine(
             self.fingerprint = "wrong"
 
         def encode(self, texts: Sequence[str]) -> np.ndarray:
-            vectors = chosen.encoder.encode(texts)
-            return np.roll(vectors, 1, axis=1)
+            return np.roll(chosen.encoder.encode(texts), 1, axis=1)
 
-    monkeypatch.setattr(text_runtime, "_candidates", lambda *_: [("openvino f32", Wrong())])
+    network = chosen.network
+    assert network is not None
+    wrong = Chosen(Wrong(), compiled_record(plain.fingerprint, "f32", network), network)
+    monkeypatch.setattr(text_runtime, "_candidates", lambda *_: [wrong])
 
     found = choose_runtime(plain, "openvino", TITLES, 2)
 
@@ -142,7 +142,7 @@ def test_torch_is_taken_without_measuring_where_it_is_asked_for(plain: SentenceE
     found = choose_runtime(plain, "torch", TITLES, 2)
 
     assert found.encoder is plain
-    assert found.record.texts_per_second == {}
+    assert found.record.per_second == {}
 
 
 class Whitening:
@@ -209,8 +209,10 @@ def test_an_output_that_is_no_vector_is_refused(
         chosen.encoder.encode(["tea"])
 
 
-def test_the_record_names_every_runtime_that_was_tried(folder: Path) -> None:
-    record = read_record(folder)
+def test_the_record_names_every_runtime_that_was_tried(
+    plain: SentenceEncoder, folder: Path
+) -> None:
+    record = read_record(folder, plain.fingerprint)
 
     assert record.network
-    assert "openvino int8" in {*record.texts_per_second, *record.refused}
+    assert "openvino int8" in {*record.per_second, *record.refused}
