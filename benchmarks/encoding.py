@@ -37,6 +37,7 @@ from retrieval.text_encoder import open_text_encoder
 from retrieval.text_runtime import choose_runtime
 
 T = TypeVar("T")
+Times = tuple[float, float]  # seconds by the clock, and seconds of cores
 
 TITLES = ("home_depot/labels.parquet", "fashion/styles.parquet", "esci_us/products.parquet")
 LIKELY = ("title", "product_title", "productDisplayName", "display_name")
@@ -132,15 +133,17 @@ def builds(asked: argparse.Namespace) -> None:
     print(f"\na build: {len(words):,} texts, {len(seen):,} pictures ({MODELS[0]}, 224 px)")
     heading("a second", "encoder")
     for label, count in (("encode texts", len(words)), ("encode pictures", len(seen))):
-        step, direct = ([one[way][label] for one in measured] for way in ("step", "direct"))
-        ratio = float(np.median(np.divide(direct, step)))
-        rates = (f"{count / np.median(times):,.0f}" for times in (direct, step))
-        print(ROW.format(f"the step `{label}`", *rates, f"{ratio:.2f}", "", ""))
+        step, direct = (
+            np.array([one[way][label] for one in measured]) for way in ("step", "direct")
+        )
+        ratios = (f"{ratio:.2f}" for ratio in np.median(direct / step, axis=0))
+        rates = (f"{count / np.median(times[:, 0]):,.0f}" for times in (direct, step))
+        print(ROW.format(f"the step `{label}`", *rates, *ratios, ""))
 
 
 def one_build(
     root: Path, number: int, words: list[str], seen: list[bytes], config: Config
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Times]]:
     releases = root / f"releases-{number}"
     encoders = with_runtimes(open_encoders(config), words, seen, root / "choice", config)
     (releases / EMBEDDINGS).mkdir(parents=True)
@@ -148,24 +151,24 @@ def one_build(
         (releases / EMBEDDINGS / choice.name).symlink_to(choice)
     assert encoders.image is not None
     direct = {
-        "encode texts": seconds(encoders.text.encode, words),
-        "encode pictures": seconds(encoders.image.encode_images, seen),
+        "encode texts": timed(encoders.text.encode, words)[1],
+        "encode pictures": timed(encoders.image.encode_images, seen)[1],
     }
     steps = Steps()
     build(root / "shop", releases, config, None, steps)
-    return {"direct": direct, "step": steps.seconds}
+    return {"direct": direct, "step": steps.times}
 
 
 class Steps:
     """A track that remembers how long each step took."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.times: dict[str, Times] = {}
 
     def __call__(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        start = perf_counter()
+        start, busy = perf_counter(), process_time()
         yield from items
-        self.seconds[label] = perf_counter() - start
+        self.times[label] = perf_counter() - start, process_time() - busy
 
 
 def report(
@@ -177,14 +180,14 @@ def report(
     """Print the median rates, the median ratio and the cosines of all repetitions."""
     theirs(repetitions[0][:8])
     ours(repetitions[0][:8])
-    times: list[list[tuple[float, float]]] = [[], []]  # of each way: wall, cores
+    times: tuple[list[Times], list[Times]] = [], []
     cosines = []
     for some in repetitions:
         vectors = []
         for way, kept in zip((theirs, ours), times, strict=True):
-            start, busy = perf_counter(), process_time()
-            vectors.append(np.asarray(way(some)))
-            kept.append((perf_counter() - start, process_time() - busy))
+            found, took = timed(way, some)
+            vectors.append(np.asarray(found))
+            kept.append(took)
         cosines.append(np.sum(unit(vectors[0]) * unit(vectors[1]), axis=1))
     each = np.concatenate(cosines)
     wall, cores = np.moveaxis(np.array(times), 2, 0)  # [way, repetition]
@@ -197,7 +200,7 @@ def report(
 def latency(
     theirs: Callable[[Any], Any], ours: Callable[[Any], Any], queries: Sequence[str]
 ) -> tuple[str, str, str, str, str]:
-    times = np.array([[seconds(way, [q]) for way in (theirs, ours)] for q in queries]) * 1_000
+    times = np.array([[timed(way, [q])[1][0] for way in (theirs, ours)] for q in queries]) * 1_000
     default, here = np.median(times, axis=0)
     return f"{default:.2f}", f"{here:.2f}", f"{default / here:.2f}", "", ""
 
@@ -249,10 +252,10 @@ def enlarged(picture: bytes) -> bytes:
     return content.getvalue()
 
 
-def seconds(way: Callable[[Any], Any], some: Any) -> float:
-    start = perf_counter()
-    way(some)
-    return perf_counter() - start
+def timed(way: Callable[[Any], Any], some: Any) -> tuple[Any, Times]:
+    start, busy = perf_counter(), process_time()
+    found = way(some)
+    return found, (perf_counter() - start, process_time() - busy)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
