@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("texts", "pictures", "build"), action="append")
+    parser.add_argument("--model", action="append", help="of open_clip; by default two of them")
     asked = parser.parse_args()
     for name in (*TITLES, PICTURES):
         if not (asked.data / name).is_file():
@@ -94,7 +95,7 @@ def pictures(asked: argparse.Namespace) -> None:
     small = [column[int(place)].as_py() for place in places]
     sources = {"224": small, f"{LARGE:,}": [enlarged(one) for one in small]}
     print(f"\npictures: {asked.repetitions} repetitions of {asked.pictures}")
-    for model in MODELS:
+    for model in asked.model or MODELS:
         torch.manual_seed(asked.seed)
         clip = new_clip_model(model)
         plain = ClipEncoder(clip, threads=asked.threads)

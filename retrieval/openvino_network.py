@@ -110,10 +110,11 @@ class Runner:
 def trace(module: Any, example: Mapping[str, Any]) -> Network:
     """Return what a torch module does with inputs like these, of any size along their axes."""
     import openvino
+    import torch
 
     logging.disable(logging.WARNING)  # what torch and transformers say while they are traced
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad():  # with gradients attention is not traced
             warnings.simplefilter("ignore")
             return Network(openvino.convert_model(module, example_input=dict(example)))
     finally:
