@@ -46,7 +46,7 @@ class Trained(NamedTuple):
 
     towers: Towers
     vectors: Float32[np.ndarray, "n d"]
-    index: FaissIndex
+    nearest: FaissIndex
     windows: tuple[str, ...]  # where they were measured to help: search, recommendation
 
 
@@ -143,7 +143,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
     windows: tuple[str, ...] = ()
     if parts.trained is not None:
         channels["towers"] = TowersChannel(
-            parts.trained.index, parts.trained.vectors, parts.trained.towers.shape.temperature
+            parts.trained.nearest, parts.trained.vectors, parts.trained.towers.shape.temperature
         )
         windows = parts.trained.windows
     on = [name for name in config.retrieval.channels if name in channels]

@@ -53,7 +53,7 @@ def standardised(columns: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n 
         return columns
     spread = np.nanstd(columns, axis=0)
     centred = columns - np.nanmean(columns, axis=0)
-    return (centred / np.where(spread > 1e-6, spread, 1e6)).astype(np.float32)
+    return np.asarray(centred / np.where(spread > 1e-6, spread, 1e6), np.float32)
 
 
 def _logs(prices: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:

@@ -144,7 +144,7 @@ class BasketRequests:
             for place in asked:
                 words = np.unique(self._words.searches[searches[place]])
                 found[place] |= np.asarray(held[:, words].sum(axis=1)).ravel() == len(words)
-        return found & ~_holds(right, rows)
+        return np.asarray(found & ~_holds(right, rows), bool)
 
 
 def _holds(

@@ -50,7 +50,7 @@ def compare_searches(
         retriever(parts._replace(trained=trained), behaviour, config)
         for trained in (None, parts.trained)
     ]
-    found = []
+    found: list[list[float]] = []
     for basket in baskets:
         searches = np.flatnonzero(np.isin(words.meant, basket.rows))
         if not len(searches) or len(found) == MOST_SEARCHES:

@@ -43,4 +43,4 @@ class TowersChannel:
         self, interests: Float32[np.ndarray, "m d"], rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"]:
         cosines = (self._vectors[rows] @ interests.T).max(axis=1)
-        return np.exp((cosines - 1) / self._temperature).astype(np.float32)
+        return np.asarray(np.exp((cosines - 1) / self._temperature), np.float32)

@@ -104,8 +104,7 @@ class Attention(nn.Module):
         self.kinds = nn.Parameter(torch.randn(kinds, width) * 0.02)
         self.block = Block(width, heads)
         self.pool = Pool(width)
-        self.widen = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim, bias=False))
-        nn.init.zeros_(self.widen[1].weight)
+        self.widen = silent(width, dim)
 
     def forward(
         self, tokens: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
@@ -121,6 +120,13 @@ FUSIONS: dict[str, type[nn.Module]] = {
     "average": Average,
     "concatenation": Concatenation,
 }
+
+
+def silent(width: int, dim: int) -> nn.Sequential:
+    """Return a matrix over normalised tokens that says nothing before it is trained."""
+    matrix = nn.Linear(width, dim, bias=False)
+    nn.init.zeros_(matrix.weight)
+    return nn.Sequential(nn.LayerNorm(width), matrix)
 
 
 def masked_softmax(

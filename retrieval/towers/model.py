@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retrieval.ask import Ask
 from retrieval.recent import recent_products
 from retrieval.scenes import FACT_BUCKETS
-from retrieval.towers.columns import CODE_BUCKETS, ProductBatch, ProductColumns, take
+from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, ProductColumns, take
 from retrieval.towers.product import ProductTower
 from retrieval.towers.query import QueryBatch, QueryTower
 
@@ -128,11 +128,12 @@ def start(towers: Towers, spaces: Spaces) -> None:
     texts = spaces.joined.shape[1] - spaces.picture_dim
     towers.query.from_text.weight.copy_(turn)
     share = 1 - spaces.picture_weight if spaces.picture_dim else 1.0
-    for name, project in towers.product.project.items():
-        if project.in_features == texts:
-            project.weight.copy_(turn[:, :texts] * share**0.5)
-        if project.in_features == spaces.picture_dim and name in towers.product.pool:
-            project.weight.copy_(turn[:, texts:] * (1 - share) ** 0.5)
+    for name, weights in towers.product.project.named_parameters():
+        kind = name.removesuffix(".weight")
+        if kind in ONE:
+            weights.copy_(turn[:, :texts] * share**0.5)
+        elif spaces.picture_dim:
+            weights.copy_(turn[:, texts:] * (1 - share) ** 0.5)
     if spaces.picture_dim:
         towers.query.from_picture.weight.copy_(turn[:, texts:])
 

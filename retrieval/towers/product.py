@@ -83,7 +83,7 @@ class ProductTower(nn.Module):
 
 def _curve(inputs: int, dim: int) -> nn.Sequential:
     """Return a curve over a few numbers that says next to nothing before it is trained."""
-    curve = nn.Sequential(nn.Linear(inputs, 32), nn.GELU(), nn.Linear(32, dim))
-    nn.init.normal_(curve[2].weight, std=NEXT_TO_NOTHING)
-    nn.init.zeros_(curve[2].bias)
-    return curve
+    end = nn.Linear(32, dim)
+    nn.init.normal_(end.weight, std=NEXT_TO_NOTHING)
+    nn.init.zeros_(end.bias)
+    return nn.Sequential(nn.Linear(inputs, 32), nn.GELU(), end)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
 from retrieval.scenes import FACT_BUCKETS
-from retrieval.towers.fusing import Block, masked_softmax, unit
+from retrieval.towers.fusing import Block, masked_softmax, silent, unit
 
 TEXT, PICTURE, MARKED, RECENT, FACT = range(5)
 # How loud each kind of token is before training, as the logarithm of its share: what is asked
@@ -65,8 +65,7 @@ class QueryTower(nn.Module):
         self.block = Block(width, heads)
         self.to_shares = nn.Linear(width, 1 + interests, bias=False)
         nn.init.normal_(self.to_shares.weight, std=0.05)
-        self.widen = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim, bias=False))
-        nn.init.zeros_(self.widen[1].weight)
+        self.widen = silent(width, dim)
 
     def forward(
         self, queries: QueryBatch, products: Float[Tensor, "n d"]

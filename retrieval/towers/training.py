@@ -120,7 +120,7 @@ def train(
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(float(accelerator.reduce(loss.detach(), "mean")))  # type: ignore[arg-type]
+        losses.append(float(accelerator.reduce(loss.detach(), "mean")))
         if (step + 1) % stepper.steps_an_epoch == 0 or progress >= 1:
             worth = measure(towers, stepper.refresh())
             if worth > max(epoch.worth for epoch in epochs):
@@ -323,4 +323,4 @@ def _gathered(products: Float[Tensor, "c d"], processes: int) -> Float[Tensor, "
     """Return the columns of all processes, through which gradients flow back to each."""
     if processes == 1:
         return products
-    return torch.cat(across.all_gather(products))
+    return torch.cat(across.all_gather(products))  # type: ignore[no-untyped-call]
