@@ -28,6 +28,7 @@ from pipelines.progress import Track
 from pipelines.purchases import Log
 from pipelines.release import FORMAT, Manifest, Release
 from pipelines.shop import Shop
+from pipelines.train_towers import write_towers
 from pipelines.tuning_ranges import value_of
 from retrieval.neighbours import TooLittleMemory
 
@@ -65,6 +66,12 @@ def _write_behaviour(job: Job, made: Made) -> Log | None:
     return write_behaviour(job, Columns.open(job.folder / "products.arrow"))
 
 
+def _write_towers(job: Job, made: Made) -> Log | None:
+    assert made.log is not None
+    write_towers(job, made.log)
+    return made.log
+
+
 def _write_weights(job: Job, made: Made) -> Log | None:
     assert made.log is not None
     write_weights(job, made.log)
@@ -81,6 +88,7 @@ LEARNT_FROM = ("ranking.windows", "ranking.window_days")
 RETRIEVAL = (  # a release that retrieves, and does not rank
     Step("content", ("encoders", "index", "seed", "threads"), _write_content),
     Step("behaviour", ("behaviour", "retrieval.channels", *LEARNT_FROM), _write_behaviour),
+    Step("towers", ("towers", "retrieval", "ranking.window_days", "seed"), _write_towers),
     Step("weights", ("retrieval", "ranking.window_days", "seed"), _write_weights),
 )
 RANKING = (*RETRIEVAL, Step("ranker", ("ranking", "retrieval", "seed"), _write_ranker))
