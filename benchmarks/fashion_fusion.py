@@ -13,7 +13,7 @@ second text of each picture. It has never been run to its end, so no figure stan
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -211,7 +211,7 @@ def reached(
     return ranked(scores, fashion.query[test.held] == test.asked[:, None])
 
 
-def told(fusion: str, kinds: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def told(fusion: str, kinds: tuple[str, ...]) -> Callable[[Iterator[int], int], Iterator[int]]:
     return lambda steps, count: track(steps, f"{fusion} of {' and '.join(kinds)}", count)
 
 

@@ -55,6 +55,7 @@ class BasketRequests:
         self._titles = titles  # number of each product's title: twins have the same
         self._traits = traits
         self._words = words
+        self._meant = np.empty(0, np.int64) if words is None else words.meant
         self._sizes = sizes
         log = behaviour.log
         users = np.repeat(np.arange(len(behaviour.user_ids)), np.diff(behaviour.offsets))
@@ -74,7 +75,7 @@ class BasketRequests:
         searches = np.array([self._search(basket, random) for basket in baskets], np.int64)
         right, drawn = [], []
         for basket, search in zip(baskets, searches, strict=True):
-            wanted = basket if search < 0 else self._words.meant[[search]]  # type: ignore[union-attr]
+            wanted = basket if search < 0 else self._meant[[search]]
             right.append(wanted)
             drawn.append(random.choice(wanted, DRAWN))
         columns = [self._request(int(n), s, random) for n, s in zip(numbers, searches, strict=True)]
