@@ -46,7 +46,13 @@ EPOCHS = 6
 K = 10
 PICTURE_WEIGHT = 0.5
 LEAST_RIGHT = 2
-CLIP = ("clip.max_seconds=240", "clip.epochs=20", "clip.patience=0", "clip.augment=true")
+CLIP = (
+    "clip.more_fields=[categories, tags]",
+    "clip.max_seconds=240",
+    "clip.epochs=20",
+    "clip.patience=0",
+    "clip.augment=true",
+)
 METHODS = {  # name: fusion, kinds of tokens
     "text alone": ("average", ("title",)),
     "picture alone": ("average", ("picture",)),
@@ -103,7 +109,7 @@ def _nothing(size: int, rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]
 
 def main() -> None:
     options = _options()
-    config = load(None, [*CLIP, "clip.fields=[title]", *options.set])
+    config = load(None, [*CLIP, *options.set])
     rows = read(options.data / "fashion", more=("baseColour",))
     random = np.random.default_rng(options.seed)
     held = random.random(len(rows)) < HELD_OUT
@@ -143,10 +149,10 @@ def trained_clip(kept: pa.Table, folder: Path, config: Config) -> Path:
             shop.add_products(part.select(["id", "title", "categories", "tags"]))
             kinds = pa.array(["image/jpeg"] * len(part))
             shop.add_pictures(part.select(["id", "image"]).append_column("media_type", kinds))
-    settings = load(None, [*CLIP, "clip.more_fields=[categories, tags]"]).clip
-    report = train_clip(folder / "shop", folder / "model", settings, track, threads=config.threads)
+    model = folder / "model"
+    report = train_clip(folder / "shop", model, config.clip, track, threads=config.threads)
     print(report.line())
-    return folder / "model"
+    return model
 
 
 def encoded(
