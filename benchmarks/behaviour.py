@@ -237,7 +237,7 @@ def retail(path: Path) -> None:
     known = Behaviour.build(past_names, past_log, size, past_start, settings_)
     names, log, start = ranked_until(names, log, START)
     behaviour = Behaviour.build(names, log, int(log.rows.max()) + 1, start, settings_)
-    balance = fit(outcomes(known, validation), behaviour)
+    balance = fit(outcomes(known, validation))
     assert {c.name for c in channels(behaviour)} <= balance.weights.keys()
     off = balance._replace(weights=balance.weights | {"season": 0.0})
     for title, since in (("from October on", START), ("in December", DECEMBER)):

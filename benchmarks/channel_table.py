@@ -12,8 +12,8 @@ from pipelines.metrics import Interval, mean_interval
 from pipelines.progress import track
 from pipelines.tables import table
 from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels
-from retrieval.behaviour import DAY, Behaviour
+from retrieval.balance import Balance, Outcome, fit_balance
+from retrieval.behaviour import Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
     KindChannel,
@@ -24,8 +24,7 @@ from retrieval.channels.habit import (
     TrendingChannel,
 )
 from retrieval.fusion import fuse, fuse_scored, proposed
-from retrieval.retriever import Channel, Retriever
-from retrieval.season import WEEKS
+from retrieval.retriever import Channel
 
 CANDIDATES = 500
 DEPTH = 1_000  # proposals of one channel
@@ -78,17 +77,10 @@ def outcomes(
     return found
 
 
-def fit(validation: Sequence[Outcome], behaviour: Behaviour) -> Balance:
-    """Return the fusion that is best on a window before the test, from the defaults on.
-
-    `behaviour` is that of the test: channels that were silent in the window are scaled by it.
-    """
+def fit(validation: Sequence[Outcome]) -> Balance:
+    """Return the fusion that is best on a window before the test, from the defaults on."""
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
-    found = fit_balance(validation, given, RRF_K, CANDIDATES)
-    stage = Retriever([], channels(behaviour), per_channel=CANDIDATES, rrf_k=RRF_K)
-    weeks = [Ask(at_seconds=behaviour.until_seconds + week * 7 * DAY) for week in range(WEEKS)]
-    said = (stage.proposals(ask, CANDIDATES) for ask in weeks)
-    return with_late_channels(found, said, CANDIDATES)
+    return fit_balance(validation, given, RRF_K, CANDIDATES)
 
 
 def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:

@@ -31,7 +31,7 @@ def main() -> None:
     past, asked = task(journey, VALIDATION, DAYS), task(journey, START)
     behaviour = learn(journey, asked, config)
     validation = outcomes(learn(journey, past, config), cases(journey, past), MOST, past.kinds)
-    balance = fit(validation, behaviour)
+    balance = fit(validation)
     found = outcomes(behaviour, cases(journey, asked), kinds=asked.kinds)
     title = f"next basket among {len(asked.products):,} products, known until {START}"
     show(title, found, balance)

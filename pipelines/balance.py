@@ -1,13 +1,12 @@
 """Weighs the channels of a release on the shop's own past."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from index import Hits
 from pipelines.config import Config
 from pipelines.contents import Job, end_of
 from pipelines.engine import not_hidden
@@ -18,11 +17,10 @@ from pipelines.purchases import Log
 from pipelines.request import with_interests
 from retrieval import Scene
 from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance, with_late_channels, worth
+from retrieval.balance import Balance, Outcome, fit_balance, worth
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
 from retrieval.scenes import fact_codes
-from retrieval.season import WEEKS
 
 NO_TRAITS: Mapping[str, dict[str, str]] = MappingProxyType({})
 MOST_REQUESTS = 500  # drawn by the seed; more would move the weights little
@@ -34,7 +32,8 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
     Fitted on the baskets of the last `ranking.window_days` before `until`, asked of channels that
     saw nothing of that window: by position or by score, whichever is better there. With too few
     of them, or `retrieval.fit_weights` off, the weights of the configuration are written, by
-    position.
+    position. A channel that was silent in the window has no vote by score: nobody knows what its
+    numbers are worth.
     """
     settings = job.config.retrieval
     given: dict[str, float] = msgspec.to_builtins(settings.weights)
@@ -43,7 +42,7 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         _save(job, Balance(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
     fitted = fit_balance(outcomes, given, settings.rrf_k, settings.candidates)
-    _save(job, with_late_channels(fitted, _said_to_come(job, log), settings.candidates))
+    _save(job, fitted)
     before, after = (
         worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
         for weights, scales in ((given, None), fitted)
@@ -56,16 +55,6 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
         "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
     }
-
-
-def _said_to_come(job: Job, log: Log) -> Iterator[dict[str, Hits]]:
-    """Yield what the channels of the release propose to a stranger in each week of a year."""
-    parts, config = open_parts(job.folder), job.config
-    allowed = parts.products.allowed(not_hidden(config))
-    stage = retriever(parts, parts.behaviour, config)
-    for week in range(WEEKS):
-        ask = Ask(at_seconds=end_of(job, log) + week * 7 * DAY, allowed=allowed)
-        yield stage.proposals(ask, config.retrieval.candidates)
 
 
 def _save(job: Job, balance: Balance) -> None:

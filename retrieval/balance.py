@@ -1,6 +1,6 @@
 """Finds how much each channel should weigh, from requests whose outcome is known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -99,23 +99,6 @@ def fit_scales(outcomes: Sequence[Outcome], candidates: int) -> dict[str, float]
             lasts.setdefault(name, []).append(last)
     medians = {name: float(np.median(found)) for name, found in sorted(lasts.items())}
     return {name: scale for name, scale in medians.items() if scale > 0}
-
-
-def with_late_channels(
-    balance: Balance, said: Iterable[Mapping[str, Hits]], candidates: int
-) -> Balance:
-    """Return the balance with scales for channels that the window did not hear of.
-
-    Such as the season, in a log that has just become a year old. `said` are proposals of moments
-    to come, and the first in which a channel speaks counts; weights are as they were.
-    """
-    if not balance.scales:
-        return balance
-    scales = dict(balance.scales)
-    for hits in said:
-        late = {name: last for name, last in _last_scores(hits, candidates).items() if last > 0}
-        scales = {**late, **scales}
-    return balance._replace(scales=scales)
 
 
 def _last_scores(hits: Mapping[str, Hits], candidates: int) -> dict[str, float]:

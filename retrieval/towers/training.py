@@ -279,16 +279,20 @@ class _Stepper:
         Which of the vectors of a request looks, and what is drawn of what it finds, is luck.
         """
         count, requests = self._settings.hard_negatives, len(asked.queries.text)
+        nothing = Columns(np.empty(0, np.int64), np.empty(0, np.float32), None)
         if not count:
-            return Columns(np.empty(0, np.int64), np.empty(0, np.float32), None)
+            return nothing
         vectors, meant = self._towers.query(asked.queries, torch.from_numpy(self._table))
         drawn = 1 + (luck[:, 0] * self._towers.query.interests).astype(np.int64)
         slot = torch.where(meant[:, 0], 0, torch.from_numpy(drawn))
-        found = self._index.search(vectors[torch.arange(requests), slot].numpy(), MINED_FROM)
+        looking = vectors[torch.arange(requests), slot].numpy()
         near = np.full((requests, MINED_FROM), -1, np.int64)
-        for place, hits in enumerate(found):
+        known = np.flatnonzero(looking.any(axis=1))  # a request of which nothing is known is zero
+        for place, hits in zip(known, self._index.search(looking[known], MINED_FROM), strict=True):
             near[place, : len(hits.rows)] = hits.rows
         rows = np.unique(near[near >= 0])
+        if not len(rows):
+            return nothing
         unfit = asked.right(rows) | asked.ignored(rows) | self._alike(asked, rows)
         places = np.searchsorted(rows, near)
         fit = (near >= 0) & ~np.take_along_axis(unfit, places.clip(max=len(rows) - 1), axis=1)

@@ -3,12 +3,10 @@ import pytest
 
 from index import Hits
 from retrieval.balance import (
-    Balance,
     Outcome,
     fit_balance,
     fit_scales,
     fit_weights,
-    with_late_channels,
     worth,
 )
 from retrieval.fusion import fuse, fuse_scored, reciprocal_rank_fusion
@@ -136,20 +134,3 @@ def test_the_same_requests_give_the_same_balance() -> None:
     one, two = (fit_balance(sure(20), {"proof": 0.1}, 60.0, 12) for _ in range(2))
 
     assert one == two
-
-
-def test_a_channel_that_the_window_did_not_hear_is_scaled_by_what_it_says_first() -> None:
-    balance = Balance({"a": 1.0, "late": 0.2}, {"a": 3.0})
-    first = {"a": hits(np.arange(3)), "mute": hits(np.arange(0))}
-    second = {"late": hits(np.arange(5))}
-    third = {"late": hits(np.arange(2))}
-
-    found = with_late_channels(balance, [first, second, third], 3)
-
-    assert found == (balance.weights, {"a": 3.0, "late": pytest.approx(1.5)})
-
-
-def test_by_position_no_channel_needs_a_scale() -> None:
-    balance = Balance({"a": 1.0}, {})
-
-    assert with_late_channels(balance, [{"a": hits(np.arange(3))}], 3) == balance
