@@ -12,13 +12,15 @@ from pipelines.balance import write_weights
 from pipelines.config import Config
 from pipelines.contents import (
     Job,
+    read_texts,
+    some_pictures,
     write_album,
     write_behaviour,
     write_indexes,
     write_products,
     write_vectors,
 )
-from pipelines.encoders import open_encoders, save_image_encoder
+from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError
 from pipelines.learn import write_ranker
@@ -44,16 +46,20 @@ def build(
     shop = Shop(shop_folder)
     encoders = open_encoders(config)
     with draft(releases) as new:
+        texts = read_texts(shop, config)
+        encoders = with_runtimes(
+            encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
+        )
         job = Job(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
         products = write_products(job)
         write_album(job, products)
-        quality = write_vectors(job, products)
+        quality = encoders.runtimes() | write_vectors(job, texts, products)
         quality |= write_indexes(job, products)
         log = write_behaviour(job, products)
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)
-        save_image_encoder(encoders, new.path)
+        save_encoders(encoders, new.path)
         release = new.seal(
             config=msgspec.to_builtins(config),
             shop=describe(shop),

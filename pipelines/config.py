@@ -22,6 +22,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 S = TypeVar("S", bound=Section)
 
 
+Runtime = Literal["auto", "torch", "openvino"]
 ProductText = Literal["title", "description", "brand", "categories", "tags"]
 
 
@@ -30,8 +31,9 @@ class TextConfig(Section, frozen=True, kw_only=True):
 
     model: str = "all-MiniLM-L6-v2"  # packaged; or any sentence-transformers name or path
     fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title",)  # in this order
-    batch_size: Positive = 64
+    batch_size: Positive = 64  # in torch
     max_tokens: Positive = 128
+    runtime: Runtime = "auto"  # auto: the fastest here that gives the same vectors
 
 
 class ImageConfig(Section, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class ImageConfig(Section, frozen=True, kw_only=True):
     model: str = ""  # open_clip architecture, `hf-hub:` id, or a folder; "": no picture space
     pretrained: str = ""  # open_clip pretrained tag, for an architecture
     batch_size: Positive = 256
+    runtime: Runtime = "auto"  # of the picture side
 
 
 class EncodersConfig(Section, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
 NAMED_FAILURES = 20
 MOST_UNKNOWN = 0.1  # of the tokens of texts, above which a build says so
 MULTILINGUAL = "paraphrase-multilingual-MiniLM-L12-v2"
+FIRST = 100  # pictures that runtimes are compared on
 NO_MOMENT = np.iinfo(np.int64).max
 
 
@@ -73,10 +74,21 @@ def write_album(job: Job, products: Columns) -> None:
     save_array(job.folder / "catalogue/picture_of.npy", picture_of)
 
 
-def write_vectors(job: Job, products: Columns) -> dict[str, Any]:
+def read_texts(shop: Shop, config: Config) -> list[str]:
+    """Return the words of each product that are encoded, in the order of the rows."""
+    fields = config.encoders.text.fields
+    batches = shop.product_batches()
+    return [text_of(record, fields) for batch in batches for record in batch.to_pylist()]
+
+
+def some_pictures(shop: Shop) -> list[bytes]:
+    """Return the first pictures of a shop, readable or not."""
+    batch = next(iter(shop.picture_batches()), None)
+    return [] if batch is None else [one or b"" for one in batch["image"][:FIRST].to_pylist()]
+
+
+def write_vectors(job: Job, texts: list[str], products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
-    fields = job.config.encoders.text.fields
-    texts = [text_of(record, fields) for batch in _batches(job) for record in batch.to_pylist()]
     if job.config.encoders.runner == "ray":
         source = Source(job.shop, products.ids, texts)
         fill(source, job.encoders, job.config, job.embeddings, job.track)

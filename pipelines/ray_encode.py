@@ -21,12 +21,14 @@ from jaxtyping import Float32
 from pipelines.config import Config, ConfigError
 from pipelines.embedding_cache import EmbeddingCache
 from pipelines.encode import PICTURES_PER_CHUNK, content_hash, picture_chunks, text_chunks
-from pipelines.encoders import Encoders, open_image, open_text
+from pipelines.encoders import Encoders, as_carried, carried, open_image, open_text
 from pipelines.errors import UserError
 from pipelines.progress import Track
 from pipelines.shop import Shop
 from retrieval.image_encoder import ImageEncoder
+from retrieval.image_runtime import open_chosen_image
 from retrieval.text_encoder import TextEncoder
+from retrieval.text_runtime import open_chosen
 
 LOCAL_STORE_BYTES = 256_000_000
 KNOCK_SECONDS = 5.0
@@ -52,6 +54,7 @@ class _Work(NamedTuple):
     encoder: TextEncoder | ImageEncoder
     cache: EmbeddingCache
     calls: list[dict[str, Any]]
+    network: dict[str, bytes]  # files that run the encoder; none: in torch
 
 
 def fill(
@@ -72,8 +75,9 @@ def fill(
         return
     folder = str(source.shop.folder.absolute())
     with _ray(config.encoders.ray_address, config.threads):
-        for kind, encoder, cache, calls in work:
-            arguments = (kind, _for_workers(config), encoder.fingerprint, folder)
+        for kind, encoder, cache, calls, network in work:
+            opening = (_for_workers(config), folder, network)
+            arguments = (kind, encoder.fingerprint, opening)
             answers = _answers(calls, arguments, config.threads)
             for answer in track(answers, f"encode {kind} on Ray", len(calls)):
                 vectors = np.frombuffer(answer["vectors"], np.float32)
@@ -82,10 +86,12 @@ def fill(
 
 def _work(source: Source, encoders: Encoders, embeddings: Path) -> Iterator[_Work]:
     cache = _cache(encoders.text, embeddings)
-    yield _Work("texts", encoders.text, cache, _text_calls(source.texts, cache))
+    network = carried(encoders.text_choice)
+    yield _Work("texts", encoders.text, cache, _text_calls(source.texts, cache), network)
     if encoders.image is not None:
         cache = _cache(encoders.image, embeddings)
-        yield _Work("pictures", encoders.image, cache, _picture_calls(source, cache))
+        network = carried(encoders.image_choice)
+        yield _Work("pictures", encoders.image, cache, _picture_calls(source, cache), network)
 
 
 def _cache(encoder: TextEncoder | ImageEncoder, embeddings: Path) -> EmbeddingCache:
@@ -220,11 +226,13 @@ class _Worker:
     """One encoder in a process of its own, opened once; a failure is an answer, not a crash."""
 
     def __init__(
-        self, kind: str, settings: dict[str, Any], fingerprint: str, shop_folder: str
+        self, kind: str, fingerprint: str, opening: tuple[dict[str, Any], str, dict[str, bytes]]
     ) -> None:
         self._failure = ""
+        settings, folder, network = opening
         try:
-            found, self._encode = OPENERS[kind](msgspec.convert(settings, Config), shop_folder)
+            config = msgspec.convert(settings, Config)
+            found, self._encode = OPENERS[kind](config, Path(folder), network)
         except (ValueError, OSError) as e:
             self._failure = _first_line(e)
             return
@@ -256,8 +264,10 @@ def _answer(hashes: list[str], vectors: bytes, failure: str) -> pa.Table:
     )
 
 
-def _open_texts(config: Config, shop_folder: str) -> tuple[str, Encode]:
-    encoder = open_text(config)
+def _open_texts(config: Config, _: Path, network: dict[str, bytes]) -> tuple[str, Encode]:
+    encoder = as_carried(
+        network, open_text(config), lambda plain, folder: open_chosen(plain, folder, config.threads)
+    )
 
     def encode(call: dict[str, Any]) -> tuple[list[bytes], Float32[np.ndarray, "n d"]]:
         texts = call["texts"]
@@ -266,9 +276,12 @@ def _open_texts(config: Config, shop_folder: str) -> tuple[str, Encode]:
     return encoder.fingerprint, encode
 
 
-def _open_pictures(config: Config, shop_folder: str) -> tuple[str, Encode]:
-    encoder, shop = open_image(config), Shop(Path(shop_folder))
-    assert encoder is not None, "pictures are only asked for where there is an image encoder"
+def _open_pictures(
+    config: Config, shop_folder: Path, network: dict[str, bytes]
+) -> tuple[str, Encode]:
+    plain, shop = open_image(config), Shop(shop_folder)
+    assert plain is not None, "pictures are only asked for where there is an image encoder"
+    encoder = as_carried(network, plain, open_chosen_image)
 
     def encode(call: dict[str, Any]) -> tuple[list[bytes], Float32[np.ndarray, "n d"]]:
         wanted = set(call["places"])
@@ -281,7 +294,7 @@ def _open_pictures(config: Config, shop_folder: str) -> tuple[str, Encode]:
     return encoder.fingerprint, encode
 
 
-OPENERS: dict[str, Callable[[Config, str], tuple[str, Encode]]] = {
+OPENERS: dict[str, Callable[[Config, Path, dict[str, bytes]], tuple[str, Encode]]] = {
     "texts": _open_texts,
     "pictures": _open_pictures,
 }

@@ -16,13 +16,15 @@ from pipelines.build import check_recall, describe
 from pipelines.config import Config, ConfigError
 from pipelines.contents import (
     Job,
+    read_texts,
+    some_pictures,
     write_album,
     write_behaviour,
     write_indexes,
     write_products,
     write_vectors,
 )
-from pipelines.encoders import Encoders, open_encoders, save_image_encoder
+from pipelines.encoders import Encoders, open_encoders, save_encoders, with_runtimes
 from pipelines.learn import write_ranker
 from pipelines.progress import Track
 from pipelines.purchases import Log
@@ -55,10 +57,10 @@ class Step(NamedTuple):
 def _write_content(job: Job, made: Made) -> Log | None:
     products = write_products(job)
     write_album(job, products)
-    quality = write_vectors(job, products)
+    quality = write_vectors(job, read_texts(job.shop, job.config), products)
     quality |= write_indexes(job, products)
     check_recall(quality, job.config)
-    save_image_encoder(job.encoders, job.folder)
+    save_encoders(job.encoders, job.folder)
     return made.log
 
 
@@ -152,12 +154,16 @@ class Workshop:
         kept[key] = made
         return made
 
+    def _encoders(self, config: Config) -> Encoders:
+        texts, pictures = read_texts(self._shop, config), some_pictures(self._shop)
+        return with_runtimes(open_encoders(config), texts, pictures, self._embeddings, config)
+
     def _make(self, step: Step, key: str, before: Made | None, config: Config) -> Made:
         draft = self._folder / DRAFT
         shutil.rmtree(draft, ignore_errors=True)
         if before is None:
             draft.mkdir()
-            before = Made(draft, open_encoders(config))
+            before = Made(draft, self._encoders(config))
         else:
             shutil.copytree(before.folder, draft, copy_function=os.link)
         job = Job(

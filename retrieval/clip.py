@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 import xxhash
 from jaxtyping import Float32, Int64, UInt8
@@ -31,6 +32,7 @@ OUR_SIGHT = {  # how models that are trained here look at a picture: whole, over
     "resize_mode": "longest",
     "fill_color": 255,
 }
+TO_NUMBERS = ("MaybeToTensor", "ToTensor", "Normalize")
 SIGHT = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 LONGEST_WORD = 64  # letters; byte-pair encoding takes time quadratic in the length of a word
 LETTERS_PER_TOKEN = 16
@@ -48,13 +50,24 @@ class Clip:
         self._towers: Any = network
         self._locked: tuple[nn.Module, ...] = ()
         self._sight = _sight_of(network)
-        self._transform = _to_unit_range(self._sight)
+        self._transform = _to_size(self._sight)
         self._mean = torch.tensor(self._sight["mean"])[:, None, None]
         self._std = torch.tensor(self._sight["std"])[:, None, None]
 
+    @property
+    def size(self) -> int:
+        """Return the longer side of what the network sees, in pixels."""
+        size = self._sight["size"]
+        return max(size) if isinstance(size, tuple | list) else int(size)
+
+    def seer(self) -> nn.Module:
+        """Return the picture side as a module of its own: numbers to 255 in, unit vectors out."""
+        return _Seer(self._towers, self._mean, self._std)
+
     def pixels(self, picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
         """Return the picture in the size that the network sees."""
-        return self._transform(picture).mul(255).round().to(torch.uint8)
+        seen = np.array(self._transform(picture), np.uint8)  # [h, w, 3]
+        return torch.from_numpy(seen).permute(2, 0, 1).contiguous()
 
     def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n t"]:
         """Return token numbers, padded to the length that the network reads."""
@@ -153,6 +166,22 @@ class Clip:
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in self.network.state_dict().items()
         }
+
+
+class _Seer(nn.Module):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, towers: Any, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self._towers = towers
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        scaled = (pixels.float() / 255 - self.mean) / self.std
+        vectors: Tensor = self._towers.encode_image(scaled, normalize=True)
+        return vectors.float()
 
 
 def open_clip_model(model: str, pretrained: str = "") -> Clip:
@@ -372,15 +401,19 @@ def _tags(model: str) -> str:
     return ", ".join(list_pretrained_tags_by_model(model)) or "none are published"
 
 
-def _to_unit_range(sight: Mapping[str, Any]) -> Callable[[Image.Image], Tensor]:
-    """Return open_clip's own resizing, with numbers from 0 to 1."""
+def _to_size(sight: Mapping[str, Any]) -> Callable[[Image.Image], Image.Image]:
+    """Return open_clip's own resizing and cutting, without what makes numbers of a picture."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    plain = {**sight, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    transform: Callable[[Image.Image], Tensor] = image_transform_v2(
-        PreprocessCfg(**plain), is_train=False
-    )
-    return transform
+    steps = image_transform_v2(PreprocessCfg(**sight), is_train=False).transforms
+    kept = [step for step in steps if type(step).__name__ not in TO_NUMBERS]
+
+    def resized(picture: Image.Image) -> Image.Image:
+        for step in kept:
+            picture = step(picture)
+        return picture
+
+    return resized
 
 
 def _sight_of(network: Any) -> dict[str, Any]:

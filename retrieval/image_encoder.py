@@ -1,19 +1,27 @@
 """Pictures and texts into one space: batches in, unit vectors out, bad pictures named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
+import xxhash
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from index import fit_vectors
 from retrieval.clip import Clip, open_clip_model
+from retrieval.openvino_network import Network, Runner
 from retrieval.pictures import BrokenPicture, open_picture
+
+DRAFT = 1.5  # a JPEG is decoded at a fraction of its size, but not below this times what is seen
+PICTURES_PER_STREAM = 16
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @runtime_checkable
@@ -34,17 +42,33 @@ class ImageEncoder(Protocol):
         ...
 
 
+class Compiled(NamedTuple):
+    """A picture side that does not run in torch, and the fingerprint of what it makes."""
+
+    runner: Runner
+    fingerprint: str
+
+
 class ClipEncoder:
     """An open_clip model in use: it no longer learns."""
 
-    def __init__(self, clip: Clip, *, batch_size: int = 256, threads: int = 2) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        *,
+        batch_size: int = 256,
+        threads: int = 2,
+        compiled: Compiled | None = None,
+    ) -> None:
         clip.network.eval()
-        self._clip = clip
+        self.clip = clip
         self._batch_size = batch_size
         self._threads = threads
+        self._compiled = compiled
         self._lock = Lock()
+        self._least = int(DRAFT * clip.size)
         self.dim = clip.dim
-        self.fingerprint = clip.fingerprint()
+        self.fingerprint = compiled.fingerprint if compiled else self._of_torch()
 
     def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
         """Return one unit vector a text; UnfitVectors where the model is broken."""
@@ -52,7 +76,7 @@ class ClipEncoder:
         for start in range(0, len(texts), self._batch_size):
             batch = list(texts[start : start + self._batch_size])
             with self._lock, torch.inference_mode():
-                found = self._clip.read(self._clip.tokens(batch))
+                found = self.clip.read(self.clip.tokens(batch))
             vectors[start : start + len(batch)] = _fit(found, "text embeddings of the image model")
         return vectors
 
@@ -62,28 +86,70 @@ class ClipEncoder:
         """Return one unit vector a picture; a zero vector and a reason where one is broken."""
         vectors = np.zeros((len(pictures), self.dim), np.float32)
         failures: dict[int, str] = {}
+        starts = range(0, len(pictures), self._batch_size)
         with ThreadPoolExecutor(self._threads) as pool:
-            for start in range(0, len(pictures), self._batch_size):
-                opened = list(pool.map(self._pixels, pictures[start : start + self._batch_size]))
+            parts = (pictures[start : start + self._batch_size] for start in starts)
+            for start, opened in zip(starts, _ahead(pool, self._pixels, parts), strict=True):
                 seen = {start + i: o for i, o in enumerate(opened) if isinstance(o, Tensor)}
                 failures |= {start + i: o for i, o in enumerate(opened) if isinstance(o, str)}
                 if seen:
                     vectors[list(seen)] = self._see(torch.stack(list(seen.values())))
         return vectors, failures
 
+    def running(self, network: Network, precision: str, fingerprint: str) -> "ClipEncoder":
+        """Return the same encoder with its picture side in a compiled network."""
+        compiled = Compiled(network.compiled(precision, self._threads), fingerprint)
+        return self._with(compiled)
+
+    def under(self, fingerprint: str) -> "ClipEncoder":
+        """Return the same model in place of one whose vectors are nearly the same."""
+        found = self._with(None)
+        found.fingerprint = fingerprint
+        return found
+
     def save(self, folder: Path) -> None:
         """Write the model into a folder that opens again without any network."""
-        self._clip.save(folder)
+        self.clip.save(folder)
 
     def _pixels(self, picture: bytes) -> Tensor | str:
         try:
-            return self._clip.pixels(open_picture(picture))
+            return self.clip.pixels(open_picture(picture, self._least))
         except BrokenPicture as e:
             return str(e)
 
     def _see(self, pixels: UInt8[Tensor, "n 3 h w"]) -> Float32[np.ndarray, "n p"]:
+        if self._compiled is not None:
+            parts = torch.split(pixels, PICTURES_PER_STREAM)
+            found = self._compiled.runner.run([{"pixels": part.numpy()} for part in parts])
+            vectors = fit_vectors(np.concatenate(found), "image embeddings")
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            return np.asarray(vectors / lengths, np.float32)
         with self._lock, torch.inference_mode():
-            return _fit(self._clip.see(pixels), "image embeddings")
+            return _fit(self.clip.see(pixels), "image embeddings")
+
+    def _with(self, compiled: Compiled | None) -> "ClipEncoder":
+        return ClipEncoder(
+            self.clip, batch_size=self._batch_size, threads=self._threads, compiled=compiled
+        )
+
+    def _of_torch(self) -> str:
+        """Return a fingerprint that also tells how small pictures are decoded."""
+        whole = f"{self.clip.fingerprint()}\0least={self._least}"
+        return xxhash.xxh3_128_hexdigest(whole.encode())
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[A], B], parts: Iterable[Sequence[A]]
+) -> Iterator[list[B]]:
+    """Yield the results of each part, while those of the next are already being made."""
+    waiting: Iterator[B] | None = None
+    for part in parts:
+        begun = pool.map(work, part)
+        if waiting is not None:
+            yield list(waiting)
+        waiting = begun
+    if waiting is not None:
+        yield list(waiting)
 
 
 def open_image_encoder(

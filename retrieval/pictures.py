@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 25_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-DRAFT_PIXELS = 512  # a huge JPEG is decoded at a fraction of its size, but not below this
+DRAFT_PIXELS = 512  # a large JPEG is decoded at a fraction of its size, but not below this
 DAMAGED = (  # what Pillow is known to raise for bytes that only look like a picture
     OSError,
     SyntaxError,
@@ -31,10 +31,11 @@ class BrokenPicture(ValueError):
     """Bytes that are no picture we open; the reason is short and tells nothing of ourselves."""
 
 
-def open_picture(content: bytes) -> Image.Image:
+def open_picture(content: bytes, least: int = DRAFT_PIXELS) -> Image.Image:
     """Return an upright RGB picture, transparency over white, or BrokenPicture.
 
-    Of an animation the first frame is taken. Size is checked before anything is decoded.
+    Of an animation the first frame is taken. Size is checked before anything is decoded, and a
+    JPEG is decoded at half, a quarter or an eighth of it where no side falls below `least`.
     """
     if not content:
         raise BrokenPicture("the picture is empty")
@@ -46,7 +47,7 @@ def open_picture(content: bytes) -> Image.Image:
     if not image.width * image.height:
         raise BrokenPicture("the picture has no pixels")
     try:
-        image.draft("RGB", (DRAFT_PIXELS, DRAFT_PIXELS))
+        image.draft("RGB", (least, least))
         image.load()
         return _on_white(_upright(image))
     except DAMAGED:

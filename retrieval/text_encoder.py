@@ -38,6 +38,10 @@ class TextEncoder(Protocol):
         """Return one unit vector a text, in order."""
         ...
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of a sample of these texts that the model lacks."""
+        ...
+
 
 @runtime_checkable
 class SentenceModel(Protocol):
@@ -52,7 +56,7 @@ class SentenceEncoder:
     """A sentence-transformers model, one call at a time."""
 
     def __init__(self, model: SentenceModel, fingerprint: str, batch_size: int) -> None:
-        self._model = model
+        self.model = model
         self._batch_size = batch_size
         self._lock = Lock()  # its tokenizer may not be borrowed twice
         self.fingerprint = fingerprint
@@ -68,10 +72,14 @@ class SentenceEncoder:
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Return the share of the tokens of a sample of these texts that the model lacks."""
         with self._lock:
-            return unknown_share(getattr(self._model, "tokenizer", None), texts)
+            return unknown_share(getattr(self.model, "tokenizer", None), texts)
+
+    def under(self, fingerprint: str) -> "SentenceEncoder":
+        """Return the same model in place of one whose vectors are nearly the same."""
+        return SentenceEncoder(self.model, fingerprint, self._batch_size)
 
     def _encode(self, texts: list[str]) -> Float32[np.ndarray, "n d"]:
-        vectors = self._model.encode(
+        vectors = self.model.encode(
             texts,
             batch_size=self._batch_size,
             normalize_embeddings=True,

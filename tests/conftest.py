@@ -128,6 +128,8 @@ def config(clip_folder: Path) -> Config:
         None,
         [
             f"encoders.image.model={clip_folder}",
+            "encoders.image.runtime=torch",
+            "encoders.text.runtime=torch",  # nothing to compile: test_text_runtime.py does that
             "ranking.dim=16",
             "ranking.epochs=2",
             "ranking.windows=4",

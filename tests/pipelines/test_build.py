@@ -181,7 +181,12 @@ def test_a_build_killed_at_any_moment_leaves_the_served_release_whole(
 ) -> None:
     build(shop, tmp_path, quick, UNTIL, silent)
     served = current(tmp_path)
-    settings = [f"encoders.image.model={clip_folder}", "ranking.train=false"]
+    settings = [
+        f"encoders.image.model={clip_folder}",
+        "encoders.text.runtime=torch",
+        "encoders.image.runtime=torch",
+        "ranking.train=false",
+    ]
     command = [sys.executable, "-c", BUILD, str(shop), str(tmp_path), *settings]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 

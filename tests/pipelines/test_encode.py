@@ -73,6 +73,9 @@ class FakeText:
         self.asked += texts
         return np.stack([vector_of(text.encode()) for text in texts])
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        return 0.0
+
 
 class FakeImage:
     """Cannot read a picture that begins with `broken`."""

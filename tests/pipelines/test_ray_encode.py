@@ -15,7 +15,7 @@ from pipelines.build import build
 from pipelines.config import Config, ConfigError, load
 from pipelines.embedding_cache import FILE_NAME
 from pipelines.encode import Pictures, encode_pictures, encode_texts
-from pipelines.encoders import Encoders, open_encoders
+from pipelines.encoders import Encoders, open_encoders, with_runtimes
 from pipelines.progress import silent
 from pipelines.ray_encode import RunnerError, Source, fill
 from pipelines.shop import Shop, ShopWriter
@@ -57,10 +57,17 @@ def ray_here() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def config(clip_folder: Path) -> Config:
-    settings = [f"encoders.image.model={clip_folder}", "encoders.runner=ray", "ranking.train=false"]
-    return load(
-        None, [*settings, "encoders.max_failed_share=1", "encoders.text.batch_size=16", "threads=1"]
-    )
+    settings = [
+        f"encoders.image.model={clip_folder}",
+        "encoders.image.runtime=torch",
+        "encoders.text.runtime=torch",
+        "encoders.text.batch_size=16",
+        "encoders.max_failed_share=1",
+        "encoders.runner=ray",
+        "ranking.train=false",
+        "threads=1",
+    ]
+    return load(None, settings)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +132,33 @@ def test_the_vectors_are_those_of_one_process_bit_for_bit(
     assert seen(shop, encoders, many).failures == pictures.failures != {}
     assert {path: path.stat().st_size for path in many.rglob(FILE_NAME)} == filled
     assert filled
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.usefixtures("in_small_calls", "ray_here")
+def test_workers_run_the_network_that_the_build_chose(
+    shop: Shop, config: Config, encoders: Encoders, tmp_path: Path
+) -> None:
+    one, many = tmp_path / "one", tmp_path / "many"
+    text = msgspec.structs.replace(config.encoders.text, runtime="openvino")
+    image = msgspec.structs.replace(config.encoders.image, runtime="openvino")
+    wanted = msgspec.structs.replace(
+        config, encoders=msgspec.structs.replace(config.encoders, text=text, image=image)
+    )
+    pictures = [picture(i) for i in range(8)]
+    chosen = with_runtimes(encoders, TITLES, pictures, tmp_path / "choices", wanted)
+
+    fill(Source(shop, [f"p{i}" for i in range(85)], TEXTS), chosen, wanted, many, silent)
+
+    filled = {path: path.stat().st_size for path in many.rglob(FILE_NAME)}
+    for found in (chosen.text_choice, chosen.image_choice):
+        assert found is not None
+        assert found.record.runtime.startswith("openvino")
+    texts = [encode_texts(TEXTS, chosen.text, folder, silent).tobytes() for folder in (one, many)]
+    assert texts[0] == texts[1]
+    assert seen(shop, chosen, one).vectors.tobytes() == seen(shop, chosen, many).vectors.tobytes()
+    assert {path: path.stat().st_size for path in many.rglob(FILE_NAME)} == filled
 
 
 @pytest.mark.slow
