@@ -39,6 +39,9 @@ SECOND_TEXT = {  # a field of a product, and the columns that are put into it
     "tags": ("gender", "baseColour", "usage"),
 }
 RECIPE = (
+    "clip.model=vetrina-medium",
+    "clip.learning_rate=0.002",
+    "clip.more_weight=1",
     "clip.more_fields=[categories, tags]",
     "clip.augment=true",
     "clip.drop_words=0.1",

@@ -13,19 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from pipelines.clip_augment import shifted, varied, without_some
-from pipelines.clip_checkpoint import (
+from pipelines.checkpoint import (
     State,
     Weights,
     load_checkpoint,
     remove_checkpoint,
     save_checkpoint,
 )
+from pipelines.clip_augment import shifted, varied, without_some
 from pipelines.clip_pairs import Pairs
 from pipelines.config import ClipConfig
 from pipelines.errors import TrainingError
 from pipelines.progress import Track
 from retrieval.clip import Clip
+from retrieval.precision import in_halves
 
 WARM_UP = 0.1  # share of the training in which the learning rate rises
 LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)
@@ -33,6 +34,17 @@ LONGEST_GRADIENT = 1.0
 EPOCHS_OF_A_SEED = 1_000_003  # so that no epoch of one seed draws what one of another draws
 
 Measure = Callable[[], float]  # recall on what was held out
+
+
+class Fitted(State, frozen=True, kw_only=True):
+    """How far a training is, after whole epochs."""
+
+    epoch: int = 0  # epochs that are done
+    steps: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0  # 0: none was measured
+    best_recall: float = -1.0
 
 
 class Job(NamedTuple):
@@ -56,14 +68,14 @@ class Step(NamedTuple):
     last: bool
 
 
-def fit(job: Job, track: Track) -> State:
+def fit(job: Job, track: Track) -> Fitted:
     """Train until the epochs, the seconds or the patience are over; the best epoch stays.
 
     A training that was killed goes on after the last epoch that its checkpoint holds.
     """
     optimizer = _optimizer(job.clip, job.settings)
-    restored = load_checkpoint(job.folder, job.key, job.clip.network, optimizer)
-    state, best = restored or (State(key=job.key), {})
+    restored = load_checkpoint(job.folder, Fitted, job.key, job.clip.network, optimizer)
+    state, best = restored or (Fitted(key=job.key), {})
     start = saved = monotonic()
     before = state.seconds
     total = job.settings.epochs * steps_per_epoch(len(job.rows), job.settings)
@@ -117,7 +129,7 @@ def steps_per_epoch(num_pairs: int, settings: ClipConfig) -> int:
     return num_pairs // min(settings.batch_size, num_pairs)
 
 
-def _advanced(job: Job, step: Step, optimizer: torch.optim.Optimizer, state: State) -> State:
+def _advanced(job: Job, step: Step, optimizer: torch.optim.Optimizer, state: Fitted) -> Fitted:
     for group in optimizer.param_groups:
         group["lr"] = job.settings.learning_rate * learning_rate_at(step.progress)
     loss = _take(job, step.rows, optimizer)
@@ -135,7 +147,8 @@ def _take(job: Job, rows: Int64[Tensor, "b"], optimizer: torch.optim.Optimizer) 
     clip, pairs = job.clip, job.pairs
     picture, text = pairs.picture[rows], pairs.text[rows]
     change = varied if job.settings.augment else shifted
-    seen = clip.see(change(pairs.pixels[picture]))  # [b, d]
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_halves(job.settings.precision)):
+        seen = clip.see(change(pairs.pixels[picture]))  # [b, d]
     same = picture[:, None] == picture
     loss = _loss(job, seen, pairs.tokens[text], same | (text[:, None] == text))
     if pairs.more_tokens is not None and pairs.more is not None:
@@ -162,7 +175,7 @@ def _loss(
     return contrastive_loss(clip.log_scale.exp() * seen @ read.T, belong.to(seen.device))
 
 
-def _judged(job: Job, state: State, best: Weights) -> tuple[State, Weights]:
+def _judged(job: Job, state: Fitted, best: Weights) -> tuple[Fitted, Weights]:
     """Measure an epoch; return its weights where it is the best so far."""
     if job.measure is None:
         return msgspec.structs.replace(state, best_epoch=state.epoch), best
@@ -177,11 +190,11 @@ def _judged(job: Job, state: State, best: Weights) -> tuple[State, Weights]:
     return msgspec.structs.replace(state, best_epoch=state.epoch, best_recall=recall), weights
 
 
-def _is_stale(settings: ClipConfig, state: State) -> bool:
+def _is_stale(settings: ClipConfig, state: Fitted) -> bool:
     return bool(settings.patience) and state.epoch - state.best_epoch >= settings.patience
 
 
-def _steps(job: Job, state: State, total: int) -> Iterator[Step]:
+def _steps(job: Job, state: Fitted, total: int) -> Iterator[Step]:
     """Yield the steps that are left; an epoch's draws depend on its number and the seed alone."""
     start = monotonic()
     settings = job.settings

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from pipelines.errors import UserError
+from retrieval.precision import Precision
 
 Positive = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -74,6 +75,7 @@ class ClipConfig(Section, frozen=True, kw_only=True):
     max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never
     held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.02  # share of pictures to measure on
     patience: Annotated[int, Meta(ge=0)] = 4  # epochs without gain before the end; 0: no end
+    precision: Precision = "auto"  # of the picture side; auto: bfloat16 where that is native
     augment: bool = False  # mirror, zoom, move and light each picture; false: move the batch
     drop_words: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # chance that a token is not read
     checkpoint_seconds: Annotated[float, Meta(ge=0)] = 60.0  # at least between two; 0: every epoch
@@ -190,6 +192,7 @@ class TowersConfig(Section, frozen=True, kw_only=True):
     batch_size: Annotated[int, Meta(ge=2)] = 256  # requests
     learning_rate: PositiveFloat = 1e-3
     hard_negatives: Annotated[int, Meta(ge=0, le=16)] = 1  # mined a request
+    precision: Precision = "auto"  # auto: bfloat16 where that is native
     patience: Annotated[int, Meta(ge=0)] = 2  # epochs without gain before the end; 0: no end
     max_seconds: Annotated[float, Meta(ge=0)] = 600.0  # ends the training early; 0: never
     min_requests: Positive = 500  # fewer past baskets than this: no towers

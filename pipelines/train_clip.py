@@ -11,7 +11,7 @@ import xxhash
 from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from pipelines.clip_checkpoint import checkpoint_folder, remove_checkpoint
+from pipelines.checkpoint import checkpoint_folder, remove_checkpoint
 from pipelines.clip_fit import Job, fit, steps_per_epoch
 from pipelines.clip_pairs import Pairs, gather_pairs
 from pipelines.config import ClipConfig, ConfigError

@@ -2,8 +2,7 @@
 
 import copy
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from time import monotonic
@@ -13,10 +12,19 @@ import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float32
+from msgspec.structs import replace
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
+from pipelines.checkpoint import (
+    State,
+    Weights,
+    checkpoint_folder,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
 from pipelines.clip_fit import LONGEST_GRADIENT, learning_rate_at
 from pipelines.config import ConfigError, TextTrainingConfig
 from pipelines.durable import replaced
@@ -24,7 +32,6 @@ from pipelines.errors import TrainingError, UserError
 from pipelines.metrics import Interval, mean_interval, randomisation_test
 from pipelines.model_card import Measured, ModelCard, write_model_card
 from pipelines.progress import Track
-from pipelines.text_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipelines.text_losses import graded_loss
 from pipelines.text_pairs import Encode, Judgments, Lists, ranked_ndcg, read_judgments, split
 from pipelines.text_teacher import alike_together, taught_scores
@@ -36,8 +43,6 @@ METRIC = "nDCG@10"
 ENCODED_AT_ONCE = 64
 UNTRAINED = 0.0  # the blend that is the model as it was
 LAYER = re.compile(r"\blayers?\.(\d+)\.")  # in the name of a weight
-
-Weights = dict[str, Tensor]
 
 
 class SetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +78,16 @@ class TextReport(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.seconds:,.0f} s; blend {self.blend:g} of the trained weights"
         )
         return "\n".join([head, *map(_set_line, self.test)])
+
+
+class Fitted(State, frozen=True, kw_only=True):
+    """How far a training is."""
+
+    score: float  # of the best check so far
+    step: int = 0
+    seconds: float = 0.0
+    worse: int = 0  # checks since the best one
+    first: bool = True  # no check yet: the best is the model as it was
 
 
 class _Batch(NamedTuple):
@@ -115,11 +130,11 @@ def train_text(
     before = _tested(model, data)
     marks = {file.name: file.fingerprint for file in files}
     key = msgspec.json.encode([marks, settings, seed]).decode()
-    fit = _Fit(model, data, settings, out.with_name(f".{out.name}.checkpoint"), key)
-    done = fit.run(track)
-    scores = _blend_scores(model, untrained, done.best, data, settings)
+    fit = _Fit(model, data, settings, checkpoint_folder(out), key)
+    done, best = fit.run(track)
+    scores = _blend_scores(model, untrained, best, data, settings)
     blend = max(scores, key=lambda share: (scores[share], -share))
-    model.load_state_dict(_blended(untrained, done.best, blend))
+    model.load_state_dict(_blended(untrained, best, blend))
     after = _tested(model, data)
     report = TextReport(
         data=marks,
@@ -134,7 +149,7 @@ def train_text(
         test=tuple(_set_report(name, before[name], after[name]) for name in before),
     )
     _publish(model, report, out)
-    shutil.rmtree(fit.folder, ignore_errors=True)
+    remove_checkpoint(fit.folder)
     return report
 
 
@@ -152,30 +167,32 @@ class _Fit:
             self.trained.values(), lr=settings.learning_rate, weight_decay=0.01, fused=True
         )
 
-    def run(self, track: Track) -> Checkpoint:
-        """Train until the epochs or the seconds are over, or no check gains any more."""
-        state = load_checkpoint(self.folder, self.key, self.model, self.trained, self.optimizer)
-        if state is None:
-            state = Checkpoint(best=_copy(self.model), score=_score(self.model, self.data))
+    def run(self, track: Track) -> tuple[Fitted, Weights]:
+        """Train until the epochs or the seconds are over, or no check gains any more.
+
+        Return how far that was, and the weights of the best check.
+        """
+        restored = load_checkpoint(self.folder, Fitted, self.key, self.model, self.optimizer)
+        state, best = restored or (
+            Fitted(key=self.key, score=_score(self.model, self.data)),
+            _copy(self.model),
+        )
         batches = self.data.training * self.settings.epochs
         due = 1 + int(self._progress(state) * self.settings.checks)
-        todo = self._until_done(batches, state)
-        for batch in track(todo, "train text", len(batches)):
-            started = monotonic()
+        begun = monotonic() - state.seconds
+        for batch in track(iter(batches[state.step :]), "train text", len(batches)):
+            if self._progress(state) >= 1:
+                break
             self._step(batch, self._progress(state))
-            state.step += 1
-            state.seconds += monotonic() - started
+            state = replace(state, step=state.step + 1, seconds=monotonic() - begun)
             if self._progress(state) >= due / self.settings.checks:
                 due += 1
-                if not self._check(state):
+                state, best = self._checked(state, best)
+                if state.worse >= self.settings.patience:
                     break
-        return state
+        return state, best
 
-    def _until_done(self, batches: list[_Batch], state: Checkpoint) -> Iterator[_Batch]:
-        while self._progress(state) < 1:
-            yield batches[state.step]
-
-    def _progress(self, state: Checkpoint) -> float:
+    def _progress(self, state: Fitted) -> float:
         steps = len(self.data.training) * self.settings.epochs
         limit = self.settings.max_seconds
         return min(1.0, max(state.step / steps, state.seconds / limit if limit else 0.0))
@@ -211,16 +228,16 @@ class _Fit:
         scores = taught_scores(queries, titles, batch.queries, batch.titles, self.settings.letters)
         return torch.from_numpy(scores)
 
-    def _check(self, state: Checkpoint) -> bool:
-        """Measure, keep the best weights, save; return whether to go on."""
+    def _checked(self, state: Fitted, best: Weights) -> tuple[Fitted, Weights]:
+        """Measure, save, and return the better weights."""
         score = _score(self.model, self.data)
         if score > state.score or state.first:
-            state.best, state.score, state.worse = _copy(self.model), score, 0
-            state.first = False
+            best = _copy(self.model)
+            state = replace(state, score=score, worse=0, first=False)
         else:
-            state.worse += 1
-        save_checkpoint(self.folder, self.key, self.trained, self.optimizer, state)
-        return state.worse < self.settings.patience
+            state = replace(state, worse=state.worse + 1)
+        save_checkpoint(self.folder, state, self.model, self.optimizer, best)
+        return state, best
 
 
 def _prepare(

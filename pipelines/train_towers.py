@@ -115,6 +115,7 @@ def training_settings(config: Config) -> Settings:
         loss=settings.loss,
         dims=tuple(sorted({settings.dim, *settings.cuts}, reverse=True)),
         hard_negatives=settings.hard_negatives,
+        precision=settings.precision,
         patience=settings.patience,
         max_seconds=settings.max_seconds,
         seed=config.seed,

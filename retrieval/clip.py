@@ -15,6 +15,7 @@ import xxhash
 from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from retrieval.text_encoder import PACKAGED, packaged_folder
 from retrieval.weights import UNFIT, EncoderError, first_line, hub_folder, named_folder
@@ -82,8 +83,7 @@ class Clip:
         """Return one unit vector a picture; its numbers are from 0 to 255."""
         scaled = (pixels.float() / 255 - self._mean) / self._std
         scaled = scaled.to(_device(self.network), memory_format=torch.channels_last)
-        vectors: Tensor = self._towers.encode_image(scaled, normalize=True)
-        return vectors.float()
+        return F.normalize(self._towers.encode_image(scaled).float(), dim=-1)
 
     def read(self, tokens: Int64[Tensor, "n t"]) -> Float32[Tensor, "n d"]:
         """Return one unit vector a text."""

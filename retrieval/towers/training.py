@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributed.nn import functional as across
 
 from index import FaissIndex
+from retrieval.precision import Precision, in_halves
 from retrieval.towers.columns import ProductColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
@@ -37,6 +38,8 @@ class Settings(NamedTuple):
     loss: str = "softmax"
     dims: tuple[int, ...] = (256, 128, 64)  # the vectors can be cut to these
     hard_negatives: int = 1  # mined a request
+    table_rate: float = 1.0  # learning rate of the tables of embeddings, times the others'
+    precision: Precision = "auto"  # of products of matrices; auto: bfloat16 where that is native
     drop_own: float = 0.2  # chance that a product's own embedding is not seen
     patience: int = 2  # epochs without a gain
     max_seconds: float = 0.0  # 0: no end
@@ -106,7 +109,7 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
     torch.manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(towers.parameters(), settings.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(_groups(towers, settings), weight_decay=0.01)
     model, optimizer = accelerator.prepare(towers, optimizer)
     stepper = _Stepper(towers, model, accelerator, columns, requests, settings)
     start, step, total = monotonic(), 0, settings.epochs * stepper.steps_an_epoch
@@ -153,7 +156,14 @@ def _schedule(progress: float) -> float:
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["times"]
+
+
+def _groups(towers: Towers, settings: Settings) -> list[dict[str, Any]]:
+    tables = [m.weight for m in towers.modules() if isinstance(m, torch.nn.Embedding)]
+    known = set(map(id, tables))
+    others = [p for p in towers.parameters() if id(p) not in known]
+    return [{"params": others, "times": 1.0}, {"params": tables, "times": settings.table_rate}]
 
 
 def _stale(epochs: list[Epoch], patience: int) -> bool:
@@ -219,7 +229,9 @@ class _Stepper:
         batch = take(self._columns, np.concatenate([own, mined.rows]))
         batch = batch._replace(own=batch.own * torch.from_numpy(kept))
         table = torch.from_numpy(self._table)
-        vectors, meant, products = self._model(asked.queries, batch, table)
+        with self._halves():
+            vectors, meant, products = self._model(asked.queries, batch, table)
+        vectors, products = vectors.float(), products.float()
         shared = _gathered(products[: len(own)], processes)
         products = torch.cat([shared, products[len(own) :]])
         return self._compared(asked, columns, mined, vectors, meant, products)
@@ -254,6 +266,10 @@ class _Stepper:
 
         return matryoshka(loss, compare, self._dims or [self._towers.shape.dim])
 
+    def _halves(self) -> torch.autocast:
+        kind = self._accelerator.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=in_halves(self._settings.precision))
+
     def _drawn(self, step: int) -> tuple[Int64[np.ndarray, "b"], np.random.Generator]:
         """Return the requests of a step; all of an epoch are a permutation of them."""
         epoch, place = divmod(step, self.steps_an_epoch)
@@ -282,10 +298,11 @@ class _Stepper:
         nothing = Columns(np.empty(0, np.int64), np.empty(0, np.float32), None)
         if not count:
             return nothing
-        vectors, meant = self._towers.query(asked.queries, torch.from_numpy(self._table))
+        with self._halves():
+            vectors, meant = self._towers.query(asked.queries, torch.from_numpy(self._table))
         drawn = 1 + (luck[:, 0] * self._towers.query.interests).astype(np.int64)
         slot = torch.where(meant[:, 0], 0, torch.from_numpy(drawn))
-        looking = vectors[torch.arange(requests), slot].numpy()
+        looking = vectors[torch.arange(requests), slot].float().numpy()
         near = np.full((requests, MINED_FROM), -1, np.int64)
         known = np.flatnonzero(looking.any(axis=1))  # a request of which nothing is known is zero
         for place, hits in zip(known, self._index.search(looking[known], MINED_FROM), strict=True):

@@ -1,6 +1,7 @@
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -78,9 +79,10 @@ def trained(small_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return out, train_clip(small_shop, out, QUICK, silent)
 
 
-def test_it_learns_to_find_pictures_that_it_has_not_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_learns_to_find_pictures_that_it_has_not_seen(tmp_path: Path, precision: Any) -> None:
     shop = a_shop(tmp_path / "shop", range(10, 20))
-    settings = ClipConfig(epochs=10, batch_size=32, held_out=0.2)
+    settings = ClipConfig(epochs=10, batch_size=32, held_out=0.2, precision=precision)
 
     report = train_clip(shop, tmp_path / "clip", settings, silent)
     encoder = open_image_encoder(str(tmp_path / "clip"))
@@ -91,6 +93,20 @@ def test_it_learns_to_find_pictures_that_it_has_not_seen(tmp_path: Path) -> None
     assert report.chance is not None
     assert report.recall_at_10 > 4 * report.chance
     assert (texts @ pictures.T).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_the_precision_that_is_asked_for_is_the_one_that_is_used(
+    small_shop: Path, trained: tuple[Path, ClipReport], tmp_path: Path
+) -> None:
+    for precision in ("float32", "bfloat16"):
+        settings = msgspec.structs.replace(QUICK, precision=precision)
+        train_clip(small_shop, tmp_path / precision, settings, silent)
+    models = (trained[0], tmp_path / "float32", tmp_path / "bfloat16")
+
+    auto, whole, half = (open_image_encoder(str(model)).fingerprint for model in models)
+
+    assert whole != half
+    assert auto in (whole, half)
 
 
 def test_the_report_counts_what_was_used(trained: tuple[Path, ClipReport]) -> None:

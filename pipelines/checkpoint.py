@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 import torch
@@ -20,21 +20,18 @@ Weights = dict[str, Tensor]
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a training is, after whole epochs."""
+    """How far a training is; each kind of training adds what it counts."""
 
     key: str  # of what is trained on what; another key is another training
-    epoch: int = 0  # epochs that are done
-    steps: int = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int = 0  # 0: none was measured
-    best_recall: float = -1.0
 
 
-class Restored(NamedTuple):
-    """A training as it was left: where it was, and the weights of its best epoch."""
+S = TypeVar("S", bound=State)
 
-    state: State
+
+class Restored(NamedTuple, Generic[S]):
+    """A training as it was left: where it was, and its best weights so far, if any."""
+
+    state: S
     best: Weights
 
 
@@ -46,10 +43,15 @@ def checkpoint_folder(out: Path) -> Path:
 def save_checkpoint(
     folder: Path, state: State, network: nn.Module, optimizer: torch.optim.Optimizer, best: Weights
 ) -> None:
-    """Write all that the next epoch depends on, in place of the last; whole or not at all."""
+    """Write all that the next step depends on, in place of the last; whole or not at all.
+
+    What does not learn is left out, as whoever goes on has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"now.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    locked = {name for name, one in network.named_parameters() if not one.requires_grad}
+    now = network.state_dict()
+    tensors = {f"now.{name}": now[name] for name in now.keys() - locked}
+    tensors |= {f"best.{name}": best[name] for name in best.keys() - locked}
     for name, parameter in network.named_parameters():
         moments = optimizer.state.get(parameter, {})
         tensors |= {f"{kind}.{name}": moments[kind] for kind in MOMENTS if kind in moments}
@@ -62,30 +64,33 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> Restored | None:
+    folder: Path, kind: type[S], key: str, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> Restored[S] | None:
     """Bring back a training of this key; None where there is none, or it is damaged or another."""
     try:
         with safe_open(folder / FILE, "pt") as file:
             metadata = file.metadata() or {}
-            state = msgspec.json.decode(metadata.get(STATE, ""), type=State)
+            state = msgspec.json.decode(metadata.get(STATE, ""), type=kind)
             if state.key != key:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, msgspec.DecodeError):
         return None
-    network.load_state_dict(_part(tensors, "now"))
-    kinds = {kind: _part(tensors, kind) for kind in MOMENTS}
+    network.load_state_dict(_part(tensors, "now"), strict=False)
+    moments = {moment: _part(tensors, moment) for moment in MOMENTS}
     for name, parameter in network.named_parameters():
-        if name in kinds["step"]:
+        if name in moments["step"]:
             # the fused optimizer walks through memory: moments must lie as their parameter does
             optimizer.state[parameter] = {
-                kind: found[name]
-                if kind == "step"
+                moment: found[name]
+                if moment == "step"
                 else torch.empty_like(parameter.detach()).copy_(found[name])
-                for kind, found in kinds.items()
+                for moment, found in moments.items()
             }
-    return Restored(state, _part(tensors, "best"))
+    best = _part(tensors, "best")
+    if best:
+        best = {name: one.detach().clone() for name, one in network.state_dict().items()} | best
+    return Restored(state, best)
 
 
 def remove_checkpoint(folder: Path) -> None:

