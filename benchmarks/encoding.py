@@ -15,6 +15,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -32,9 +33,10 @@ from pipelines.shop import ShopWriter
 from retrieval.clip import new_clip_model
 from retrieval.image_encoder import ClipEncoder
 from retrieval.image_runtime import choose_image_runtime
-from retrieval.runtimes import Chosen
+from retrieval.openvino_network import Network, trace
+from retrieval.runtimes import Chosen, compiled_record
 from retrieval.text_encoder import open_text_encoder
-from retrieval.text_runtime import choose_runtime
+from retrieval.text_runtime import CompiledEncoder, Reader, choose_runtime, sampled, traced
 
 T = TypeVar("T")
 Times = tuple[float, float]  # seconds by the clock, and seconds of cores
@@ -57,14 +59,16 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("texts", "pictures", "build"), action="append")
+    parser.add_argument(
+        "--only", choices=("texts", "pictures", "build", "quantisers"), action="append"
+    )
     parser.add_argument("--model", action="append", help="of open_clip; by default two of them")
     asked = parser.parse_args()
     for name in (*TITLES, PICTURES):
         if not (asked.data / name).is_file():
             sys.exit(f"{asked.data / name} is missing; --data is the folder that holds {name}")
     torch.set_num_threads(asked.threads)
-    for name, measure in (("texts", texts), ("pictures", pictures), ("build", builds)):
+    for name, measure in MEASURES.items():
         if not asked.only or name in asked.only:
             measure(asked)
 
@@ -158,6 +162,33 @@ def one_build(
     steps = Steps()
     build(root / "shop", releases, config, None, steps)
     return {"direct": direct, "step": steps.times}
+
+
+def quantisers(asked: argparse.Namespace) -> None:
+    """Compare our 8 bits of the text model with those of NNCF, which is no dependency."""
+    if find_spec("nncf") is None:
+        print("\nquantisers: NNCF is not installed, so ours has nothing to be compared with")
+        return
+    import nncf
+
+    sample, others = sampled(titles(asked.data, asked.texts, asked.seed))
+    plain = open_text_encoder("all-MiniLM-L6-v2", threads=asked.threads)
+    reader = Reader(plain.model)
+    network = trace(*traced(plain.model, reader))
+    batches = [reader.padded([tokens]) for tokens in reader.tokens(others)]
+    theirs = nncf.quantize(
+        network.copied(),
+        nncf.Dataset([dict(batch) for batch in batches]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(batches),
+    )
+    expected = plain.encode(sample)
+    print(f"\n8 bits of MiniLM, cosine to torch over {len(sample)} titles, odd ones among them")
+    for label, made in (("ours", network.quantised(batches)), ("NNCF", Network(theirs, "nncf"))):
+        record = compiled_record(plain.fingerprint, "int8", made)
+        found = CompiledEncoder(reader, made, record, asked.threads).encode(sample)
+        each = np.sum(found * expected, axis=1)
+        print(f"{label}: mean {each.mean():.4f}, least {each.min():.4f}")
 
 
 class Steps:
@@ -272,6 +303,8 @@ def told(chosen: Chosen[Any], before: str = "") -> None:
 def heading(unit_of: str, peer: str) -> None:
     print(ROW.format(unit_of, peer, "ours", "ratio", "cores", "").rstrip())
 
+
+MEASURES = {"texts": texts, "pictures": pictures, "build": builds, "quantisers": quantisers}
 
 if __name__ == "__main__":
     main()

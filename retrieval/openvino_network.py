@@ -60,7 +60,7 @@ class Network:
         into the weights (Xiao et al. 2023, SmoothQuant); what that changes on average is taken
         off again. The inputs are read without padding only if they have none.
         """
-        model = self._model.clone()
+        model = self.copied()
         layers = _linear_layers(model)
         seen = _activations(model, layers, batches)
         digest = xxhash.xxh3_128()
@@ -69,6 +69,10 @@ class Network:
                 digest.update(numbers.tobytes())
         model.validate_nodes_and_infer_types()
         return Network(model, digest.hexdigest())
+
+    def copied(self) -> Any:
+        """Return the model as OpenVINO's own tools take it."""
+        return self._model.clone()
 
     def save(self, folder: Path) -> None:
         """Write it into a folder as XML and raw numbers."""

@@ -131,9 +131,9 @@ def choose_runtime(
     in_use: Chosen[Encoder] = in_torch(plain, plain.fingerprint, reason)
     if wanted == TORCH or reason:
         return in_use
-    sample, others = _sample(texts)
+    sample, others = sampled(texts)
     try:
-        network = trace(*_traced(plain.model, Reader(plain.model)))
+        network = trace(*traced(plain.model, Reader(plain.model)))
     except UNFIT as e:
         why = f"the model cannot be converted: {first_line(e)}"
         return in_torch(plain, plain.fingerprint, why)
@@ -165,7 +165,7 @@ def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> Chosen[En
 
 def still_true(chosen: Chosen[Encoder], plain: SentenceEncoder, texts: Sequence[str]) -> bool:
     """Tell whether what was chosen another day gives the vectors of torch for these texts."""
-    sample, _ = _sample(texts)
+    sample, _ = sampled(texts)
     _, least = cosines(chosen.encoder.encode(sample), plain.encode(sample))
     return least >= LEAST_COSINE
 
@@ -186,7 +186,7 @@ def _candidates(
         yield _compiled(reader, made, record, threads)
 
 
-def _traced(model: Any, reader: Reader) -> tuple[Any, dict[str, Any]]:
+def traced(model: Any, reader: Reader) -> tuple[Any, dict[str, Any]]:
     """Return the whole model as a function of tokens, and an example of them."""
     import torch
 
@@ -220,7 +220,7 @@ def _not_understood(model: Any) -> str:
     return ""
 
 
-def _sample(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+def sampled(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return texts to compare on, and others where there are enough, evenly spread.
 
     To both come what shops and shoppers also write: nothing, one word, one sign, very much.
