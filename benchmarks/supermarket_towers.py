@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64
 
@@ -60,9 +61,9 @@ def main() -> None:
         release = workshop.release(config, RETRIEVAL[:BEFORE_WEIGHTS])
         seconds = perf_counter() - start
         trained = open_parts(workshop.release(config, RETRIEVAL).path)
-        windows = (release.path / TOWERS / WINDOWS).read_text()
+        windows = msgspec.json.decode((release.path / TOWERS / WINDOWS).read_bytes())
         measure(shop, plain, trained, config)
-    print(f"training the towers: {seconds:,.0f} s; asked in {windows}")
+    print(f"training the towers: {seconds:,.0f} s; asked in windows of {' and '.join(windows)}")
 
 
 def measure(shop: Shop, plain: Parts, trained: Parts, config: Config) -> None:

@@ -6,6 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 import torch
+import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -48,10 +49,9 @@ def save_checkpoint(
     What does not learn is left out, as whoever goes on has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    locked = {name for name, one in network.named_parameters() if not one.requires_grad}
-    now = network.state_dict()
-    tensors = {f"now.{name}": now[name] for name in now.keys() - locked}
-    tensors |= {f"best.{name}": best[name] for name in best.keys() - locked}
+    now, learning = network.state_dict(), _learning(network)
+    tensors = {f"now.{name}": now[name] for name in learning}
+    tensors |= {f"best.{name}": best[name] for name in learning if best}
     for name, parameter in network.named_parameters():
         moments = optimizer.state.get(parameter, {})
         tensors |= {f"{kind}.{name}": moments[kind] for kind in MOMENTS if kind in moments}
@@ -76,7 +76,10 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, msgspec.DecodeError):
         return None
-    network.load_state_dict(_part(tensors, "now"), strict=False)
+    now = _part(tensors, "now")
+    if now.keys() != _learning(network):
+        return None
+    network.load_state_dict(now, strict=False)
     moments = {moment: _part(tensors, moment) for moment in MOMENTS}
     for name, parameter in network.named_parameters():
         if name in moments["step"]:
@@ -96,6 +99,21 @@ def load_checkpoint(
 def remove_checkpoint(folder: Path) -> None:
     """Forget the training."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def weights_fingerprint(network: nn.Module) -> str:
+    """Return 32 hex digits over all weights, which tell one start of a training from another."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _learning(network: nn.Module) -> set[str]:
+    """Return the names of all weights and counters but those that are locked."""
+    locked = {name for name, one in network.named_parameters() if not one.requires_grad}
+    return network.state_dict().keys() - locked
 
 
 def _part(tensors: Weights, kind: str) -> Weights:

@@ -147,7 +147,8 @@ def _take(job: Job, rows: Int64[Tensor, "b"], optimizer: torch.optim.Optimizer) 
     clip, pairs = job.clip, job.pairs
     picture, text = pairs.picture[rows], pairs.text[rows]
     change = varied if job.settings.augment else shifted
-    with torch.autocast("cpu", torch.bfloat16, enabled=in_halves(job.settings.precision)):
+    kind = clip.log_scale.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=in_halves(job.settings.precision, kind)):
         seen = clip.see(change(pairs.pixels[picture]))  # [b, d]
     same = picture[:, None] == picture
     loss = _loss(job, seen, pairs.tokens[text], same | (text[:, None] == text))

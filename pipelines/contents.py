@@ -56,8 +56,6 @@ class Job(NamedTuple):
 
 def write_products(job: Job) -> Columns:
     """Write the product and user columns; return the products."""
-    if job.shop.num_products == 0:
-        raise ShopError(f"{job.shop.folder} holds no products; import some first")
     products = job.folder / "products.arrow"
     paid = prices_paid(job.shop, job.until)
     batches = (_priced(batch, paid) for batch in job.shop.product_batches())
@@ -75,7 +73,12 @@ def write_album(job: Job, products: Columns) -> None:
 
 
 def read_texts(shop: Shop, config: Config) -> list[str]:
-    """Return the words of each product that are encoded, in the order of the rows."""
+    """Return the words of each product that are encoded, in the order of the rows.
+
+    A shop without products is a ShopError.
+    """
+    if shop.num_products == 0:
+        raise ShopError(f"{shop.folder} holds no products; import some first")
     fields = config.encoders.text.fields
     batches = shop.product_batches()
     return [text_of(record, fields) for batch in batches for record in batch.to_pylist()]

@@ -13,7 +13,7 @@ from pipelines.errors import ReleaseError
 from retrieval.image_encoder import ClipEncoder, open_image_encoder
 from retrieval.image_runtime import choose_image_runtime, open_chosen_image, still_true_image
 from retrieval.query_encoder import QueryEncoder
-from retrieval.runtimes import TORCH, Chosen, Record
+from retrieval.runtimes import TORCH, Chosen, Record, is_native
 from retrieval.text_encoder import SentenceEncoder, TextEncoder, open_text_encoder
 from retrieval.text_runtime import choose_runtime, open_chosen, still_true
 from retrieval.weights import EncoderError
@@ -106,10 +106,11 @@ def as_carried(files: dict[str, bytes], plain: P, reopen: Callable[[P, Path], Ch
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         chosen = reopen(plain, Path(folder))
-    if chosen.network is None:
+    if chosen.network is None or not is_native(chosen.record):
         raise EncoderError(
-            f"it was chosen to run in {chosen.record.runtime}, which this machine cannot; install "
-            "openvino here, or set encoders.text.runtime and encoders.image.runtime to torch"
+            f"it was chosen to run in {chosen.record.runtime}, which this machine does not do "
+            "alike; use machines of one kind, with openvino on each, or set encoders.text.runtime "
+            "and encoders.image.runtime to torch"
         )
     return chosen.encoder
 
@@ -181,10 +182,13 @@ def _chosen(
 
 
 def _is_wanted(kept: Chosen[E], wanted: str) -> bool:
-    """Tell whether a choice answers this wish; torch that only stands in does not."""
-    if kept.record.runtime == TORCH:
-        return wanted == "auto"
-    return kept.network is not None
+    """Tell whether a choice answers this wish; torch that only stands in does not.
+
+    What `openvino` chose may be slower than torch, so `auto` chooses for itself.
+    """
+    if kept.record.runtime == TORCH or wanted == "auto":
+        return wanted == kept.record.wanted and is_native(kept.record)
+    return kept.network is not None and is_native(kept.record)
 
 
 def _told(record: Record) -> dict[str, Any]:

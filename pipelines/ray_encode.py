@@ -1,6 +1,7 @@
 """The one module that knows Ray: encodes what the cache lacks, on one machine or on many.
 
-It makes the very calls that one process would make, so the vectors are the same bit for bit.
+It makes the very calls that one process would make, so on processors of one kind the vectors are
+the same bit for bit.
 """
 
 import logging

@@ -24,6 +24,7 @@ from pipelines.checkpoint import (
     load_checkpoint,
     remove_checkpoint,
     save_checkpoint,
+    weights_fingerprint,
 )
 from pipelines.clip_fit import LONGEST_GRADIENT, learning_rate_at
 from pipelines.config import ConfigError, TextTrainingConfig
@@ -129,7 +130,7 @@ def train_text(
     untrained = _copy(model)
     before = _tested(model, data)
     marks = {file.name: file.fingerprint for file in files}
-    key = msgspec.json.encode([marks, settings, seed]).decode()
+    key = msgspec.json.encode([weights_fingerprint(model), marks, settings, seed]).decode()
     fit = _Fit(model, data, settings, checkpoint_folder(out), key)
     done, best = fit.run(track)
     scores = _blend_scores(model, untrained, best, data, settings)
@@ -181,15 +182,13 @@ class _Fit:
         due = 1 + int(self._progress(state) * self.settings.checks)
         begun = monotonic() - state.seconds
         for batch in track(iter(batches[state.step :]), "train text", len(batches)):
-            if self._progress(state) >= 1:
+            if self._progress(state) >= 1 or state.worse >= self.settings.patience:
                 break
             self._step(batch, self._progress(state))
             state = replace(state, step=state.step + 1, seconds=monotonic() - begun)
             if self._progress(state) >= due / self.settings.checks:
                 due += 1
                 state, best = self._checked(state, best)
-                if state.worse >= self.settings.patience:
-                    break
         return state, best
 
     def _progress(self, state: Fitted) -> float:

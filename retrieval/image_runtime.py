@@ -1,7 +1,8 @@
 """Runs an image model on the fastest runtime here that gives the same vectors, by measurement."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from retrieval.openvino_network import Network, is_installed, precisions, trace
 from retrieval.pictures import BrokenPicture, open_picture
 from retrieval.runtimes import (
     LEAST_COSINE,
+    OPENVINO,
     TORCH,
     Chosen,
     Record,
@@ -21,7 +23,9 @@ from retrieval.runtimes import (
     cosines,
     fastest,
     in_torch,
+    is_native,
     opened_network,
+    precision_of,
     read_record,
 )
 from retrieval.weights import UNFIT, first_line
@@ -35,7 +39,7 @@ log = logging.getLogger(__name__)
 def choose_image_runtime(
     plain: ClipEncoder, wanted: str, pictures: Sequence[bytes]
 ) -> Chosen[ClipEncoder]:
-    """Return the fastest encoder of those wanted whose vectors of these pictures are the same.
+    """Return the fastest of those wanted whose vectors of these pictures are nearly the same.
 
     `auto` compares all; `openvino` takes torch only where nothing else will do.
     """
@@ -50,8 +54,7 @@ def choose_image_runtime(
     try:
         network = trace(plain.clip.seer().eval(), {"pixels": pixels[:2]})
     except UNFIT as e:
-        why = f"the model cannot be converted: {first_line(e)}"
-        return in_torch(plain, plain.fingerprint, why)
+        return in_torch(plain, plain.fingerprint, first_line(e))
     tried = _candidates(plain, network, pixels)
     return fastest(in_use, tried, lambda encoder: _seen(encoder, sample), wanted)
 
@@ -65,13 +68,15 @@ def why_torch(plain: ClipEncoder) -> str:
 
 
 def open_chosen_image(plain: ClipEncoder, folder: Path) -> Chosen[ClipEncoder]:
-    """Open what a choice wrote, for the same model; torch stands in where OpenVINO is missing."""
+    """Open what a choice wrote, for the same model; torch stands in as for texts."""
     record = read_record(folder, plain.fingerprint)
     if record.runtime == TORCH:
         return Chosen(plain, record)
     if reason := why_torch(plain):
-        log.warning("%s, so torch stands in for %s, and is slower", reason, record.runtime)
+        log.warning("%s, so torch stands in for %s", reason, record.runtime)
         return Chosen(plain.under(record.fingerprint), record)
+    if not is_native(record):
+        log.warning("this processor has no instructions for %s: it may be slow", record.runtime)
     return _compiled(plain, opened_network(folder, record), record)
 
 
@@ -85,19 +90,21 @@ def still_true_image(
 
 
 def _compiled(plain: ClipEncoder, network: Network, record: Record) -> Chosen[ClipEncoder]:
-    precision = record.runtime.partition(" ")[2]
+    precision = precision_of(record)
     encoder = plain.running(network, precision, record.fingerprint)
     return Chosen(encoder, record, network)
 
 
 def _candidates(
     plain: ClipEncoder, network: Network, pixels: UInt8[Tensor, "n 3 h w"]
-) -> Iterator[Chosen[ClipEncoder]]:
-    for precision in precisions():
+) -> dict[str, Callable[[], Chosen[ClipEncoder]]]:
+    def make(precision: str) -> Chosen[ClipEncoder]:
         made = network
         if precision == "int8":
             made = network.quantised([{"pixels": one.numpy()} for one in torch.split(pixels, 1)])
-        yield _compiled(plain, made, compiled_record(plain.fingerprint, precision, made))
+        return _compiled(plain, made, compiled_record(plain.fingerprint, precision, made))
+
+    return {f"{OPENVINO} {precision}": partial(make, precision) for precision in precisions()}
 
 
 def _readable(pictures: Sequence[bytes]) -> list[bytes]:

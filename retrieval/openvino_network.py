@@ -1,8 +1,10 @@
 """The one module that knows OpenVINO: a torch network in, the same network run faster out."""
 
 import logging
+import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -11,6 +13,8 @@ from typing import Any
 import numpy as np
 import xxhash
 from jaxtyping import Float32
+
+from retrieval.weights import EncoderError, first_line
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -27,11 +31,28 @@ def is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def precisions() -> tuple[str, ...]:
-    """Return the ways to run a network here, those with native instructions only."""
+def _openvino() -> Any:
+    """Import it without what would tell its makers of every use."""
+    modules: dict[str, Any] = dict(sys.modules)
+    if "openvino_telemetry" not in modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
-    native = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise an EncoderError for whatever OpenVINO raises."""
+    try:
+        yield
+    except Exception as e:  # its exceptions are dozens, and have no kind in common
+        raise EncoderError(f"OpenVINO cannot {what}: {first_line(e)}") from None
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the ways to run a network here, those with native instructions only."""
+    native = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple(name for name in PRECISIONS if name != "bf16" or "BF16" in native)
 
 
@@ -43,31 +64,32 @@ class Network:
         self.digest = digest  # of what it was quantised by; "": as the torch network is
 
     def compiled(self, precision: str, threads: int) -> "Runner":
-        """Make it run in one of PRECISIONS."""
-        import openvino
-
+        """Make it run in one of PRECISIONS; EncoderError where that does not work here."""
         settings = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,  # each batch on a core of its own: faster than all on one
         }
-        return Runner(openvino.Core().compile_model(self._model, "CPU", settings), threads)
+        with _told("compile the network"):
+            compiled = _openvino().Core().compile_model(self._model, "CPU", settings)
+        return Runner(compiled, threads)
 
     def quantised(self, batches: Sequence[Inputs]) -> "Network":
         """Return a copy whose linear layers compute in 8 bits, as these inputs call for.
 
         Weights get a scale a row, activations one a layer, after outlying channels were moved
         into the weights (Xiao et al. 2023, SmoothQuant); what that changes on average is taken
-        off again. The inputs are read without padding only if they have none.
+        off again. Padding in an input counts as if it were text, so give one text a batch.
+        Raises EncoderError where the network cannot be changed so.
         """
-        model = self.copied()
-        layers = _linear_layers(model)
-        seen = _activations(model, layers, batches)
-        digest = xxhash.xxh3_128()
-        for source, users in layers.items():
-            for numbers in _quantise(users, seen[source]):
-                digest.update(numbers.tobytes())
-        model.validate_nodes_and_infer_types()
+        model, digest = self.copied(), xxhash.xxh3_128()
+        with _told("put the network into 8 bits"):
+            layers = _linear_layers(model)
+            seen = _activations(model, layers, batches)
+            for source, users in layers.items():
+                for numbers in _quantise(users, seen[source]):
+                    digest.update(numbers.tobytes())
+            model.validate_nodes_and_infer_types()
         return Network(model, digest.hexdigest())
 
     def copied(self) -> Any:
@@ -76,20 +98,16 @@ class Network:
 
     def save(self, folder: Path) -> None:
         """Write it into a folder as XML and raw numbers."""
-        import openvino
-
         folder.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(self._model, folder / NETWORK, compress_to_fp16=False)
+        _openvino().save_model(self._model, folder / NETWORK, compress_to_fp16=False)
 
 
 class Runner:
     """A compiled network."""
 
     def __init__(self, compiled: Any, streams: int) -> None:
-        import openvino
-
         self._one = compiled.create_infer_request()
-        self._several = openvino.AsyncInferQueue(compiled, streams)
+        self._several = _openvino().AsyncInferQueue(compiled, streams)
         self._lock = Lock()
 
     def run(self, batches: Iterable[Inputs]) -> list[Float32[np.ndarray, "..."]]:
@@ -112,24 +130,39 @@ class Runner:
 
 
 def trace(module: Any, example: Mapping[str, Any]) -> Network:
-    """Return what a torch module does with inputs like these, of any size along their axes."""
-    import openvino
+    """Return what a torch module does with inputs like these, of any size along their axes.
+
+    Raises EncoderError where it cannot be converted.
+    """
     import torch
 
-    logging.disable(logging.WARNING)  # what torch and transformers say while they are traced
+    with _told("convert the model"), _quietly(), torch.no_grad():  # with gradients it is not traced
+        return Network(_openvino().convert_model(module, example_input=dict(example)))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep to itself what is said while a network is traced, and the log as it was.
+
+    A conversion that fails leaves a handler and another level at the root of all loggers.
+    """
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), torch.no_grad():  # with gradients attention is not traced
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Network(openvino.convert_model(module, example_input=dict(example)))
+            yield
     finally:
         logging.disable(logging.NOTSET)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def open_network(folder: Path, digest: str = "") -> Network:
-    """Open what `save` wrote; the caller has checked that nobody changed it."""
-    import openvino
-
-    return Network(openvino.Core().read_model(folder / NETWORK), digest)
+    """Open what `save` wrote; EncoderError where this version of OpenVINO cannot."""
+    with _told("read the network"):
+        return Network(_openvino().Core().read_model(folder / NETWORK), digest)
 
 
 Source = tuple[str, int]  # the name of a layer, and which of its outputs
@@ -153,15 +186,13 @@ def _activations(
     model: Any, layers: Iterable[Source], batches: Sequence[Inputs]
 ) -> dict[Source, Float32[np.ndarray, "n c"]]:
     """Return what reaches each layer for these inputs."""
-    import openvino
-
     probed = model.clone()
     named = {node.get_friendly_name(): node for node in probed.get_ops()}
     sources = list(layers)
     first = len(probed.outputs)
     probed.add_outputs([named[name].output(port) for name, port in sources])
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(probed, "CPU", settings).create_infer_request()
+    request = _openvino().Core().compile_model(probed, "CPU", settings).create_infer_request()
     rows: dict[Source, list[np.ndarray]] = {source: [] for source in sources}
     for batch in batches:
         answers = request.infer(dict(batch))
@@ -173,8 +204,7 @@ def _activations(
 
 def _quantise(layers: list[Any], seen: Float32[np.ndarray, "n c"]) -> list[np.ndarray]:
     """Put layers that read the same numbers into 8 bits; return what that was done by."""
-    from openvino import opset13 as ops
-
+    ops = _openvino().opset13
     weights = [np.array(layer.input_value(1).get_node().data, np.float32) for layer in layers]
     scale = _smoothing(seen, weights)
     smooth = seen / scale

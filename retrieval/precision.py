@@ -5,14 +5,17 @@ from typing import Literal
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def in_halves(precision: Precision) -> bool:
-    """Tell whether matrices are multiplied in bfloat16: where asked for, or native (Intel's AMX).
+def in_halves(precision: Precision, device: str = "cpu") -> bool:
+    """Tell whether matrices are multiplied in bfloat16: where asked for, or native.
 
-    Without such instructions bfloat16 is slower than float32, so `auto` leaves it alone.
+    `auto` says yes on a processor with Intel's AMX and on a card that can. Elsewhere bfloat16 is
+    slower than float32.
     """
     if precision != "auto":
         return precision == "bfloat16"
     import torch
 
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    return ask is not None and bool(ask().get("amx_bf16"))  # an older torch cannot tell
+    if device != "cpu":
+        return device == "cuda" and torch.cuda.is_bf16_supported()
+    ask = getattr(torch.cpu, "get_capabilities", None)  # an older torch cannot tell
+    return ask is not None and bool(ask().get("amx_bf16"))

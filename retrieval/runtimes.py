@@ -1,6 +1,6 @@
 """Chooses among the runtimes of a model by measured speed and checked vectors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -11,16 +11,25 @@ import numpy as np
 import xxhash
 from jaxtyping import Float32
 
-from retrieval.openvino_network import NETWORK, WEIGHTS, Network, open_network
+from index import UnfitVectors
+from retrieval.openvino_network import (
+    NETWORK,
+    PRECISIONS,
+    WEIGHTS,
+    Network,
+    open_network,
+    precisions,
+)
 from retrieval.weights import EncoderError, first_line
 
-TORCH = "torch"
+TORCH, OPENVINO = "torch", "openvino"
 LEAST_COSINE = 0.99  # of every vector of the sample, to what torch makes of it
 CLOSE_COSINE = 0.999
 ROUGH = 0.5  # what speed counts where some vector is further away than that
 REPEATS = 3
 RECORD = "runtime.json"
 CHUNK_BYTES = 1 << 22
+RUNTIMES = (TORCH, *(f"{OPENVINO} {precision}" for precision in PRECISIONS))
 
 E = TypeVar("E")
 
@@ -31,6 +40,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     runtime: str  # "torch", "openvino bf16", "openvino int8" or "openvino f32"
     model: str  # the fingerprint of the model in torch
     fingerprint: str  # of the vectors
+    wanted: str = "auto"  # what it was chosen for
     network: str = ""  # checksum of the network's files
     quantised_by: str = ""
     cosine_mean: float = 1.0  # to the vectors of torch, over a sample from the shop
@@ -53,46 +63,62 @@ class Chosen(Generic[E]):
         record = self.record
         if self.network is not None:
             self.network.save(folder)
-            record = msgspec.structs.replace(record, network=_checksum(folder))
+            record = msgspec.structs.replace(record, network=checksum(folder))
         (folder / RECORD).write_bytes(msgspec.json.encode(record))
 
 
 def in_torch(encoder: E, fingerprint: str, refused: str = "") -> Chosen[E]:
     """Return a choice that was not measured; `refused` says why OpenVINO was not tried."""
-    reasons = {"openvino": refused} if refused else {}
+    reasons = {OPENVINO: refused} if refused else {}
     record = Record(runtime=TORCH, model=fingerprint, fingerprint=fingerprint, refused=reasons)
     return Chosen(encoder, record)
 
 
 def compiled_record(model: str, precision: str, network: Network) -> Record:
     """Return the record of a network that is not measured yet."""
-    runtime = f"openvino {precision}"
-    whole = "\0".join((model, runtime, network.digest)).encode()
-    return Record(
-        runtime=runtime,
-        model=model,
-        fingerprint=xxhash.xxh3_128_hexdigest(whole),
-        quantised_by=network.digest,
-    )
+    runtime, made_by = f"{OPENVINO} {precision}", network.digest
+    fingerprint = _fingerprint(model, runtime, made_by)
+    return Record(runtime=runtime, model=model, fingerprint=fingerprint, quantised_by=made_by)
+
+
+def precision_of(record: Record) -> str:
+    """Return in which numbers a network computes; "" in torch."""
+    return record.runtime.partition(" ")[2]
+
+
+def is_native(record: Record) -> bool:
+    """Tell whether this processor has instructions for what was chosen.
+
+    OpenVINO computes bfloat16 elsewhere in full precision, or slowly, and does not say so.
+    """
+    return record.runtime == TORCH or precision_of(record) in precisions()
 
 
 def fastest(
     plain: Chosen[E],
-    others: Iterable[Chosen[E]],
+    others: Mapping[str, Callable[[], Chosen[E]]],
     encode: Callable[[E], Float32[np.ndarray, "n d"]],
     wanted: str,
 ) -> Chosen[E]:
-    """Return the fastest whose vectors are those of torch; torch, where no other will do.
+    """Return the fastest whose vectors are nearly those of torch; torch, where no other will do.
 
-    `encode` makes the vectors of the sample. Torch itself is taken only if `wanted` is `auto`, or
-    if nothing else is left.
+    `others` make the choices beside it, by the names of their runtimes, and `encode` the vectors
+    of the sample. Torch itself is taken only if `wanted` is `auto`, or if nothing else is left.
     """
-    expected = encode(plain.encoder)
-    found = {TORCH: plain}
     refused = dict(plain.record.refused)
-    for other in others:
-        name = other.record.runtime
-        mean, least = cosines(encode(other.encoder), expected)
+    try:
+        expected = encode(plain.encoder)
+    except UnfitVectors as e:
+        refused[OPENVINO] = f"torch cannot encode the sample: {first_line(e)}"
+        return replace(plain, record=msgspec.structs.replace(plain.record, refused=refused))
+    found = {TORCH: plain}
+    for name, make in others.items():
+        try:
+            other = make()
+            mean, least = cosines(encode(other.encoder), expected)
+        except (EncoderError, UnfitVectors, RuntimeError) as e:
+            refused[name] = first_line(e)
+            continue
         if not least >= LEAST_COSINE:
             refused[name] = f"cosine {least:.4f} is below {LEAST_COSINE}"
             continue
@@ -101,7 +127,7 @@ def fastest(
     speeds = {name: _speed(encode, one.encoder, len(expected)) for name, one in found.items()}
     worth = {name: speed * _closeness(found[name].record) for name, speed in speeds.items()}
     best = found[max(found, key=lambda name: (wanted == "auto" or name != TORCH, worth[name]))]
-    told = msgspec.structs.replace(best.record, per_second=speeds, refused=refused)
+    told = msgspec.structs.replace(best.record, wanted=wanted, per_second=speeds, refused=refused)
     return replace(best, record=told)
 
 
@@ -114,7 +140,11 @@ def cosines(
 
 
 def read_record(folder: Path, model: str) -> Record:
-    """Return what was chosen for this model; EncoderError where it was for another."""
+    """Return what was chosen for this model; EncoderError where it was for another.
+
+    A record that no build writes is refused as well: its fingerprint is what vectors are
+    remembered by.
+    """
     try:
         record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
     except (OSError, msgspec.DecodeError) as e:
@@ -124,14 +154,27 @@ def read_record(folder: Path, model: str) -> Record:
             f"the compiled encoder in {folder.name} was made from the model {record.model}, but "
             f"the one here is {model}; bring back the encoders of the build, or build again"
         )
+    right = _fingerprint(model, record.runtime, record.quantised_by)
+    if record.runtime not in RUNTIMES or record.fingerprint != right:
+        raise EncoderError(
+            f"{folder.name}/{RECORD} is of no build: runtime {record.runtime!r}, fingerprint "
+            f"{record.fingerprint!r}; build again"
+        )
     return record
 
 
 def opened_network(folder: Path, record: Record) -> Network:
     """Open the network of a choice; EncoderError where its files are not what was written."""
-    if _checksum(folder) != record.network:
+    if not record.network or checksum(folder) != record.network:
         raise EncoderError(f"{folder.name} is damaged: its checksum differs; build again")
     return open_network(folder, record.quantised_by)
+
+
+def _fingerprint(model: str, runtime: str, quantised_by: str) -> str:
+    """Return what vectors of a model in a runtime are remembered by."""
+    if runtime == TORCH:
+        return model
+    return xxhash.xxh3_128_hexdigest("\0".join((model, runtime, quantised_by)).encode())
 
 
 def _closeness(record: Record) -> float:
@@ -147,7 +190,8 @@ def _speed(encode: Callable[[E], np.ndarray], encoder: E, count: int) -> float:
     return round(count / float(np.median(seconds)), 1)
 
 
-def _checksum(folder: Path) -> str:
+def checksum(folder: Path) -> str:
+    """Return what a record says of the network's files; "" where one is missing."""
     digest = xxhash.xxh3_128()
     for name in (NETWORK, WEIGHTS):
         if not (folder / name).is_file():

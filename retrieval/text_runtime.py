@@ -1,7 +1,8 @@
 """Runs a text model on the fastest runtime here that gives the same vectors, by measurement."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,6 +14,7 @@ from index import fit_vectors
 from retrieval.openvino_network import Inputs, Network, Runner, is_installed, precisions, trace
 from retrieval.runtimes import (
     LEAST_COSINE,
+    OPENVINO,
     TORCH,
     Chosen,
     Record,
@@ -20,7 +22,9 @@ from retrieval.runtimes import (
     cosines,
     fastest,
     in_torch,
+    is_native,
     opened_network,
+    precision_of,
     read_record,
 )
 from retrieval.text_encoder import SentenceEncoder
@@ -41,7 +45,7 @@ class CompiledEncoder:
 
     def __init__(self, reader: "Reader", network: Network, record: Record, threads: int) -> None:
         self._reader = reader
-        self._runner: Runner = network.compiled(record.runtime.partition(" ")[2], threads)
+        self._runner: Runner = network.compiled(precision_of(record), threads)
         self.fingerprint = record.fingerprint
         self.dim = int(self.encode(["vetrina"]).shape[1])
 
@@ -123,7 +127,7 @@ def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 def choose_runtime(
     plain: SentenceEncoder, wanted: str, texts: Sequence[str], threads: int
 ) -> Chosen[Encoder]:
-    """Return the fastest encoder of those wanted whose vectors of these texts are the same.
+    """Return the fastest encoder of those wanted whose vectors of these texts are nearly the same.
 
     `auto` compares all; `openvino` takes torch only where nothing else will do.
     """
@@ -135,8 +139,7 @@ def choose_runtime(
     try:
         network = trace(*traced(plain.model, Reader(plain.model)))
     except UNFIT as e:
-        why = f"the model cannot be converted: {first_line(e)}"
-        return in_torch(plain, plain.fingerprint, why)
+        return in_torch(plain, plain.fingerprint, first_line(e))
     tried = _candidates(plain, network, others, threads)
     return fastest(in_use, tried, lambda encoder: encoder.encode(sample), wanted)
 
@@ -151,15 +154,17 @@ def why_torch(plain: SentenceEncoder) -> str:
 def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> Chosen[Encoder]:
     """Open what a choice wrote, for the same model; EncoderError where it is another's.
 
-    Where OpenVINO is missing, torch stands in: its vectors are the same but for the cosine that
-    the record tells.
+    Where OpenVINO is missing, or a card is there, torch stands in: its vectors are the same but
+    for the cosine that the record tells.
     """
     record = read_record(folder, plain.fingerprint)
     if record.runtime == TORCH:
         return Chosen(plain, record)
     if reason := why_torch(plain):
-        log.warning("%s, so torch stands in for %s, and is slower", reason, record.runtime)
+        log.warning("%s, so torch stands in for %s", reason, record.runtime)
         return Chosen(plain.under(record.fingerprint), record)
+    if not is_native(record):
+        log.warning("this processor has no instructions for %s: it may be slow", record.runtime)
     return _compiled(Reader(plain.model), opened_network(folder, record), record, threads)
 
 
@@ -176,14 +181,17 @@ def _compiled(reader: Reader, network: Network, record: Record, threads: int) ->
 
 def _candidates(
     plain: SentenceEncoder, network: Network, calibration: Sequence[str], threads: int
-) -> Iterator[Chosen[Encoder]]:
+) -> dict[str, Callable[[], Chosen[Encoder]]]:
     reader = Reader(plain.model)
-    for precision in precisions():
+
+    def make(precision: str) -> Chosen[Encoder]:
         made = network
         if precision == "int8":
             made = network.quantised([reader.padded([t]) for t in reader.tokens([*calibration])])
         record = compiled_record(plain.fingerprint, precision, made)
-        yield _compiled(reader, made, record, threads)
+        return _compiled(reader, made, record, threads)
+
+    return {f"{OPENVINO} {precision}": partial(make, precision) for precision in precisions()}
 
 
 def traced(model: Any, reader: Reader) -> tuple[Any, dict[str, Any]]:

@@ -194,6 +194,9 @@ class _Stepper:
         self._requests = requests
         self._settings = settings
         self._loss = LOSSES[settings.loss]
+        self._kind = accelerator.device.type
+        native = torch.tensor(float(in_halves(settings.precision, self._kind)))
+        self._in_halves = float(accelerator.reduce(native.to(accelerator.device), "mean")) == 1
         self._dims = [dim for dim in settings.dims if dim <= towers.shape.dim]
         self._known = np.flatnonzero(requests.shares > 0)  # what is ever bought
         self._size = min(settings.batch_size, requests.size)
@@ -267,8 +270,7 @@ class _Stepper:
         return matryoshka(loss, compare, self._dims or [self._towers.shape.dim])
 
     def _halves(self) -> torch.autocast:
-        kind = self._accelerator.device.type
-        return torch.autocast(kind, torch.bfloat16, enabled=in_halves(self._settings.precision))
+        return torch.autocast(self._kind, torch.bfloat16, enabled=self._in_halves)
 
     def _drawn(self, step: int) -> tuple[Int64[np.ndarray, "b"], np.random.Generator]:
         """Return the requests of a step; all of an epoch are a permutation of them."""

@@ -112,7 +112,7 @@ def test_a_damaged_image_encoder_is_refused_by_the_name_of_its_release(
     ("section", "message"),
     [
         (EncodersConfig(text=TextConfig(model="./no/model")), "there is no such folder"),
-        (EncodersConfig(image=ImageConfig(model="no-such")), "choose vetrina-minilm"),
+        (EncodersConfig(image=ImageConfig(model="no-such")), "choose vetrina-medium"),
         (EncodersConfig(image=ImageConfig(model="vetrina-small")), "without weights"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_process_that_cannot_run_what_was_chosen_says_so(encoders: Encoders) -
     chosen = compiled(encoders.text)
     files = carried(chosen)
 
-    with pytest.raises(EncoderError, match=r"chosen to run in openvino f32, .*install openvino"):
+    with pytest.raises(EncoderError, match=r"run in openvino f32, .*with openvino on each"):
         as_carried(files, encoders.text, lambda *_: replace(chosen, network=None))
 
     assert set(files) == {NETWORK, WEIGHTS, RECORD}
@@ -196,6 +196,51 @@ def test_a_measured_choice_is_kept_while_it_is_what_is_wanted(
 
     assert len(calls) == measured
     assert found.runtimes()["text_runtime"]["runtime"] == "torch"
+
+
+def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
+    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoders._replace(image=None)
+    kept = compiled(plain.text)
+    monkeypatch.setattr("pipelines.encoders.open_chosen", lambda *_, **__: kept)
+    monkeypatch.setattr("pipelines.encoders.still_true", lambda *_, **__: True)
+    calls: list[str] = []
+
+    def choose(plain: Any, wanted: str, **_: Any) -> Chosen[Any]:
+        calls.append(wanted)
+        return measured_torch(plain, wanted)
+
+    monkeypatch.setattr("pipelines.encoders.choose_runtime", choose)
+
+    def build(record: Any, native: tuple[str, ...]) -> int:
+        nonlocal kept
+        kept = replace(kept, record=record)
+        (tmp_path / f"runtime-{plain.text.fingerprint}").mkdir(exist_ok=True)
+        monkeypatch.setattr("retrieval.runtimes.precisions", lambda: native)
+        calls.clear()
+        with_runtimes(plain, ["tea"], [], tmp_path, Config())
+        return len(calls)
+
+    forced = msgspec.structs.replace(kept.record, wanted="openvino")
+    assert build(kept.record, ("f32",)) == 0
+    assert build(forced, ("f32",)) == 1
+    assert build(msgspec.structs.replace(forced, wanted="auto"), ()) == 1
+
+
+def test_a_choice_that_was_half_written_is_made_again(
+    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoders._replace(image=None)
+    folder = tmp_path / f"runtime-{plain.text.fingerprint}"
+    compiled(plain.text).save(folder)
+    (folder / RECORD).unlink()
+    monkeypatch.setattr("pipelines.encoders.choose_runtime", measured_torch)
+
+    found = with_runtimes(plain, ["tea"], [], tmp_path, Config())
+
+    assert found.text.fingerprint == plain.text.fingerprint
+    assert read_record(folder, plain.text.fingerprint).runtime == "torch"
 
 
 def test_a_choice_whose_vectors_are_no_longer_right_is_made_again(

@@ -23,7 +23,7 @@ from pipelines.progress import silent
 from pipelines.text_losses import as_taught, graded_loss, in_query_order
 from pipelines.text_teacher import alike_together, shared_letters, taught_scores
 from pipelines.train_text import TextReport, train_text
-from retrieval.text_encoder import open_text_encoder
+from retrieval.text_encoder import open_sentence_model, open_text_encoder
 
 T = TypeVar("T")
 THINGS = ("bread", "milk", "soup", "tea", "chocolate", "juice")
@@ -115,6 +115,54 @@ def test_the_table_of_tokens_is_left_as_it_was(
     moved = {name for name in old if not torch.equal(old[name], new[name])}
     assert moved
     assert not any("embeddings" in name for name in moved)
+
+
+def test_a_training_that_patience_ended_is_not_gone_on_with(
+    judged: Path, quick: TextTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = msgspec.structs.replace(quick, learning_rate=1e-9, checks=6, patience=1)
+    seen: list[int] = []
+
+    def count(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        seen.append(0)
+        for item in items:
+            seen[-1] += 1
+            yield item
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.train_text._publish", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_text([judged], tmp_path / "text", settings, count)
+    report = train_text([judged], tmp_path / "text", settings, count)
+
+    assert report.steps == seen[0] - 1  # the last was looked at, and not taken
+    assert seen[1] == 1
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_training_from_another_start_is_another_training(
+    judged: Path, quick: TextTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+
+    def load(folder: Path, kind: object, key: str, *_: object) -> None:
+        keys.append(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.train_text.load_checkpoint", load)
+    model = open_sentence_model(quick.model, max_tokens=16)
+    for start in range(2):
+        with torch.no_grad():
+            next(model.parameters()).add_(0.5)
+        model.save_pretrained(str(tmp_path / "start"))
+        settings = msgspec.structs.replace(quick, model=str(tmp_path / "start"))
+        with pytest.raises(KeyboardInterrupt):
+            train_text([judged], tmp_path / f"text-{start}", settings, silent)
+
+    assert keys[0] != keys[1]
 
 
 def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(

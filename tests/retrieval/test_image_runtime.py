@@ -131,7 +131,7 @@ def test_a_runtime_whose_vectors_are_others_is_refused_with_its_cosine(
     network = chosen.network
     assert network is not None
     wrong = Chosen(other, compiled_record(plain.fingerprint, "f32", network), network)
-    monkeypatch.setattr(image_runtime, "_candidates", lambda *_: [wrong])
+    monkeypatch.setattr(image_runtime, "_candidates", lambda *_: {"openvino f32": lambda: wrong})
 
     found = choose_image_runtime(plain, "openvino", PICTURES)
 

@@ -1,14 +1,18 @@
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+import torch
 
+import retrieval.runtimes as runtimes
 import retrieval.text_runtime as text_runtime
 from index import UnfitVectors
-from retrieval.openvino_network import NETWORK, WEIGHTS
-from retrieval.runtimes import RECORD, Chosen, compiled_record, read_record
+from retrieval.openvino_network import NETWORK, WEIGHTS, trace
+from retrieval.runtimes import RECORD, Chosen, compiled_record, is_native, read_record
 from retrieval.text_encoder import SentenceEncoder, TextEncoder, open_text_encoder
 from retrieval.text_runtime import (
     TOKENS_PER_BATCH,
@@ -129,13 +133,100 @@ def test_a_runtime_whose_vectors_are_others_is_refused_with_its_cosine(
     network = chosen.network
     assert network is not None
     wrong = Chosen(Wrong(), compiled_record(plain.fingerprint, "f32", network), network)
-    monkeypatch.setattr(text_runtime, "_candidates", lambda *_: [wrong])
+    monkeypatch.setattr(text_runtime, "_candidates", lambda *_: {"openvino f32": lambda: wrong})
 
     found = choose_runtime(plain, "openvino", TITLES, 2)
 
     assert found.encoder is plain
     assert found.record.runtime == "torch"
     assert "is below 0.99" in found.record.refused["openvino f32"]
+
+
+@pytest.mark.parametrize(
+    "error", [EncoderError("cannot compile"), UnfitVectors("not finite"), RuntimeError("shape")]
+)
+def test_a_runtime_that_fails_is_refused_and_the_others_are_tried(
+    plain: SentenceEncoder, chosen: Chosen, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> Chosen:
+        raise error
+
+    tried = {"openvino int8": fail, chosen.record.runtime: lambda: chosen}
+    monkeypatch.setattr(text_runtime, "_candidates", lambda *_: tried)
+
+    found = choose_runtime(plain, "openvino", TITLES, 2)
+
+    assert found.record.runtime == chosen.record.runtime
+    assert found.record.refused["openvino int8"] == str(error)
+
+
+def test_a_module_that_openvino_cannot_convert_is_one_error() -> None:
+    class Odd(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.svdvals(x)
+
+    with pytest.raises(EncoderError, match="OpenVINO cannot convert the model"):
+        trace(Odd(), {"x": torch.eye(3)})
+
+
+def test_a_model_without_a_vector_for_odd_texts_stays_in_torch(
+    plain: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        raise UnfitVectors("a vector is zero")
+
+    odd = plain.under(plain.fingerprint)
+    monkeypatch.setattr(odd, "encode", encode)
+
+    found = choose_runtime(odd, "auto", TITLES, 2)
+
+    assert found.encoder is odd
+    assert "a vector is zero" in found.record.refused["openvino"]
+
+
+def test_openvino_tells_nobody(chosen: Chosen) -> None:
+    assert chosen.network is not None
+    assert "openvino" in sys.modules
+    assert "openvino_telemetry.main" not in sys.modules
+
+
+def test_a_processor_without_such_instructions_says_so(
+    plain: SentenceEncoder,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(runtimes, "precisions", lambda: ())
+
+    opened = open_chosen(plain, folder, 2)
+
+    assert not is_native(opened.record)
+    assert "no instructions for openvino" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change", [{"runtime": "openvino f16"}, {"fingerprint": "0" * 32}, {"runtime": "torch"}]
+)
+def test_a_record_that_no_build_writes_is_refused(
+    plain: SentenceEncoder, folder: Path, change: dict[str, str]
+) -> None:
+    record = msgspec.structs.replace(read_record(folder, plain.fingerprint), **change)
+    (folder / RECORD).write_bytes(msgspec.json.encode(record))
+
+    with pytest.raises(EncoderError, match="is of no build"):
+        open_chosen(plain, folder, 2)
+
+
+def test_a_network_that_this_openvino_cannot_read_is_one_error(
+    plain: SentenceEncoder, folder: Path
+) -> None:
+    (folder / NETWORK).write_text("<net/>")
+    record = read_record(folder, plain.fingerprint)
+    known = msgspec.structs.replace(record, network=runtimes.checksum(folder))
+    (folder / RECORD).write_bytes(msgspec.json.encode(known))
+
+    with pytest.raises(EncoderError, match="OpenVINO cannot read the network"):
+        open_chosen(plain, folder, 2)
 
 
 def test_torch_is_taken_without_measuring_where_it_is_asked_for(plain: SentenceEncoder) -> None:

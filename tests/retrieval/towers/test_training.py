@@ -29,7 +29,9 @@ from retrieval.towers.training import Asked, Settings, train
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE
-QUICK = Settings(epochs=8, batch_size=32, learning_rate=1e-2, dims=(16, 8), patience=0)
+QUICK = Settings(
+    epochs=8, batch_size=32, learning_rate=1e-2, dims=(16, 8), patience=0, precision="float32"
+)
 
 
 class Fans:
@@ -130,6 +132,19 @@ def test_towers_learn_who_buys_what(loss: str) -> None:
 
     assert before < 0.6
     assert trained.epochs[trained.best - 1].worth > 0.9
+
+
+def test_towers_learn_in_halves() -> None:
+    fans = Fans()
+
+    whole, half = (
+        train(towers(), columns(), fans, fans.measure, QUICK._replace(precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+
+    assert half.epochs[half.best - 1].worth > 0.9
+    assert half.vectors.dtype == np.float32
+    assert not np.array_equal(half.vectors, whole.vectors)
 
 
 def test_the_same_seed_gives_the_same_towers() -> None:
