@@ -17,7 +17,7 @@ from pipelines.config import Config, load
 from pipelines.contents import prices_paid
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError, ShopError
-from pipelines.parts import open_parts
+from pipelines.parts import open_album, open_parts
 from pipelines.progress import silent
 from pipelines.release import current, names, open_release
 from pipelines.shop import Shop, ShopWriter
@@ -115,6 +115,32 @@ def test_a_shop_with_few_events_has_no_ranker_and_says_how_many_it_needs(
 
     said = open_release(tmp_path / "releases").manifest.quality["ranker"]
     assert said.endswith("requests to learn from, 20 are needed")
+
+
+def test_a_release_carries_the_networks_that_made_its_vectors(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    text, image = (
+        msgspec.structs.replace(part, runtime="openvino")
+        for part in (quick.encoders.text, quick.encoders.image)
+    )
+    compiled = msgspec.structs.replace(
+        quick, encoders=msgspec.structs.replace(quick.encoders, text=text, image=image)
+    )
+    build(shop, tmp_path, compiled, UNTIL, silent)
+
+    first = open_release(tmp_path)
+    album = open_album(first.path)
+    row = int(np.flatnonzero(album.picture_of == 0)[0])
+    [picture] = album.pictures.column("image")[:1]
+    found = Engine.open(tmp_path).answer(Query(image=picture, deadline_ms=60_000))
+    build(shop, tmp_path, compiled, UNTIL, silent)
+
+    for kind, folder in (("text", "text_encoder"), ("image", "image_encoder/compiled")):
+        assert first.manifest.quality[f"{kind}_runtime"]["runtime"].startswith("openvino")
+        assert {f"{folder}/network.xml", f"{folder}/runtime.json"} <= set(first.manifest.files)
+    assert found.products[0].product.id == f"p{row}"
+    assert open_release(tmp_path).manifest.fingerprints == first.manifest.fingerprints
 
 
 def test_an_empty_shop_is_refused_and_nothing_is_published(quick: Config, tmp_path: Path) -> None:
