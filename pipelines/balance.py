@@ -11,13 +11,23 @@ from pipelines.config import Config
 from pipelines.contents import Job, end_of
 from pipelines.engine import not_hidden
 from pipelines.examples import next_baskets
-from pipelines.parts import SCALES, WEIGHTS, Parts, behaviour_settings, open_parts, retriever
+from pipelines.metrics import mean_interval
+from pipelines.parts import (
+    RECOMMENDATION,
+    SCALES,
+    WEIGHTS,
+    Parts,
+    behaviour_settings,
+    open_parts,
+    retriever,
+    save_windows,
+)
 from pipelines.progress import Track
 from pipelines.purchases import Log
 from pipelines.request import with_interests
 from retrieval import Scene
 from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance, worth
+from retrieval.balance import Balance, Outcome, fit_balance, gains, without, worth
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.fusion import proposed
 from retrieval.scenes import fact_codes
@@ -41,6 +51,7 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
     if len(outcomes) < settings.fit_least:
         _save(job, Balance(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
+    outcomes, told = _with_towers_that_help(job, outcomes, given)
     fitted = fit_balance(outcomes, given, settings.rrf_k, settings.candidates)
     _save(job, fitted)
     before, after = (
@@ -48,6 +59,7 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         for weights, scales in ((given, None), fitted)
     )
     return {
+        **told,
         "weights": ", ".join(
             f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())
         ),
@@ -55,6 +67,25 @@ def write_weights(job: Job, log: Log) -> dict[str, Any]:
         "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
         "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
     }
+
+
+def _with_towers_that_help(
+    job: Job, outcomes: list[Outcome], given: Mapping[str, float]
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """Ask towers for recommendations only where these requests gain by them beyond chance."""
+    if not any("towers" in outcome.hits for outcome in outcomes):
+        return outcomes, {}
+    settings = job.config.retrieval
+    gained = gains(outcomes, "towers", given, settings.rrf_k, settings.candidates)
+    [found] = mean_interval(gained[:, None], job.config.seed)
+    told = f"recall and nDCG@20 {found.mean:+.4f} with them ({found.low:+.4f} to {found.high:+.4f})"
+    if found.low > 0:
+        return outcomes, {"towers_recommendation": f"{told}: used in recommendations"}
+    trained = open_parts(job.folder).trained
+    assert trained is not None
+    save_windows(job.folder, tuple(w for w in trained.windows if w != RECOMMENDATION))
+    rest = [without(outcome, "towers") for outcome in outcomes]
+    return rest, {"towers_recommendation": f"{told}: not used in recommendations"}
 
 
 def _save(job: Job, balance: Balance) -> None:

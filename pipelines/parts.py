@@ -41,13 +41,16 @@ TOWERS = "towers"
 WINDOWS = "windows.json"
 
 
+SEARCH, RECOMMENDATION = "search", "recommendation"
+
+
 class Trained(NamedTuple):
     """The towers of a release, with the vectors that they gave its products."""
 
     towers: Towers
     vectors: Float32[np.ndarray, "n d"]
     nearest: FaissIndex
-    windows: tuple[str, ...]  # where they were measured to help: search, recommendation
+    windows: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
 
 
 class Parts(NamedTuple):
@@ -150,8 +153,8 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
     searching = [name for name in on if name in SEARCHING]
     recommending = [name for name in on if name in RECOMMENDING]
     return Retriever(
-        [channels[n] for n in searching if n != "towers" or "search" in windows],
-        [channels[n] for n in recommending if n != "towers" or "recommendation" in windows],
+        [channels[n] for n in searching if n != "towers" or SEARCH in windows],
+        [channels[n] for n in recommending if n != "towers" or RECOMMENDATION in windows],
         per_channel=config.retrieval.per_channel,
         rrf_k=config.retrieval.rrf_k,
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
@@ -174,6 +177,13 @@ def behaviour_settings(config: Config) -> BehaviourSettings:
         max_memory_mb=settings.max_memory_mb,
         tables=config.retrieval.channels,
     )
+
+
+def save_windows(folder: Path, windows: tuple[str, ...]) -> None:
+    """Write where the towers of a release folder are asked, in place of what it said before."""
+    path = folder / TOWERS / WINDOWS
+    path.unlink(missing_ok=True)  # a study shares its files between folders
+    path.write_bytes(msgspec.json.encode(windows))
 
 
 def _trained(folder: Path) -> Trained | None:

@@ -4,18 +4,20 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipelines.config import Config
-from pipelines.parts import Trained
+from pipelines.parts import RECOMMENDATION, SEARCH, Trained
 from ranking.context import Context, context
 from ranking.features import Catalogue, Matches, compute, shopper
 from retrieval import Candidates, Scene
 from retrieval.ask import Ask
 from retrieval.behaviour import Behaviour
+from retrieval.retriever import searches
 from retrieval.towers.model import interests
 
 
 def with_interests(ask: Ask, trained: Trained | None) -> Ask:
-    """Return the request with its vectors in the space of the towers, where there are some."""
-    if trained is None:
+    """Return the request with its vectors in the space of the towers, where they are asked."""
+    window = SEARCH if searches(ask) else RECOMMENDATION
+    if trained is None or window not in trained.windows:
         return ask
     return ask._replace(interests=interests(trained.towers, ask, trained.vectors))
 

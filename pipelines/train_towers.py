@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
@@ -13,7 +12,7 @@ from pipelines.config import Config
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import Basket, next_baskets
-from pipelines.parts import TOWERS, WINDOWS, Parts, open_parts
+from pipelines.parts import RECOMMENDATION, SEARCH, TOWERS, Parts, open_parts, save_windows
 from pipelines.purchases import Log
 from pipelines.tower_columns import tower_columns
 from pipelines.tower_examples import BasketRequests, Sizes, Words, title_numbers
@@ -70,8 +69,8 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
     trained = train(towers, columns, requests, measure, training_settings(job.config), tell)
     quality = _save(job, trained, past, traits)
     searched = _searched(job, past, traits, words)
-    windows = ("recommendation", "search") if searched and searched.helps else ("recommendation",)
-    _save_windows(job, windows)
+    helps = searched is not None and searched.helps
+    save_windows(job.folder, (RECOMMENDATION, SEARCH) if helps else (RECOMMENDATION,))
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
         "towers_next_basket": f"{before:.4f} untrained, "
@@ -218,17 +217,13 @@ def _save(
     }
 
 
-def _save_windows(job: Job, windows: tuple[str, ...]) -> None:
-    (job.folder / TOWERS / WINDOWS).write_bytes(msgspec.json.encode(windows))
-
-
 def _searched(
     job: Job, past: Past, traits: dict[str, dict[str, str]], words: Words | None
 ) -> Searched | None:
     """Compare searches with and without the towers, which are asked for all windows here."""
     if words is None:
         return None
-    _save_windows(job, ("recommendation", "search"))
+    save_windows(job.folder, (RECOMMENDATION, SEARCH))
     parts = open_parts(job.folder)
     return compare_searches(parts, past.behaviour, past.baskets, traits, words, job.config)
 

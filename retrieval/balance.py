@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from index import Hits
 from retrieval.fusion import positions_in, proposed, share
@@ -63,6 +63,46 @@ def worth(
         else [_votes(outcome, names, rrf_k) for outcome in outcomes]
     )
     return _worth(votes, np.array([weights.get(name, 1.0) for name in names]), candidates)
+
+
+def gains(
+    outcomes: Sequence[Outcome],
+    channel: str,
+    start: Mapping[str, float],
+    rrf_k: float,
+    candidates: int,
+) -> Float64[np.ndarray, "r"]:
+    """Return what a channel adds to the worth of each request, fitted on other requests.
+
+    Every second request is fused as is best for those between, with the channel and without.
+    """
+    found = np.zeros(len(outcomes))
+    rest = [without(outcome, channel) for outcome in outcomes]
+    for sign, given in ((1, outcomes), (-1, rest)):
+        for half in (0, 1):
+            fitted = fit_balance(given[1 - half :: 2], start, rrf_k, candidates)
+            found[half::2] += sign * _worths(given[half::2], fitted, rrf_k, candidates)
+    return found
+
+
+def _worths(
+    outcomes: Sequence[Outcome], balance: Balance, rrf_k: float, candidates: int
+) -> Float64[np.ndarray, "r"]:
+    ways = [
+        worth([one], balance.weights, rrf_k, candidates, balance.scales or None).total
+        for one in outcomes
+    ]
+    return np.array(ways, np.float64)
+
+
+def without(outcome: Outcome, channel: str) -> Outcome:
+    """Return the outcome as it would be had the channel not been asked."""
+    hits = {name: found for name, found in outcome.hits.items() if name != channel}
+    places = np.searchsorted(proposed(outcome.hits), proposed(hits))
+    scores = outcome.scores and {
+        name: column[places] for name, column in outcome.scores.items() if name != channel
+    }
+    return Outcome(hits, outcome.bought, scores)
 
 
 def fit_balance(

@@ -83,12 +83,13 @@ class Retriever:
         return {name: column for name, column in scores.items() if column is not None}
 
     def _scales_of(self, ask: Ask) -> Mapping[str, float] | None:
-        return None if _searches(ask) else self._scales
+        return None if searches(ask) else self._scales
 
     def _channels(self, ask: Ask) -> tuple[Channel, ...]:
-        return self._searching if _searches(ask) else self._recommending
+        return self._searching if searches(ask) else self._recommending
 
 
-def _searches(ask: Ask) -> bool:
+def searches(ask: Ask) -> bool:
+    """Tell whether a request says or shows something; everything else is a recommendation."""
     asked = ask.text.strip() or ask.joined_vector is not None or ask.image_vector is not None
     return bool(asked)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,7 +38,6 @@ class Settings(NamedTuple):
     loss: str = "softmax"
     dims: tuple[int, ...] = (256, 128, 64)  # the vectors can be cut to these
     hard_negatives: int = 1  # mined a request
-    table_rate: float = 1.0  # learning rate of the tables of embeddings, times the others'
     precision: Precision = "auto"  # of products of matrices; auto: bfloat16 where that is native
     drop_own: float = 0.2  # chance that a product's own embedding is not seen
     patience: int = 2  # epochs without a gain
@@ -109,7 +108,7 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
     torch.manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(_groups(towers, settings), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(towers.parameters(), settings.learning_rate, weight_decay=0.01)
     model, optimizer = accelerator.prepare(towers, optimizer)
     stepper = _Stepper(towers, model, accelerator, columns, requests, settings)
     start, step, total = monotonic(), 0, settings.epochs * stepper.steps_an_epoch
@@ -156,14 +155,7 @@ def _schedule(progress: float) -> float:
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["times"]
-
-
-def _groups(towers: Towers, settings: Settings) -> list[dict[str, Any]]:
-    tables = [m.weight for m in towers.modules() if isinstance(m, torch.nn.Embedding)]
-    known = set(map(id, tables))
-    others = [p for p in towers.parameters() if id(p) not in known]
-    return [{"params": others, "times": 1.0}, {"params": tables, "times": settings.table_rate}]
+        group["lr"] = rate
 
 
 def _stale(epochs: list[Epoch], patience: int) -> bool:

@@ -89,7 +89,8 @@ def test_releases_are_listed_checked_and_rolled_back(call: Call, tmp_path: Path)
         writer.add_products(products())
         writer.add_events(purchases())
     build = ("build", "--shop", tmp_path / "shop", "--releases", tmp_path / "r")
-    quick = ("--set", "ranking.train=false", "--until", "2024-03-01")
+    settings = ("--set", "ranking.train=false", "--set", "encoders.text.runtime=torch")
+    quick = (*settings, "--until", "2024-03-01")
 
     assert call(*build, *quick)[0] == 0
     assert call(*build, *quick)[0] == 0

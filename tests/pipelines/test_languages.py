@@ -159,7 +159,7 @@ def test_a_model_with_the_right_vocabulary_knows_nearly_every_token(
 def test_a_build_whose_model_lacks_the_language_says_so_and_names_one_that_has_it(
     shop: Path, tmp_path: Path
 ) -> None:
-    build(shop, tmp_path, load(None, []), None, silent)
+    build(shop, tmp_path, load(None, ["encoders.text.runtime=torch"]), None, silent)
 
     quality = open_release(tmp_path).manifest.quality
     assert quality["unknown_tokens"] > 0.1

@@ -35,7 +35,15 @@ def other(config: Config, *overrides: str) -> Config:
         for name in ("dim", "width", "heads", "interests", "batch_size", "min_requests")
     ]
     return load(
-        None, [*small, "towers.train=true", "towers.epochs=1", "ranking.train=false", *overrides]
+        None,
+        [
+            *small,
+            "towers.train=true",
+            "towers.epochs=1",
+            "ranking.train=false",
+            "encoders.text.runtime=torch",
+            *overrides,
+        ],
     )
 
 
@@ -69,6 +77,25 @@ def test_towers_are_no_part_of_a_search_where_they_did_not_help(releases: Path) 
 
     assert trained is not None
     assert ("search" in trained.windows) == ("not used" not in told)
+
+
+@pytest.mark.parametrize(("gained", "asked"), [(0.1, True), (0.0, False), (-0.1, False)])
+def test_towers_recommend_only_where_past_baskets_gain_by_them(
+    gained: float, asked: Any, tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pipelines.balance.gains", lambda outcomes, *_: np.full(len(outcomes), gained)
+    )
+
+    folder = built(tmp_path, purchases(), other(config, "retrieval.fit_least=1"))
+
+    parts, quality = open_parts(folder), open_release(folder.parent).manifest.quality
+    slate = Engine.open(folder.parent).answer(at_end(user="u3", k=5))
+    assert parts.trained is not None
+    assert ("recommendation" in parts.trained.windows) is asked
+    assert ("not used" in quality["towers_recommendation"]) is not asked
+    assert slate.products
+    assert asked or not any("towers" in placed.channels for placed in slate.products)
 
 
 def test_the_towers_have_seen_nothing_of_the_newest_window(tmp_path: Path, config: Config) -> None:

@@ -35,7 +35,8 @@ retrieval.weights.together: {low: 0, high: 3}
 behaviour.ease_neighbours: {low: 2, high: 20}
 retrieval.channels: [[repeat, trending], [repeat, ease, together]]
 """
-CONFIG = load(None, ["ranking.train=false", "retrieval.fit_weights=false"])
+IN_TORCH = "encoders.text.runtime=torch"  # nothing to compile for each study
+CONFIG = load(None, [IN_TORCH, "ranking.train=false", "retrieval.fit_weights=false"])
 NDCG = read_measure("ndcg@20")
 TRIALS = 14
 
@@ -266,7 +267,7 @@ def test_settings_are_tried_once_and_a_spent_range_ends_the_study(
 
 
 def test_recall_is_of_retrieval_alone_and_trains_no_ranker(shop: Path, tmp_path: Path) -> None:
-    on = load(None, ["retrieval.fit_weights=false"])
+    on = load(None, [IN_TORCH, "retrieval.fit_weights=false"])
 
     found = study(shop, tmp_path / "out", config=on, measure="recall@10", trials=2).report
 

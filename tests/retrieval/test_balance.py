@@ -7,6 +7,8 @@ from retrieval.balance import (
     fit_balance,
     fit_scales,
     fit_weights,
+    gains,
+    without,
     worth,
 )
 from retrieval.fusion import fuse, fuse_scored, reciprocal_rank_fusion
@@ -38,6 +40,27 @@ def test_the_weights_that_are_fitted_are_better_than_those_they_begin_with() -> 
     assert after > before + 0.1
     assert weights["habit"] > weights["noise"]
     assert weights["lexical"] == 0.7
+
+
+def test_a_channel_gains_what_it_knows_and_noise_gains_nothing() -> None:
+    start = {"noise": 1.0, "habit": 1.0}
+
+    habit, noise = (gains(past(40), name, start, 60.0, 20) for name in ("habit", "noise"))
+
+    assert len(habit) == len(noise) == 40
+    assert habit.mean() > 0.5
+    assert abs(noise.mean()) < 0.05
+
+
+def test_an_outcome_without_a_channel_keeps_the_scores_of_the_others() -> None:
+    one, two = hits(np.array([3, 5])), hits(np.array([5, 9]))
+    scores = {"one": np.float32([3, 5, 0]), "two": np.float32([0, 50, 90])}  # of rows 3, 5, 9
+
+    found = without(Outcome({"one": one, "two": two}, np.array([5]), scores), "one")
+
+    assert set(found.hits) == {"two"}
+    assert found.scores is not None
+    assert {name: column.tolist() for name, column in found.scores.items()} == {"two": [50, 90]}
 
 
 def test_the_same_requests_give_the_same_weights() -> None:
