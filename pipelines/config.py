@@ -86,11 +86,9 @@ class TextTrainingConfig(Section, frozen=True, kw_only=True):
 
     model: str = "all-MiniLM-L6-v2"  # what it starts from
     epochs: Positive = 1
-    batch_size: Annotated[int, Meta(ge=2)] = 40  # titles at once, about
-    titles_per_query: Annotated[int, Meta(ge=2)] = 6  # at once; a longer list comes in parts
-    letters: Annotated[float, Meta(ge=0, le=10)] = 0.45  # of shared letters in what is taught
-    frozen: Annotated[float, Meta(ge=0, lt=1)] = 0.5  # share of layers that stay, the lowest
-    learning_rate: PositiveFloat = 1.5e-4
+    batch_size: Annotated[int, Meta(ge=2)] = 64  # titles at once, those of a query together
+    titles_per_query: Annotated[int, Meta(ge=2)] = 8  # at most, drawn by the seed
+    learning_rate: PositiveFloat = 3e-5
     max_tokens: Positive = 48  # of a text, while training
     max_pairs: Positive = 100_000  # drawn by the seed, whole queries
     max_seconds: Annotated[float, Meta(ge=0)] = 0  # ends the training early and well; 0: never
@@ -99,7 +97,7 @@ class TextTrainingConfig(Section, frozen=True, kw_only=True):
     held_out: Annotated[float, Meta(ge=0, le=0.5)] = 0.1  # share of queries to test on
     validation: Annotated[float, Meta(gt=0, le=0.5)] = 0.1  # share of the rest
     max_validation_queries: Positive = 300
-    blends: Annotated[tuple[Fraction, ...], Meta(min_length=1)] = (0.5, 1.0)
+    blends: Annotated[tuple[Fraction, ...], Meta(min_length=1)] = (0.25, 0.5, 0.75, 1.0)
     dims: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (384, 256, 128, 64)
 
 

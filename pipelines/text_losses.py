@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-SCALE = 10.0  # inverse temperature of cosines in the order within a query
-TEACHING = 50.0  # weight of what is taught, so that both losses pull about alike
-ORDER = 0.5  # weight of what was judged
+SCALE = 20.0  # inverse temperature of cosines, as in sentence-transformers' ranking losses
+RELEVANT = 0.66  # a title from this relevance on is a right answer
+CLEARLY_LESS = 0.3  # a title of the same query this far below a right one is a wrong one
 
 
 def graded_loss(
@@ -17,7 +17,6 @@ def graded_loss(
     titles: Float[Tensor, "b d"],
     owner: Int64[Tensor, "b"],
     relevance: Float[Tensor, "b"],
-    taught: Float[Tensor, "u b"],
     dims: Iterable[int],
 ) -> Float[Tensor, ""]:
     """Return the mean over `dims` of both losses below, on vectors cut to so many numbers.
@@ -29,41 +28,45 @@ def graded_loss(
     for dim in dims:
         q = F.normalize(queries[:, :dim], dim=-1)  # u dim
         t = F.normalize(titles[:, :dim], dim=-1)  # b dim
-        cosines = q @ t.T  # u b
+        logits = SCALE * q @ t.T  # u b
         losses.append(
-            TEACHING * as_taught(cosines, owner, taught)
-            + ORDER * in_query_order(cosines, owner, relevance)
+            in_batch_softmax(logits, owner, relevance) + in_query_order(logits, owner, relevance)
         )
     return torch.stack(losses).mean()
 
 
-def as_taught(
-    cosines: Float[Tensor, "u b"], owner: Int64[Tensor, "b"], taught: Float[Tensor, "u b"]
+def in_batch_softmax(
+    logits: Float[Tensor, "u b"], owner: Int64[Tensor, "b"], relevance: Float[Tensor, "b"]
 ) -> Float[Tensor, ""]:
-    """Return the mean squared gap to what is taught: of all pairs, and of each query's own titles.
+    """Return the mean cross entropy of picking each relevant title for its query; 0 without any.
 
-    Only gaps within a query count, not how high its scores are: distillation of margins
-    (Hofstätter et al. 2020, Improving efficient neural ranking models with cross-architecture
-    knowledge distillation).
+    The others to pick from are the titles of other queries and the clearly less relevant ones of
+    the same query; multiple negatives ranking (Henderson et al. 2017) with graded hard negatives.
     """
-    gap = cosines - taught
-    own = gap[owner, torch.arange(len(owner))]  # b
-    titles = torch.bincount(owner, minlength=len(gap)).clamp(min=1)  # u
-    mean = torch.zeros(len(gap)).index_add(0, owner, own) / titles  # u
-    return gap.var(dim=1, correction=0).mean() + (own - mean[owner]).square().mean()
+    right = (relevance >= RELEVANT).nonzero().flatten()  # r
+    if not len(right):
+        return logits.sum() * 0.0
+    wrong = wrong_answers(owner, relevance)[right]  # r b
+    allowed = wrong.scatter(1, right[:, None], value=True)
+    chosen = logits[owner[right]].masked_fill(~allowed, -torch.inf)  # r b
+    return F.cross_entropy(chosen, right)
+
+
+def wrong_answers(owner: Int64[Tensor, "b"], relevance: Float[Tensor, "b"]) -> Bool[Tensor, "b b"]:
+    """Tell of each title (row) which others (column) are wrong answers to its query."""
+    foreign = owner[:, None] != owner
+    return foreign | (relevance < relevance[:, None] - CLEARLY_LESS)
 
 
 def in_query_order(
-    cosines: Float[Tensor, "u b"], owner: Int64[Tensor, "b"], relevance: Float[Tensor, "b"]
+    logits: Float[Tensor, "u b"], owner: Int64[Tensor, "b"], relevance: Float[Tensor, "b"]
 ) -> Float[Tensor, ""]:
     """Return the mean logistic loss of pairs in the wrong order within a query; 0 without any.
 
-    RankNet (Burges et al. 2005) on every two titles of one query that differ in relevance, weighed
-    by how much they differ: a small difference is mostly the judges'.
+    RankNet (Burges et al. 2005) on every two titles of one query that differ in relevance.
     """
-    own = SCALE * cosines[owner, torch.arange(len(owner))]  # b
-    worse = relevance[:, None] - relevance  # b b: by how much the second is
-    weight = torch.where(owner[:, None] == owner, worse.clamp(min=0), 0.0)
-    if not weight.any():
-        return cosines.sum() * 0.0
-    return (weight * F.softplus(own - own[:, None])).sum() / weight.sum()
+    own = logits[owner, torch.arange(len(owner))]  # b
+    worse = (owner[:, None] == owner) & (relevance[:, None] < relevance)  # b b
+    if not worse.any():
+        return logits.sum() * 0.0
+    return F.softplus((own[:, None] - own)[worse]).mean()

@@ -1,7 +1,6 @@
 """Fine-tunes a sentence encoder on judged pairs of a query and a title."""
 
-import copy
-import re
+import random
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 from jaxtyping import Float32
 from msgspec.structs import replace
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from pipelines.checkpoint import (
@@ -35,7 +33,6 @@ from pipelines.model_card import Measured, ModelCard, write_model_card
 from pipelines.progress import Track
 from pipelines.text_losses import graded_loss
 from pipelines.text_pairs import Encode, Judgments, Lists, ranked_ndcg, read_judgments, split
-from pipelines.text_teacher import alike_together, taught_scores
 from retrieval.text_encoder import open_sentence_model
 from retrieval.weights import EncoderError
 
@@ -43,7 +40,6 @@ REPORT = "training.json"
 METRIC = "nDCG@10"
 ENCODED_AT_ONCE = 64
 UNTRAINED = 0.0  # the blend that is the model as it was
-LAYER = re.compile(r"\blayers?\.(\d+)\.")  # in the name of a weight
 
 
 class SetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +122,7 @@ def train_text(
     except EncoderError as e:
         raise ConfigError(f"text_training.model: {e}") from None
     files = [read_judgments(path) for path in paths]
-    data = _prepare(model, files, settings, seed)
+    data = _prepare(files, settings, seed)
     untrained = _copy(model)
     before = _tested(model, data)
     marks = {file.name: file.fingerprint for file in files}
@@ -162,8 +158,7 @@ class _Fit:
     ) -> None:
         self.model, self.data, self.settings = model, data, settings
         self.folder, self.key = folder, key
-        self.teacher = copy.deepcopy(model)
-        self.trained = _freeze(model, settings.frozen)
+        self.trained = _freeze_vocabulary(model)
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=settings.learning_rate, weight_decay=0.01, fused=True
         )
@@ -184,6 +179,7 @@ class _Fit:
         for batch in track(iter(batches[state.step :]), "train text", len(batches)):
             if self._progress(state) >= 1 or state.worse >= self.settings.patience:
                 break
+            torch.manual_seed(state.step)  # so that a training that goes on drops the same units
             self._step(batch, self._progress(state))
             state = replace(state, step=state.step + 1, seconds=monotonic() - begun)
             if self._progress(state) >= due / self.settings.checks:
@@ -199,13 +195,12 @@ class _Fit:
     def _step(self, batch: _Batch, progress: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_at(progress)
-        self.model.eval()  # what is taught has no noise that dropping units would guard against
+        self.model.train()
         loss = graded_loss(
             _embed(self.model, batch.queries),
             _embed(self.model, batch.titles),
             torch.tensor(batch.owner),
             torch.tensor(batch.relevance),
-            self._taught(batch),
             [min(dim, _full(self.model)) for dim in self.settings.dims],
         )
         if not torch.isfinite(loss):
@@ -217,15 +212,6 @@ class _Fit:
         torch.autograd.backward(loss)
         clip_grad_norm_(self.trained.values(), LONGEST_GRADIENT)
         self.optimizer.step()
-
-    def _taught(self, batch: _Batch) -> Float32[Tensor, "u b"]:
-        with torch.no_grad():
-            queries, titles = (
-                F.normalize(_embed(self.teacher, texts), dim=-1).numpy()
-                for texts in (batch.queries, batch.titles)
-            )
-        scores = taught_scores(queries, titles, batch.queries, batch.titles, self.settings.letters)
-        return torch.from_numpy(scores)
 
     def _checked(self, state: Fitted, best: Weights) -> tuple[Fitted, Weights]:
         """Measure, save, and return the better weights."""
@@ -239,12 +225,12 @@ class _Fit:
         return state, best
 
 
-def _prepare(
-    model: Any, files: Sequence[Judgments], settings: TextTrainingConfig, seed: int
-) -> _Data:
+def _prepare(files: Sequence[Judgments], settings: TextTrainingConfig, seed: int) -> _Data:
     parts = [split(file.lists, settings.held_out, settings.validation, seed) for file in files]
     learnt = [(query, titles) for part in parts for query, titles in part.training.items()]
-    batches = _batches(model, learnt, settings, np.random.default_rng(seed))
+    draw = random.Random(seed)
+    draw.shuffle(learnt)
+    batches = _batches(learnt, settings, draw)
     if not batches or not any(part.validation for part in parts):
         raise TrainingError(
             f"{len(learnt):,} queries to learn from and "
@@ -264,7 +250,7 @@ def _learnt_from(data: _Data, steps: int) -> dict[str, int]:
     seen = data.training[:steps]
     return {
         "pairs": sum(len(batch.titles) for batch in seen),
-        "queries": len({query for batch in seen for query in batch.queries}),
+        "queries": sum(len(batch.queries) for batch in seen),
     }
 
 
@@ -273,71 +259,35 @@ def _some(lists: Lists, share: float) -> Lists:
 
 
 def _batches(
-    model: Any,
     learnt: Sequence[tuple[str, Mapping[str, float]]],
     settings: TextTrainingConfig,
-    draw: np.random.Generator,
+    draw: random.Random,
 ) -> list[_Batch]:
-    """Put like queries into one batch, so that the titles of the others are hard to tell apart."""
-    parts = _parts(learnt, settings, draw)
-    if not parts:
-        return []
-    mean = sum(len(titles) for _, titles in parts) / len(parts)
-    size = max(1, round(settings.batch_size / mean))
-    vectors = _encoder(model)([query for query, _ in parts])
-    groups = alike_together(vectors, min(size, len(parts)), draw)
-    return [_batch([parts[i] for i in rows]) for rows in groups]
-
-
-def _parts(
-    learnt: Sequence[tuple[str, Mapping[str, float]]],
-    settings: TextTrainingConfig,
-    draw: np.random.Generator,
-) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return each query with so many of its judged titles as are compared at once."""
-    parts, pairs = [], 0
-    for i in draw.permutation(len(learnt)):
+    """Group whole queries; the titles of one stay together, so that they can be compared."""
+    batches, batch, pairs = [], _Batch([], [], [], []), 0
+    for query, titles in learnt:
         if pairs >= settings.max_pairs:
             break
-        query, judged = learnt[i]
-        titles = sorted(judged.items())
-        draw.shuffle(titles)
-        pairs += len(titles)
-        count = -(-len(titles) // settings.titles_per_query)
-        parts += [(query, titles[start::count]) for start in range(count)]
-    return parts
+        chosen = draw.sample(sorted(titles), min(len(titles), settings.titles_per_query))
+        batch.owner.extend([len(batch.queries)] * len(chosen))
+        batch.queries.append(query)
+        batch.titles.extend(chosen)
+        batch.relevance.extend(titles[title] for title in chosen)
+        pairs += len(chosen)
+        if len(batch.titles) >= settings.batch_size:
+            batches.append(batch)
+            batch = _Batch([], [], [], [])
+    return [*batches, batch] if batch.titles and not batches else batches
 
 
-def _batch(parts: Sequence[tuple[str, list[tuple[str, float]]]]) -> _Batch:
-    judged = [(row, *pair) for row, (_, titles) in enumerate(parts) for pair in titles]
-    return _Batch(
-        queries=[query for query, _ in parts],
-        titles=[title for _, title, _ in judged],
-        owner=[row for row, *_ in judged],
-        relevance=[relevance for *_, relevance in judged],
-    )
-
-
-def _freeze(model: Any, share: float) -> dict[str, Tensor]:
-    """Keep the table of tokens, which few pairs would tear, and a share of the layers.
-
-    Return what is trained.
-    """
-    layers = {name: _layer(name) for name, _ in model.named_parameters()}
-    first = int(share * (1 + max(layers.values())))
+def _freeze_vocabulary(model: Any) -> dict[str, Tensor]:
+    """Keep the tables of tokens, which few pairs would tear; return what is trained."""
     trained = {}
     for name, parameter in model.named_parameters():
-        kept = "embeddings" in name or 0 <= layers[name] < first
-        parameter.requires_grad_(not kept)
-        if not kept:
+        parameter.requires_grad_("embeddings" not in name)
+        if parameter.requires_grad:
             trained[name] = parameter
     return trained
-
-
-def _layer(name: str) -> int:
-    """Return the number of the layer that a weight is in, -1 outside of all."""
-    found = LAYER.search(name)
-    return int(found[1]) if found else -1
 
 
 def _embed(model: Any, texts: list[str]) -> Float32[Tensor, "n d"]:

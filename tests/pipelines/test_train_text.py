@@ -20,8 +20,7 @@ from pipelines.config import ConfigError, TextTrainingConfig
 from pipelines.errors import TrainingError, UserError
 from pipelines.model_card import CARD
 from pipelines.progress import silent
-from pipelines.text_losses import as_taught, graded_loss, in_query_order
-from pipelines.text_teacher import alike_together, shared_letters, taught_scores
+from pipelines.text_losses import graded_loss, in_batch_softmax, in_query_order, wrong_answers
 from pipelines.train_text import TextReport, train_text
 from retrieval.text_encoder import open_sentence_model, open_text_encoder
 
@@ -65,12 +64,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def quick(tiny: Path) -> TextTrainingConfig:
     return TextTrainingConfig(
-        model=str(tiny),
-        batch_size=16,
-        learning_rate=1e-2,
-        epochs=3,
-        dims=(16, 8),
-        held_out=0.2,
+        model=str(tiny), batch_size=16, learning_rate=1e-2, epochs=3, dims=(16, 8), held_out=0.2
     )
 
 
@@ -267,100 +261,45 @@ def test_the_order_of_titles_of_different_queries_costs_nothing() -> None:
 
 
 def test_without_a_difference_there_is_no_order_to_learn() -> None:
-    cosines = torch.zeros(1, 2, requires_grad=True)
+    logits = torch.zeros(1, 2, requires_grad=True)
 
-    loss = in_query_order(cosines, torch.tensor([0, 0]), torch.tensor([0.5, 0.5]))
+    loss = in_query_order(logits, torch.tensor([0, 0]), torch.tensor([0.5, 0.5]))
 
     assert loss.item() == 0
 
 
-def test_what_is_taught_is_the_order_and_not_the_height_of_a_querys_scores() -> None:
-    taught = torch.tensor([[0.9, 0.1], [0.2, 0.4]])
+def test_a_title_is_told_from_other_queries_and_clearly_worse_ones_only() -> None:
+    owner, relevance = torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 0.9, 0.2, 1.0])
 
-    higher, turned = (
-        as_taught(taught + change, torch.tensor([0, 1]), taught)
-        for change in (torch.tensor([[0.3], [-0.1]]), torch.tensor([[-0.8, 0.8], [0.0, 0.0]]))
-    )
+    wrong = wrong_answers(owner, relevance)
 
-    assert higher == pytest.approx(0, abs=1e-6)
-    assert turned > 0.1
+    assert wrong[0].tolist() == [False, False, True, True]
 
 
-def test_a_gap_between_own_titles_counts_more_than_one_to_the_title_of_another_query() -> None:
-    taught, owner = torch.zeros(2, 4), torch.tensor([0, 0, 1, 1])
+def test_a_second_right_title_is_no_wrong_answer() -> None:
+    owner, relevance = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 0.0])
+    high = torch.tensor([[3.0, 3.0, -50.0], [0.0, 0.0, 0.0]])
 
-    own, foreign = (
-        as_taught(
-            torch.zeros(2, 4).index_put((torch.tensor(0), torch.tensor(at)), torch.tensor(0.2)),
-            owner,
-            taught,
-        )
-        for at in (0, 2)
-    )
+    loss = in_batch_softmax(high, owner, relevance)
 
-    assert own > foreign > 0
+    assert loss == pytest.approx(0, abs=1e-6)
 
 
-def test_letters_are_shared_by_words_that_are_misspelt() -> None:
-    titles = ["Refrigerator, white", "Rice cooker"]
+def test_without_a_relevant_title_there_is_nothing_to_pick() -> None:
+    logits = torch.zeros(1, 2, requires_grad=True)
 
-    [shares] = shared_letters(["refrigirator"], titles)
+    loss = in_batch_softmax(logits, torch.tensor([0, 0]), torch.tensor([0.0, 0.1]))
 
-    assert 0.5 < shares[0] < 1
-    assert shares[1] < 0.2
-
-
-def test_what_holds_a_whole_query_shares_all_of_its_letters_in_any_writing() -> None:
-    shares = shared_letters(["PVC tee 3/4", "红色水壶", "!"], ["pvc-tee, 3/4 in.", "红色水壶 大号"])
-
-    np.testing.assert_allclose(shares, [[1, 0.1], [0, 1], [0, 0]], atol=0.1)
-
-
-def test_what_is_taught_stands_on_what_the_model_knew() -> None:
-    query, titles = np.array([[1.0, 0.0]], np.float32), np.eye(2, dtype=np.float32)
-
-    [known] = taught_scores(query, titles, ["tap"], ["faucet", "tap"], 0.0)
-    [more] = taught_scores(query, titles, ["tap"], ["faucet", "tap"], 0.45)
-
-    assert known.tolist() == [1.0, 0.0]
-    assert more == pytest.approx([1.0, 0.45])
-
-
-def test_like_vectors_come_in_one_group_and_each_in_just_one() -> None:
-    rng = np.random.default_rng(0)
-    angles = rng.permutation(40) / 40 * 2 * np.pi
-    circle = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-
-    groups = alike_together(circle, 10, rng)
-
-    assert sorted(row for rows in groups for row in rows) == list(range(40))
-    assert [len(rows) for rows in groups] == [10] * 4
-    assert np.mean([np.linalg.norm(circle[rows].mean(0)) for rows in groups]) > 0.7  # chance: 0.3
-
-
-def test_every_judged_title_is_learnt_from_however_long_the_list(
-    tiny: Path, quick: TextTrainingConfig, tmp_path: Path
-) -> None:
-    path = tmp_path / "judged.parquet"
-    rows = [(f"query {q}", f"title {q} {t}", t % 2) for q in range(30) for t in range(20)]
-    names = ("query", "title", "relevance")
-    pq.write_table(pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), path)
-
-    report = train_text([path], tmp_path / "text", quick, silent)
-
-    held_out = report.validation_queries + report.test[0].queries
-    assert report.queries == 30 - held_out
-    assert report.pairs == 20 * report.queries
+    assert loss.item() == 0
 
 
 def test_the_loss_sees_vectors_as_they_will_be_cut() -> None:
     queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     titles = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     owner, relevance = torch.tensor([0, 1]), torch.tensor([1.0, 0.0])
-    taught = torch.tensor([[0.5, 0.1], [0.0, 0.3]])
 
     cut, whole, both = (
-        graded_loss(queries, titles, owner, relevance, taught, dims) for dims in ([1], [2], [1, 2])
+        graded_loss(queries, titles, owner, relevance, dims) for dims in ([1], [2], [1, 2])
     )
 
     np.testing.assert_allclose(both, (cut + whole) / 2)
