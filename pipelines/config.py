@@ -176,7 +176,7 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
 class TowersConfig(Section, frozen=True, kw_only=True):
     """How the two towers are built and trained."""
 
-    train: bool = False  # it takes up to `max_seconds`, and its worth is not measured yet
+    train: bool = False  # it adds up to `max_seconds` to each build
     dim: Positive = 256  # of their vectors
     cuts: tuple[Positive, ...] = (128, 64)  # lengths that the vectors may be cut to
     width: Positive = 128  # of the attention over tokens
