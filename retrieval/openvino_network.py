@@ -33,9 +33,8 @@ def is_installed() -> bool:
 
 def _openvino() -> Any:
     """Import it without what would tell its makers of every use."""
-    modules: dict[str, Any] = dict(sys.modules)
-    if "openvino_telemetry" not in modules:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)  # its import fails, and OpenVINO goes on
     import openvino
 
     return openvino
