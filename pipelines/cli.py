@@ -308,6 +308,25 @@ def _evaluate(
     click.echo(evaluate(run, qrels, against).table())
 
 
+@vetrina.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@releases_option
+@click.option(
+    "page", "--report", type=click.Path(path_type=Path), help="Folder or .html file of a page."
+)
+@click.option("--k", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Depth.")
+def exposure(before: Path, after: Path, releases: Path, page: Path | None, k: int) -> None:
+    """Compare which products two runs show: by brand, category, price band and age."""
+    from pipelines.exposure import exposure
+
+    click.echo(exposure(before, after, releases, k=k, page=page).table())
+    if page is not None:
+        from pipelines.report import page_file
+
+        click.echo(f"wrote {page_file(page)}")
+
+
 @vetrina.group()
 def releases() -> None:
     """List, check and roll back releases."""

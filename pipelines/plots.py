@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, NamedTuple
+from warnings import catch_warnings, filterwarnings
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +19,8 @@ WIDTH = 4.8  # inches, so that letters can be read on a phone
 ROW = 0.24  # inches a bar takes
 BINS = 41  # of differences: the one in the middle holds 0
 LEAST_END = 0.1  # of the axis of differences
+FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 20, 50, 100)
+FARTHEST = 120.0  # of the axis of ratios; what is beyond is not drawn
 # What is drawn in these colours takes those of the page, which has a light and a dark form.
 COLOURS = {
     "#010101": "var(--ink)",
@@ -80,6 +83,28 @@ def bars(groups: Sequence[Bars], name: str) -> str:
     return _inline(page[0], name)
 
 
+def ratios(groups: Sequence[Bars], name: str) -> str:
+    """Draw ratios as points with their intervals around 1, on an axis of equal factors."""
+    drawn = [one for g in groups for one in g.ranges if one.mean > 0]
+    ends = [end for one in drawn for end in (one.mean, one.low, one.high) if end]
+    reach = min(max([1.3, *ends, *(1 / end for end in ends)]) * 1.1, FARTHEST)
+    with _figure(len(groups) * ROW * 1.5 + 0.6) as (axes, page):
+        axes.axvline(1, color=SOFT, linewidth=0.8)
+        for place, group in enumerate(groups):
+            if one := next((one for one in group.ranges if one.mean > 0), None):
+                _point(axes, place, one)
+            else:
+                axes.text(1, place, f"  {group.note}", va="center", color=SOFT, style="italic")
+        axes.set_yticks(range(len(groups)), [group.label for group in groups])
+        axes.set_ylim(len(groups) - 0.4, -0.6)
+        axes.set_xscale("log")
+        axes.set_xlim(1 / reach, reach * reach**0.35)  # room for the numbers
+        shown = [tick for tick in FACTORS if 1 / reach <= tick <= reach]
+        axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+        axes.minorticks_off()
+    return _inline(page[0], name)
+
+
 def differences(changes: Sequence[float], name: str) -> str:
     """Draw how per-query differences are spread around 0; those of exactly 0 are left out."""
     changed = np.array([change for change in changes if change])
@@ -121,7 +146,10 @@ def _figure(height: float) -> Iterator[tuple[Axes, list[str]]]:
         axes.tick_params(length=0)
         yield axes, page
         file = StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        with catch_warnings():
+            # The browser has the letters of other scripts; only their width is guessed here.
+            filterwarnings("ignore", "(Glyph|Matplotlib currently does not support)")
+            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
         page.append(file.getvalue())
 
 
@@ -133,6 +161,17 @@ def _bar(axes: Axes, place: float, one: Range, colour: str) -> None:
         axes.plot([one.low, one.high], [place, place], "|", color=INK, markersize=5)
         end = one.high
     axes.annotate(f"{one.mean:.3f}", (end, place), (5, 0), textcoords="offset points", va="center")
+
+
+def _point(axes: Axes, place: float, one: Range) -> None:
+    """Draw one ratio, in the colour of a gain or a loss where its interval leaves out 1."""
+    end, colour = one.mean, INK
+    if one.low is not None and one.high is not None:
+        colour = GAIN if one.low > 1 else LOSS if one.high < 1 else INK
+        axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.6)
+        end = one.high
+    axes.plot([one.mean], [place], "o", color=colour, markersize=5)
+    axes.annotate(f"{one.mean:.2f}", (end, place), (6, 0), textcoords="offset points", va="center")
 
 
 def _count_axis(axes: Axes) -> None:

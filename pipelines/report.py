@@ -1,6 +1,7 @@
 """Reports on a run: evidence becomes findings, and findings become a page and data."""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def page_file(out: Path) -> Path:
     return out if out.suffix.lower() in SUFFIXES and not out.is_dir() else out / NAME
 
 
-def refuse_to_overwrite(sources: Sources, outs: list[Path]) -> None:
+def refuse_to_overwrite(sources: Collection[Path | None], outs: list[Path]) -> None:
     """Raise EvaluationError where an output would replace what it is made from."""
     for out in outs:
         for source in (path for path in sources if path is not None):

@@ -1,5 +1,6 @@
 """Dynamic features: one definition each, used alike by training and by serving."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,10 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together_scores
 
 NEVER_DAYS = 400.0  # stands for "not once": longer than any log that we hold in a year
+# What the logarithms below give where there is nothing to count.
+NONE, UNSOLD = math.log(0.01), math.log(0.1)  # baskets of a shopper, of all shoppers
+NEVER, USUAL = math.log1p(NEVER_DAYS), math.log1p(60.0)  # days since, days between
+STEADY = math.log(30 / 7)  # of a week and a month without sales
 
 
 class Feature(NamedTuple):
@@ -16,33 +21,40 @@ class Feature(NamedTuple):
     name: str
     unit: str
     meaning: str
+    default: float = 0.0  # no history, no query, a product without price that nobody ever bought
 
 
 FEATURES = (
-    Feature("frequency_60", "log baskets", "this person's baskets with it, halved every 60 days"),
-    Feature("frequency_14", "log baskets", "the same, halved every 14 days"),
-    Feature("frequency_365", "log baskets", "the same, halved every year"),
-    Feature("days_since", "log days", "since this person last bought it"),
-    Feature("rhythm", "share", "days since, against the usual interval; 1 means due now"),
-    Feature("own_interval", "log days", "mean days between this person's purchases of it"),
+    Feature(
+        "frequency_60", "log baskets", "this person's baskets with it, halved every 60 days", NONE
+    ),
+    Feature("frequency_14", "log baskets", "the same, halved every 14 days", NONE),
+    Feature("frequency_365", "log baskets", "the same, halved every year", NONE),
+    Feature("days_since", "log days", "since this person last bought it", NEVER),
+    Feature("rhythm", "share", "days since, against the usual interval; 1 means due now", 5.0),
+    Feature("own_interval", "log days", "mean days between this person's purchases of it", USUAL),
     Feature("basket_share", "share", "of this person's baskets that held it"),
     Feature("recent_share", "share", "of this person's last five baskets that held it"),
     Feature("bought_before", "0 or 1", "whether this person ever bought it"),
-    Feature("category_frequency", "log baskets", "purchases in its category, halved every 60 days"),
-    Feature("category_days_since", "log days", "since this person last bought in its category"),
+    Feature(
+        "category_frequency", "log baskets", "purchases in its category, halved every 60 days", NONE
+    ),
+    Feature(
+        "category_days_since", "log days", "since this person last bought in its category", NEVER
+    ),
     Feature("category_share", "share", "of this person's purchases in its category that were it"),
-    Feature("popularity_7", "log baskets", "all baskets with it, halved every 7 days"),
-    Feature("popularity_30", "log baskets", "the same, halved every 30 days"),
-    Feature("popularity_365", "log baskets", "the same, halved every year"),
-    Feature("trend", "log ratio", "popularity of the week against that of the month"),
+    Feature("popularity_7", "log baskets", "all baskets with it, halved every 7 days", UNSOLD),
+    Feature("popularity_30", "log baskets", "the same, halved every 30 days", UNSOLD),
+    Feature("popularity_365", "log baskets", "the same, halved every year", UNSOLD),
+    Feature("trend", "log ratio", "popularity of the week against that of the month", STEADY),
     Feature("buyers", "log users", "who ever bought it"),
-    Feature("repeat_share", "share", "of its buyers who came back for it"),
-    Feature("product_rhythm", "log days", "mean days until a buyer comes back for it"),
+    Feature("repeat_share", "share", "of its buyers who came back for it", 0.1),
+    Feature("product_rhythm", "log days", "mean days until a buyer comes back for it", USUAL),
     Feature("price", "log price", "0 where it is unknown"),
     Feature("price_habit", "log ratio", "price against what this person usually pays"),
     Feature("history_baskets", "log baskets", "this person's baskets so far"),
     Feature("basket_size", "log products", "this person's usual basket"),
-    Feature("absence", "log days", "since this person's last basket"),
+    Feature("absence", "log days", "since this person's last basket", NEVER),
     Feature("together", "similarity", "item-to-item from this person's recent products"),
     Feature("text_match", "cosine", "query text against the product's text"),
     Feature("words_match", "share of best", "BM25 of the query, against the best candidate's"),

@@ -165,9 +165,9 @@ def test_the_example_filters_are_ones_that_we_read() -> None:
 
 
 def test_the_features_are_described_as_the_code_describes_them() -> None:
-    right = [list(feature) for feature in FEATURES]
+    right = [[f.name, f.unit, f.meaning] for f in FEATURES]
 
-    lines = "\n".join(f"| `{name}` | {unit} | {meaning} |" for name, unit, meaning in FEATURES)
+    lines = "\n".join(f"| `{f.name}` | {f.unit} | {f.meaning} |" for f in FEATURES)
     assert table(ARCHITECTURE, "Features") == right, f"the table should be:\n{lines}"
 
 

@@ -68,6 +68,22 @@ def test_a_stranger_has_features_too(behaviour: Behaviour, catalogue: Catalogue)
         assert own["history_baskets"] == 0
 
 
+def test_where_nothing_is_known_every_feature_is_its_stated_default(
+    behaviour: Behaviour, catalogue: Catalogue
+) -> None:
+    unpriced = catalogue._replace(prices=np.zeros(5, np.float32))
+
+    [unknown] = features_of(behaviour, unpriced, "nobody", [4])
+
+    stated = {feature.name: feature.default for feature in FEATURES}
+    wrong = {
+        name: (stated[name], value)
+        for name, value in unknown.items()
+        if stated[name] != pytest.approx(value, rel=1e-6, abs=1e-6)
+    }
+    assert wrong == {}
+
+
 def test_a_candidate_has_the_same_features_whoever_stands_beside_it(
     behaviour: Behaviour, catalogue: Catalogue
 ) -> None:
