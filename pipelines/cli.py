@@ -78,18 +78,19 @@ def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
 @click.option("--mapping", type=click.Path(path_type=Path), required=True, help="YAML of columns.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Folder of files, or a Parquet.")
 @click.option("--events", type=click.Path(path_type=Path), help="A second table: what users did.")
+@click.option(
+    "--promotions",
+    type=click.Path(path_type=Path),
+    help="A third table: product, kind (offer or display), start, end and share of the places.",
+)
 @shop_option
-def import_table(
-    source: Path, mapping: Path, pictures: Path | None, events: Path | None, shop: Path
-) -> None:
+def import_table(source: Path, mapping: Path, shop: Path, **further: Path | None) -> None:
     """Import a CSV, TSV, JSONL or Parquet table."""
     from pipelines.importers.mapping import load_mapping
     from pipelines.importers.table import import_table
     from pipelines.progress import track
 
-    report = import_table(
-        source, shop, load_mapping(mapping), track, pictures=pictures, events=events
-    )
+    report = import_table(source, shop, load_mapping(mapping), track, **further)
     click.echo(report.table())
 
 

@@ -207,8 +207,12 @@ class RankingConfig(Section, frozen=True, kw_only=True):
     dim: Positive = 64
     heads: Positive = 4
     layers: Positive = 2
+    points: Annotated[int, Meta(ge=0)] = 16  # through which candidates see each other; 0: not
     recent_products: Positive = 32
+    order_loss: Literal["listwise", "pairwise", "none"] = "listwise"
+    value_loss: Literal["cross_entropy", "mse", "none"] = "cross_entropy"
     epochs: Positive = 3
+    patience: Positive = 2  # epochs without a gain
     learning_rate: PositiveFloat = 1e-3
     batch_size: Positive = 16
     windows: Positive = 8  # of `window_days` before `until`: past requests to learn from

@@ -18,6 +18,7 @@ from pipelines.errors import ShopError
 from pipelines.parts import (
     CONTENT,
     KINDS,
+    PROMOTIONS,
     behaviour_settings,
     categories_and_prices,
     kinds_of,
@@ -29,9 +30,10 @@ from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.cold_start import NO_CONTENT, Content, nearest_content
 from retrieval.neighbours import TooLittleMemory
+from retrieval.promotions import Promotions, Runs, in_order, save_promotions
 from retrieval.query_encoder import QueryEncoder
 from retrieval.spaces import has_vector, join
-from retrieval.types import local_seconds
+from retrieval.types import PromotionKind, local_seconds
 
 LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
 TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
@@ -149,12 +151,32 @@ def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
     return found
 
 
+def promotions_of(shop: Shop, products: Columns) -> Promotions:
+    """Return what the shop puts forward of these products; of others nothing is kept."""
+    table = shop.promotions()
+    found = {}
+    for kind in PromotionKind:
+        runs = table.filter(pc.equal(table["kind"], kind.value))
+        rows = pc.index_in(runs["product"], pa.array(products.ids)).fill_null(-1).to_numpy()
+        starts, ends = (runs[name].to_numpy().astype("datetime64[s]") for name in ("start", "end"))
+        columns = Runs(
+            rows.astype(np.int32),
+            starts.astype(np.int64),
+            ends.astype(np.int64),
+            runs["share"].to_numpy().astype(np.float32),
+        )
+        known = np.flatnonzero(rows >= 0)
+        found[kind] = in_order(Runs(*(column[known] for column in columns)))
+    return found
+
+
 def write_behaviour(job: Job, products: Columns) -> Log:
     """Write the tables of what shoppers did before `until`, and the features' catalogue."""
     catalogue = categories_and_prices(products)
     save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
     save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
     save_array(job.folder / KINDS, kinds_of(products))
+    save_promotions(promotions_of(job.shop, products), job.folder / PROMOTIONS)
     log = read_purchases(job.shop, products, job.until)
     content = _content(job, log, products.size)
     for name, column in content._asdict().items():

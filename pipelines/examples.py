@@ -11,7 +11,7 @@ from pipelines.config import Config
 from pipelines.parts import Parts, behaviour_settings, retriever
 from pipelines.progress import Track
 from pipelines.request import request_context, request_features
-from ranking.training import Example
+from ranking.training import Example, labels_of
 from retrieval import Placement, Scene
 from retrieval.ask import Ask
 from retrieval.behaviour import DAY, Behaviour, Purchases
@@ -139,7 +139,7 @@ class ExampleMaker:
         return Example(
             rows=candidates.rows,
             features=request_features(behaviour, self._parts.catalogue, ask, candidates),
-            labels=np.isin(candidates.rows, wanted),
+            labels=labels_of(purchase=np.isin(candidates.rows, wanted)),
             context=request_context(ask, self._traits.get(basket.user_id, {}), scene, self._config),
         )
 

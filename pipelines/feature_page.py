@@ -30,6 +30,7 @@ KINDS = {
         "product_rhythm",
     ),
     "price": ("price", "price_habit"),
+    "scene and product": ("offer", "display"),
     "shopper": ("history_baskets", "basket_size", "absence"),
     "query and product": ("text_match", "words_match", "picture_match"),
 }

@@ -1,18 +1,23 @@
 """Trains the ranker of a release on the shop's own past."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import xxhash
 
+from pipelines.checkpoint import State, load_checkpoint, remove_checkpoint, save_checkpoint
+from pipelines.config import Config
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
 from pipelines.parts import open_parts
 from pipelines.purchases import Log
+from ranking.features import NAMES
 from ranking.ranker import save
-from ranking.training import Products, Settings, train, worth
+from ranking.training import Example, Model, Products, Progress, Settings, train, worth
 
 
 def write_ranker(job: Job, log: Log) -> dict[str, Any]:
@@ -27,30 +32,24 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
     shown = parts.products.allowed(not_hidden(job.config))
     maker = ExampleMaker(parts, job.config, query_encoder(job), shown, traits)
     training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
-    training = [example for example in training if example.labels.any()]
+    training = [example for example in training if example.wanted().any()]
     if len(training) < settings.min_requests:
         found, needed = len(training), settings.min_requests
         return {"ranker": f"none: {found} requests to learn from, {needed} are needed"}
     torch.set_num_threads(job.config.threads)
     products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
-    shape = Settings(
-        dim=settings.dim,
-        heads=settings.heads,
-        layers=settings.layers,
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
-        seed=job.config.seed,
-    )
+    how = training_settings(job.config)
     steps = settings.epochs * -(-len(training) // settings.batch_size)
+    keeper = CheckpointKeeper(job.embeddings.with_name(".ranker.training"), training, how)
 
     def tell(numbers: Iterator[int]) -> Iterator[int]:
         return job.track(numbers, "train the ranker", steps)
 
-    trained = train(training, validation, products, shape, tell)
-    gains = worth(trained.model, validation, products)
+    trained = train(training, validation, products, how, tell, keeper)
+    gains = worth(trained.model, validation, products, trained.outcome)
     windows = tuple(kind for kind, w in gains.items() if w.ranked > w.retrieved)
-    save(trained.model, products, shape, windows, job.folder / "ranker")
+    save(trained.model, products, trained.outcome, windows, job.folder / "ranker")
+    remove_checkpoint(keeper.folder)
     return {
         "ranker": "cross-attention",
         "ranker_requests": len(training),
@@ -60,3 +59,55 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
             for kind, w in gains.items()
         },
     }
+
+
+def training_settings(config: Config) -> Settings:
+    """Return how the ranker learns."""
+    settings = config.ranking
+    return Settings(
+        dim=settings.dim,
+        heads=settings.heads,
+        layers=settings.layers,
+        points=settings.points,
+        epochs=settings.epochs,
+        patience=settings.patience,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        order_loss=settings.order_loss,
+        value_loss=settings.value_loss,
+        seed=config.seed,
+    )
+
+
+class RankerState(State, frozen=True, kw_only=True):
+    """How far the training of a ranker is."""
+
+    ndcg_by_epoch: tuple[float, ...]
+
+
+class CheckpointKeeper:
+    """Keeps a training between its epochs; the same requests and settings go on where it was."""
+
+    def __init__(self, folder: Path, examples: Sequence[Example], settings: Settings) -> None:
+        self.folder = folder
+        self._key = _key(examples, settings)
+
+    def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Progress:
+        """Bring model and optimizer back to where they were; the start where nothing is kept."""
+        kept = load_checkpoint(self.folder, RankerState, self._key, model, optimizer)
+        return Progress(kept.state.ndcg_by_epoch, kept.best or None) if kept else Progress()
+
+    def save(self, progress: Progress, model: Model, optimizer: torch.optim.Optimizer) -> None:
+        """Write weights and moments, the best weights so far, and the epochs done."""
+        state = RankerState(key=self._key, ndcg_by_epoch=progress.ndcg_by_epoch)
+        save_checkpoint(self.folder, state, model, optimizer, progress.best or {})
+
+
+def _key(examples: Sequence[Example], settings: Settings) -> str:
+    """Return a hash over all that the training depends on."""
+    digest = xxhash.xxh3_128(repr((NAMES, settings)).encode())
+    for example in examples:
+        for part in (example.rows, example.features, example.labels, example.weights):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

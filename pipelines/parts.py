@@ -28,6 +28,7 @@ from retrieval.channels.semantic import SemanticChannel
 from retrieval.channels.towers import TowersChannel
 from retrieval.cold_start import Content
 from retrieval.ease import EaseSettings
+from retrieval.promotions import open_promotions
 from retrieval.retriever import Channel, Retriever
 from retrieval.towers.model import Towers, UnknownTowers
 
@@ -37,6 +38,7 @@ CONTENT = "behaviour/content_{}.npy"
 WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
 KINDS = "catalogue/kinds.npy"
+PROMOTIONS = "promotions"
 TOWERS = "towers"
 WINDOWS = "windows.json"
 
@@ -103,6 +105,7 @@ def open_parts(folder: Path) -> Parts:
             catalogue=Catalogue(
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
+                open_promotions(folder / PROMOTIONS),
             ),
             trained=_trained(folder),
         )

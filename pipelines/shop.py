@@ -1,4 +1,4 @@
-"""The shop folder: products, events by day, users, campaigns and pictures, as Parquet."""
+"""The shop folder: products, events by day, users, campaigns, promotions, pictures, as Parquet."""
 
 import fcntl
 import shutil
@@ -81,19 +81,29 @@ CAMPAIGN_SCHEMA = pa.schema(
         ("users", _TEXTS),
     ]
 )
+PROMOTION_SCHEMA = pa.schema(
+    [
+        ("product", _TEXT),
+        ("kind", _TEXT),
+        ("start", pa.timestamp("s")),
+        ("end", pa.timestamp("s")),
+        ("share", pa.float32()),
+    ]
+)
 PICTURE_SCHEMA = pa.schema([("id", _TEXT), ("image", pa.binary()), ("media_type", _TEXT)])
 VIDEO_SCHEMA = pa.schema([("id", _TEXT), ("video", pa.binary())])
 SCHEMAS = {
     "products": PRODUCT_SCHEMA,
     "users": USER_SCHEMA,
     "campaigns": CAMPAIGN_SCHEMA,
+    "promotions": PROMOTION_SCHEMA,
     "pictures": PICTURE_SCHEMA,
     "videos": VIDEO_SCHEMA,
 }
 
 # What a column holds where a source does not have it: the defaults of the nouns.
 _MAY_BE_NULL = frozenset({"price", "product", "value", "position", "propensity"})
-_DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0}
+_DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0, "share": 1.0}
 
 
 class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +187,11 @@ class Shop:
     def campaigns(self) -> pa.Table:
         """Return the campaigns."""
         return _read(self.folder / "campaigns.parquet", CAMPAIGN_SCHEMA)
+
+    def promotions(self) -> pa.Table:
+        """Return what the shop puts forward and when; nothing where it does not say."""
+        path = self.folder / "promotions.parquet"
+        return _read(path, PROMOTION_SCHEMA) if path.exists() else PROMOTION_SCHEMA.empty_table()
 
     def days(self) -> list[date]:
         """Return the days that have events, in order."""
@@ -283,6 +298,10 @@ class ShopWriter:
     def set_campaigns(self, table: pa.Table) -> None:
         """Append campaigns."""
         self._append("campaigns", conform(table, CAMPAIGN_SCHEMA))
+
+    def add_promotions(self, table: pa.Table) -> None:
+        """Append promotions."""
+        self._append("promotions", conform(table, PROMOTION_SCHEMA))
 
     def write_report(self, report: QualityReport) -> None:
         """Write `quality.json` and `quality.txt`."""

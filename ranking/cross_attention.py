@@ -1,4 +1,6 @@
-"""Scores candidates by letting each attend to the query, the shopper and the scene."""
+"""Scores candidates by letting each attend to the query, the shopper, the scene and the list."""
+
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -7,23 +9,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FARTHEST = 6.0  # standard deviations; a feature beyond is cut, so that no outlier rules a list
+OUTCOMES = ("click", "cart", "purchase", "relevance")  # what a logit can be asked of
+
+
+class Shape(NamedTuple):
+    """What the parameters of a ranker look like."""
+
+    dim: int  # width of a token
+    heads: int
+    head_dim: int
+    hidden: int  # units of a feed-forward
+    layers: int
+    points: int  # through which candidates see each other; 0: they do not
+    vector_dim: int  # of the joined space
+    num_features: int
+    num_facts: int
 
 
 class CrossAttention(nn.Module):
     """Candidates are the attention queries; the context gives keys and values."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim={dim} cannot be split evenly among heads={heads}")
-        self.heads = heads
+        dim, inner = shape.dim, shape.heads * shape.head_dim
+        self.heads = shape.heads
         self.norm_candidates = nn.LayerNorm(dim)
         self.norm_context = nn.LayerNorm(dim)
-        self.to_q = nn.Linear(dim, dim, bias=False)
-        self.to_kv = nn.Linear(dim, 2 * dim, bias=False)
-        self.to_out = nn.Linear(dim, dim, bias=False)
+        self.to_q = nn.Linear(dim, inner, bias=False)
+        self.to_kv = nn.Linear(dim, 2 * inner, bias=False)
+        self.to_out = nn.Linear(inner, dim, bias=False)
         self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
+            nn.LayerNorm(dim), nn.Linear(dim, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, dim)
         )
 
     def forward(
@@ -33,13 +49,58 @@ class CrossAttention(nn.Module):
         context_mask: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b c d"]:
         """Return the candidates, each with what it found. True in the mask: a real token."""
-        q = self.to_q(self.norm_candidates(candidates))
-        k, v = self.to_kv(self.norm_context(context)).chunk(2, dim=-1)
-        q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.heads) for x in (q, k, v))
+        q, k, v = self._parts(candidates, context)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=context_mask[:, None, None, :])
         mixed: Tensor = candidates + self.to_out(rearrange(attended, "b h c d -> b c (h d)"))
         deepened: Tensor = mixed + self.feed_forward(mixed)
         return deepened
+
+    def attention(
+        self,
+        candidates: Float[Tensor, "b c d"],
+        context: Float[Tensor, "b t d"],
+        context_mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b c t"]:
+        """Return how much each candidate looks at each token, mean over heads; rows sum to 1."""
+        q, k, _ = self._parts(candidates, context)
+        alike = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        alike = alike.masked_fill(~context_mask[:, None, None, :], -torch.inf)
+        shares: Tensor = alike.softmax(-1).mean(1)
+        return shares
+
+    def _parts(
+        self, candidates: Float[Tensor, "b c d"], context: Float[Tensor, "b t d"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, [b h n e] each."""
+        q = self.to_q(self.norm_candidates(candidates))
+        k, v = self.to_kv(self.norm_context(context)).chunk(2, dim=-1)
+        q, k, v = (rearrange(x, "b n (h e) -> b h n e", h=self.heads) for x in (q, k, v))
+        return q, k, v
+
+
+class AttentionAcross(nn.Module):
+    """Candidates see each other through a few learnt points, so the cost is linear in the list.
+
+    The induced set attention of the Set Transformer (Lee et al., ICML 2019): the points attend to
+    all candidates, then each candidate to the points. The order of the candidates says nothing.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.points = nn.Parameter(0.5 * torch.randn(shape.points, shape.dim))
+        self.gather = CrossAttention(shape)
+        self.spread = CrossAttention(shape)
+
+    def forward(
+        self, candidates: Float[Tensor, "b c d"], kept: Bool[Tensor, "b c"]
+    ) -> Float[Tensor, "b c d"]:
+        """Return the candidates, each with what it found in the list. False: padding."""
+        points = self.points.expand(len(candidates), -1, -1)
+        seen = self.gather(points, candidates, kept)
+        found: Tensor = self.spread(
+            candidates, seen, seen.new_ones(seen.shape[:2], dtype=torch.bool)
+        )
+        return found
 
 
 class ProductTokens(nn.Module):
@@ -60,29 +121,33 @@ class ProductTokens(nn.Module):
 
 
 class CrossAttentionRanker(nn.Module):
-    """Product tokens and dynamic features in, one purchase logit a candidate out."""
+    """Product tokens and dynamic features in, one logit a candidate and outcome out.
+
+    With c candidates, t context tokens, m points, width d, f features and l layers, a request
+    costs about 2 c (2 d f + 4 d² + l (6 d² + 2 t d) + 12 d² + 4 m d) + 4 l t d² multiplications
+    and additions, and reads 2 c d bytes of tokens beside the 4 (5 + 8 l + 16) d² of the weights:
+    keys and values of the context are computed once, whatever c is.
+    """
 
     feature_mean: Tensor
     feature_scale: Tensor
 
-    def __init__(
-        self, *, dim: int, heads: int, layers: int, vector_dim: int, num_features: int, facts: int
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(num_features))
-        self.register_buffer("feature_scale", torch.ones(num_features))
+        dim, self.shape = shape.dim, shape
+        self.register_buffer("feature_mean", torch.zeros(shape.num_features))
+        self.register_buffer("feature_scale", torch.ones(shape.num_features))
         self.from_features = nn.Sequential(
-            nn.Linear(num_features, 2 * dim),
-            nn.SiLU(),
-            nn.Linear(2 * dim, dim),
+            nn.Linear(shape.num_features, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
         )
-        self.from_query = nn.Linear(vector_dim, dim)
+        self.from_query = nn.Linear(shape.vector_dim, dim)
         self.from_recent = nn.Linear(2, dim)
-        self.from_fact = nn.Embedding(facts, dim)
+        self.from_fact = nn.Embedding(shape.num_facts, dim)
         nn.init.normal_(self.from_fact.weight, std=0.02)  # a fact never seen says next to nothing
         self.kinds = nn.Parameter(torch.zeros(3, dim))  # query, recent product, fact
-        self.attend = nn.ModuleList(CrossAttention(dim, heads) for _ in range(layers))
-        self.to_logit = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 1))
+        self.attend = nn.ModuleList(CrossAttention(shape) for _ in range(shape.layers))
+        self.across = AttentionAcross(shape) if shape.points else None
+        self.to_logits = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, len(OUTCOMES)))
 
     def context(
         self,
@@ -106,13 +171,16 @@ class CrossAttentionRanker(nn.Module):
         self,
         candidates: Float[Tensor, "b c d"],
         features: Float[Tensor, "b c f"],
+        kept: Bool[Tensor, "b c"],
         context: Float[Tensor, "b t d"],
         context_mask: Bool[Tensor, "b t"],
-    ) -> Float[Tensor, "b c"]:
-        """Return one logit a candidate. True in the mask means: a real token."""
+    ) -> Float[Tensor, "b c o"]:
+        """Return one logit a candidate and outcome. True in a mask means: no padding."""
         known = (features - self.feature_mean) / self.feature_scale
         x = candidates + self.from_features(known.clamp(-FARTHEST, FARTHEST))
         for layer in self.attend:
             x = layer(x, context, context_mask)
-        logits: Tensor = self.to_logit(x)
-        return rearrange(logits, "b c 1 -> b c")
+        if self.across is not None:
+            x = self.across(x, kept)
+        logits: Tensor = self.to_logits(x)
+        return logits

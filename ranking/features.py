@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together_scores
+from retrieval.promotions import NO_PROMOTIONS, Promotions, shares_at
 
 NEVER_DAYS = 400.0  # stands for "not once": longer than any log that we hold in a year
 # What the logarithms below give where there is nothing to count.
@@ -55,6 +56,8 @@ FEATURES = (
     Feature("history_baskets", "log baskets", "this person's baskets so far"),
     Feature("basket_size", "log products", "this person's usual basket"),
     Feature("absence", "log days", "since this person's last basket", NEVER),
+    Feature("offer", "share", "of the shop's places that offer it now, in a leaflet or cheaper"),
+    Feature("display", "share", "of the shop's places that display it now, apart from the shelf"),
     Feature("together", "similarity", "item-to-item from this person's recent products"),
     Feature("text_match", "cosine", "query text against the product's text"),
     Feature("words_match", "share of best", "BM25 of the query, against the best candidate's"),
@@ -68,6 +71,7 @@ class Catalogue(NamedTuple):
 
     categories: Int32[np.ndarray, "n"]  # a number a category
     prices: Float32[np.ndarray, "n"]  # 0 where unknown
+    promotions: Promotions = NO_PROMOTIONS
 
 
 class Matches(NamedTuple):
@@ -133,6 +137,7 @@ def compute(
         **_product(behaviour, rows),
         **_price(catalogue, person, rows),
         **_person(person, len(rows)),
+        **_promotion(catalogue, person.at_seconds, rows),
         "together": together_scores(behaviour, person.history)[rows],
         "text_match": matches.text,
         "words_match": matches.words / max(float(matches.words.max(initial=0)), 1e-6),
@@ -249,6 +254,14 @@ def _price(
     log_price = np.log(np.where(prices > 0, prices, 1.0))
     habit = np.where(prices > 0, log_price - person.mean_log_price, 0.0)
     return {"price": log_price, "price_habit": np.clip(habit, -3, 3)}
+
+
+def _promotion(
+    catalogue: Catalogue, at_seconds: int, rows: Int64[np.ndarray, "c"]
+) -> dict[str, np.ndarray]:
+    return {
+        kind.value: shares_at(runs, rows, at_seconds) for kind, runs in catalogue.promotions.items()
+    }
 
 
 def _person(person: Shopper, num_candidates: int) -> dict[str, np.ndarray]:

@@ -6,15 +6,14 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float16, Float32, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
 from ranking.context import Context
-from ranking.cross_attention import CrossAttentionRanker
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
 from ranking.features import NAMES
-from ranking.training import Model, Products, Settings
-from retrieval.scenes import FACT_BUCKETS
+from ranking.training import Model, Products
 
 Window = Literal["search", "picture", "recommendation"]
 MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
@@ -32,11 +31,9 @@ class UnknownRanker(ValueError):
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to build the network again before its weights are read."""
 
-    dim: int
-    heads: int
-    layers: int
-    vector_dim: int
+    shape: Shape
     features: tuple[str, ...]
+    outcome: str  # that the candidates are ordered by
     windows: tuple[str, ...]  # where it was measured to be better than the order of retrieval
 
 
@@ -52,12 +49,13 @@ class Ranker:
     def __init__(
         self,
         network: CrossAttentionRanker,
-        tokens: Float32[np.ndarray, "n d"],
-        windows: tuple[str, ...],
+        tokens: Float16[np.ndarray, "n d"],
+        about: Architecture,
     ) -> None:
         self._network = network.eval()
         self._tokens = tokens
-        self._windows = windows
+        self._windows = about.windows
+        self._outcome = OUTCOMES.index(about.outcome)
 
     def is_better(self, window: Window) -> bool:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
@@ -76,16 +74,9 @@ class Ranker:
                 f"the ranker was trained on {len(about.features)} features, this version computes "
                 f"{len(NAMES)} (different: {', '.join(other) or 'their order'}); build again"
             )
-        network = CrossAttentionRanker(
-            dim=about.dim,
-            heads=about.heads,
-            layers=about.layers,
-            vector_dim=about.vector_dim,
-            num_features=len(about.features),
-            facts=FACT_BUCKETS,
-        )
+        network = CrossAttentionRanker(about.shape)
         network.load_state_dict(load_file(folder / "ranker.safetensors"))
-        return cls(network, map_array(folder / "tokens.npy"), about.windows)
+        return cls(network, map_array(folder / "tokens.npy"), about)
 
     def rank(
         self,
@@ -94,55 +85,57 @@ class Ranker:
         context: Context,
     ) -> Ranked:
         """Return a logit for each row; UnfitLogits when one is not a number."""
-        recent = context.recent[context.recent >= 0]
-        facts = context.facts[context.facts > 0]
-        silence = np.zeros(self._network.from_query.in_features, np.float32)
-        query = silence if context.query is None else np.asarray(context.query)
-        mask = np.ones(1 + len(recent) + len(facts), bool)
-        mask[0] = context.query is not None
         with torch.inference_mode():
-            seen = self._network.context(
-                torch.from_numpy(query[None]),
-                torch.from_numpy(self._tokens[recent][None]),
-                torch.from_numpy(context.recent_facts[: len(recent)][None]),
-                torch.from_numpy(facts[None]),
-            )
-            logits = self._network(
-                torch.from_numpy(self._tokens[rows][None]),
-                torch.from_numpy(features[None]),
-                seen,
-                torch.from_numpy(mask[None]),
-            )[0].numpy()
+            inputs = self._inputs(rows, features, context)
+            logits = self._network(*inputs)[0, :, self._outcome].numpy()
         if not np.isfinite(logits).all():
             raise UnfitLogits(f"{int((~np.isfinite(logits)).sum())} of {len(logits)} logits")
         return Ranked(logits)
 
+    def _inputs(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Context,
+    ) -> tuple[torch.Tensor, ...]:
+        """Return what the network takes, as a batch of one without any padding."""
+        recent = context.recent[context.recent >= 0]
+        facts = context.facts[context.facts > 0]
+        silence = np.zeros(self._network.from_query.in_features, np.float32)
+        query = silence if context.query is None else np.asarray(context.query)
+        mask = torch.ones(1, 1 + len(recent) + len(facts), dtype=torch.bool)
+        mask[0, 0] = context.query is not None
+        seen = self._network.context(
+            torch.from_numpy(query[None]),
+            self._of(recent),
+            torch.from_numpy(context.recent_facts[: len(recent)][None]),
+            torch.from_numpy(facts[None]),
+        )
+        kept = torch.ones(1, len(rows), dtype=torch.bool)
+        return self._of(rows), torch.from_numpy(features[None]), kept, seen, mask
+
+    def _of(self, rows: Int64[np.ndarray, "c"]) -> torch.Tensor:
+        return torch.from_numpy(self._tokens[rows][None]).float()
+
 
 def save(
-    model: Model, products: Products, settings: Settings, windows: tuple[str, ...], folder: Path
+    model: Model, products: Products, outcome: str, windows: tuple[str, ...], folder: Path
 ) -> None:
     """Write the network, where it is better, and every product's token, computed once."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = Architecture(
-        dim=settings.dim,
-        heads=settings.heads,
-        layers=settings.layers,
-        vector_dim=products.vectors.shape[1],
-        features=NAMES,
-        windows=windows,
-    )
+    about = Architecture(shape=model.ranker.shape, features=NAMES, outcome=outcome, windows=windows)
     (folder / "ranker.json").write_bytes(msgspec.json.encode(about))
     save_file(model.ranker.state_dict(), folder / "ranker.safetensors")
     save_array(folder / "tokens.npy", product_tokens(model, products))
 
 
-def product_tokens(model: Model, products: Products) -> Float32[np.ndarray, "n d"]:
-    """Return one token a product."""
+def product_tokens(model: Model, products: Products) -> Float16[np.ndarray, "n d"]:
+    """Return one token a product, in half precision: 2 d bytes."""
     parts = []
     with torch.inference_mode():
         for at in range(0, len(products.vectors), TOKENS_AT_ONCE):
             vectors = np.array(products.vectors[at : at + TOKENS_AT_ONCE])
             categories = products.categories[at : at + TOKENS_AT_ONCE].astype(np.int64)
             part = model.tokens(torch.from_numpy(vectors), torch.from_numpy(categories))
-            parts.append(part.numpy())
+            parts.append(part.half().numpy())
     return np.concatenate(parts)

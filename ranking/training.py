@@ -1,30 +1,47 @@
-"""Trains the ranker on requests of the past: what was proposed, and what was then bought."""
+"""Trains the ranker on requests of the past: what was proposed, and what came of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from ranking.context import Context
-from ranking.cross_attention import CrossAttentionRanker, ProductTokens
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, ProductTokens, Shape
 from ranking.features import FEATURES
+from ranking.losses import ORDER_LOSSES, VALUE_LOSSES
 from retrieval.scenes import FACT_BUCKETS
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 WORTH_PAGE = 20  # validation counts what is right among the first so many
+BY_STRENGTH = ("purchase", "cart", "click", "relevance")  # what a list is ordered by, if known
+ALIKE = dict.fromkeys(OUTCOMES, 1.0)
+
+Weights = dict[str, Tensor]
 
 
 class Example(NamedTuple):
-    """One past request: its candidates, and which of them were bought."""
+    """One past request: its candidates, and what came of each."""
 
     rows: Int64[np.ndarray, "c"]  # as retrieval ordered them
     features: Float32[np.ndarray, "c f"]
-    labels: Bool[np.ndarray, "c"]
+    labels: Float32[np.ndarray, "c o"]  # from 0 to 1 in the order of OUTCOMES; nan: not known
     context: Context
+    weights: Float32[np.ndarray, "c"] | None = None  # 1 / propensity of being seen; None: all 1
+
+    def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
+        """Tell which candidates this came of."""
+        return np.asarray(self.labels[:, OUTCOMES.index(outcome)] > 0)
+
+
+def labels_of(**known: np.ndarray) -> Float32[np.ndarray, "c o"]:
+    """Return the labels of a list of which only these outcomes are known."""
+    length = len(next(iter(known.values())))
+    columns = [known.get(outcome, np.full(length, np.nan)) for outcome in OUTCOMES]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 class Products(NamedTuple):
@@ -42,7 +59,12 @@ class Settings(NamedTuple):
     layers: int
     epochs: int
     learning_rate: float
+    points: int = 16  # through which candidates see each other; 0: they do not
     batch_size: int = 16
+    patience: int = 2  # epochs without a gain
+    order_loss: str = "listwise"
+    value_loss: str = "cross_entropy"
+    outcome_weights: Mapping[str, float] = ALIKE
     seed: int = 0
 
 
@@ -51,7 +73,8 @@ class Batch(NamedTuple):
 
     rows: Int64[Tensor, "b c"]
     features: Float[Tensor, "b c f"]
-    labels: Float[Tensor, "b c"]
+    labels: Float[Tensor, "b c o"]  # 0 where it is not known
+    weights: Float[Tensor, "b c o"]  # 0 where it is not known
     kept: Bool[Tensor, "b c"]
     query: Float[Tensor, "b v"]
     recent: Int64[Tensor, "b r"]
@@ -68,22 +91,17 @@ class Model(torch.nn.Module):
         vector_dim = products.vectors.shape[1]
         num_categories = int(products.categories.max(initial=0)) + 1
         self.tokens = ProductTokens(vector_dim, num_categories, settings.dim)
-        self.ranker = CrossAttentionRanker(
-            dim=settings.dim,
-            heads=settings.heads,
-            layers=settings.layers,
-            vector_dim=vector_dim,
-            num_features=len(FEATURES),
-            facts=FACT_BUCKETS,
-        )
+        self.ranker = CrossAttentionRanker(shape_of(settings, vector_dim))
 
-    def forward(self, products: Products, batch: Batch) -> Float[Tensor, "b c"]:
-        """Return one logit a candidate."""
+    def forward(self, products: Products, batch: Batch) -> Float[Tensor, "b c o"]:
+        """Return one logit a candidate and outcome."""
         context = self.ranker.context(
             batch.query, self._of(products, batch.recent), batch.recent_facts, batch.facts
         )
         candidates = self._of(products, batch.rows)
-        logits: Tensor = self.ranker(candidates, batch.features, context, batch.context_mask)
+        logits: Tensor = self.ranker(
+            candidates, batch.features, batch.kept, context, batch.context_mask
+        )
         return logits
 
     def _of(self, products: Products, rows: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
@@ -95,11 +113,49 @@ class Model(torch.nn.Module):
         return tokens
 
 
+def shape_of(settings: Settings, vector_dim: int) -> Shape:
+    """Return the shape of a new ranker: heads that share the width, and twice it inside."""
+    if settings.dim % settings.heads:
+        raise ValueError(f"dim={settings.dim} cannot be split evenly among heads={settings.heads}")
+    return Shape(
+        dim=settings.dim,
+        heads=settings.heads,
+        head_dim=settings.dim // settings.heads,
+        hidden=2 * settings.dim,
+        layers=settings.layers,
+        points=settings.points,
+        vector_dim=vector_dim,
+        num_features=len(FEATURES),
+        num_facts=FACT_BUCKETS,
+    )
+
+
+class Progress(NamedTuple):
+    """How far a training is."""
+
+    ndcg_by_epoch: tuple[float, ...] = ()
+    best: Weights | None = None
+
+
 class Trained(NamedTuple):
-    """The best model of a training, with its nDCG on validation, epoch by epoch."""
+    """The best model of a training, what it orders by, and its nDCG by epoch on validation."""
 
     model: Model
+    outcome: str
     ndcg_by_epoch: tuple[float, ...]
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Keeps an unfinished training, so that a killed one goes on."""
+
+    def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Progress:
+        """Bring model and optimizer back to where they were; the start where nothing is kept."""
+        ...
+
+    def save(self, progress: Progress, model: Model, optimizer: torch.optim.Optimizer) -> None:
+        """Keep all that the next epoch depends on."""
+        ...
 
 
 class Worth(NamedTuple):
@@ -109,107 +165,139 @@ class Worth(NamedTuple):
     ranked: float
 
 
-def list_loss(
-    logits: Float[Tensor, "b c"], labels: Float[Tensor, "b c"], kept: Bool[Tensor, "b c"]
-) -> Float[Tensor, ""]:
-    """Return the mean cross entropy between what was bought and the softmax of the logits.
-
-    ListNet's top-one loss (Cao et al., ICML 2007) with the bought products sharing the target.
-    """
-    log_shares = F.log_softmax(logits.masked_fill(~kept, -torch.inf), dim=-1)
-    bought = labels / labels.sum(dim=-1, keepdim=True).clamp(min=1)
-    return -(bought * log_shares.masked_fill(~kept, 0)).sum(dim=-1).mean()
-
-
-def point_loss(
-    logits: Float[Tensor, "b c"], labels: Float[Tensor, "b c"], kept: Bool[Tensor, "b c"]
-) -> Float[Tensor, ""]:
-    """Return the mean binary cross entropy, so that a sigmoid of the logit is a probability."""
-    losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    return (losses * kept).sum() / kept.sum()
-
-
 def train(
     examples: Sequence[Example],
     validation: Sequence[Example],
     products: Products,
     settings: Settings,
     tell: Callable[[Iterator[int]], Iterator[int]] = iter,
+    keeper: Keeper | None = None,
 ) -> Trained:
-    """Fit a ranker and return the epoch that orders the validation requests best."""
+    """Fit a ranker and return the epoch that orders the validation requests best.
+
+    It ends where `patience` epochs brought no gain, and after a break it goes on with the epoch
+    that was under way.
+    """
     torch.manual_seed(settings.seed)
+    outcome = strongest(examples)
     model = Model(settings, products)
     _fit_scale(model.ranker, examples)
-    steps_an_epoch = -(-len(examples) // settings.batch_size)
+    steps = -(-len(examples) // settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        settings.learning_rate,
-        total_steps=settings.epochs * steps_an_epoch,
-        pct_start=WARM_UP,
-    )
-    random = np.random.default_rng(settings.seed)
-    best, best_ndcg, ndcgs = _copy(model), -1.0, []
-    for step in tell(iter(range(settings.epochs * steps_an_epoch))):
-        if step % steps_an_epoch == 0:
-            order = random.permutation(len(examples))
-        at = step % steps_an_epoch * settings.batch_size
+    progress = keeper.load(model, optimizer) if keeper else Progress()
+    done = len(progress.ndcg_by_epoch)
+    for step in tell(iter(range(done * steps, settings.epochs * steps))):
+        if step % steps == 0:
+            if _stale(progress.ndcg_by_epoch, settings.patience):
+                break
+            order = np.random.default_rng((settings.seed, step)).permutation(len(examples))
+        at = step % steps * settings.batch_size
         batch = collate([examples[i] for i in order[at : at + settings.batch_size]], products)
-        logits = model(products, batch)
-        loss = list_loss(logits, batch.labels, batch.kept) + point_loss(
-            logits, batch.labels, batch.kept
-        )
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        _set_rate(optimizer, settings.learning_rate * _schedule(step / (settings.epochs * steps)))
+        torch.autograd.backward(loss(model(products, batch), batch, settings))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
-        if (step + 1) % steps_an_epoch == 0:
-            ndcgs.append(mean_ndcg(model, validation, products))
-            if ndcgs[-1] > best_ndcg:
-                best, best_ndcg = _copy(model), ndcgs[-1]
-    model.load_state_dict(best)
-    return Trained(model.eval(), tuple(ndcgs))
+        optimizer.zero_grad()
+        if (step + 1) % steps == 0:
+            progress = _judged(progress, model, mean_ndcg(model, validation, products, outcome))
+            if keeper:
+                keeper.save(progress, model, optimizer)
+    if progress.best is not None:
+        model.load_state_dict(progress.best)
+    return Trained(model.eval(), outcome, progress.ndcg_by_epoch)
 
 
-def worth(model: Model, examples: Sequence[Example], products: Products) -> dict[str, Worth]:
+def loss(logits: Float[Tensor, "b c o"], batch: Batch, settings: Settings) -> Float[Tensor, ""]:
+    """Return what is learnt from: order and value of each outcome, by their weights."""
+    order, value = ORDER_LOSSES[settings.order_loss], VALUE_LOSSES[settings.value_loss]
+    parts = [
+        settings.outcome_weights.get(outcome, 0.0) * (order(*column) + value(*column))
+        for outcome, *column in zip(
+            OUTCOMES, *(x.unbind(-1) for x in (logits, batch.labels, batch.weights)), strict=True
+        )
+    ]
+    return torch.stack(parts).sum()
+
+
+def strongest(examples: Sequence[Example]) -> str:
+    """Return the strongest outcome that any request came to; a purchase where none did."""
+    for outcome in BY_STRENGTH:
+        if any(example.wanted(outcome).any() for example in examples):
+            return outcome
+    return BY_STRENGTH[0]
+
+
+def _judged(progress: Progress, model: Model, ndcg: float) -> Progress:
+    is_best = ndcg > max(progress.ndcg_by_epoch, default=-1.0)
+    return Progress((*progress.ndcg_by_epoch, ndcg), _copy(model) if is_best else progress.best)
+
+
+def _stale(ndcgs: Sequence[float], patience: int) -> bool:
+    return len(ndcgs) > patience and max(ndcgs[-patience:]) <= max(ndcgs[:-patience])
+
+
+def _schedule(done: float) -> float:
+    """Rise to 1, then fall along a cosine to nearly 0."""
+    if done < WARM_UP:
+        return 0.04 + 0.96 * done / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def worth(
+    model: Model, examples: Sequence[Example], products: Products, outcome: str = "purchase"
+) -> dict[str, Worth]:
     """Return what the ranker adds to searches and to recommendations, where there are any."""
     kinds = {
         "search": [e for e in examples if e.context.query is not None],
         "recommendation": [e for e in examples if e.context.query is None],
     }
     return {
-        kind: Worth(mean_retrieved_ndcg(asked), mean_ndcg(model, asked, products))
+        kind: Worth(mean_retrieved_ndcg(asked, outcome), mean_ndcg(model, asked, products, outcome))
         for kind, asked in kinds.items()
-        if any(example.labels.any() for example in asked)
+        if any(example.wanted(outcome).any() for example in asked)
     }
 
 
-def mean_retrieved_ndcg(examples: Sequence[Example]) -> float:
+def mean_retrieved_ndcg(examples: Sequence[Example], outcome: str = "purchase") -> float:
     """Return nDCG@20 of the candidates as they stand: best first, as they were retrieved."""
     gains = [
-        ndcg(-np.arange(len(example.rows), dtype=np.float32), example.labels)
+        ndcg(-np.arange(len(example.rows), dtype=np.float32), example.wanted(outcome))
         for example in examples
-        if example.labels.any()
+        if example.wanted(outcome).any()
     ]
     return float(np.mean(gains)) if gains else 0.0
 
 
-def mean_ndcg(model: Model, examples: Sequence[Example], products: Products) -> float:
+def mean_ndcg(
+    model: Model, examples: Sequence[Example], products: Products, outcome: str = "purchase"
+) -> float:
     """Return nDCG@20 over these requests, among their candidates."""
-    gains = []
-    model.eval()
-    with torch.inference_mode():
-        for at in range(0, len(examples), 64):
-            part = examples[at : at + 64]
-            logits = model(products, collate(part, products)).numpy()
-            gains += [
-                ndcg(logit[: len(example.rows)], example.labels)
-                for logit, example in zip(logits, part, strict=True)
-                if example.labels.any()
-            ]
-    model.train()
+    found = zip(scores(model, examples, products, outcome), examples, strict=True)
+    gains = [
+        ndcg(logits, example.wanted(outcome))
+        for logits, example in found
+        if example.wanted(outcome).any()
+    ]
     return float(np.mean(gains)) if gains else 0.0
+
+
+def scores(
+    model: Model, examples: Sequence[Example], products: Products, outcome: str = "purchase"
+) -> Iterator[Float32[np.ndarray, "c"]]:
+    """Yield the logits of each request."""
+    column, was_training = OUTCOMES.index(outcome), model.training
+    model.eval()
+    for at in range(0, len(examples), 64):
+        part = examples[at : at + 64]
+        with torch.inference_mode():
+            logits = model(products, collate(part, products))[..., column].numpy()
+        yield from (row[: len(e.rows)] for row, e in zip(logits, part, strict=True))
+    model.train(was_training)
 
 
 def ndcg(
@@ -233,7 +321,8 @@ def collate(examples: Sequence[Example], products: Products) -> Batch:
     return Batch(
         rows=_padded([e.rows for e in examples], longest),
         features=_padded([e.features for e in examples], longest),
-        labels=_padded([e.labels.astype(np.float32) for e in examples], longest),
+        labels=_padded([np.nan_to_num(e.labels) for e in examples], longest),
+        weights=_padded([_weights(e) for e in examples], longest),
         kept=_padded([np.ones(len(e.rows), bool) for e in examples], longest),
         query=torch.from_numpy(
             np.stack([silence if c.query is None else c.query for c in contexts])
@@ -243,6 +332,11 @@ def collate(examples: Sequence[Example], products: Products) -> Batch:
         facts=torch.from_numpy(facts),
         context_mask=torch.from_numpy(np.concatenate([asked, recent >= 0, facts > 0], axis=1)),
     )
+
+
+def _weights(example: Example) -> Float32[np.ndarray, "c o"]:
+    known: np.ndarray = (~np.isnan(example.labels)).astype(np.float32)
+    return known if example.weights is None else known * example.weights[:, None]
 
 
 def _padded(columns: Sequence[np.ndarray], length: int) -> Tensor:
@@ -261,5 +355,5 @@ def _fit_scale(ranker: CrossAttentionRanker, examples: Sequence[Example]) -> Non
     ranker.feature_scale.copy_(torch.from_numpy(np.where(spread > 1e-4, spread, 1e4)))
 
 
-def _copy(model: Model) -> dict[str, Tensor]:
+def _copy(model: Model) -> Weights:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}

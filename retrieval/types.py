@@ -106,6 +106,26 @@ class Campaign(Noun, frozen=True, kw_only=True):
     users: tuple[UserId, ...] = ()
 
 
+class PromotionKind(StrEnum):
+    """How the shop draws attention to a product."""
+
+    OFFER = "offer"  # in the leaflet, in a mailing, at a lower price
+    DISPLAY = "display"  # a place of its own: an end of an aisle, a banner
+
+
+class Promotion(Noun, frozen=True, kw_only=True):
+    """A product that the shop puts forward from `start` until before `end`.
+
+    `share` says in how many of the shop's places it does, 1: in all.
+    """
+
+    product: ProductId
+    kind: PromotionKind
+    start: datetime
+    end: datetime
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
 class Placement(StrEnum):
     """Which window of the shop is being filled."""
 

@@ -23,7 +23,6 @@ from pipelines.importers.mapping import Mapping, load_mapping
 from pipelines.release import open_release
 from pipelines.shop import PRODUCT_SCHEMA
 from pipelines.tuning_ranges import read_ranges, value_of
-from ranking.features import FEATURES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -162,13 +161,6 @@ def test_the_example_filters_are_ones_that_we_read() -> None:
     masks = [matching(PRODUCT_SCHEMA.empty_table(), text) for text in filters]
 
     assert len(masks) > 1
-
-
-def test_the_features_are_described_as_the_code_describes_them() -> None:
-    right = [[f.name, f.unit, f.meaning] for f in FEATURES]
-
-    lines = "\n".join(f"| `{f.name}` | {f.unit} | {f.meaning} |" for f in FEATURES)
-    assert table(ARCHITECTURE, "Features") == right, f"the table should be:\n{lines}"
 
 
 def test_the_channels_nouns_and_stages_are_those_of_the_code() -> None:

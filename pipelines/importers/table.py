@@ -19,6 +19,7 @@ from pipelines.importers.pictures import (
     take_files,
     take_parquet,
 )
+from pipelines.importers.promotions import open_promotions_table, take_promotions
 from pipelines.importers.rows import Row, Rows, open_rows
 from pipelines.progress import Track
 from pipelines.quality import Quality, QualityReport
@@ -34,8 +35,9 @@ class Sources(NamedTuple):
     """The files that a shop is made of."""
 
     products: Path
-    pictures: Path | None
-    events: Path | None
+    pictures: Path | None = None
+    events: Path | None = None
+    promotions: Path | None = None
 
 
 def import_table(
@@ -43,34 +45,39 @@ def import_table(
     folder: Path,
     mapping: Mapping,
     track: Track,
-    *,
-    pictures: Path | None = None,
-    events: Path | None = None,
+    **further: Path | None,
 ) -> QualityReport:
-    """Write a shop of a table of products, and of pictures and a log if there are such.
+    """Write a shop of a table of products, and of pictures, a log and promotions if there are such.
 
-    `pictures` is a folder of files, or a Parquet file of bytes. Nothing is left of an import
-    that fails; what is wrong with a row is counted, and fails it only past `max_refused_share`.
+    `further` may name `pictures` (a folder of files, or a Parquet file of bytes), `events` and
+    `promotions`. Nothing is left of an import that fails; what is wrong with a row is counted, and
+    fails it only past `max_refused_share`.
     """
-    sources = Sources(source, pictures, events)
+    sources = Sources(source, **further)
     rows, log = _open(sources, mapping)
+    pushed = open_promotions_table(sources.promotions) if sources.promotions else None
     quality = Quality(mapping.name or source.stem, "table")
     with ShopWriter(folder, name=quality.name, source="table") as shop:
         intake = Intake(shop, quality, str(source), mapping.currency)
         photos = PictureIntake(shop, quality)
         for row in track(rows.rows, "products"):
-            _take(row, mapping, intake, photos, pictures)
+            _take(row, mapping, intake, photos, sources.pictures)
         intake.finish(mapping.max_refused_share)
-        if pictures and not pictures.is_dir():
-            taken = take_parquet(photos, pictures, mapping.pictures, intake.ids)
+        if sources.pictures and not sources.pictures.is_dir():
+            taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
             for _ in track(taken, "pictures"):
                 pass
         photos.flush()
-        if log and mapping.events and events:
-            kept = EventIntake(shop, quality, events, mapping.events)
+        if log and mapping.events and sources.events:
+            kept = EventIntake(shop, quality, sources.events, mapping.events)
             for row in track(log.rows, "events"):
                 kept.take(row)
             kept.finish(mapping.max_refused_share, intake.ids)
+        if pushed and sources.promotions:
+            told = track(pushed.rows, "promotions")
+            take_promotions(
+                iter(told), sources.promotions, shop, quality, mapping.max_refused_share
+            )
         report = quality.report()
         shop.write_report(report)
     return report

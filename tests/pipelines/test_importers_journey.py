@@ -1,6 +1,6 @@
 """A slice of the real supermarket: 3,000 of its products and all that was sold of them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -221,3 +221,29 @@ def test_abbreviated_types_become_titles(category: str, kind: str, title: str) -
 )
 def test_only_sizes_that_are_plainly_sizes_are_written(source_size: str, size: str) -> None:
     assert names.size(source_size) == size
+
+
+def test_promotions_have_their_week_and_the_share_of_the_stores(
+    source: Path, imported: tuple[Shop, QualityReport], tmp_path: Path
+) -> None:
+    for file in source.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    columns = ("product_id", "store_id", "display_location", "mailer_location", "week")
+    placed = [
+        (1, 10, "0", "A", 5),
+        (1, 20, "3", "D", 5),
+        (2, 10, "0", "0", 6),
+        (2, 20, "A", "0", 6),
+    ]
+    rows = [dict(zip(columns, row, strict=True)) for row in placed]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "promotions.parquet")
+
+    import_journey(tmp_path / "shop", silent, source=tmp_path, pictures=False)
+    found = Shop(tmp_path / "shop").promotions().to_pylist()
+
+    shares = [(row["product"], row["kind"], row["share"]) for row in found]
+    assert sorted(shares) == [("1", "display", 0.5), ("1", "offer", 1.0), ("2", "display", 0.5)]
+    assert all(row["end"] - row["start"] == timedelta(days=7) for row in found)
+    weeks = {row["product"]: row["start"] for row in found}
+    assert weeks["2"] - weeks["1"] == timedelta(days=7)
+    assert not imported[0].promotions().num_rows  # a source without them has none

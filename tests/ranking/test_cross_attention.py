@@ -1,15 +1,31 @@
 import pytest
 import torch
 
-from ranking.cross_attention import CrossAttention, CrossAttentionRanker
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
+
+SHAPE = Shape(
+    dim=8,
+    heads=2,
+    head_dim=4,
+    hidden=16,
+    layers=2,
+    points=3,
+    vector_dim=6,
+    num_features=3,
+    num_facts=16,
+)
 
 
 @pytest.fixture
 def ranker() -> CrossAttentionRanker:
     torch.manual_seed(0)
-    return CrossAttentionRanker(
-        dim=8, heads=2, layers=2, vector_dim=6, num_features=3, facts=16
-    ).eval()
+    return CrossAttentionRanker(SHAPE).eval()
+
+
+@pytest.fixture
+def blind() -> CrossAttentionRanker:
+    torch.manual_seed(0)
+    return CrossAttentionRanker(SHAPE._replace(points=0)).eval()
 
 
 @pytest.fixture
@@ -18,6 +34,7 @@ def parts() -> dict[str, torch.Tensor]:
     return {
         "candidates": torch.randn(2, 5, 8),
         "features": torch.randn(2, 5, 3),
+        "kept": torch.ones(2, 5, dtype=torch.bool),
         "context": torch.randn(2, 4, 8),
         "context_mask": torch.ones(2, 4, dtype=torch.bool),
     }
@@ -56,16 +73,52 @@ def test_one_request_does_not_see_another(
     torch.testing.assert_close(ranker(**parts)[:1], alone)
 
 
-def test_one_candidate_does_not_see_another(
+def test_padding_of_the_list_changes_nothing(
     ranker: CrossAttentionRanker, parts: dict[str, torch.Tensor]
+) -> None:
+    padded = {
+        **parts,
+        "candidates": torch.cat([parts["candidates"], torch.full((2, 3, 8), 99.0)], dim=1),
+        "features": torch.cat([parts["features"], torch.full((2, 3, 3), 99.0)], dim=1),
+        "kept": torch.tensor([[True] * 5 + [False] * 3] * 2),
+    }
+
+    torch.testing.assert_close(ranker(**padded)[:, :5], ranker(**parts))
+
+
+def test_candidates_see_each_other_through_the_points_and_only_there(
+    ranker: CrossAttentionRanker, blind: CrossAttentionRanker, parts: dict[str, torch.Tensor]
 ) -> None:
     fewer = {
         **parts,
         "candidates": parts["candidates"][:, :2],
         "features": parts["features"][:, :2],
+        "kept": parts["kept"][:, :2],
     }
 
-    torch.testing.assert_close(ranker(**parts)[:, :2], ranker(**fewer))
+    assert not torch.allclose(ranker(**parts)[:, :2], ranker(**fewer))
+    torch.testing.assert_close(blind(**parts)[:, :2], blind(**fewer))
+
+
+def test_each_candidate_has_a_logit_for_each_outcome(
+    ranker: CrossAttentionRanker, parts: dict[str, torch.Tensor]
+) -> None:
+    logits = ranker(**parts)
+
+    assert logits.shape == (2, 5, len(OUTCOMES))
+    assert not torch.allclose(logits[..., 0], logits[..., 1])
+
+
+def test_attention_is_shared_out_among_the_real_tokens(
+    ranker: CrossAttentionRanker, parts: dict[str, torch.Tensor]
+) -> None:
+    mask = torch.tensor([[True, True, False, True], [True, False, False, False]])
+
+    shares = ranker.attend[0].attention(parts["candidates"], parts["context"], mask)
+
+    torch.testing.assert_close(shares.sum(-1), torch.ones(2, 5))
+    assert (shares[0, :, 2] == 0).all()
+    assert (shares[1, :, 0] == 1).all()
 
 
 def test_every_kind_of_context_token_moves_the_scores(
@@ -89,11 +142,6 @@ def test_a_feature_out_of_all_bounds_does_not_rule_the_list(
     torch.testing.assert_close(
         ranker(**{**parts, "features": far}), ranker(**{**parts, "features": farther})
     )
-
-
-def test_tokens_of_unequal_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="dim=10 cannot be split evenly among heads=4"):
-        CrossAttention(dim=10, heads=4)
 
 
 def test_shapes_are_checked_while_testing(

@@ -1,4 +1,7 @@
+from copy import deepcopy
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -6,26 +9,33 @@ import pytest
 import torch
 
 from ranking.context import Context
+from ranking.cross_attention import OUTCOMES
 from ranking.features import NAMES
+from ranking.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.ranker import Ranker, UnfitLogits, UnknownRanker, save
 from ranking.training import (
     Example,
+    Model,
     Products,
+    Progress,
     Settings,
     Trained,
     collate,
-    list_loss,
+    labels_of,
+    loss,
     mean_ndcg,
     mean_retrieved_ndcg,
     ndcg,
-    point_loss,
+    shape_of,
+    strongest,
     train,
     worth,
 )
 from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
 
-SETTINGS = Settings(dim=8, heads=2, layers=1, epochs=20, learning_rate=1e-2)
+SETTINGS = Settings(dim=8, heads=2, layers=1, epochs=12, learning_rate=1e-2)
 FEATURE = NAMES.index("frequency_60")
+PURCHASE = OUTCOMES.index("purchase")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +56,7 @@ def example(random: np.random.Generator, count: int) -> Example:
     return Example(
         rows=random.choice(30, count, replace=False),
         features=features,
-        labels=features[:, FEATURE] > 0.8,
+        labels=labels_of(purchase=features[:, FEATURE] > 0.8),
         context=Context(query, recent, np.zeros((3, 2), np.float32), facts),
     )
 
@@ -66,7 +76,7 @@ def test_training_finds_the_feature_that_decides(
     trained: Trained, examples: list[Example], products: Products
 ) -> None:
     assert mean_ndcg(trained.model, examples[100:], products) > 0.9
-    assert len(trained.ndcg_by_epoch) == SETTINGS.epochs
+    assert len(trained.ndcg_by_epoch) <= SETTINGS.epochs
 
 
 def test_the_same_seed_gives_the_same_ranker(
@@ -81,23 +91,23 @@ def test_the_same_seed_gives_the_same_ranker(
 def test_a_saved_ranker_gives_the_scores_of_training(
     trained: Trained, examples: list[Example], products: Products, tmp_path: Path
 ) -> None:
-    save(trained.model, products, SETTINGS, ("search",), tmp_path)
+    save(trained.model, products, "purchase", ("search",), tmp_path)
     ranker = Ranker.open(tmp_path)
 
     for asked in examples[:10]:
         served = ranker.rank(asked.rows, asked.features, asked.context).logits
         batch = collate([asked], products)
         with torch.inference_mode():
-            learned = trained.model(products, batch)[0].numpy()
+            learned = trained.model(products, batch)[0, :, PURCHASE].numpy()
 
-        np.testing.assert_allclose(served, learned, atol=1e-5)
+        np.testing.assert_allclose(served, learned, atol=5e-3)  # tokens are kept in halves
 
 
 def test_a_ranker_knows_where_it_was_better(
     trained: Trained, examples: list[Example], products: Products, tmp_path: Path
 ) -> None:
     found = worth(trained.model, examples[100:], products)
-    save(trained.model, products, SETTINGS, ("search",), tmp_path)
+    save(trained.model, products, "purchase", ("search",), tmp_path)
     ranker = Ranker.open(tmp_path)
 
     assert set(found) == {"search", "recommendation"}
@@ -107,7 +117,9 @@ def test_a_ranker_knows_where_it_was_better(
 
 
 def test_the_order_of_retrieval_is_the_order_of_the_candidates(examples: list[Example]) -> None:
-    best_first = [e._replace(labels=np.arange(len(e.rows)) < 2, rows=e.rows) for e in examples[:5]]
+    best_first = [
+        e._replace(labels=labels_of(purchase=np.arange(len(e.rows)) < 2)) for e in examples[:5]
+    ]
 
     assert mean_retrieved_ndcg(best_first) == 1.0
 
@@ -128,7 +140,7 @@ def test_a_request_scores_the_same_in_any_batch(
 def test_a_ranker_of_other_features_is_refused(
     trained: Trained, products: Products, tmp_path: Path
 ) -> None:
-    save(trained.model, products, SETTINGS, ("search",), tmp_path)
+    save(trained.model, products, "purchase", ("search",), tmp_path)
     about = msgspec.json.decode((tmp_path / "ranker.json").read_bytes())
     about["features"][3] = "moon_phase"
     (tmp_path / "ranker.json").write_bytes(msgspec.json.encode(about))
@@ -140,32 +152,100 @@ def test_a_ranker_of_other_features_is_refused(
 def test_a_ranker_that_answers_nan_is_caught(
     trained: Trained, examples: list[Example], products: Products, tmp_path: Path
 ) -> None:
-    save(trained.model, products, SETTINGS, ("search",), tmp_path)
+    save(trained.model, products, "purchase", ("search",), tmp_path)
     ranker = Ranker.open(tmp_path)
     broken = examples[0].features.copy()
     broken[2, 0] = np.nan
 
-    with pytest.raises(UnfitLogits, match="1 of 8 logits"):
+    with pytest.raises(UnfitLogits, match="8 of 8 logits"):
         ranker.rank(examples[0].rows, broken, examples[0].context)
 
 
-def test_padding_does_not_change_a_loss() -> None:
-    logits, labels = torch.randn(2, 4), torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
-    kept = torch.ones(2, 4, dtype=torch.bool)
-    wide = torch.cat([logits, torch.full((2, 3), 50.0)], dim=1)
-    wide_labels = torch.cat([labels, torch.zeros(2, 3)], dim=1)
-    wide_kept = torch.cat([kept, torch.zeros(2, 3, dtype=torch.bool)], dim=1)
+def test_what_is_not_known_is_not_learnt_from(examples: list[Example], products: Products) -> None:
+    batch = collate(examples[:4], products)
+    logits = torch.randn(4, batch.rows.shape[1], len(OUTCOMES), requires_grad=True)
 
-    for loss in (list_loss, point_loss):
-        torch.testing.assert_close(loss(logits, labels, kept), loss(wide, wide_labels, wide_kept))
+    torch.autograd.backward(loss(logits, batch, SETTINGS))
+
+    assert logits.grad is not None
+    assert (logits.grad[..., PURCHASE] != 0).any()
+    assert (logits.grad[..., [o for o in range(len(OUTCOMES)) if o != PURCHASE]] == 0).all()
 
 
-def test_losses_are_what_the_formulas_say() -> None:
-    logits, labels = torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    kept = torch.ones(1, 4, dtype=torch.bool)
+def test_a_propensity_weighs_what_was_seldom_shown(
+    examples: list[Example], products: Products
+) -> None:
+    shown = examples[0]._replace(weights=np.full(len(examples[0].rows), 4, np.float32))
 
-    assert list_loss(logits, labels, kept).item() == pytest.approx(np.log(4), rel=1e-6)
-    assert point_loss(logits, labels, kept).item() == pytest.approx(np.log(2), rel=1e-6)
+    batch = collate([shown, examples[1]], products)
+
+    assert (batch.weights[0, : len(shown.rows), PURCHASE] == 4).all()
+    assert (batch.weights[1, : len(examples[1].rows), PURCHASE] == 1).all()
+
+
+def test_the_strongest_outcome_known_orders(examples: list[Example]) -> None:
+    clicks = [
+        e._replace(labels=labels_of(click=e.wanted(), relevance=e.wanted())) for e in examples[:5]
+    ]
+
+    assert strongest(examples) == "purchase"
+    assert strongest(clicks) == "click"
+    assert strongest([]) == "purchase"
+
+
+def test_every_loss_learns_the_order(examples: list[Example], products: Products) -> None:
+    for order_loss, value_loss in product(ORDER_LOSSES, VALUE_LOSSES):
+        if (order_loss, value_loss) != ("none", "none"):
+            how = SETTINGS._replace(epochs=4, order_loss=order_loss, value_loss=value_loss)
+            found = train(examples[:100], examples[100:], products, how)
+
+            assert mean_ndcg(found.model, examples[100:], products) > 0.75, (order_loss, value_loss)
+
+
+def test_a_training_without_gain_ends(examples: list[Example], products: Products) -> None:
+    flat = [e._replace(labels=labels_of(purchase=np.ones(len(e.rows)))) for e in examples]
+
+    found = train(flat[:20], flat[100:], products, SETTINGS._replace(patience=3))
+
+    assert found.ndcg_by_epoch == (1.0,) * 4
+
+
+def test_a_broken_training_goes_on_to_the_same_end(
+    examples: list[Example], products: Products, trained: Trained
+) -> None:
+    class Broken(Exception):
+        """The machine went down."""
+
+    class Kept:
+        """Holds what was saved, in memory."""
+
+        state: tuple[Progress, dict[str, Any], dict[str, Any]] | None = None
+        alive = True
+
+        def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Progress:
+            if self.state is None:
+                return Progress()
+            model.load_state_dict(self.state[1])
+            optimizer.load_state_dict(self.state[2])
+            return self.state[0]
+
+        def save(self, progress: Progress, model: Model, optimizer: torch.optim.Optimizer) -> None:
+            self.state = deepcopy((progress, model.state_dict(), optimizer.state_dict()))
+            if self.alive and len(progress.ndcg_by_epoch) == 3:
+                self.alive = False
+                raise Broken
+
+    keeper = Kept()
+    with pytest.raises(Broken):
+        train(examples[:100], examples[100:], products, SETTINGS, keeper=keeper)
+    found = train(examples[:100], examples[100:], products, SETTINGS, keeper=keeper)
+
+    np.testing.assert_allclose(found.ndcg_by_epoch, trained.ndcg_by_epoch, atol=1e-3)
+
+
+def test_heads_of_unequal_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match="dim=10 cannot be split evenly among heads=4"):
+        shape_of(SETTINGS._replace(dim=10, heads=4), 6)
 
 
 def test_ndcg_is_what_the_formula_says() -> None:

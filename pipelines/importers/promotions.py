@@ -1,0 +1,84 @@
+"""Takes a table of promotions into a shop: product, kind, start, end and share of the places."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from pipelines.errors import ShopError
+from pipelines.importers.events import moment_of
+from pipelines.importers.intake import CHUNK, RowError, id_of
+from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.quality import Quality, shown
+from pipelines.shop import PROMOTION_SCHEMA, ShopWriter
+from retrieval.types import Promotion
+
+REQUIRED = ("product", "kind", "start", "end")
+
+
+def open_promotions_table(path: Path) -> Rows:
+    """Open a table and check that it has the columns of a promotion."""
+    rows = open_rows(path)
+    missing = [name for name in REQUIRED if name not in rows.columns]
+    if missing:
+        raise ShopError(
+            f"{path} lacks the columns {', '.join(missing)}; promotions need "
+            f"{', '.join(REQUIRED)}, and may have share"
+        )
+    return rows
+
+
+def take_promotions(
+    rows: Iterator[Row], source: Path, shop: ShopWriter, quality: Quality, most_refused: float
+) -> None:
+    """Write the promotions that make sense; refuse the table if too many do not."""
+    read, waiting, kept = 0, [], 0
+    for row in rows:
+        read += 1
+        try:
+            if row.mistake:
+                raise RowError("unreadable row", row.mistake)
+            waiting.append(msgspec.structs.asdict(promotion_of(row.values)))
+        except RowError as e:
+            quality.refuse(str(source), row.line, f"promotion: {e.kind}", str(e))
+        if len(waiting) >= CHUNK:
+            kept += _flush(waiting, shop)
+    kept += _flush(waiting, shop)
+    if read - kept > most_refused * read:
+        first = next(e for e in quality.examples if e.source == str(source))
+        raise ShopError(
+            f"{source}: {read - kept:,} of {read:,} promotions were refused, at most "
+            f"{most_refused:.0%} may be; the first: line {first.line}: {first.reason}"
+        )
+    quality.notes.append(f"{kept:,} promotions are kept")
+
+
+def promotion_of(values: dict[str, Any]) -> Promotion:
+    """Return a promotion, or a RowError that says what is wrong with it."""
+    start, end = moment_of(values.get("start")), moment_of(values.get("end"))
+    if end <= start:
+        raise RowError("no time", f"it ends at {end}, which is not after its start {start}")
+    share = values.get("share")
+    raw = {
+        "product": id_of(values.get("product"), "product"),
+        "kind": values.get("kind"),
+        "share": 1.0 if share is None or share == "" else share,
+    }
+    try:
+        return msgspec.convert({**raw, "start": start, "end": end}, Promotion, strict=False)
+    except msgspec.ValidationError as e:
+        field = str(e).rpartition("$.")[2].rstrip("`") or "promotion"
+        raise RowError(
+            f"impossible {field}", f"{field} {shown(values.get(field))} is impossible: {e}"
+        ) from None
+
+
+def _flush(waiting: list[dict[str, Any]], shop: ShopWriter) -> int:
+    """Write what waits and empty it; return how many there were."""
+    count = len(waiting)
+    if count:
+        shop.add_promotions(pa.Table.from_pylist(waiting, PROMOTION_SCHEMA))
+    waiting.clear()
+    return count

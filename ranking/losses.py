@@ -1,0 +1,64 @@
+"""Losses of a list: the logits of its candidates and what came of each, in; one number, out.
+
+All take logits, labels from 0 to 1 and weights, each [b c]; a weight of 0 leaves a candidate out,
+be it padding or one of which the outcome is not known.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+Column = Float[Tensor, "b c"]
+Loss = Callable[[Column, Column, Column], Float[Tensor, ""]]
+
+
+def listwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return the mean cross entropy between the labels and the softmax of the logits.
+
+    ListNet's top-one loss (Cao et al., ICML 2007) with the wanted products sharing the target;
+    a list in which nothing is wanted says nothing.
+    """
+    kept = weights > 0
+    gains = labels * weights
+    targets = gains / gains.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+    log_shares = F.log_softmax(logits.masked_fill(~kept, torch.finfo(logits.dtype).min), dim=-1)
+    losses = -(targets * log_shares.masked_fill(~kept, 0)).sum(dim=-1)
+    return _mean(losses, (gains > 0).any(dim=-1).to(losses.dtype))
+
+
+def pairwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return the mean logistic loss over pairs of a list of which one has the higher label.
+
+    RankNet (Burges et al., ICML 2005), each pair with the product of its weights.
+    """
+    better = labels[:, :, None] > labels[:, None, :]
+    pairs = better * weights[:, :, None] * weights[:, None, :]
+    losses = F.softplus(logits[:, None, :] - logits[:, :, None])
+    return _mean(losses, pairs)
+
+
+def cross_entropy(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return the mean binary cross entropy, so that a sigmoid of the logit is a probability."""
+    losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return _mean(losses, weights)
+
+
+def mse(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return the mean squared difference between the sigmoid and the label (Brier, 1950)."""
+    return _mean((logits.sigmoid() - labels).square(), weights)
+
+
+def none(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return 0, for a training that does without."""
+    return logits.sum() * 0
+
+
+ORDER_LOSSES: dict[str, Loss] = {"listwise": listwise, "pairwise": pairwise, "none": none}
+VALUE_LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "none": none}
+
+
+def _mean(losses: Float[Tensor, "*s"], weights: Float[Tensor, "*s"]) -> Float[Tensor, ""]:
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-9)
