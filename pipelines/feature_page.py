@@ -33,6 +33,7 @@ KINDS = {
     "scene and product": ("offer", "display"),
     "shopper": ("history_baskets", "basket_size", "absence"),
     "query and product": ("text_match", "words_match", "picture_match"),
+    "retrieval": ("ease_score", "next_score", "kind_score", "season_score"),
 }
 FURTHER = "further"  # features that are in no kind yet
 HEAD = f"""\

@@ -27,12 +27,7 @@ def request_features(
 ) -> Float32[np.ndarray, "c f"]:
     """Return one row a candidate, one column a feature."""
     person = shopper(catalogue, ask.history, ask.at_seconds)
-    nothing = np.zeros(len(candidates.rows), np.float32)
-    matches = Matches(
-        text=candidates.scores.get("semantic", nothing),
-        words=candidates.scores.get("lexical", nothing),
-        picture=candidates.scores.get("image", nothing),
-    )
+    matches = Matches(len(candidates.rows), candidates.scores)
     return compute(behaviour, catalogue, person, candidates.rows, matches)
 
 

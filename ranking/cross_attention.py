@@ -23,6 +23,7 @@ class Shape(NamedTuple):
     points: int  # through which candidates see each other; 0: they do not
     vector_dim: int  # of the joined space
     num_features: int
+    bins: int  # that a feature is parted into
     num_facts: int
 
 
@@ -120,6 +121,49 @@ class ProductTokens(nn.Module):
         return tokens
 
 
+class FeatureTokens(nn.Module):
+    """The numbers about a candidate as one token.
+
+    Each number is given as it is and once more in pieces: how much of each of its quantile bins
+    it fills, so that the network can bend at any of them as trees do (piecewise linear encoding,
+    Gorishniy et al., NeurIPS 2022).
+    """
+
+    mean: Tensor
+    scale: Tensor
+    edges: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        count, dim = shape.num_features, shape.dim
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("scale", torch.ones(count))
+        self.register_buffer("edges", torch.linspace(-3, 3, shape.bins + 1).repeat(count, 1))
+        self.mix = nn.Sequential(
+            nn.Linear(count * (shape.bins + 1), 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
+        )
+
+    def forward(self, features: Float[Tensor, "b c f"]) -> Float[Tensor, "b c d"]:
+        """Return one token a candidate."""
+        known = ((features - self.mean) / self.scale).clamp(-FARTHEST, FARTHEST)
+        low, high = self.edges[:, :-1], self.edges[:, 1:]
+        filled = ((features[..., None] - low) / (high - low)).clamp(0, 1)
+        pieces = torch.cat([known[..., None], filled], dim=-1)
+        token: Tensor = self.mix(rearrange(pieces, "b c f p -> b c (f p)"))
+        return token
+
+    def fit(self, sample: Float[Tensor, "s f"]) -> None:
+        """Measure means, deviations and quantiles, so that the network sees numbers near 1."""
+        spread = sample.std(dim=0)
+        self.mean.copy_(sample.mean(dim=0))
+        # A feature that never moved in training must not decide anything when it moves later.
+        self.scale.copy_(torch.where(spread > 1e-4, spread, 1e4))
+        shares = torch.linspace(0, 1, self.edges.shape[1])
+        edges = torch.quantile(sample, shares, dim=0).T
+        steps = torch.arange(self.edges.shape[1]) * 1e-4 * self.scale[:, None]
+        self.edges.copy_(edges + steps)  # edges that fall together are a step, not a gap
+
+
 class CrossAttentionRanker(nn.Module):
     """Product tokens and dynamic features in, one logit a candidate and outcome out.
 
@@ -129,17 +173,10 @@ class CrossAttentionRanker(nn.Module):
     keys and values of the context are computed once, whatever c is.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         dim, self.shape = shape.dim, shape
-        self.register_buffer("feature_mean", torch.zeros(shape.num_features))
-        self.register_buffer("feature_scale", torch.ones(shape.num_features))
-        self.from_features = nn.Sequential(
-            nn.Linear(shape.num_features, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
-        )
+        self.from_features = FeatureTokens(shape)
         self.from_query = nn.Linear(shape.vector_dim, dim)
         self.from_recent = nn.Linear(2, dim)
         self.from_fact = nn.Embedding(shape.num_facts, dim)
@@ -176,8 +213,7 @@ class CrossAttentionRanker(nn.Module):
         context_mask: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b c o"]:
         """Return one logit a candidate and outcome. True in a mask means: no padding."""
-        known = (features - self.feature_mean) / self.feature_scale
-        x = candidates + self.from_features(known.clamp(-FARTHEST, FARTHEST))
+        x = candidates + self.from_features(features)
         for layer in self.attend:
             x = layer(x, context, context_mask)
         if self.across is not None:

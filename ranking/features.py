@@ -1,6 +1,7 @@
 """Dynamic features: one definition each, used alike by training and by serving."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,12 @@ FEATURES = (
     Feature("text_match", "cosine", "query text against the product's text"),
     Feature("words_match", "share of best", "BM25 of the query, against the best candidate's"),
     Feature("picture_match", "cosine", "query against the product's picture"),
+    Feature("ease_score", "score", "what this person's whole history says of it, by EASE"),
+    Feature("next_score", "score", "how strongly this person's last baskets lead to it"),
+    Feature("kind_score", "score", "this person's purchases of its kind, by its share in the kind"),
+    Feature("season_score", "score", "baskets with it in these weeks a year before"),
 )
+HABITS = ("ease", "next", "kind", "season")  # channels of which the ranker sees the score
 NAMES = tuple(feature.name for feature in FEATURES)
 
 
@@ -75,17 +81,14 @@ class Catalogue(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """How well each candidate answers the query; zeros where nothing was asked."""
+    """What each channel of retrieval makes of each candidate."""
 
-    text: Float32[np.ndarray, "c"]
-    words: Float32[np.ndarray, "c"]
-    picture: Float32[np.ndarray, "c"]
+    num_candidates: int
+    scores: Mapping[str, Float32[np.ndarray, "c"]]  # by channel, of those that were asked
 
-    @classmethod
-    def none(cls, num_candidates: int) -> "Matches":
-        """Return the matches of a request without a query."""
-        zeros = np.zeros(num_candidates, np.float32)
-        return cls(zeros, zeros, zeros)
+    def of(self, channel: str) -> Float32[np.ndarray, "c"]:
+        """Return the scores of a channel; zeros where it was not asked."""
+        return self.scores.get(channel, np.zeros(self.num_candidates, np.float32))
 
 
 class Shopper(NamedTuple):
@@ -139,11 +142,17 @@ def compute(
         **_person(person, len(rows)),
         **_promotion(catalogue, person.at_seconds, rows),
         "together": together_scores(behaviour, person.history)[rows],
-        "text_match": matches.text,
-        "words_match": matches.words / max(float(matches.words.max(initial=0)), 1e-6),
-        "picture_match": matches.picture,
+        "text_match": matches.of("semantic"),
+        "words_match": share_of_best(matches.of("lexical")),
+        "picture_match": matches.of("image"),
+        **{f"{channel}_score": matches.of(channel) for channel in HABITS},
     }
     return np.stack([columns[name] for name in NAMES], axis=1).astype(np.float32)
+
+
+def share_of_best(scores: Float32[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
+    """Return the scores against the highest; zeros where none is above zero."""
+    return np.asarray(scores / max(float(scores.max(initial=0)), 1e-6), np.float32)
 
 
 def _sums(

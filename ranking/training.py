@@ -16,6 +16,8 @@ from ranking.losses import ORDER_LOSSES, VALUE_LOSSES
 from retrieval.scenes import FACT_BUCKETS
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
+BINS = 16  # that a feature is parted into
+MOST_SAMPLED = 100_000  # candidates, from which the bins are measured
 WORTH_PAGE = 20  # validation counts what is right among the first so many
 BY_STRENGTH = ("purchase", "cart", "click", "relevance")  # what a list is ordered by, if known
 ALIKE = dict.fromkeys(OUTCOMES, 1.0)
@@ -126,6 +128,7 @@ def shape_of(settings: Settings, vector_dim: int) -> Shape:
         points=settings.points,
         vector_dim=vector_dim,
         num_features=len(FEATURES),
+        bins=BINS,
         num_facts=FACT_BUCKETS,
     )
 
@@ -349,10 +352,8 @@ def _padded(columns: Sequence[np.ndarray], length: int) -> Tensor:
 def _fit_scale(ranker: CrossAttentionRanker, examples: Sequence[Example]) -> None:
     """Measure each feature's mean and deviation, so that the network sees numbers near 1."""
     sample = np.concatenate([example.features for example in examples[:: 1 + len(examples) // 500]])
-    ranker.feature_mean.copy_(torch.from_numpy(sample.mean(axis=0)))
-    spread = sample.std(axis=0)
-    # A feature that never moved in training must not decide anything when it moves later.
-    ranker.feature_scale.copy_(torch.from_numpy(np.where(spread > 1e-4, spread, 1e4)))
+    drawn = np.random.default_rng(0).permutation(len(sample))[:MOST_SAMPLED]
+    ranker.from_features.fit(torch.from_numpy(sample[drawn]))
 
 
 def _copy(model: Model) -> Weights:

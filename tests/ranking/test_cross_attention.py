@@ -12,6 +12,7 @@ SHAPE = Shape(
     points=3,
     vector_dim=6,
     num_features=3,
+    bins=4,
     num_facts=16,
 )
 

@@ -36,7 +36,7 @@ def features_of(
     behaviour: Behaviour, catalogue: Catalogue, user: str, rows: list[int]
 ) -> list[dict[str, float]]:
     person = shopper(catalogue, behaviour.history(user, NOW), NOW)
-    table = compute(behaviour, catalogue, person, np.array(rows), Matches.none(len(rows)))
+    table = compute(behaviour, catalogue, person, np.array(rows), Matches(len(rows), {}))
     return [dict(zip(NAMES, map(float, row), strict=True)) for row in table]
 
 
@@ -116,13 +116,16 @@ def test_a_price_is_compared_with_what_this_person_pays(
 def test_words_are_measured_against_the_best_candidate(
     behaviour: Behaviour, catalogue: Catalogue
 ) -> None:
-    matches = Matches(*(np.array([2, 4, 0], np.float32) for _ in range(3)))
+    found = np.array([2, 4, 0], np.float32)
+    matches = Matches(3, {"semantic": found, "lexical": found, "ease": found})
     person = shopper(catalogue, NO_HISTORY, NOW)
 
     table = compute(behaviour, catalogue, person, np.array([0, 1, 2]), matches)
 
     assert table[:, NAMES.index("words_match")].tolist() == [0.5, 1, 0]
     assert table[:, NAMES.index("text_match")].tolist() == [2, 4, 0]
+    assert table[:, NAMES.index("ease_score")].tolist() == [2, 4, 0]
+    assert table[:, NAMES.index("next_score")].tolist() == [0, 0, 0]  # it was not asked
 
 
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning() -> None:
