@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,17 +27,11 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
         return {"ranker": "none: ranking.train is off"}
     if not len(log.purchases.rows):
         return {"ranker": "none: no events to learn from"}
-    parts = open_parts(job.folder)
-    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
-    shown = parts.products.allowed(not_hidden(job.config))
-    maker = ExampleMaker(parts, job.config, query_encoder(job), shown, traits)
-    training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
-    training = [example for example in training if example.wanted().any()]
+    products, training, validation = past_requests(job, log)
     if len(training) < settings.min_requests:
         found, needed = len(training), settings.min_requests
         return {"ranker": f"none: {found} requests to learn from, {needed} are needed"}
     torch.set_num_threads(job.config.threads)
-    products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
     how = training_settings(job.config)
     steps = settings.epochs * -(-len(training) // settings.batch_size)
     keeper = CheckpointKeeper(job.embeddings.with_name(".ranker.training"), training, how)
@@ -59,6 +53,25 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
             for kind, w in gains.items()
         },
     }
+
+
+class Past(NamedTuple):
+    """Requests of the past, and the products that they are about."""
+
+    products: Products
+    training: list[Example]  # something came of each
+    validation: list[Example]  # of the newest window
+
+
+def past_requests(job: Job, log: Log) -> Past:
+    """Replay the shop's past against the parts that are written already."""
+    parts = open_parts(job.folder)
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
+    shown = parts.products.allowed(not_hidden(job.config))
+    maker = ExampleMaker(parts, job.config, query_encoder(job), shown, traits)
+    training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
+    products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
+    return Past(products, [one for one in training if one.wanted().any()], validation)
 
 
 def training_settings(config: Config) -> Settings:

