@@ -1,0 +1,146 @@
+"""Measures how far probabilities can be trusted: losses, calibration error, reliability."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from scipy.special import ndtri
+
+BINS = 15
+CONFIDENCE = 0.95  # of the interval around an observed share
+SMALLEST = 1e-15  # log loss takes no probability as further than this from what happened
+
+Probabilities: TypeAlias = Float64[np.ndarray, "c"]
+Labels: TypeAlias = Bool[np.ndarray, "c"]
+
+
+class CalibrationError(ValueError):
+    """Labels, logits or probabilities from which nothing can be fitted or measured."""
+
+
+class Figures(NamedTuple):
+    """How good probabilities are; less is better of all but the last three, which describe."""
+
+    log_loss: float
+    brier: float
+    ece_equal_mass: float
+    ece_equal_width: float
+    mean_predicted: float
+    mean_observed: float
+    num_labels: int
+
+
+def measure(probabilities: Probabilities, labels: Labels) -> Figures:
+    """Return every figure of these probabilities."""
+    return Figures(
+        log_loss=log_loss(probabilities, labels),
+        brier=brier(probabilities, labels),
+        ece_equal_mass=expected_calibration_error(probabilities, labels),
+        ece_equal_width=expected_calibration_error(probabilities, labels, binning="equal_width"),
+        mean_predicted=float(probabilities.mean()),
+        mean_observed=float(labels.mean()),
+        num_labels=len(labels),
+    )
+
+
+def log_loss(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the mean of -log of the probability that was given to what happened, in nats."""
+    _refuse_improbable(probabilities, labels)
+    given = np.where(labels, probabilities, 1 - probabilities)
+    return float(-np.log(np.maximum(given, SMALLEST)).mean())
+
+
+def brier(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the mean squared distance between probability and label (Brier, 1950)."""
+    _refuse_improbable(probabilities, labels)
+    return float(np.square(probabilities - labels).mean())
+
+
+def equal_width(probabilities: Probabilities, bins: int) -> Int64[np.ndarray, "c"]:
+    """Cut [0, 1] into bins of one width; each holds its upper end (Guo et al. 2017, section 2)."""
+    return np.searchsorted(np.arange(1, bins) / bins, probabilities, side="left")
+
+
+def equal_mass(probabilities: Probabilities, bins: int) -> Int64[np.ndarray, "c"]:
+    """Cut at quantiles, so that bins hold equally many; equal probabilities share a bin."""
+    inner = np.arange(1, bins) / bins
+    edges = np.quantile(probabilities, inner, method="inverted_cdf")
+    return np.searchsorted(edges, probabilities, side="left")
+
+
+BINNINGS: dict[str, Callable[[Probabilities, int], Int64[np.ndarray, "c"]]] = {
+    "equal_mass": equal_mass,
+    "equal_width": equal_width,
+}
+
+
+class Reliability(NamedTuple):
+    """What was predicted and what was observed, one row a bin that is not empty, ascending."""
+
+    predicted: Float64[np.ndarray, "b"]  # mean probability
+    observed: Float64[np.ndarray, "b"]  # share of true labels
+    low: Float64[np.ndarray, "b"]  # ends of the 95 % interval of that share
+    high: Float64[np.ndarray, "b"]
+    counts: Int64[np.ndarray, "b"]
+
+
+def reliability(
+    probabilities: Probabilities, labels: Labels, bins: int = BINS, binning: str = "equal_mass"
+) -> Reliability:
+    """Compare probabilities with what happened, bin by bin, with Wilson's interval (1927)."""
+    _refuse_improbable(probabilities, labels)
+    if binning not in BINNINGS:
+        raise CalibrationError(f"unknown binning {binning!r}; choose one of {', '.join(BINNINGS)}")
+    if bins < 1:
+        raise CalibrationError(f"{bins} bins hold nothing; at least 1 is needed")
+    place = BINNINGS[binning](probabilities, bins)
+    counts = np.bincount(place, minlength=bins)
+    filled = counts > 0
+    counts = counts[filled]
+    predicted, observed = (
+        np.bincount(place, column, bins)[filled] / counts for column in (probabilities, labels)
+    )
+    return Reliability(predicted, observed, *_wilson(observed, counts), counts)
+
+
+def expected_calibration_error(
+    probabilities: Probabilities, labels: Labels, bins: int = BINS, binning: str = "equal_mass"
+) -> float:
+    """Return the mean distance between predicted and observed, each bin by its labels.
+
+    sum over bins of n_b / n |observed_b - predicted_b| (Naeini, Cooper and Hauskrecht 2015; Guo et
+    al. 2017, equation 3). Where most probabilities are small, bins of one width are nearly all
+    empty and hide errors between them; those of one mass do not.
+    """
+    seen = reliability(probabilities, labels, bins, binning)
+    return float(seen.counts @ np.abs(seen.observed - seen.predicted) / len(labels))
+
+
+def _wilson(
+    shares: Float64[np.ndarray, "b"], counts: Int64[np.ndarray, "b"]
+) -> tuple[Float64[np.ndarray, "b"], Float64[np.ndarray, "b"]]:
+    """Return the ends of the score interval of a share, which holds the share and never leaves.
+
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) (Wilson, 1927).
+    """
+    z = float(ndtri((1 + CONFIDENCE) / 2))
+    middle = shares + z**2 / (2 * counts)
+    reach = z * np.sqrt(shares * (1 - shares) / counts + z**2 / (4 * counts**2))
+    low, high = ((middle + side * reach) / (1 + z**2 / counts) for side in (-1, 1))
+    return np.clip(low, 0, shares), np.clip(high, shares, 1)
+
+
+def refuse_lengths(name: str, given: np.ndarray, labels: Labels) -> None:
+    """Raise CalibrationError where there are no labels, or not one for each that is given."""
+    if not len(labels):
+        raise CalibrationError("no labels to learn or measure from; at least 1 is needed")
+    if len(given) != len(labels):
+        raise CalibrationError(f"{len(given)} {name} for {len(labels)} labels; give one for each")
+
+
+def _refuse_improbable(probabilities: Probabilities, labels: Labels) -> None:
+    refuse_lengths("probabilities", probabilities, labels)
+    outside = int((~((probabilities >= 0) & (probabilities <= 1))).sum())
+    if outside:
+        raise CalibrationError(f"{outside} of {len(labels)} probabilities are not in [0, 1]")
