@@ -32,7 +32,7 @@ from pipelines.contents import Job
 from pipelines.encoders import open_encoders
 from pipelines.engine import not_hidden
 from pipelines.importers.journey import import_journey
-from pipelines.learn import Past, past_requests, training_settings
+from pipelines.learn import Past, calibrate, logits_of, past_requests, training_settings
 from pipelines.metrics import mean_interval, randomisation_test
 from pipelines.parts import open_parts, retriever
 from pipelines.progress import track
@@ -41,9 +41,10 @@ from pipelines.release import open_release
 from pipelines.request import request_context, request_features
 from pipelines.shop import Shop
 from pipelines.tables import table
-from ranking.cross_attention import OUTCOMES
+from ranking.calibration import SIGMOID
 from ranking.features import NAMES
 from ranking.ranker import MAX_CANDIDATES
+from ranking.reliability import measure
 from ranking.training import Example, Settings, Trained, labels_of, scores, train
 from retrieval import Scene
 from retrieval.ask import Ask
@@ -158,7 +159,7 @@ def compare(
     for scene in ("without scene", "without what is promoted"):
         if scene in found:
             by_scene(asked, full - found[scene], scene)
-    calibrate(past, asked, trained)
+    judge_probabilities(past, asked, trained)
 
 
 def ablations(traits: frozenset[int], how: Settings) -> dict[str, tuple[Change, Settings]]:
@@ -266,10 +267,25 @@ def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
         print(f"the whole against it {name}, {label}, {kept.sum():,}: {difference(ahead[kept])}")
 
 
-def calibrate(past: Past, asked: Asked, trained: Trained) -> None:
+def judge_probabilities(past: Past, asked: Asked, trained: Trained) -> None:
     """Print how far the probabilities of a purchase are from what happened."""
-    column = OUTCOMES.index("purchase")
-    print(column)
+    choice = calibrate(trained.model, past.validation, past.products)["purchase"]
+    shown = [
+        one._replace(
+            rows=one.rows[:CALIBRATED],
+            features=one.features[:CALIBRATED],
+            labels=one.labels[:CALIBRATED],
+        )
+        for one in asked.requests
+    ]
+    logits, labels = logits_of(trained.model, shown, past.products, "purchase")
+    for name, how in (("the sigmoid of the logit", SIGMOID), (choice.name, choice.calibration)):
+        said = measure(how.probabilities(logits), labels)
+        print(
+            f"{name}: expected calibration error {said.ece_equal_mass:.4f} in bins of equal mass, "
+            f"{said.ece_equal_width:.4f} of equal width; said {said.mean_predicted:.4f}, were "
+            f"{said.mean_observed:.4f} of {said.num_labels:,}; log loss {said.log_loss:.4f}"
+        )
 
 
 if __name__ == "__main__":

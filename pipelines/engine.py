@@ -96,7 +96,7 @@ class Engine:
             with clock.stage("rank"):
                 ordered = self._rank(query, ask, candidates)
         with clock.stage("compose"):
-            shown = ordered or Ordered(candidates, candidates.fused, None)
+            shown = ordered or Ordered(candidates, candidates.fused, None, {})
             placed = compose(shown, self._look_up, query.k, explain=query.explain)
         return Slate(
             products=placed,
@@ -233,9 +233,10 @@ class Engine:
         features = request_features(self._parts.behaviour, self._parts.catalogue, ask, best)
         context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
         try:
-            logits = self._ranker.rank(best.rows, features, context).logits
+            ranked = self._ranker.rank(best.rows, features, context)
         except UnfitLogits:
             return None
+        logits = ranked.logits
         order = np.argsort(-logits, kind="stable")
         behind = np.arange(len(best.rows), count)
         floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
@@ -243,6 +244,7 @@ class Engine:
             take(candidates, np.concatenate([order, behind])),
             np.concatenate([logits[order], floor]).astype(np.float32),
             features[order],
+            {outcome: column[order] for outcome, column in ranked.probabilities.items()},
         )
 
     def _traits(self, user_id: str | None) -> dict[str, str]:

@@ -141,6 +141,7 @@ class ExampleMaker:
             features=request_features(behaviour, self._parts.catalogue, ask, candidates),
             labels=labels_of(purchase=np.isin(candidates.rows, wanted)),
             context=request_context(ask, self._traits.get(basket.user_id, {}), scene, self._config),
+            at_seconds=basket.at_seconds,
         )
 
     def _with_negatives(self, proposed: Int64[np.ndarray, "c"]) -> Int64[np.ndarray, "n"]:

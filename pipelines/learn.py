@@ -15,9 +15,11 @@ from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
 from pipelines.parts import open_parts
 from pipelines.purchases import Log
+from ranking.calibration import Choice, Part, choose, fit
+from ranking.cross_attention import OUTCOMES
 from ranking.features import NAMES
 from ranking.ranker import save
-from ranking.training import Example, Model, Products, Progress, Settings, train, worth
+from ranking.training import Example, Model, Products, Progress, Settings, scores, train, worth
 
 
 def write_ranker(job: Job, log: Log) -> dict[str, Any]:
@@ -42,7 +44,9 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
     trained = train(training, validation, products, how, tell, keeper)
     gains = worth(trained.model, validation, products, trained.outcome)
     windows = tuple(kind for kind, w in gains.items() if w.ranked > w.retrieved)
-    save(trained.model, products, trained.outcome, windows, job.folder / "ranker")
+    calibrated = calibrate(trained.model, validation, products)
+    fitted = {outcome: choice.calibration for outcome, choice in calibrated.items()}
+    save(trained, products, windows, fitted, job.folder / "ranker")
     remove_checkpoint(keeper.folder)
     return {
         "ranker": "cross-attention",
@@ -51,6 +55,11 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
         **{
             f"{kind}_ndcg_at_20": f"{w.retrieved:.4f} retrieved, {w.ranked:.4f} ranked"
             for kind, w in gains.items()
+        },
+        **{
+            f"{outcome}_calibration": f"{choice.name}, expected error "
+            f"{choice.figures[choice.name].ece_equal_mass:.4f} on the later half"
+            for outcome, choice in calibrated.items()
         },
     }
 
@@ -72,6 +81,40 @@ def past_requests(job: Job, log: Log) -> Past:
     training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
     products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
     return Past(products, [one for one in training if one.wanted().any()], validation)
+
+
+def calibrate(model: Model, validation: Sequence[Example], products: Products) -> dict[str, Choice]:
+    """Return what turns the logits of each outcome into probabilities.
+
+    Fitted on the earlier half of the newest window and chosen on the later, then fitted on both.
+    Made-up searches have fewer right answers than real requests, so they are left out.
+    """
+    real = [one for one in validation if one.context.query is None]
+    in_order = sorted(real, key=lambda one: one.at_seconds)
+    half = len(in_order) // 2
+    found = {}
+    for outcome in OUTCOMES:
+        early, late = (
+            logits_of(model, part, products, outcome) for part in (in_order[:half], in_order[half:])
+        )
+        if all(0 < part.labels.sum() < len(part.labels) for part in (early, late)):
+            choice = choose(early, late)
+            both = (np.concatenate(columns) for columns in zip(early, late, strict=True))
+            found[outcome] = choice._replace(calibration=fit(choice.name, *both))
+    return found
+
+
+def logits_of(model: Model, examples: Sequence[Example], products: Products, outcome: str) -> Part:
+    """Return the logits of all candidates of which the outcome is known, and what it was."""
+    column = OUTCOMES.index(outcome)
+    found = list(zip(examples, scores(model, examples, products, outcome), strict=True))
+    known = [~np.isnan(one.labels[:, column]) for one, _ in found]
+    logits = [by[kept] for (_, by), kept in zip(found, known, strict=True)]
+    labels = [one.wanted(outcome)[kept] for (one, _), kept in zip(found, known, strict=True)]
+    return Part(
+        np.concatenate([np.empty(0, np.float32), *logits]),
+        np.concatenate([np.empty(0, bool), *labels]),
+    )
 
 
 def training_settings(config: Config) -> Settings:

@@ -1,19 +1,22 @@
 """Orders candidates by the ranker of a release: tokens looked up, features in, logits out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Float16, Float32, Float64, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
+from ranking.calibration import Calibration, UnknownCalibration, read
+from ranking.calibration import save as write
 from ranking.context import Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
 from ranking.features import NAMES
-from ranking.training import Model, Products
+from ranking.training import Model, Products, Trained
 
 Window = Literal["search", "picture", "recommendation"]
 MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
@@ -38,9 +41,10 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranked(NamedTuple):
-    """One logit a candidate, in the order of the candidates."""
+    """One logit a candidate, in the order of the candidates, and what it says of each outcome."""
 
     logits: Float32[np.ndarray, "c"]
+    probabilities: dict[str, Float64[np.ndarray, "c"]]  # of the outcomes that are calibrated
 
 
 class Ranker:
@@ -51,11 +55,13 @@ class Ranker:
         network: CrossAttentionRanker,
         tokens: Float16[np.ndarray, "n d"],
         about: Architecture,
+        calibrations: Mapping[str, Calibration],
     ) -> None:
         self._network = network.eval()
         self._tokens = tokens
         self._windows = about.windows
         self._outcome = OUTCOMES.index(about.outcome)
+        self._calibrations = calibrations
 
     def is_better(self, window: Window) -> bool:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
@@ -66,7 +72,8 @@ class Ranker:
         """Read a folder of `save`; the caller has checked its checksums."""
         try:
             about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
-        except msgspec.DecodeError as e:
+            calibrations = read(folder)
+        except (msgspec.DecodeError, UnknownCalibration) as e:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
         if about.features != NAMES:
             other = sorted(set(about.features) ^ set(NAMES))
@@ -76,7 +83,7 @@ class Ranker:
             )
         network = CrossAttentionRanker(about.shape)
         network.load_state_dict(load_file(folder / "ranker.safetensors"))
-        return cls(network, map_array(folder / "tokens.npy"), about)
+        return cls(network, map_array(folder / "tokens.npy"), about, calibrations)
 
     def rank(
         self,
@@ -87,10 +94,15 @@ class Ranker:
         """Return a logit for each row; UnfitLogits when one is not a number."""
         with torch.inference_mode():
             inputs = self._inputs(rows, features, context)
-            logits = self._network(*inputs)[0, :, self._outcome].numpy()
-        if not np.isfinite(logits).all():
-            raise UnfitLogits(f"{int((~np.isfinite(logits)).sum())} of {len(logits)} logits")
-        return Ranked(logits)
+            logits = self._network(*inputs)[0].numpy()
+        unfit = ~np.isfinite(logits).all(axis=1)
+        if unfit.any():
+            raise UnfitLogits(f"{int(unfit.sum())} of {len(logits)} logits")
+        probabilities = {
+            outcome: calibration.probabilities(logits[:, OUTCOMES.index(outcome)])
+            for outcome, calibration in self._calibrations.items()
+        }
+        return Ranked(logits[:, self._outcome], probabilities)
 
     def _inputs(
         self,
@@ -119,14 +131,22 @@ class Ranker:
 
 
 def save(
-    model: Model, products: Products, outcome: str, windows: tuple[str, ...], folder: Path
+    trained: Trained,
+    products: Products,
+    windows: tuple[str, ...],
+    calibrations: Mapping[str, Calibration],
+    folder: Path,
 ) -> None:
     """Write the network, where it is better, and every product's token, computed once."""
+    model = trained.model
     folder.mkdir(parents=True, exist_ok=True)
-    about = Architecture(shape=model.ranker.shape, features=NAMES, outcome=outcome, windows=windows)
+    about = Architecture(
+        shape=model.ranker.shape, features=NAMES, outcome=trained.outcome, windows=windows
+    )
     (folder / "ranker.json").write_bytes(msgspec.json.encode(about))
     save_file(model.ranker.state_dict(), folder / "ranker.safetensors")
     save_array(folder / "tokens.npy", product_tokens(model, products))
+    write(calibrations, folder)
 
 
 def product_tokens(model: Model, products: Products) -> Float16[np.ndarray, "n d"]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from ranking.features import NAMES
 from ranking.reasons import reasons
@@ -34,6 +34,7 @@ class Ordered(NamedTuple):
     candidates: Candidates
     scores: Float32[np.ndarray, "c"]
     features: Float32[np.ndarray, "r f"] | None
+    probabilities: dict[str, Float64[np.ndarray, "r"]]  # by outcome, of those that are calibrated
 
 
 def compose(ordered: Ordered, look_up: LookUp, k: int, *, explain: bool) -> tuple[Placed, ...]:
@@ -57,6 +58,11 @@ def _placed(ordered: Ordered, place: int, product: Product, *, explain: bool) ->
         position=place + 1,
         product=product,
         score=float(ordered.scores[place]),
+        probabilities={
+            outcome: float(column[place])
+            for outcome, column in ordered.probabilities.items()
+            if place < len(column)
+        },
         why=why,
         channels=proposed if explain else {},
         features=features if explain else {},

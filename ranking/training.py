@@ -33,6 +33,7 @@ class Example(NamedTuple):
     labels: Float32[np.ndarray, "c o"]  # from 0 to 1 in the order of OUTCOMES; nan: not known
     context: Context
     weights: Float32[np.ndarray, "c"] | None = None  # 1 / propensity of being seen; None: all 1
+    at_seconds: int = 0  # when it was asked, on the shop's clock
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""

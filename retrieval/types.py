@@ -201,6 +201,7 @@ class Placed(Noun, frozen=True, kw_only=True):
     position: Annotated[int, Meta(ge=1)]
     product: Product
     score: float
+    probabilities: dict[str, float] = {}  # of a click, a purchase… where that is calibrated
     sponsored: bool = False
     why: tuple[str, ...] = ()
     channels: dict[str, float] = {}

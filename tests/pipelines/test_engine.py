@@ -116,6 +116,15 @@ def test_a_search_by_picture_is_not_reordered_by_a_ranker_that_never_saw_one(
     assert "p9" in ids(slate)[:8]  # others have the very same picture
 
 
+def test_a_ranked_product_says_how_likely_it_is_bought(real_engine: Engine) -> None:
+    slate = real_engine.answer(at_end(user="u3", k=20))
+
+    likely = [placed.probabilities["purchase"] for placed in slate.products]
+
+    assert all(0 <= share <= 1 for share in likely)
+    assert likely == sorted(likely, reverse=True)  # the same order as by logits, ties apart
+
+
 def test_a_product_without_a_picture_has_none(real_engine: Engine) -> None:
     assert real_engine.picture("p0") is None
     assert real_engine.picture("gone") is None
