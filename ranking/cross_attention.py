@@ -25,6 +25,7 @@ class Shape(NamedTuple):
     num_features: int
     bins: int  # that a feature is parted into
     num_facts: int
+    dropout: float = 0.0  # share of the units that a training step leaves out
 
 
 class CrossAttention(nn.Module):
@@ -42,6 +43,7 @@ class CrossAttention(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(dim), nn.Linear(dim, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, dim)
         )
+        self.drop = nn.Dropout(shape.dropout)
 
     def forward(
         self,
@@ -52,8 +54,9 @@ class CrossAttention(nn.Module):
         """Return the candidates, each with what it found. True in the mask: a real token."""
         q, k, v = self._parts(candidates, context)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=context_mask[:, None, None, :])
-        mixed: Tensor = candidates + self.to_out(rearrange(attended, "b h c d -> b c (h d)"))
-        deepened: Tensor = mixed + self.feed_forward(mixed)
+        found = self.to_out(rearrange(attended, "b h c d -> b c (h d)"))
+        mixed: Tensor = candidates + self.drop(found)
+        deepened: Tensor = mixed + self.drop(self.feed_forward(mixed))
         return deepened
 
     def attention(
@@ -140,7 +143,10 @@ class FeatureTokens(nn.Module):
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("edges", torch.linspace(-3, 3, shape.bins + 1).repeat(count, 1))
         self.mix = nn.Sequential(
-            nn.Linear(count * (shape.bins + 1), 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
+            nn.Linear(count * (shape.bins + 1), 2 * dim),
+            nn.SiLU(),
+            nn.Dropout(shape.dropout),
+            nn.Linear(2 * dim, dim),
         )
 
     def forward(self, features: Float[Tensor, "b c f"]) -> Float[Tensor, "b c d"]:
@@ -184,6 +190,7 @@ class CrossAttentionRanker(nn.Module):
         self.kinds = nn.Parameter(torch.zeros(3, dim))  # query, recent product, fact
         self.attend = nn.ModuleList(CrossAttention(shape) for _ in range(shape.layers))
         self.across = AttentionAcross(shape) if shape.points else None
+        self.drop = nn.Dropout1d(shape.dropout)  # of whole tokens: a new product has to do, too
         self.to_logits = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, len(OUTCOMES)))
 
     def context(
@@ -213,7 +220,7 @@ class CrossAttentionRanker(nn.Module):
         context_mask: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b c o"]:
         """Return one logit a candidate and outcome. True in a mask means: no padding."""
-        x = candidates + self.from_features(features)
+        x = self.drop(candidates) + self.from_features(features)
         for layer in self.attend:
             x = layer(x, context, context_mask)
         if self.across is not None:

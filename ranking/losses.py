@@ -7,9 +7,11 @@ be it padding or one of which the outcome is not known.
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+DEEPEST = 60  # places that count for an order
 
 Column = Float[Tensor, "b c"]
 Loss = Callable[[Column, Column, Column], Float[Tensor, ""]]
@@ -40,6 +42,27 @@ def pairwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, "
     return _mean(losses, pairs)
 
 
+def lambda_loss(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
+    """Return RankNet's loss with each pair by what it would change of nDCG if it swapped places.
+
+    LambdaRank (Burges et al., NIPS 2006) in the form of Wang et al. (CIKM 2018): |G_i - G_j| times
+    |D_i - D_j| over the best possible DCG, the gains G linear, the discounts D 1 / log2(1 + place)
+    of the first `DEEPEST` places, as the logits order the list now.
+    """
+    kept = weights > 0
+    floor = torch.finfo(logits.dtype).min
+    order = logits.detach().masked_fill(~kept, floor).argsort(dim=-1, descending=True)
+    places = order.argsort(dim=-1)
+    discounts = _discounts(places)
+    best = (labels * kept).sort(dim=-1, descending=True).values
+    ideal = (best * _discounts(torch.arange(best.shape[-1]).expand_as(best))).sum(dim=-1)
+    swaps = (labels[:, :, None] - labels[:, None, :]).clamp(min=0)
+    swaps = swaps * (discounts[:, :, None] - discounts[:, None, :]).abs()
+    swaps = swaps * weights[:, :, None] * weights[:, None, :]
+    losses = (F.softplus(logits[:, None, :] - logits[:, :, None]) * swaps).sum(dim=(1, 2))
+    return _mean(losses / ideal.clamp(min=1e-9), (ideal > 0).to(losses.dtype))
+
+
 def cross_entropy(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
     """Return the mean binary cross entropy, so that a sigmoid of the logit is a probability."""
     losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
@@ -56,8 +79,17 @@ def none(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
     return logits.sum() * 0
 
 
-ORDER_LOSSES: dict[str, Loss] = {"listwise": listwise, "pairwise": pairwise, "none": none}
+ORDER_LOSSES: dict[str, Loss] = {
+    "lambda": lambda_loss,
+    "listwise": listwise,
+    "pairwise": pairwise,
+    "none": none,
+}
 VALUE_LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "none": none}
+
+
+def _discounts(places: Int[Tensor, "b c"]) -> Column:
+    return torch.where(places < DEEPEST, 1 / torch.log2(places + 2.0), 0.0)
 
 
 def _mean(losses: Float[Tensor, "*s"], weights: Float[Tensor, "*s"]) -> Float[Tensor, ""]:

@@ -65,6 +65,7 @@ class Settings(NamedTuple):
     points: int = 16  # through which candidates see each other; 0: they do not
     batch_size: int = 16
     patience: int = 2  # epochs without a gain
+    dropout: float = 0.2
     order_loss: str = "listwise"
     value_loss: str = "cross_entropy"
     outcome_weights: Mapping[str, float] = ALIKE
@@ -130,6 +131,7 @@ def shape_of(settings: Settings, vector_dim: int) -> Shape:
         vector_dim=vector_dim,
         num_features=len(FEATURES),
         bins=BINS,
+        dropout=settings.dropout,
         num_facts=FACT_BUCKETS,
     )
 

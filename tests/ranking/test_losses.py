@@ -1,9 +1,18 @@
 import math
+from itertools import permutations
 
 import pytest
 import torch
 
-from ranking.losses import ORDER_LOSSES, VALUE_LOSSES, cross_entropy, listwise, mse, pairwise
+from ranking.losses import (
+    ORDER_LOSSES,
+    VALUE_LOSSES,
+    cross_entropy,
+    lambda_loss,
+    listwise,
+    mse,
+    pairwise,
+)
 
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
@@ -50,3 +59,26 @@ def test_what_was_seldom_seen_counts_as_often_as_it_would_have_been() -> None:
     weighed = cross_entropy(logits, labels, torch.tensor([[2.0, 1.0, 1.0]]))
 
     torch.testing.assert_close(weighed, as_two)
+
+
+def test_a_swap_costs_what_it_changes_of_ndcg() -> None:
+    logits, ones = torch.tensor([[3.0, 2.0, 1.0, 0.0]]), torch.ones(1, 4)
+    discounts = [1 / math.log2(place + 2) for place in range(4)]
+    wanted = torch.tensor([[0.0, 0.0, 1.0, 0.0]])
+    by_hand = sum(
+        math.log1p(math.exp(logits[0, other] - logits[0, 2])) * abs(discounts[2] - discounts[other])
+        for other in (0, 1, 3)
+    )
+
+    found = lambda_loss(logits, wanted, ones)
+
+    assert found.item() == pytest.approx(by_hand / discounts[0], rel=1e-5)
+
+
+def test_a_list_in_its_best_order_costs_less_than_any_other() -> None:
+    labels, ones = torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 3)
+    orders = [torch.tensor([[a, b, 3 - a - b]]).float() for a, b in permutations(range(3), 2)]
+
+    costs = {tuple(o[0].tolist()): lambda_loss(o, labels, ones).item() for o in orders}
+
+    assert min(costs, key=costs.__getitem__) == (2.0, 1.0, 0.0)
