@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.findings import Range
+from ranking.reliability import Reliability
 
 WIDTH = 4.8  # inches, so that letters can be read on a phone
 ROW = 0.24  # inches a bar takes
@@ -192,3 +193,39 @@ def _inline(svg: str, name: str) -> str:
     for colour, variable in COLOURS.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def reliability(seen: Reliability, name: str) -> str:
+    """Draw what was observed against what was predicted, with intervals, and labels a bin below.
+
+    Both axes grow by the square root, so that small probabilities stand apart and 0 has a place.
+    """
+    end = min(max(seen.predicted.max(), seen.high.max()) * 1.05, 1.0)
+    with _figure(WIDTH * 1.1) as (axes, page):
+        below = axes.inset_axes((0, -0.3, 1, 0.22))
+        reach = [seen.observed - seen.low, seen.high - seen.observed]
+        axes.plot([0, end], [0, end], color=SOFT, linewidth=0.8)
+        axes.errorbar(seen.predicted, seen.observed, reach, fmt="none", ecolor=INK, elinewidth=1.2)
+        axes.plot(seen.predicted, seen.observed, "o", color=RUN, markersize=5, clip_on=False)
+        axes.set_yscale("function", functions=(_root, np.square))
+        axes.set_ylim(0, end)
+        axes.set_ylabel("observed")
+        axes.tick_params(axis="y", colors=SOFT)
+        axes.tick_params(axis="x", labelbottom=False)
+        axes.grid(color=LINE, linewidth=0.6)
+        below.vlines(seen.predicted, 0, seen.counts, color=RUN, linewidth=3)
+        _count_axis(below)
+        below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        below.set_ylim(0, None)
+        below.set_ylabel("labels")
+        below.set_xlabel("predicted")
+        below.tick_params(length=0)
+        for one in (axes, below):
+            one.set_xscale("function", functions=(_root, np.square))
+            one.set_xlim(0, end)
+    return _inline(page[0], name)
+
+
+def _root(values: np.ndarray) -> np.ndarray:
+    answer: np.ndarray = np.sqrt(np.maximum(values, 0))
+    return answer
