@@ -209,10 +209,12 @@ class RankingConfig(Section, frozen=True, kw_only=True):
     layers: Positive = 2
     points: Annotated[int, Meta(ge=0)] = 16  # through which candidates see each other; 0: not
     recent_products: Positive = 32
-    order_loss: Literal["listwise", "pairwise", "none"] = "listwise"
+    order_loss: Literal["lambda", "listwise", "pairwise", "none"] = "lambda"
     value_loss: Literal["cross_entropy", "mse", "none"] = "cross_entropy"
     epochs: Positive = 3
     patience: Positive = 2  # epochs without a gain
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    candidates: Positive = 300  # of a request in one step
     learning_rate: PositiveFloat = 1e-3
     batch_size: Positive = 16
     windows: Positive = 8  # of `window_days` before `until`: past requests to learn from

@@ -127,6 +127,8 @@ def training_settings(config: Config) -> Settings:
         points=settings.points,
         epochs=settings.epochs,
         patience=settings.patience,
+        dropout=settings.dropout,
+        candidates=settings.candidates,
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         order_loss=settings.order_loss,

@@ -36,10 +36,9 @@ def pairwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, "
 
     RankNet (Burges et al., ICML 2005), each pair with the product of its weights.
     """
-    better = labels[:, :, None] > labels[:, None, :]
-    pairs = better * weights[:, :, None] * weights[:, None, :]
-    losses = F.softplus(logits[:, None, :] - logits[:, :, None])
-    return _mean(losses, pairs)
+    better = _wanted(labels, weights)
+    pairs = (_of(labels, better) > labels[:, None, :]) * _of(weights, better) * weights[:, None, :]
+    return _mean(F.softplus(logits[:, None, :] - _of(logits, better)), pairs)
 
 
 def lambda_loss(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:
@@ -52,14 +51,14 @@ def lambda_loss(logits: Column, labels: Column, weights: Column) -> Float[Tensor
     kept = weights > 0
     floor = torch.finfo(logits.dtype).min
     order = logits.detach().masked_fill(~kept, floor).argsort(dim=-1, descending=True)
-    places = order.argsort(dim=-1)
-    discounts = _discounts(places)
+    discounts = _discounts(order.argsort(dim=-1))
     best = (labels * kept).sort(dim=-1, descending=True).values
     ideal = (best * _discounts(torch.arange(best.shape[-1]).expand_as(best))).sum(dim=-1)
-    swaps = (labels[:, :, None] - labels[:, None, :]).clamp(min=0)
-    swaps = swaps * (discounts[:, :, None] - discounts[:, None, :]).abs()
-    swaps = swaps * weights[:, :, None] * weights[:, None, :]
-    losses = (F.softplus(logits[:, None, :] - logits[:, :, None]) * swaps).sum(dim=(1, 2))
+    better = _wanted(labels, weights)
+    swaps = (_of(labels, better) - labels[:, None, :]).clamp(min=0)
+    swaps = swaps * (_of(discounts, better) - discounts[:, None, :]).abs()
+    swaps = swaps * _of(weights, better) * weights[:, None, :]
+    losses = (F.softplus(logits[:, None, :] - _of(logits, better)) * swaps).sum(dim=(1, 2))
     return _mean(losses / ideal.clamp(min=1e-9), (ideal > 0).to(losses.dtype))
 
 
@@ -86,6 +85,17 @@ ORDER_LOSSES: dict[str, Loss] = {
     "none": none,
 }
 VALUE_LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "none": none}
+
+
+def _wanted(labels: Column, weights: Column) -> Int[Tensor, "b w"]:
+    """Return where the labels above 0 stand: only they can be the better one of a pair."""
+    wanted = (labels > 0) & (weights > 0)
+    most = max(int(wanted.sum(dim=-1).max()), 1)
+    return torch.where(wanted, labels, -1.0).topk(most, dim=-1).indices
+
+
+def _of(column: Column, places: Int[Tensor, "b w"]) -> Float[Tensor, "b w 1"]:
+    return column.gather(-1, places)[:, :, None]
 
 
 def _discounts(places: Int[Tensor, "b c"]) -> Column:

@@ -66,6 +66,7 @@ class Settings(NamedTuple):
     batch_size: int = 16
     patience: int = 2  # epochs without a gain
     dropout: float = 0.2
+    candidates: int = 300  # of a request in one step: what came to something, others by chance
     order_loss: str = "listwise"
     value_loss: str = "cross_entropy"
     outcome_weights: Mapping[str, float] = ALIKE
@@ -196,9 +197,12 @@ def train(
         if step % steps == 0:
             if _stale(progress.ndcg_by_epoch, settings.patience):
                 break
-            order = np.random.default_rng((settings.seed, step)).permutation(len(examples))
+            torch.manual_seed(settings.seed + step)  # so that a broken training goes on the same
+            random = np.random.default_rng((settings.seed, step))
+            order = random.permutation(len(examples))
         at = step % steps * settings.batch_size
-        batch = collate([examples[i] for i in order[at : at + settings.batch_size]], products)
+        drawn = [examples[i] for i in order[at : at + settings.batch_size]]
+        batch = collate([thinned(e, settings.candidates, random) for e in drawn], products)
         _set_rate(optimizer, settings.learning_rate * _schedule(step / (settings.epochs * steps)))
         torch.autograd.backward(loss(model(products, batch), batch, settings))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -211,6 +215,28 @@ def train(
     if progress.best is not None:
         model.load_state_dict(progress.best)
     return Trained(model.eval(), outcome, progress.ndcg_by_epoch)
+
+
+def thinned(example: Example, most: int, random: np.random.Generator) -> Example:
+    """Return the request with about `most` candidates, those of which something came among them.
+
+    Each of the others counts for as many as were left out, so that no loss is biased.
+    """
+    count = len(example.rows)
+    if count <= most:
+        return example
+    came = np.nan_to_num(example.labels).any(axis=1)
+    others = np.flatnonzero(~came)
+    drawn = random.choice(others, min(len(others), max(most - int(came.sum()), 1)), replace=False)
+    kept = np.sort(np.concatenate([np.flatnonzero(came), drawn]))
+    weights = np.ones(count, np.float32) if example.weights is None else example.weights.copy()
+    weights[others] *= len(others) / len(drawn)
+    return example._replace(
+        rows=example.rows[kept],
+        features=example.features[kept],
+        labels=example.labels[kept],
+        weights=weights[kept],
+    )
 
 
 def loss(logits: Float[Tensor, "b c o"], batch: Batch, settings: Settings) -> Float[Tensor, ""]:

@@ -29,6 +29,7 @@ from ranking.training import (
     ndcg,
     shape_of,
     strongest,
+    thinned,
     train,
     worth,
 )
@@ -183,6 +184,21 @@ def test_a_propensity_weighs_what_was_seldom_shown(
 
     assert (batch.weights[0, : len(shown.rows), PURCHASE] == 4).all()
     assert (batch.weights[1, : len(examples[1].rows), PURCHASE] == 1).all()
+
+
+def test_a_thinned_request_keeps_what_was_wanted_and_counts_for_all(
+    examples: list[Example],
+) -> None:
+    whole = next(e for e in examples if e.wanted().any() and len(e.rows) == 12)
+
+    thin = thinned(whole, 6, np.random.default_rng(0))
+
+    assert len(thin.rows) == 6
+    assert set(whole.rows[whole.wanted()]) <= set(thin.rows)
+    assert thin.weights is not None
+    assert thin.weights.sum() == pytest.approx(12)
+    assert (thin.weights[thin.wanted()] == 1).all()
+    assert thinned(whole, 12, np.random.default_rng(0)) is whole
 
 
 def test_the_strongest_outcome_known_orders(examples: list[Example]) -> None:
