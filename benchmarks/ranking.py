@@ -24,17 +24,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
+from benchmarks.next_basket.baskets import read_journey, task
 from benchmarks.supermarket import START, household_names, product_ids
 from pipelines.build import EMBEDDINGS, build
 from pipelines.config import Config, load, moment
 from pipelines.contents import Job
 from pipelines.encoders import open_encoders
 from pipelines.engine import not_hidden
+from pipelines.examples import Basket
 from pipelines.importers.journey import import_journey
 from pipelines.learn import Past, calibrate, logits_of, past_requests, training_settings
 from pipelines.metrics import mean_interval, randomisation_test
 from pipelines.parts import open_parts, retriever
+from pipelines.plots import reliability as draw
 from pipelines.progress import track
 from pipelines.purchases import read_purchases
 from pipelines.release import open_release
@@ -42,13 +44,14 @@ from pipelines.request import request_context, request_features
 from pipelines.shop import Shop
 from pipelines.tables import table
 from ranking.calibration import SIGMOID
-from ranking.features import NAMES
+from ranking.features import FEATURES, NAMES
 from ranking.ranker import MAX_CANDIDATES
-from ranking.reliability import measure
+from ranking.reliability import measure, reliability
 from ranking.training import Example, Settings, Trained, labels_of, scores, train
-from retrieval import Scene
+from retrieval import Candidates, Scene
 from retrieval.ask import Ask
 from retrieval.fusion import take
+from retrieval.retriever import Retriever
 from retrieval.scenes import fact_code
 
 PAGE, CALIBRATED = 20, 500
@@ -70,72 +73,103 @@ TREE_SETTINGS = {
 }
 
 Change = Callable[[Example], Example]
+Codes = Int64[np.ndarray, "t"]
+Propose = Callable[[Retriever, Ask], Candidates]
 
 
 class Asked(NamedTuple):
-    """Requests whose basket is known, with how many products each holds and when it was."""
+    """Requests whose basket is known, with how many products it holds."""
 
     requests: list[Example]
     sizes: list[int]
-    seconds: list[int]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", action="append", default=[], help="an override of the defaults")
     parser.add_argument("--only", action="append", default=[], help="leave other ablations out")
+    parser.add_argument("--plot", type=Path, help="write the plot of reliability here, as SVG")
     parser.add_argument("--data", help="not looked at: the data comes from a package")
     given = parser.parse_args()
     config = load(None, [*given.set, "ranking.train=false"])
     with TemporaryDirectory() as folder:
         past, asked, traits = read(Path(folder), config)
-    compare(past, asked, traits, config, given.only)
+    compare(past, asked, traits, config, given)
 
 
-def read(root: Path, config: Config) -> tuple[Past, Asked, frozenset[int]]:
+def read(root: Path, config: Config) -> tuple[Past, Asked, Codes]:
     """Build a release as of the cut; return its past, what is asked, and the codes of traits."""
     import_journey(root / "shop", track, pictures=False)
-    shop, until = Shop(root / "shop"), moment(START)
-    name = build(root / "shop", root / "releases", config, until, track)
-    release = open_release(root / "releases", name)
-    encoders = open_encoders(config)
-    job = Job(shop, release.path, root / "releases" / EMBEDDINGS, encoders, config, until, track)
-    parts = open_parts(release.path)
-    past = past_requests(job, read_purchases(shop, parts.products, until))
-    past = past._replace(products=past.products._replace(vectors=past.products.vectors.copy()))
-    users = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
-    codes = {fact_code(f"trait {k}={v}") for own in users.values() for k, v in own.items()}
+    job = release_of(root, config, START)
     journey = read_journey()
-    return past, ask(job, users, journey, task(journey, START)), frozenset(codes)
+    wanted = task(journey, START)
+    ids = product_ids(journey, wanted)
+    rows_of = open_parts(job.folder).products.rows_of
+    given = rows_of(ids.tolist()).rows
+    baskets = [
+        Basket(user, at, rows_of(ids[bought].tolist()).rows)
+        for user, at, bought in zip(
+            household_names(journey, wanted), wanted.moments.tolist(), wanted.bought, strict=True
+        )
+    ]
+
+    def propose(stage: Retriever, request: Ask) -> Candidates:
+        return take(stage.order(request, given), np.arange(MAX_CANDIDATES))
+
+    return past_of(job, START), ask(job, baskets, propose), trait_codes(job.shop)
 
 
-def ask(job: Job, users: dict[str, dict[str, str]], journey: Journey, wanted: Task) -> Asked:
+def release_of(root: Path, config: Config, until: str) -> Job:
+    """Build a release of the shop in this folder, and return what its steps have shared."""
+    shop, end = Shop(root / "shop"), moment(until)
+    name = build(root / "shop", root / "releases", config, end, track)
+    path = open_release(root / "releases", name).path
+    return Job(
+        shop, path, root / "releases" / EMBEDDINGS, open_encoders(config), config, end, track
+    )
+
+
+def past_of(job: Job, until: str) -> Past:
+    """Return the past requests, in memory: the folder of the release may go."""
+    products = open_parts(job.folder).products
+    past = past_requests(job, read_purchases(job.shop, products, moment(until)))
+    return past._replace(products=past.products._replace(vectors=past.products.vectors.copy()))
+
+
+def trait_codes(shop: Shop) -> Codes:
+    """Return the codes of everything that is declared of a shopper."""
+    traits = [dict(r["traits"]) for r in shop.users().to_pylist()]
+    codes = {fact_code(f"trait {name}={value}") for own in traits for name, value in own.items()}
+    return np.array(sorted(codes))
+
+
+def ask(job: Job, baskets: list[Basket], propose: Propose) -> Asked:
     """Return the requests of the test as the engine would see them."""
     parts = open_parts(job.folder)
     stage = retriever(parts, parts.behaviour, job.config)
     shown = parts.products.allowed(not_hidden(job.config))
-    ids = product_ids(journey, wanted)
-    given = parts.products.rows_of(ids.tolist()).rows
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
     requests = []
-    told = track(wanted.moments.tolist(), "ask for the next baskets", len(wanted.moments))
-    for user, at, bought in zip(household_names(journey, wanted), told, wanted.bought, strict=True):
-        request = Ask(history=parts.behaviour.history(user, at), at_seconds=at, allowed=shown)
-        found = take(stage.order(request, given), np.arange(MAX_CANDIDATES))
+    for basket in track(baskets, "ask for the next baskets", len(baskets)):
+        at = basket.at_seconds
+        history = parts.behaviour.history(basket.user_id, at)
+        request = Ask(history=history, at_seconds=at, allowed=shown)
+        found = propose(stage, request)
         scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
-        right = parts.products.rows_of(ids[bought].tolist()).rows
         requests.append(
             Example(
                 rows=found.rows,
                 features=request_features(parts.behaviour, parts.catalogue, request, found),
-                labels=labels_of(purchase=np.isin(found.rows, right)),
-                context=request_context(request, users.get(user, {}), scene, job.config),
+                labels=labels_of(purchase=np.isin(found.rows, basket.rows)),
+                context=request_context(request, traits.get(basket.user_id, {}), scene, job.config),
+                at_seconds=at,
             )
         )
-    return Asked(requests, [len(b) for b in wanted.bought], wanted.moments.tolist())
+    return Asked(requests, [len(basket.rows) for basket in baskets])
 
 
 def compare(
-    past: Past, asked: Asked, traits: frozenset[int], config: Config, only: list[str]
+    past: Past, asked: Asked, traits: Codes, config: Config, given: argparse.Namespace
 ) -> None:
     """Train every method on the same past, and print what each makes of the next baskets."""
     torch.set_num_threads(config.threads)
@@ -148,7 +182,7 @@ def compare(
         "cross-attention": full,
     }
     for name, (change, settings) in ablations(traits, how).items():
-        if not only or name in only:
+        if not given.only or name in given.only:
             found[name] = fit(name, *changed(past, asked, change), settings)[0]
     lines = [line(name, values, found) for name, values in found.items()]
     print(table(("method", "nDCG@20", "95 %", "against LambdaMART", "against the whole"), lines))
@@ -156,38 +190,43 @@ def compare(
         f"{len(asked.sizes):,} baskets of {np.mean(asked.sizes):.1f} products; "
         f"{len(past.training):,} past requests"
     )
-    for scene in ("without scene", "without what is promoted"):
+    for scene in ("without scene tokens", "without scene"):
         if scene in found:
             by_scene(asked, full - found[scene], scene)
-    judge_probabilities(past, asked, trained)
+    plot = judge_probabilities(past, asked, trained)
+    if given.plot is not None:
+        given.plot.write_text(plot, encoding="utf-8")
 
 
-def ablations(traits: frozenset[int], how: Settings) -> dict[str, tuple[Change, Settings]]:
+def ablations(traits: Codes, how: Settings) -> dict[str, tuple[Change, Settings]]:
     """Return what is left out, by name."""
-    codes = np.array(sorted(traits))
-
-    def no_profile(one: Example) -> Example:
-        context = one.context
-        facts = np.where(np.isin(context.facts, codes), 0, context.facts)
-        recent = np.full_like(context.recent, -1)
-        return one._replace(context=context._replace(recent=recent, facts=facts))
-
-    def not_promoted(one: Example) -> Example:
-        features = one.features.copy()
-        features[:, PROMOTED] = 0
-        return one._replace(features=features)
-
-    def no_tokens(one: Example) -> Example:
-        facts = np.where(np.isin(one.context.facts, codes), one.context.facts, 0)
-        return one._replace(context=one.context._replace(facts=facts))
-
     return {
-        "without profile": (no_profile, how),
-        "without scene tokens": (no_tokens, how),
-        "without what is promoted": (not_promoted, how),
-        "without scene": (lambda one: not_promoted(no_tokens(one)), how),
+        "without profile": (lambda one: without_profile(one, traits), how),
+        "without scene tokens": (lambda one: without_scene(one, traits), how),
+        "without what is promoted": (lambda one: without(one, PROMOTED), how),
+        "without scene": (lambda one: without(without_scene(one, traits), PROMOTED), how),
         "without attention across": (lambda one: one, how._replace(points=0)),
     }
+
+
+def without_profile(one: Example, traits: Codes) -> Example:
+    """Leave out what the context says of the shopper: traits and recent products."""
+    facts = np.where(np.isin(one.context.facts, traits), 0, one.context.facts)
+    recent = np.full_like(one.context.recent, -1)
+    return one._replace(context=one.context._replace(recent=recent, facts=facts))
+
+
+def without_scene(one: Example, traits: Codes) -> Example:
+    """Leave out what the context says of hour, weekday, month, holiday and placement."""
+    facts = np.where(np.isin(one.context.facts, traits), one.context.facts, 0)
+    return one._replace(context=one.context._replace(facts=facts))
+
+
+def without(one: Example, columns: list[int]) -> Example:
+    """Set these features to the number that says nothing."""
+    features = one.features.copy()
+    features[:, columns] = [FEATURES[column].default for column in columns]
+    return one._replace(features=features)
 
 
 def changed(past: Past, asked: Asked, change: Change) -> tuple[Past, Asked]:
@@ -261,14 +300,15 @@ def difference(values: np.ndarray) -> str:
 
 def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
     """Print what that is worth in the week up to a holiday and in other weeks."""
-    days = [datetime.fromtimestamp(at, UTC).replace(tzinfo=None) for at in asked.seconds]
+    seconds = [one.at_seconds for one in asked.requests]
+    days = [datetime.fromtimestamp(at, UTC).replace(tzinfo=None) for at in seconds]
     near = np.array([any(0 <= (day - at).days < 7 for day in HOLIDAYS) for at in days])
     for label, kept in (("in the week up to a holiday", near), ("on other days", ~near)):
         print(f"the whole against it {name}, {label}, {kept.sum():,}: {difference(ahead[kept])}")
 
 
-def judge_probabilities(past: Past, asked: Asked, trained: Trained) -> None:
-    """Print how far the probabilities of a purchase are from what happened."""
+def judge_probabilities(past: Past, asked: Asked, trained: Trained) -> str:
+    """Print how far the probabilities of a purchase are from what happened; return the plot."""
     choice = calibrate(trained.model, past.validation, past.products)["purchase"]
     shown = [
         one._replace(
@@ -286,6 +326,8 @@ def judge_probabilities(past: Past, asked: Asked, trained: Trained) -> None:
             f"{said.ece_equal_width:.4f} of equal width; said {said.mean_predicted:.4f}, were "
             f"{said.mean_observed:.4f} of {said.num_labels:,}; log loss {said.log_loss:.4f}"
         )
+    said = choice.calibration.probabilities(logits)
+    return draw(reliability(said, labels), "reliability of a purchase, calibrated")
 
 
 if __name__ == "__main__":
