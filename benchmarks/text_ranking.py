@@ -145,7 +145,7 @@ def esci(folder: Path) -> Shelves:
     products = {
         row["asin"]: ProductText(
             title=_clean(row["title"]),
-            description=f"{_clean(row['bullet_points'])}\n{_clean(row['description'])}".strip(),
+            description=f"{row['bullet_points'] or ''}\n{row['description'] or ''}".strip(),
             brand=_clean(row["brand"]),
         )
         for row in pq.read_table(folder / "products.parquet").to_pylist()
@@ -200,9 +200,17 @@ def show(
             method: values(lambda judged, head=head: head.scores(judged.asked), lists)
             for method, head in heads.items()
         }
+        ranked["mean of the heads"] = values(lambda judged: together(heads, judged), lists)
         for method, found in (retrieved | ranked).items():
             gap = "the best retrieval" if method == best else _told(found - retrieved[best], "+")
             print(ROW.format(name, len(found), method, _told(found), gap).rstrip())
+
+
+def together(heads: Mapping[str, Head], judged: Judged) -> np.ndarray:
+    """Return the mean of the heads, each in its own deviations within the list."""
+    scores = np.stack([head.scores(judged.asked) for head in heads.values()]).astype(np.float64)
+    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-6)
+    return ((scores - scores.mean(axis=1, keepdims=True)) / spread).mean(axis=0)
 
 
 def values(score: Score, lists: Lists) -> np.ndarray:

@@ -48,13 +48,12 @@ class PairTokens(nn.Module):
     def _read(
         self, pieces: Float[Tensor, "p t d"], nearest: Float[Tensor, "p t"]
     ) -> Float[Tensor, "p t k"]:
-        read: Tensor = self.from_piece(self.dropout(pieces)) + self.from_nearest(
-            rearrange(nearest, "p t -> p t 1")
-        )
+        nearness = self.from_nearest(rearrange(nearest, "p t -> p t 1"))
+        read: Tensor = self.dropout(self.from_piece(pieces)) + nearness
         return read
 
 
-class Reader(nn.Module):
+class PairReader(nn.Module):
     """Makes one vector of length `dim` of each pair."""
 
     dim: int
@@ -64,7 +63,7 @@ class Reader(nn.Module):
         self.tokens = PairTokens(token_dim, dim)
 
 
-class ConvolutionReader(Reader):
+class ConvolutionReader(PairReader):
     """The strongest answer of each filter over windows of each side (Kim, EMNLP 2014)."""
 
     def __init__(self, token_dim: int, dim: int) -> None:
@@ -87,7 +86,7 @@ class ConvolutionReader(Reader):
         return strongest
 
 
-class LstmReader(Reader):
+class LstmReader(PairReader):
     """The last states of an LSTM that reads each side in both directions."""
 
     def __init__(self, token_dim: int, dim: int) -> None:
@@ -111,7 +110,7 @@ class LstmReader(Reader):
         return states
 
 
-class AttentionReader(Reader):
+class AttentionReader(PairReader):
     """The mean of the title's pieces after each has looked at the query's."""
 
     def __init__(self, token_dim: int, dim: int) -> None:
@@ -128,7 +127,7 @@ class AttentionReader(Reader):
         return mean
 
 
-READERS: dict[str, Callable[[int, int], Reader]] = {
+READERS: dict[str, Callable[[int, int], PairReader]] = {
     "cnn": ConvolutionReader,
     "lstm": LstmReader,
     "cross_attention": AttentionReader,
@@ -141,7 +140,9 @@ class TextNetwork(nn.Module):
     feature_mean: Tensor
     feature_scale: Tensor
 
-    def __init__(self, features: Float32[np.ndarray, "n f"], reader: Reader | None = None) -> None:
+    def __init__(
+        self, features: Float32[np.ndarray, "n f"], reader: PairReader | None = None
+    ) -> None:
         """Measure the features, so that what is learnt of each counts in its own deviations."""
         super().__init__()
         spread = features.std(axis=0)

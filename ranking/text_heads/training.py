@@ -50,9 +50,9 @@ class NetworkRecipe(NamedTuple):
     dim: int = 32
     epochs: int = 12
     patience: int = 3  # epochs that may pass without a better one
-    lists_at_once: int = 32
+    lists_at_once: int = 128
     learning_rate: float = 0.001
-    feature_learning_rate: float = 0.01  # of what is linear in the features
+    feature_learning_rate: float = 0.02  # of what is linear in the features
     shrinkage: float = 0.01  # of the squares of its weights, in the loss
     held_out: float = 0.1  # share of the queries
     seed: int = 0
