@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.text_relevance import ESCI, GAINS, LEARNT, _told
+from benchmarks.text_relevance import ESCI, GAINS, LEARNT, told
 from pipelines.config import load
 from pipelines.metrics import ndcg
 from pipelines.text_pairs import K, read_judgments, split
@@ -202,8 +202,8 @@ def show(
         }
         ranked["mean of the heads"] = values(lambda judged: together(heads, judged), lists)
         for method, found in (retrieved | ranked).items():
-            gap = "the best retrieval" if method == best else _told(found - retrieved[best], "+")
-            print(ROW.format(name, len(found), method, _told(found), gap).rstrip())
+            gap = "the best retrieval" if method == best else told(found - retrieved[best], "+")
+            print(ROW.format(name, len(found), method, told(found), gap).rstrip())
 
 
 def together(heads: Mapping[str, Head], judged: Judged) -> np.ndarray:
