@@ -10,6 +10,7 @@ says how a product sold in these weeks a year before.
 """
 
 import argparse
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -80,7 +81,9 @@ def compare(past: Past, asked: dict[str, Asked], codes: Codes, how: Settings) ->
     def no_scene(one: Example) -> Example:
         return without(without_scene(one, codes), SEASON)
 
-    both = Asked(*(sum((part[i] for part in asked.values()), []) for i in range(2)))
+    both = Asked(
+        *(list(chain.from_iterable(column)) for column in zip(*asked.values(), strict=True))
+    )
     found = {
         "retrieval": gains(both, [-np.arange(len(e.rows)) for e in both.requests]),
         "without scene": fit("without scene", *changed(past, both, no_scene), how)[0],

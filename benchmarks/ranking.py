@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from benchmarks.next_basket.baskets import read_journey, task
 from benchmarks.supermarket import START, household_names, product_ids

@@ -113,11 +113,11 @@ def show(before: dict[str, Values], after: dict[str, Values], dims: tuple[int, .
             old, new = (np.array(found[name][dim])[:, None] for found in (before, after))
             gap = new - old
             p = float(randomisation_test(gap)[0])
-            told = (_told(old), _told(new), _told(gap, "+"))
-            print(ROW.format(name, dim, len(old), *told, f"{p:.4f}"))
+            columns = (told(old), told(new), told(gap, "+"))
+            print(ROW.format(name, dim, len(old), *columns, f"{p:.4f}"))
 
 
-def _told(values: np.ndarray, sign: str = "") -> str:
+def told(values: np.ndarray, sign: str = "") -> str:
     mean, low, high = mean_interval(values)[0]
     return f"{mean:{sign}.4f} ({low:{sign}.4f}-{high:{sign}.4f})"
 

@@ -4,7 +4,7 @@ from index.arrays import map_array, save_array
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
-from index.lexical import LexicalIndex
+from index.lexical import LexicalIndex, WordReader
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.types import (
     DamagedIndex,
@@ -31,6 +31,7 @@ __all__ = [
     "Planned",
     "UnfitVectors",
     "VectorIndex",
+    "WordReader",
     "build_index",
     "fit_vectors",
     "map_array",

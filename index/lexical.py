@@ -155,6 +155,23 @@ class LexicalIndex:
         return np.asarray(rows, np.int64), scores
 
 
+class WordReader:
+    """Reads texts into words as the index of a language does: lower case, no accents, stems."""
+
+    def __init__(self, language: str = "english") -> None:
+        self._plain, self._stemming = _analyzer("none"), _analyzer(language)
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of a text in order, as they are written; pairs of CJK characters."""
+        found: list[str] = self._plain.analyze(query_words(text))
+        return found
+
+    def stems(self, text: str) -> list[str]:
+        """Return the stem of each word of `words`, in the same order."""
+        found: list[str] = self._stemming.analyze(query_words(text))
+        return found
+
+
 class _About(msgspec.Struct, frozen=True):
     weights: dict[str, float]
     num_rows: int

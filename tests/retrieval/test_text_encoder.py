@@ -159,3 +159,21 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(EncoderError, match="cannot be opened as a text encoder"):
         open_text_encoder(str(tmp_path))
+
+
+def test_a_text_is_read_as_its_word_pieces_and_as_a_whole(encoder: SentenceEncoder) -> None:
+    texts = ["running shoes", "", "a frying pan with a lid, 28 cm"]
+
+    read = encoder.read(texts)
+
+    assert [len(one.pieces) for one in read] == [2, 0, 10]
+    for one, vector in zip(read, encoder.encode(texts), strict=True):
+        assert one.tokens.shape == (len(one.pieces), encoder.dim)
+        np.testing.assert_allclose(np.linalg.norm(one.tokens, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(one.whole, vector, atol=1e-5)
+
+
+def test_a_word_piece_that_means_the_same_lies_near(encoder: SentenceEncoder) -> None:
+    sofa, couch, bread = (one.tokens[-1] for one in encoder.read(["sofa", "couch", "bread"]))
+
+    assert sofa @ couch > sofa @ bread + 0.2
