@@ -31,19 +31,21 @@ class Shape(NamedTuple):
 class CrossAttention(nn.Module):
     """Candidates are the attention queries; the context gives keys and values."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, head_dim: int, hidden: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        dim, inner = shape.dim, shape.heads * shape.head_dim
-        self.heads = shape.heads
+        inner = heads * head_dim
+        self.heads = heads
         self.norm_candidates = nn.LayerNorm(dim)
         self.norm_context = nn.LayerNorm(dim)
         self.to_q = nn.Linear(dim, inner, bias=False)
         self.to_kv = nn.Linear(dim, 2 * inner, bias=False)
         self.to_out = nn.Linear(inner, dim, bias=False)
         self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, dim)
+            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.SiLU(), nn.Linear(hidden, dim)
         )
-        self.drop = nn.Dropout(shape.dropout)
+        self.drop = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -82,6 +84,17 @@ class CrossAttention(nn.Module):
         return q, k, v
 
 
+def attention_of(shape: Shape) -> CrossAttention:
+    """Return a layer of a ranker of this shape."""
+    return CrossAttention(
+        shape.dim,
+        shape.heads,
+        head_dim=shape.head_dim,
+        hidden=shape.hidden,
+        dropout=shape.dropout,
+    )
+
+
 class AttentionAcross(nn.Module):
     """Candidates see each other through a few learnt points, so the cost is linear in the list.
 
@@ -92,8 +105,8 @@ class AttentionAcross(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.points = nn.Parameter(0.5 * torch.randn(shape.points, shape.dim))
-        self.gather = CrossAttention(shape)
-        self.spread = CrossAttention(shape)
+        self.gather = attention_of(shape)
+        self.spread = attention_of(shape)
 
     def forward(
         self, candidates: Float[Tensor, "b c d"], kept: Bool[Tensor, "b c"]
@@ -188,7 +201,7 @@ class CrossAttentionRanker(nn.Module):
         self.from_fact = nn.Embedding(shape.num_facts, dim)
         nn.init.normal_(self.from_fact.weight, std=0.02)  # a fact never seen says next to nothing
         self.kinds = nn.Parameter(torch.zeros(3, dim))  # query, recent product, fact
-        self.attend = nn.ModuleList(CrossAttention(shape) for _ in range(shape.layers))
+        self.attend = nn.ModuleList(attention_of(shape) for _ in range(shape.layers))
         self.across = AttentionAcross(shape) if shape.points else None
         self.drop = nn.Dropout1d(shape.dropout)  # of whole tokens: a new product has to do, too
         self.to_logits = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, len(OUTCOMES)))

@@ -85,6 +85,7 @@ ORDER_LOSSES: dict[str, Loss] = {
     "none": none,
 }
 VALUE_LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "none": none}
+LOSSES = {name: loss for name, loss in (ORDER_LOSSES | VALUE_LOSSES).items() if name != "none"}
 
 
 def _wanted(labels: Column, weights: Column) -> Int[Tensor, "b w"]:

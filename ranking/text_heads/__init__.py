@@ -3,9 +3,9 @@
 A recipe is fitted on judged lists and returns a head; a head gives one score a candidate.
 """
 
+from ranking.losses import LOSSES
 from ranking.text_heads.lambdamart import LambdaMart, MissingLightGBM
 from ranking.text_heads.lists import Judged, TextList, read_list
-from ranking.text_heads.losses import LOSSES
 from ranking.text_heads.networks import READERS
 from ranking.text_heads.training import NetworkRecipe
 from ranking.text_heads.types import Head, Recipe

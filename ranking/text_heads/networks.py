@@ -115,7 +115,7 @@ class AttentionReader(PairReader):
 
     def __init__(self, token_dim: int, dim: int) -> None:
         super().__init__(token_dim, dim)
-        self.attend = CrossAttention(dim, HEADS)
+        self.attend = CrossAttention(dim, HEADS, head_dim=dim // HEADS, hidden=2 * dim)
         self.dim = dim
 
     def forward(self, batch: Batch) -> Float[Tensor, "p r"]:

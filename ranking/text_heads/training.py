@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from ranking.losses import LOSSES, Loss
 from ranking.text_heads.lists import Judged, TextList, collate
-from ranking.text_heads.losses import LOSSES, Loss
 from ranking.text_heads.networks import READERS, TextNetwork
 from ranking.text_heads.types import Head
 from ranking.training import ndcg
@@ -147,7 +147,7 @@ def _parts(
 def _cost(network: TextNetwork, part: Sequence[Judged], loss: Loss) -> Float[Tensor, ""]:
     batch = collate([judged.asked for judged in part])
     relevance = torch.from_numpy(np.concatenate([judged.relevance for judged in part]))
-    return loss(batch.by_list(network(batch)), batch.by_list(relevance), batch.kept)
+    return loss(batch.by_list(network(batch)), batch.by_list(relevance), batch.kept.float())
 
 
 def _chosen(what: str, name: str, choices: Mapping[str, T]) -> T:
