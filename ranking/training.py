@@ -242,11 +242,11 @@ def thinned(example: Example, most: int, random: np.random.Generator) -> Example
 def loss(logits: Float[Tensor, "b c o"], batch: Batch, settings: Settings) -> Float[Tensor, ""]:
     """Return what is learnt from: order and value of each outcome, by their weights."""
     order, value = ORDER_LOSSES[settings.order_loss], VALUE_LOSSES[settings.value_loss]
+    columns = zip(*(x.unbind(-1) for x in (logits, batch.labels, batch.weights)), strict=True)
     parts = [
         settings.outcome_weights.get(outcome, 0.0) * (order(*column) + value(*column))
-        for outcome, *column in zip(
-            OUTCOMES, *(x.unbind(-1) for x in (logits, batch.labels, batch.weights)), strict=True
-        )
+        for outcome, column in zip(OUTCOMES, columns, strict=True)
+        if column[-1].any()
     ]
     return torch.stack(parts).sum()
 
