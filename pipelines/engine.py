@@ -17,18 +17,20 @@ from pipelines.errors import ReleaseError, RequestError
 from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import request_context, request_features, with_interests
+from ranking.context import Context
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
-from ranking.slate import Ordered, compose
+from ranking.slate import Ordered, Reasoning, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import take
 from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
-from retrieval.scenes import fact_codes
+from retrieval.scenes import fact_codes, facts_of
 from retrieval.types import local_seconds
 
 REMEMBERED_QUERIES = 4096
 REMEMBERED_FILTERS = 256
+ASKED = "what was asked"  # the name of the query among what the ranker looks at
 REMEMBERED_CANDIDATES = 1  # list: who ranks the same products for many shoppers gives it again
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
@@ -245,7 +247,28 @@ class Engine:
             np.concatenate([logits[order], floor]).astype(np.float32),
             features[order],
             {outcome: column[order] for outcome, column in ranked.probabilities.items()},
+            self._reasoning(query, ask, context, best.rows, features, order[: query.k])
+            if query.explain
+            else None,
         )
+
+    def _reasoning(
+        self,
+        query: Query,
+        ask: Ask,
+        context: Context,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        places: Int64[np.ndarray, "k"],
+    ) -> Reasoning:
+        assert self._ranker is not None
+        recent = context.recent[context.recent >= 0]
+        tokens = (
+            ASKED,
+            *(str(record["title"]) for record in self._look_up(recent)),
+            *facts_of(ask.at_seconds, self._traits(query.user), scene_of(query)),
+        )
+        return Reasoning(tokens, self._ranker.explain(rows, features, context, places))
 
     def _traits(self, user_id: str | None) -> dict[str, str]:
         return _traits_of(self._parts.users, user_id) if user_id else {}

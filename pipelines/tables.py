@@ -87,8 +87,17 @@ def slate_table(slate: Slate) -> str:
         told = {**p.channels, **p.features}
         if told:
             text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in told.items()) + "\n"
+        if p.moved:
+            text += (
+                f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"
+            )
     spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
     return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
+
+
+def _most(named: dict[str, float], shape: str) -> str:
+    """Write the first three of what is named, the largest first."""
+    return ", ".join(f"{name} {shape.format(value)}" for name, value in list(named.items())[:3])
 
 
 def releases_table(releases: Path) -> str:

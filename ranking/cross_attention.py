@@ -112,11 +112,22 @@ class AttentionAcross(nn.Module):
         self, candidates: Float[Tensor, "b c d"], kept: Bool[Tensor, "b c"]
     ) -> Float[Tensor, "b c d"]:
         """Return the candidates, each with what it found in the list. False: padding."""
+        return self.look(candidates, self.sum_up(candidates, kept))
+
+    def sum_up(
+        self, candidates: Float[Tensor, "b c d"], kept: Bool[Tensor, "b c"]
+    ) -> Float[Tensor, "b m d"]:
+        """Return what the points make of the list."""
         points = self.points.expand(len(candidates), -1, -1)
-        seen = self.gather(points, candidates, kept)
-        found: Tensor = self.spread(
-            candidates, seen, seen.new_ones(seen.shape[:2], dtype=torch.bool)
-        )
+        seen: Tensor = self.gather(points, candidates, kept)
+        return seen
+
+    def look(
+        self, candidates: Float[Tensor, "b c d"], seen: Float[Tensor, "b m d"]
+    ) -> Float[Tensor, "b c d"]:
+        """Return the candidates, each with what it found in the points."""
+        everything = seen.new_ones(seen.shape[:2], dtype=torch.bool)
+        found: Tensor = self.spread(candidates, seen, everything)
         return found
 
 
@@ -233,10 +244,21 @@ class CrossAttentionRanker(nn.Module):
         context_mask: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b c o"]:
         """Return one logit a candidate and outcome. True in a mask means: no padding."""
-        x = self.drop(candidates) + self.from_features(features)
-        for layer in self.attend:
-            x = layer(x, context, context_mask)
+        x = self.met(candidates, features, context, context_mask)
         if self.across is not None:
             x = self.across(x, kept)
         logits: Tensor = self.to_logits(x)
         return logits
+
+    def met(
+        self,
+        candidates: Float[Tensor, "b c d"],
+        features: Float[Tensor, "b c f"],
+        context: Float[Tensor, "b t d"],
+        context_mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b c d"]:
+        """Return the candidates after they have met the context, before they meet each other."""
+        x: Tensor = self.drop(candidates) + self.from_features(features)
+        for layer in self.attend:
+            x = layer(x, context, context_mask)
+        return x

@@ -15,6 +15,7 @@ from ranking.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration import save as write
 from ranking.context import Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
+from ranking.explain import Explained, Inputs, explain
 from ranking.features import NAMES
 from ranking.training import Model, Products, Trained
 
@@ -104,12 +105,27 @@ class Ranker:
         }
         return Ranked(logits[:, self._outcome], probabilities)
 
+    def explain(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Context,
+        places: Int64[np.ndarray, "k"],
+    ) -> Explained:
+        """Say what the candidates at these places looked at, and what moved their logits.
+
+        The context tokens are the query, the recent products and the facts, in their order.
+        """
+        with torch.no_grad():
+            inputs = self._inputs(rows, features, context)
+        return explain(self._network, inputs, self._outcome, places)
+
     def _inputs(
         self,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
         context: Context,
-    ) -> tuple[torch.Tensor, ...]:
+    ) -> Inputs:
         """Return what the network takes, as a batch of one without any padding."""
         recent = context.recent[context.recent >= 0]
         facts = context.facts[context.facts > 0]
@@ -124,7 +140,7 @@ class Ranker:
             torch.from_numpy(facts[None]),
         )
         kept = torch.ones(1, len(rows), dtype=torch.bool)
-        return self._of(rows), torch.from_numpy(features[None]), kept, seen, mask
+        return Inputs(self._of(rows), torch.from_numpy(features[None]), kept, seen, mask)
 
     def _of(self, rows: Int64[np.ndarray, "c"]) -> torch.Tensor:
         return torch.from_numpy(self._tokens[rows][None]).float()

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from ranking.explain import Explained
 from ranking.features import NAMES
 from ranking.reasons import reasons
 from retrieval.types import Candidates, Placed, Product
@@ -28,6 +29,13 @@ CHANNEL_REASONS = {
 }
 
 
+class Reasoning(NamedTuple):
+    """What the ranker looked at, with a name a context token, and what moved its logits."""
+
+    tokens: tuple[str, ...]
+    explained: Explained
+
+
 class Ordered(NamedTuple):
     """Candidates in their final order; features only for the leading ones that were ranked."""
 
@@ -35,6 +43,7 @@ class Ordered(NamedTuple):
     scores: Float32[np.ndarray, "c"]
     features: Float32[np.ndarray, "r f"] | None
     probabilities: dict[str, Float64[np.ndarray, "r"]]  # by outcome, of those that are calibrated
+    reasoning: Reasoning | None = None  # of the first places, where it was asked for
 
 
 def compose(ordered: Ordered, look_up: LookUp, k: int, *, explain: bool) -> tuple[Placed, ...]:
@@ -66,7 +75,29 @@ def _placed(ordered: Ordered, place: int, product: Product, *, explain: bool) ->
         why=why,
         channels=proposed if explain else {},
         features=features if explain else {},
+        moved=_moved(ordered.reasoning, place),
+        attended=_attended(ordered.reasoning, place),
     )
+
+
+def _moved(reasoning: Reasoning | None, place: int) -> dict[str, float]:
+    """Return what each feature did to the score, the strongest first."""
+    if reasoning is None or place >= len(reasoning.explained.moved):
+        return {}
+    moved = zip(NAMES, reasoning.explained.moved[place].tolist(), strict=True)
+    return dict(sorted(moved, key=lambda one: -abs(one[1])))
+
+
+def _attended(reasoning: Reasoning | None, place: int) -> dict[str, float]:
+    """Return the share of each thing looked at, the largest first."""
+    if reasoning is None or place >= len(reasoning.explained.attended):
+        return {}
+    attended: dict[str, float] = {}
+    shares = reasoning.explained.attended[place].tolist()
+    for token, share in zip(reasoning.tokens, shares, strict=True):
+        if share > 0:
+            attended[token] = attended.get(token, 0.0) + share  # two products may share a title
+    return dict(sorted(attended.items(), key=lambda one: -one[1]))
 
 
 def _features(ordered: Ordered, place: int) -> dict[str, float]:

@@ -19,11 +19,16 @@ NO_FACTS = np.zeros(MAX_FACTS, np.int64)
 
 def fact_codes(at_seconds: int, traits: Mapping[str, str], scene: Scene) -> Int64[np.ndarray, "f"]:
     """Return the facts about shopper and scene as numbers, traits first; unused places are 0."""
-    facts = [f"trait {name}={value}" for name, value in sorted(traits.items())]
-    facts += scene_facts(at_seconds, scene)
+    facts = facts_of(at_seconds, traits, scene)
     codes = np.zeros(MAX_FACTS, np.int64)
-    codes[: len(facts[:MAX_FACTS])] = [fact_code(fact) for fact in facts[:MAX_FACTS]]
+    codes[: len(facts)] = [fact_code(fact) for fact in facts]
     return codes
+
+
+def facts_of(at_seconds: int, traits: Mapping[str, str], scene: Scene) -> list[str]:
+    """Return the facts in words, traits first; those that there is no room for are left out."""
+    facts = [f"trait {name}={value}" for name, value in sorted(traits.items())]
+    return [*facts, *scene_facts(at_seconds, scene)][:MAX_FACTS]
 
 
 def scene_facts(at_seconds: int, scene: Scene) -> list[str]:

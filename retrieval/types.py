@@ -206,6 +206,8 @@ class Placed(Noun, frozen=True, kw_only=True):
     why: tuple[str, ...] = ()
     channels: dict[str, float] = {}
     features: dict[str, float] = {}
+    moved: dict[str, float] = {}  # what each feature adds to the score, against the average here
+    attended: dict[str, float] = {}  # shares of what the ranker looked at, the largest first
 
 
 class Slate(Noun, frozen=True, kw_only=True):

@@ -208,8 +208,18 @@ function explanation(placed) {
     make("summary", { textContent: "Why is it here?" }),
     table("", [["product", placed.product.id], ["score", significant(placed.score)]]),
     numbers("Proposed by, with its score", Object.entries(placed.channels)),
+    sentence("Moved", most(placed.moved).map(([name, value]) => `${value > 0 ? "up" : "down"} by ${name}`)),
+    sentence("The ranker looked most at", most(placed.attended).map(([name, share]) => `${name} (${Math.round(100 * share)} %)`)),
     numbers(`What the ranker saw${more}`, features),
   );
+}
+
+function most(named) {
+  return Object.entries(named).slice(0, 3);
+}
+
+function sentence(start, parts) {
+  return parts.length ? make("p", { textContent: `${start} ${parts.join(", ")}.` }) : null;
 }
 
 function numbers(caption, rows) {

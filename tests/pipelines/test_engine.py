@@ -141,6 +141,20 @@ def test_channels_and_features_are_told_only_when_asked_for(
     assert ids(quiet) == ids(told)
 
 
+def test_an_explanation_says_what_was_looked_at_and_what_moved_it(real_engine: Engine) -> None:
+    told = real_engine.answer(at_end(user="u3", k=5, explain=True)).products
+    silent = real_engine.answer(at_end(user="u3", k=5)).products
+
+    for placed in told:
+        assert sum(placed.attended.values()) == pytest.approx(1, abs=1e-4)
+        assert any(name.startswith("weekday=") for name in placed.attended)
+        assert placed.moved.keys() == placed.features.keys()
+        sizes = [abs(value) for value in placed.moved.values()]
+        assert sizes == sorted(sizes, reverse=True)
+    assert [p.product.id for p in told] == [p.product.id for p in silent]
+    assert not any(placed.moved or placed.attended for placed in silent)
+
+
 def test_every_stage_tells_what_it_cost(real_engine: Engine) -> None:
     timings = real_engine.answer(at_end(text="tea")).timings_ms
 
