@@ -1,6 +1,6 @@
 """Turns a purchase log into training requests: what was known at a moment, what was bought next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from pipelines.config import Config
+from pipelines.impressions import Shown
 from pipelines.parts import Parts, behaviour_settings, retriever
 from pipelines.progress import Track
+from pipelines.purchases import Log
 from pipelines.request import request_context, request_features
 from ranking.training import Example, labels_of
 from retrieval import Placement, Scene
@@ -97,20 +99,60 @@ class ExampleMaker:
         ]
         return [e for window in found[1:] for e in window], found[0] if found else []
 
-    def _window(
+    def of_shown(
+        self, log: Log, shown: Sequence[Shown], until_seconds: int, track: Track
+    ) -> tuple[list[Example], list[Example]]:
+        """Return what was shown in the windows before `until`, and in the newest as validation."""
+        length = self._config.ranking.window_days * DAY
+        starts = [until_seconds - length * (i + 1) for i in range(self._config.ranking.windows + 1)]
+        found = []
+        for start in track(starts, "replay what was shown", len(starts)):
+            inside = [one for one in shown if start <= one.at_seconds < start + length]
+            found.append(list(self._of_window(log, inside, start)) if inside else [])
+        return [e for window in found[1:] for e in window], found[0]
+
+    def _of_window(self, log: Log, shown: Sequence[Shown], start_seconds: int) -> Iterator[Example]:
+        behaviour, stage = self._as_of(log.user_ids, log.purchases, start_seconds)
+        texts = sorted({one.text for one in shown if one.text.strip()})
+        vectors = dict(zip(texts, self._encoder.texts(texts), strict=True)) if texts else {}
+        for one in shown:
+            ask = Ask(
+                text=one.text,
+                joined_vector=vectors.get(one.text),
+                history=behaviour.history(one.user_id, one.at_seconds),
+                at_seconds=one.at_seconds,
+            )
+            candidates = stage.order(ask, one.rows)
+            place = np.searchsorted(one.rows, candidates.rows)
+            traits = self._traits.get(one.user_id, {})
+            yield Example(
+                rows=candidates.rows,
+                features=request_features(behaviour, self._parts.catalogue, ask, candidates),
+                labels=one.labels[place],
+                context=request_context(ask, traits, scene_shown(one), self._config),
+                weights=one.weights[place],
+                at_seconds=one.at_seconds,
+            )
+
+    def _as_of(
         self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
-    ) -> Iterator[Example]:
-        num_products = len(self._parts.products.ids)
+    ) -> tuple[Behaviour, Retriever]:
+        """Return habits and the first stage as they were at a moment."""
         behaviour = Behaviour.build(
             user_ids,
             purchases,
-            num_products,
+            len(self._parts.products.ids),
             start_seconds,
             behaviour_settings(self._config),
             self._parts.content,
         )
         # Towers know the weeks that are replayed here, so what they propose is left out.
-        stage = retriever(self._parts._replace(trained=None), behaviour, self._config)
+        return behaviour, retriever(self._parts._replace(trained=None), behaviour, self._config)
+
+    def _window(
+        self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
+    ) -> Iterator[Example]:
+        behaviour, stage = self._as_of(user_ids, purchases, start_seconds)
         end_seconds = start_seconds + self._config.ranking.window_days * DAY
         baskets = self._some(next_baskets(user_ids, purchases, start_seconds, end_seconds))
         searches = self._searches(baskets)
@@ -173,3 +215,13 @@ class ExampleMaker:
         words = title.replace(",", " ").split()
         start = int(self._random.integers(0, max(len(words) - 1, 1)))
         return " ".join(words[start : start + 2])
+
+
+def scene_shown(one: Shown) -> Scene:
+    """Return where and when something was shown; a placement of another shop's is the home page."""
+    known = one.placement in set(Placement)
+    elsewhere = Placement.SEARCH if one.text.strip() else Placement.HOME
+    return Scene(
+        at=datetime.fromtimestamp(one.at_seconds, UTC).replace(tzinfo=None),
+        placement=Placement(one.placement) if known else elsewhere,
+    )

@@ -13,6 +13,7 @@ from pipelines.config import Config
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
+from pipelines.impressions import read_shown
 from pipelines.parts import open_parts
 from pipelines.purchases import Log
 from ranking.calibration import Choice, Part, choose, fit
@@ -79,8 +80,12 @@ def past_requests(job: Job, log: Log) -> Past:
     shown = parts.products.allowed(not_hidden(job.config))
     maker = ExampleMaker(parts, job.config, query_encoder(job), shown, traits)
     training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
+    lists = read_shown(job.shop, parts.products, job.until)
+    if sum(one.came() for one in lists) >= job.config.ranking.min_requests:
+        older, newest = maker.of_shown(log, lists, end_of(job, log), job.track)
+        training, validation = training + older, validation + newest
     products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
-    return Past(products, [one for one in training if one.wanted().any()], validation)
+    return Past(products, [one for one in training if one.came()], validation)
 
 
 def calibrate(model: Model, validation: Sequence[Example], products: Products) -> dict[str, Choice]:

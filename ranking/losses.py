@@ -21,14 +21,15 @@ def listwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, "
     """Return the mean cross entropy between the labels and the softmax of the logits.
 
     ListNet's top-one loss (Cao et al., ICML 2007) with the wanted products sharing the target;
-    a list in which nothing is wanted says nothing.
+    a list in which nothing is wanted says nothing, another counts by the mean weight of what is.
     """
     kept = weights > 0
     gains = labels * weights
     targets = gains / gains.sum(dim=-1, keepdim=True).clamp(min=1e-9)
     log_shares = F.log_softmax(logits.masked_fill(~kept, torch.finfo(logits.dtype).min), dim=-1)
     losses = -(targets * log_shares.masked_fill(~kept, 0)).sum(dim=-1)
-    return _mean(losses, (gains > 0).any(dim=-1).to(losses.dtype))
+    wanted = (labels * kept).sum(dim=-1)
+    return _mean(losses, gains.sum(dim=-1) / wanted.clamp(min=1e-9))
 
 
 def pairwise(logits: Column, labels: Column, weights: Column) -> Float[Tensor, ""]:

@@ -33,11 +33,16 @@ class Example(NamedTuple):
     labels: Float32[np.ndarray, "c o"]  # from 0 to 1 in the order of OUTCOMES; nan: not known
     context: Context
     weights: Float32[np.ndarray, "c"] | None = None  # 1 / propensity of being seen; None: all 1
+    stands_for: Float32[np.ndarray, "c"] | None = None  # so many candidates; None: itself alone
     at_seconds: int = 0  # when it was asked, on the shop's clock
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""
         return np.asarray(self.labels[:, OUTCOMES.index(outcome)] > 0)
+
+    def came(self) -> bool:
+        """Tell whether it came to anything."""
+        return bool(np.nan_to_num(self.labels).any())
 
 
 def labels_of(**known: np.ndarray) -> Float32[np.ndarray, "c o"]:
@@ -229,13 +234,14 @@ def thinned(example: Example, most: int, random: np.random.Generator) -> Example
     others = np.flatnonzero(~came)
     drawn = random.choice(others, min(len(others), max(most - int(came.sum()), 1)), replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(came), drawn]))
-    weights = np.ones(count, np.float32) if example.weights is None else example.weights.copy()
-    weights[others] *= len(others) / len(drawn)
+    stands_for = np.ones(count, np.float32)
+    stands_for[others] = len(others) / len(drawn)
     return example._replace(
         rows=example.rows[kept],
         features=example.features[kept],
         labels=example.labels[kept],
-        weights=weights[kept],
+        weights=None if example.weights is None else example.weights[kept],
+        stands_for=stands_for[kept],
     )
 
 
@@ -372,8 +378,17 @@ def collate(examples: Sequence[Example], products: Products) -> Batch:
 
 
 def _weights(example: Example) -> Float32[np.ndarray, "c o"]:
-    known: np.ndarray = (~np.isnan(example.labels)).astype(np.float32)
-    return known if example.weights is None else known * example.weights[:, None]
+    """Return what each label counts for: 0 where it is not known.
+
+    What came of a product that is seldom seen stands for what would have come of it, had it been
+    seen; what came to nothing says nothing of that.
+    """
+    weights: np.ndarray = (~np.isnan(example.labels)).astype(np.float32)
+    if example.stands_for is not None:
+        weights *= example.stands_for[:, None]
+    if example.weights is not None:
+        weights *= np.where(np.nan_to_num(example.labels) > 0, example.weights[:, None], 1)
+    return weights
 
 
 def _padded(columns: Sequence[np.ndarray], length: int) -> Tensor:

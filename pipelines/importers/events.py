@@ -20,7 +20,20 @@ from retrieval import EventType
 
 YEARS = range(1990, 2101)
 MAX_TEXT = 2_000
-FIELDS = ("type", "user", "session", "time", "product", "quantity", "value", "text")
+MOST_PLACES = 1_000_000
+FIELDS = (
+    "type",
+    "user",
+    "session",
+    "time",
+    "product",
+    "quantity",
+    "value",
+    "text",
+    "position",
+    "propensity",
+    "placement",
+)
 SCHEMA = pa.schema([EVENT_SCHEMA.field(name) for name in FIELDS])
 # The names that Google retail, Google Analytics and schema.org give to the same acts.
 TYPES = {event.value.replace("_", ""): event for event in EventType} | {
@@ -102,6 +115,9 @@ class EventIntake:
             "quantity": _number(values.get(columns.quantity), "quantity", default=1.0),
             "value": _number(values.get(columns.value), "value", default=None),
             "text": text_of(values.get(columns.text), "text", at_most=MAX_TEXT),
+            "position": _position(values.get(columns.position)),
+            "propensity": _propensity(values.get(columns.propensity)),
+            "placement": text_of(values.get(columns.placement), "placement", at_most=200),
         }
 
 
@@ -132,6 +148,24 @@ def moment_of(value: Any) -> datetime:
             f"time {shown(value)} is not a moment from {YEARS[0]} to {YEARS[-1]}",
         )
     return value.replace(tzinfo=None, microsecond=0)
+
+
+def _position(value: Any) -> int | None:
+    """Read a place on the page, which counts from 1."""
+    number = _number(value, "position", default=None)
+    if number is None:
+        return None
+    if number != int(number) or not 1 <= number <= MOST_PLACES:
+        raise RowError("impossible position", f"position {shown(value)} is no place from 1 on")
+    return int(number)
+
+
+def _propensity(value: Any) -> float | None:
+    """Read the chance that something was seen, above 0 and at most 1."""
+    number = _number(value, "propensity", default=None)
+    if number is not None and not 0 < number <= 1:
+        raise RowError("impossible propensity", f"propensity {shown(value)} is not in (0, 1]")
+    return number
 
 
 def _number(value: Any, name: str, default: float | None) -> float | None:

@@ -44,6 +44,9 @@ class EventColumns(Section, frozen=True, kw_only=True):
     quantity: str = ""
     value: str = ""
     text: str = ""
+    position: str = ""
+    propensity: str = ""
+    placement: str = ""
 
 
 class PictureColumns(Section, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from ranking.training import (
     mean_ndcg,
     mean_retrieved_ndcg,
     ndcg,
+    scores,
     shape_of,
     strongest,
     thinned,
@@ -182,7 +183,10 @@ def test_a_propensity_weighs_what_was_seldom_shown(
 
     batch = collate([shown, examples[1]], products)
 
-    assert (batch.weights[0, : len(shown.rows), PURCHASE] == 4).all()
+    came = torch.from_numpy(shown.wanted())
+    weights = batch.weights[0, : len(shown.rows), PURCHASE]
+    assert (weights[came] == 4).all()
+    assert (weights[~came] == 1).all()  # what came to nothing may have been seen or not
     assert (batch.weights[1, : len(examples[1].rows), PURCHASE] == 1).all()
 
 
@@ -195,9 +199,9 @@ def test_a_thinned_request_keeps_what_was_wanted_and_counts_for_all(
 
     assert len(thin.rows) == 6
     assert set(whole.rows[whole.wanted()]) <= set(thin.rows)
-    assert thin.weights is not None
-    assert thin.weights.sum() == pytest.approx(12)
-    assert (thin.weights[thin.wanted()] == 1).all()
+    assert thin.stands_for is not None
+    assert thin.stands_for.sum() == pytest.approx(12)
+    assert (thin.stands_for[thin.wanted()] == 1).all()
     assert thinned(whole, 12, np.random.default_rng(0)) is whole
 
 
@@ -272,3 +276,33 @@ def test_ndcg_is_what_the_formula_says() -> None:
     found = ndcg(np.array([4, 3, 2, 1], np.float32), bought)
 
     assert found == pytest.approx((1 / np.log2(3) + 1 / np.log2(5)) / (1 + 1 / np.log2(3)))
+
+
+def test_propensities_bring_back_the_order_that_a_biased_page_hid(products: Products) -> None:
+    """The worse product always stood on top, where everybody looks."""
+    random = np.random.default_rng(3)
+    worse, better = np.zeros(len(NAMES), np.float32), np.zeros(len(NAMES), np.float32)
+    better[FEATURE] = 1
+    looked, likes = np.array([1.0, 0.3]), np.array([0.3, 0.6])
+    facts = np.zeros(MAX_FACTS, np.int64)
+    context = Context(None, np.array([-1]), np.zeros((1, 2), np.float32), facts)
+    lists = [
+        Example(
+            rows=np.array([0, 0]),
+            features=np.stack([worse, better]),
+            labels=labels_of(click=random.random(2) < looked * likes),
+            context=context._replace(facts=np.append(facts[:-1], 1)),
+        )
+        for _ in range(600)
+    ]
+    weighed = [one._replace(weights=(1 / looked).astype(np.float32)) for one in lists]
+    how = SETTINGS._replace(order_loss="listwise", value_loss="none", points=0, epochs=4)
+
+    def prefers_the_better(shown: list[Example]) -> bool:
+        came = [one for one in shown if one.came()]
+        found = train(came, came[:50], products, how)
+        [logits] = scores(found.model, lists[:1], products, "click")
+        return bool(logits[1] > logits[0])
+
+    assert not prefers_the_better(lists)
+    assert prefers_the_better(weighed)

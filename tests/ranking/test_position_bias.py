@@ -1,0 +1,47 @@
+import numpy as np
+
+from ranking.position_bias import LOWEST, examination
+
+LOOKED = np.array([1.0, 0.6, 0.3])
+
+
+def clicks(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Items of unequal worth at places drawn at random; a click needs a look."""
+    random = np.random.default_rng(seed)
+    items, places = random.integers(0, 30, count), random.integers(1, 4, count)
+    worth = np.linspace(0.05, 0.6, 30)[items]
+    return items, places, random.random(count) < worth * LOOKED[places - 1]
+
+
+def test_the_chance_of_a_look_is_found_again() -> None:
+    np.testing.assert_allclose(examination(*clicks(0, 60_000)), LOOKED, atol=0.04)
+
+
+def test_better_items_further_up_do_not_deceive_it() -> None:
+    items, places, _ = clicks(1, 60_000)
+    random = np.random.default_rng(2)
+    # the better an item, the further up it stands, most of the time
+    places = np.where(random.random(60_000) < 0.7, 3 - items // 10, places)
+    worth = np.linspace(0.05, 0.6, 30)[items]
+    clicked = random.random(60_000) < worth * LOOKED[places - 1]
+
+    naive = np.array([clicked[places == p].mean() for p in (1, 2, 3)])
+    found = examination(items, places, clicked)
+
+    assert np.abs(naive / naive[0] - LOOKED).max() > 0.15
+    np.testing.assert_allclose(found, LOOKED, atol=0.06)
+
+
+def test_what_nothing_is_known_of_counts_as_the_place_above() -> None:
+    items, places = np.array([1, 1, 2]), np.array([1, 2, 4])
+
+    found = examination(items, places, np.array([True, False, True]))
+
+    assert found.tolist() == [1, 1, 1, 1]
+
+
+def test_no_place_is_never_looked_at() -> None:
+    items = np.zeros(400, np.int64)
+    places = np.repeat([1, 2], 200)
+
+    assert examination(items, places, places == 1).tolist() == [1, np.float32(LOWEST)]
