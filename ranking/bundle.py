@@ -11,6 +11,7 @@ from jaxtyping import Float16, Float32, Int64
 from msgspec import Meta
 
 from ranking.answers import Ranked, Window, ranked
+from ranking.calibration import FILE as CALIBRATION
 from ranking.calibration import Calibration, UnknownCalibration, read
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
@@ -100,6 +101,7 @@ class Bundle:
         """
         about = _about(folder)
         tokens = _tokens(folder, about)
+        _size(folder, CALIBRATION)
         try:
             calibrations = read(folder)
         except (OSError, UnknownCalibration) as e:

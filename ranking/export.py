@@ -15,7 +15,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, About
+from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, About, Bundle
 from ranking.calibration import FILE as CALIBRATION
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker
 from ranking.ranker import Architecture, open_network
@@ -66,9 +66,10 @@ class WholeCall(nn.Module):
             rearrange(recent_facts, "r t -> 1 r t"),
             rearrange(facts, "g -> 1 g"),
         )
-        others = torch.ones(len(recent_tokens) + len(facts), dtype=torch.bool)
+        # Not `len`: it would fix the length in the exported network.
+        others = torch.ones(recent_tokens.shape[0] + facts.shape[0], dtype=torch.bool)
         mask = rearrange(torch.cat([asked, others]), "t -> 1 t")
-        kept = torch.ones(1, len(candidates), dtype=torch.bool)
+        kept = torch.ones(1, candidates.shape[0], dtype=torch.bool)
         logits = self.network(
             rearrange(candidates, "c d -> 1 c d"),
             rearrange(features, "c f -> 1 c f"),
@@ -105,6 +106,7 @@ def export(ranker: Path, bundle: Path) -> None:
     for name in (TOKENS, CALIBRATION):
         shutil.copyfile(ranker / name, bundle / name)
     (bundle / ABOUT).write_bytes(msgspec.json.encode(told(about)))
+    Bundle.open(bundle)  # a network whose lengths were fixed by mistake is refused here
 
 
 def told(about: Architecture) -> About:

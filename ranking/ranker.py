@@ -29,6 +29,7 @@ __all__ = [
     "open_network",
     "product_tokens",
     "save",
+    "save_network",
 ]
 
 TOKENS_AT_ONCE = 8_192
@@ -145,10 +146,16 @@ def save(
     about = Architecture(
         shape=model.ranker.shape, features=NAMES, outcome=trained.outcome, windows=windows
     )
-    (folder / "ranker.json").write_bytes(msgspec.json.encode(about))
-    save_file(model.ranker.state_dict(), folder / "ranker.safetensors")
+    save_network(about, model.ranker, folder)
     save_array(folder / "tokens.npy", product_tokens(model, products))
     write(calibrations, folder)
+
+
+def save_network(about: Architecture, network: CrossAttentionRanker, folder: Path) -> None:
+    """Write what `open_network` reads: a network, and what it is, of the shape that it has."""
+    told = msgspec.structs.replace(about, shape=network.shape)
+    (folder / "ranker.json").write_bytes(msgspec.json.encode(told))
+    save_file(network.state_dict(), folder / "ranker.safetensors")
 
 
 def product_tokens(model: Model, products: Products) -> Float16[np.ndarray, "n d"]:
