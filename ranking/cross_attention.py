@@ -197,10 +197,15 @@ class FeatureTokens(nn.Module):
 class CrossAttentionRanker(nn.Module):
     """Product tokens and dynamic features in, one logit a candidate and outcome out.
 
-    With c candidates, t context tokens, m points, width d, f features and l layers, a request
-    costs about 2 c (2 d f + 4 d² + l (6 d² + 2 t d) + 12 d² + 4 m d) + 4 l t d² multiplications
-    and additions, and reads 2 c d bytes of tokens beside the 4 (5 + 8 l + 16) d² of the weights:
-    keys and values of the context are computed once, whatever c is.
+    With c candidates, t context tokens, m points, width d, f features in b bins, l layers and
+    queries of v numbers, a request costs
+
+        2 (c (2 f (b + 1) d + 2 d²) + l (6 c d² + 2 c t d + 2 t d²) + 8 (c + m) d² + 4 c m d + v d)
+
+    multiplications and additions, and reads 2 c d bytes of tokens beside the
+    4 (2 f (b + 1) d + v d + (2 + 8 (l + 2)) d²) of the weights, with heads that share the width
+    and 2 d hidden units. Keys and values of the context are computed once, whatever c is;
+    `benchmarks/rank_latency.py` compares with what is counted.
     """
 
     def __init__(self, shape: Shape) -> None:

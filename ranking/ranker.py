@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Float64, Int64
+from jaxtyping import Float16, Float32, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
+from ranking.answers import MAX_CANDIDATES, Ranked, UnfitLogits, Window, ranked
 from ranking.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration import save as write
 from ranking.context import Context
@@ -19,13 +19,21 @@ from ranking.explain import Explained, Inputs, explain
 from ranking.features import NAMES
 from ranking.training import Model, Products, Trained
 
-Window = Literal["search", "picture", "recommendation"]
-MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
+__all__ = [
+    "MAX_CANDIDATES",
+    "Architecture",
+    "Ranked",
+    "Ranker",
+    "UnfitLogits",
+    "UnknownRanker",
+    "Window",
+    "open_network",
+    "product_tokens",
+    "save",
+    "save_network",
+]
+
 TOKENS_AT_ONCE = 8_192
-
-
-class UnfitLogits(ArithmeticError):
-    """A model that answers with something that is not a number."""
 
 
 class UnknownRanker(ValueError):
@@ -41,13 +49,6 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[str, ...]  # where it was measured to be better than the order of retrieval
 
 
-class Ranked(NamedTuple):
-    """One logit a candidate, in the order of the candidates, and what it says of each outcome."""
-
-    logits: Float32[np.ndarray, "c"]
-    probabilities: dict[str, Float64[np.ndarray, "c"]]  # of the outcomes that are calibrated
-
-
 class Ranker:
     """The cross-attention ranker with the product tokens of its release."""
 
@@ -61,7 +62,7 @@ class Ranker:
         self._network = network.eval()
         self._tokens = tokens
         self._windows = about.windows
-        self._outcome = OUTCOMES.index(about.outcome)
+        self._outcome = about.outcome
         self._calibrations = calibrations
 
     def is_better(self, window: Window) -> bool:
@@ -71,19 +72,11 @@ class Ranker:
     @classmethod
     def open(cls, folder: Path) -> "Ranker":
         """Read a folder of `save`; the caller has checked its checksums."""
+        about, network = open_network(folder)
         try:
-            about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
             calibrations = read(folder)
-        except (msgspec.DecodeError, UnknownCalibration) as e:
+        except UnknownCalibration as e:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
-        if about.features != NAMES:
-            other = sorted(set(about.features) ^ set(NAMES))
-            raise UnknownRanker(
-                f"the ranker was trained on {len(about.features)} features, this version computes "
-                f"{len(NAMES)} (different: {', '.join(other) or 'their order'}); build again"
-            )
-        network = CrossAttentionRanker(about.shape)
-        network.load_state_dict(load_file(folder / "ranker.safetensors"))
         return cls(network, map_array(folder / "tokens.npy"), about, calibrations)
 
     def rank(
@@ -96,14 +89,7 @@ class Ranker:
         with torch.inference_mode():
             inputs = self._inputs(rows, features, context)
             logits = self._network(*inputs)[0].numpy()
-        unfit = ~np.isfinite(logits).all(axis=1)
-        if unfit.any():
-            raise UnfitLogits(f"{int(unfit.sum())} of {len(logits)} logits")
-        probabilities = {
-            outcome: calibration.probabilities(logits[:, OUTCOMES.index(outcome)])
-            for outcome, calibration in self._calibrations.items()
-        }
-        return Ranked(logits[:, self._outcome], probabilities)
+        return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
 
     def explain(
         self,
@@ -118,7 +104,7 @@ class Ranker:
         """
         with torch.no_grad():
             inputs = self._inputs(rows, features, context)
-        return explain(self._network, inputs, self._outcome, places)
+        return explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
 
     def _inputs(
         self,
@@ -146,6 +132,23 @@ class Ranker:
         return torch.from_numpy(self._tokens[rows][None]).float()
 
 
+def open_network(folder: Path) -> tuple[Architecture, CrossAttentionRanker]:
+    """Read what a folder of `save` holds apart from the tokens; UnknownRanker where it cannot."""
+    try:
+        about = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Architecture)
+    except msgspec.DecodeError as e:
+        raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
+    if about.features != NAMES:
+        other = sorted(set(about.features) ^ set(NAMES))
+        raise UnknownRanker(
+            f"the ranker was trained on {len(about.features)} features, this version computes "
+            f"{len(NAMES)} (different: {', '.join(other) or 'their order'}); build again"
+        )
+    network = CrossAttentionRanker(about.shape)
+    network.load_state_dict(load_file(folder / "ranker.safetensors"))
+    return about, network.eval()
+
+
 def save(
     trained: Trained,
     products: Products,
@@ -159,10 +162,16 @@ def save(
     about = Architecture(
         shape=model.ranker.shape, features=NAMES, outcome=trained.outcome, windows=windows
     )
-    (folder / "ranker.json").write_bytes(msgspec.json.encode(about))
-    save_file(model.ranker.state_dict(), folder / "ranker.safetensors")
+    save_network(about, model.ranker, folder)
     save_array(folder / "tokens.npy", product_tokens(model, products))
     write(calibrations, folder)
+
+
+def save_network(about: Architecture, network: CrossAttentionRanker, folder: Path) -> None:
+    """Write what `open_network` reads: a network, and what it is, of the shape that it has."""
+    told = msgspec.structs.replace(about, shape=network.shape)
+    (folder / "ranker.json").write_bytes(msgspec.json.encode(told))
+    save_file(network.state_dict(), folder / "ranker.safetensors")
 
 
 def product_tokens(model: Model, products: Products) -> Float16[np.ndarray, "n d"]:

@@ -1,0 +1,40 @@
+"""What every ranker answers with, whatever runs its network; nothing here loads a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from ranking.calibration import Calibration
+
+Window = Literal["search", "picture", "recommendation"]
+MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
+
+
+class UnfitLogits(ArithmeticError):
+    """A model that answers with something that is not a number."""
+
+
+class Ranked(NamedTuple):
+    """One logit a candidate, in the order of the candidates, and what it says of each outcome."""
+
+    logits: Float32[np.ndarray, "c"]
+    probabilities: dict[str, Float64[np.ndarray, "c"]]  # of the outcomes that are calibrated
+
+
+def ranked(
+    logits: Float32[np.ndarray, "c o"],
+    outcomes: Sequence[str],
+    outcome: str,
+    calibrations: Mapping[str, Calibration],
+) -> Ranked:
+    """Return the column that orders, with probabilities; UnfitLogits when one is not a number."""
+    unfit = ~np.isfinite(logits).all(axis=1)
+    if unfit.any():
+        raise UnfitLogits(f"{int(unfit.sum())} of {len(logits)} logits")
+    probabilities = {
+        name: calibration.probabilities(logits[:, outcomes.index(name)])
+        for name, calibration in calibrations.items()
+    }
+    return Ranked(logits[:, outcomes.index(outcome)], probabilities)

@@ -1,0 +1,222 @@
+"""Ranks with an exported ranker on ONNX Runtime; torch is not needed, nor any index."""
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+import numpy as np
+from jaxtyping import Float16, Float32, Int64
+from msgspec import Meta
+
+from ranking.answers import Ranked, Window, ranked
+from ranking.calibration import FILE as CALIBRATION
+from ranking.calibration import Calibration, UnknownCalibration, read
+
+ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
+INPUTS = (
+    "candidates",
+    "features",
+    "query",
+    "asked",
+    "recent_tokens",
+    "recent_facts",
+    "facts",
+)
+LARGEST_ABOUT = 64_000  # bytes
+LARGEST_NETWORK = 256_000_000
+OUTSIDE = b"\x0a\x08location"  # how a network names a file beside it, which we never write
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1_000)]
+Size = Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class UnknownBundle(ValueError):
+    """A folder that is no bundle of this version, or that is damaged."""
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is needed to feed the network and to read its answer."""
+
+    format: Literal[1] = 1
+    precision: Literal["fp32", "int8"]
+    features: Names  # columns of the features, in this order
+    outcomes: Names  # columns of the answer
+    outcome: Name  # that the candidates are ordered by
+    windows: Annotated[tuple[Name, ...], Meta(max_length=16)]  # where it was measured to be better
+    dim: Size  # of a token
+    vector_dim: Size  # of a query
+    num_facts: Size  # that the network knows
+
+    def __post_init__(self) -> None:
+        """Refuse to order by an outcome that the network does not tell."""
+        if self.outcome not in self.outcomes:
+            raise ValueError(f"{self.outcome!r} should be one of {', '.join(self.outcomes)}")
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """One request, as `ranking.context.Context` holds it; unused places are -1 and 0."""
+
+    @property
+    def query(self) -> Float32[np.ndarray, "v"] | None:
+        """Return the query's vector in the joined space; None: nothing was asked."""
+
+    @property
+    def recent(self) -> Int64[np.ndarray, "r"]:
+        """Return rows of distinct products, newest first."""
+
+    @property
+    def recent_facts(self) -> Float32[np.ndarray, "r 2"]:
+        """Return log days since, and log times bought."""
+
+    @property
+    def facts(self) -> Int64[np.ndarray, "f"]:
+        """Return hashed facts about shopper and scene."""
+
+
+class Bundle:
+    """An exported ranker; `rank` answers as that of `ranking.ranker.Ranker` does."""
+
+    def __init__(
+        self,
+        session: Any,
+        tokens: Float16[np.ndarray, "n d"],
+        about: About,
+        calibrations: Mapping[str, Calibration],
+    ) -> None:
+        self.about = about
+        self._session = session
+        self._tokens = tokens
+        self._calibrations = calibrations
+
+    @classmethod
+    def open(cls, folder: Path, threads: int = 1) -> "Bundle":
+        """Read what `ranking.export` wrote; UnknownBundle where it is anything else.
+
+        Sizes are bounded and no code in the folder is run, but the numbers are taken as they are:
+        compare checksums where you do not trust the way that the folder came.
+        """
+        about = _about(folder)
+        tokens = _tokens(folder, about)
+        _size(folder, CALIBRATION)
+        try:
+            calibrations = read(folder)
+        except (OSError, UnknownCalibration) as e:
+            raise _unknown(folder, str(e)) from None
+        if not set(calibrations) <= set(about.outcomes):
+            raise _unknown(folder, f"calibrations of {sorted(calibrations)}, not of its outcomes")
+        return cls(_session(folder, about, threads), tokens, about, calibrations)
+
+    def is_better(self, window: Window) -> bool:
+        """Tell whether it beat the order of retrieval, when it was built, on such requests."""
+        return window in self.about.windows
+
+    def rank(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Asked,
+    ) -> Ranked:
+        """Return a logit for each row; UnfitLogits when one is not a number.
+
+        The columns of the features are those that `about.features` names.
+        """
+        [logits] = self._session.run(None, self._inputs(rows, features, context))
+        return ranked(logits, self.about.outcomes, self.about.outcome, self._calibrations)
+
+    def _inputs(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Asked,
+    ) -> dict[str, np.ndarray]:
+        recent = context.recent[context.recent >= 0]
+        silence = np.zeros(self.about.vector_dim, np.float32)
+        values = (
+            self._tokens[rows].astype(np.float32),
+            features,
+            silence if context.query is None else np.asarray(context.query),
+            np.array([context.query is not None]),
+            self._tokens[recent].astype(np.float32),
+            context.recent_facts[: len(recent)],
+            context.facts[context.facts > 0],
+        )
+        return dict(zip(INPUTS, values, strict=True))
+
+
+def _about(folder: Path) -> About:
+    try:
+        return msgspec.json.decode(_bytes(folder, ABOUT, LARGEST_ABOUT), type=About)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise _unknown(folder, f"{ABOUT}: {e}") from None
+
+
+def _tokens(folder: Path, about: About) -> Float16[np.ndarray, "n d"]:
+    _size(folder, TOKENS)
+    try:
+        tokens = np.lib.format.open_memmap(folder / TOKENS, mode="r")
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as e:
+        raise _unknown(folder, f"{TOKENS} is not an array: {str(e)[:200]}") from None
+    if tokens.dtype != np.float16 or tokens.ndim != 2 or tokens.shape[1] != about.dim:
+        raise _unknown(
+            folder,
+            f"{TOKENS} holds {tokens.dtype} {list(tokens.shape)}, "
+            f"float16 [products, {about.dim}] was expected",
+        )
+    return tokens
+
+
+def _session(folder: Path, about: About, threads: int) -> Any:
+    import onnxruntime
+
+    network = _bytes(folder, NETWORK, LARGEST_NETWORK)
+    if OUTSIDE in network:
+        raise _unknown(folder, f"{NETWORK} reads another file")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # those of the runtime have no kind in common
+        raise _unknown(folder, f"{NETWORK} is not a network: {str(e)[:200]}") from None
+    widths = {one.name: one.shape[-1] for one in session.get_inputs()}
+    fixed = {name: width for name, width in widths.items() if isinstance(width, int)}
+    expected = {
+        "candidates": about.dim,
+        "features": len(about.features),
+        "query": about.vector_dim,
+        "asked": 1,
+        "recent_tokens": about.dim,
+        "recent_facts": 2,
+    }
+    answers = [one.shape[-1] for one in session.get_outputs()]
+    if tuple(widths) != INPUTS or fixed != expected or answers != [len(about.outcomes)]:
+        raise _unknown(folder, f"{NETWORK} takes {widths} and gives {answers}, unlike {ABOUT}")
+    return session
+
+
+def _bytes(folder: Path, name: str, largest: int) -> bytes:
+    size = _size(folder, name)
+    if size > largest:
+        raise _unknown(folder, f"{name} has {size:,} bytes, at most {largest:,} were expected")
+    return (folder / name).read_bytes()
+
+
+def _size(folder: Path, name: str) -> int:
+    """Return the bytes of a plain file; links and the like are refused."""
+    try:
+        found = (folder / name).lstat()
+    except OSError:
+        raise _unknown(folder, f"{name} is missing") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise _unknown(folder, f"{name} is not a plain file")
+    return found.st_size
+
+
+def _unknown(folder: Path, why: str) -> UnknownBundle:
+    return UnknownBundle(
+        f"{folder} is no bundle of this version: {why}; run `vetrina export` again"
+    )
