@@ -68,6 +68,11 @@ class Columns:
         missing = tuple(name for name, row in zip(ids, rows, strict=True) if row < 0)
         return Found(np.array([row for row in rows if row >= 0], np.int64), missing)
 
+    def ids_of(self, rows: Int64[np.ndarray, "k"]) -> list[str]:
+        """Return the ids of these rows."""
+        ids: list[str] = self._table.column("id").take(pa.array(rows)).to_pylist()
+        return ids
+
     def column(self, name: str) -> list[Any]:
         """Return one column as Python values; for building, not for serving."""
         values: list[Any] = self._table.column(name).to_pylist()

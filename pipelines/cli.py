@@ -445,6 +445,21 @@ def serve(
 
 
 @vetrina.command()
+@click.argument("log", type=click.Path(path_type=Path))
+@releases_option
+@click.option("--release", "name", help="By default the current one.")
+def replay(log: Path, releases: Path, name: str | None) -> None:
+    """Rank logged requests again as training does, and compare; exit code 1 if they differ."""
+    from pipelines.progress import track
+    from pipelines.replay import replay
+
+    found = replay(log, releases, name, track)
+    click.echo(found.text())
+    if not found.agrees:
+        raise SystemExit(1)
+
+
+@vetrina.command()
 @configured
 @click.option("--releases", type=click.Path(path_type=Path), help="Check the current one, too.")
 def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None) -> None:

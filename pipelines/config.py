@@ -234,6 +234,7 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
     threads: Positive = 2
+    log: str = ""  # folder for what is ranked; "": nothing is kept
 
 
 class Config(Section, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Answers requests from one release: the whole walk of a request on one screen."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, RequestError
 from pipelines.parts import open_album, open_parts, open_ranker, retriever
+from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import request_context, request_features, with_interests
 from ranking.context import Context
@@ -33,6 +35,9 @@ REMEMBERED_FILTERS = 256
 ASKED = "what was asked"  # the name of the query among what the ranker looks at
 REMEMBERED_CANDIDATES = 1  # list: who ranks the same products for many shoppers gives it again
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
+
+
+Watch = Callable[[Ranking], None]
 
 
 class Marked(NamedTuple):
@@ -60,6 +65,7 @@ class Engine:
 
     def __init__(self, release: Release, config: Config) -> None:
         use_threads(config.threads)
+        self._watch: Watch | None = None
         self.release = release.manifest.name
         self._release = release
         self._config = config
@@ -74,11 +80,15 @@ class Engine:
         self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
 
     @classmethod
-    def open(cls, releases: Path, name: str | None = None) -> "Engine":
-        """Open the current release, or the one named; every file is checked first."""
+    def open(cls, releases: Path, name: str | None = None, watch: Watch | None = None) -> "Engine":
+        """Open the current release, or the one named; every file is checked first.
+
+        `watch` is told of what is ranked, from the thread that answers.
+        """
         release = open_release(releases, name)
         engine = cls(release, config_of(release.manifest))
         engine.answer(Query(text="warm"))  # so that the first shopper does not wait for the models
+        engine._watch = watch
         return engine
 
     def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
@@ -239,6 +249,9 @@ class Engine:
         except UnfitLogits:
             return None
         logits = ranked.logits
+        if self._watch is not None and self._may_be_kept(query):
+            names = self._parts.products.ids_of(best.rows)
+            self._watch(Ranking(self.release, query, ask.at_seconds, names, features, logits))
         order = np.argsort(-logits, kind="stable")
         behind = np.arange(len(best.rows), count)
         floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
@@ -251,6 +264,13 @@ class Engine:
             if query.explain
             else None,
         )
+
+    def _may_be_kept(self, query: Query) -> bool:
+        """Tell whether a ranking may be logged: unmoved by marks, of a shopper who allows it."""
+        if query.disliked:
+            return False
+        rows = self._parts.users.rows_of([query.user] if query.user else []).rows
+        return all(record["consent"]["train"] for record in self._parts.users.records(rows))
 
     def _reasoning(
         self,
@@ -271,7 +291,7 @@ class Engine:
         return Reasoning(tokens, self._ranker.explain(rows, features, context, places))
 
     def _traits(self, user_id: str | None) -> dict[str, str]:
-        return _traits_of(self._parts.users, user_id) if user_id else {}
+        return traits_of(self._parts.users, user_id) if user_id else {}
 
     def _look_up(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
         return [
@@ -324,6 +344,7 @@ def not_hidden(config: Config) -> str:
     return f"NOT tags: ANY({tags})" if tags else ""
 
 
-def _traits_of(users: Columns, user_id: str) -> dict[str, str]:
+def traits_of(users: Columns, user_id: str) -> dict[str, str]:
+    """Return what is declared of a shopper; nothing of a stranger."""
     rows = users.rows_of([user_id]).rows
     return dict(users.records(rows)[0]["traits"]) if len(rows) else {}

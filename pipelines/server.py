@@ -16,6 +16,7 @@ from pipelines.config import Config
 from pipelines.desk import Answers
 from pipelines.errors import UserError
 from pipelines.http import create_app
+from pipelines.rank_log import RankLog
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -29,7 +30,13 @@ def serve(
     """
     from pipelines.engine import Engine  # loads torch and FAISS
 
-    serve_engine(partial(Engine.open, releases), config, host=host, port=port)
+    log = RankLog(Path(config.serve.log)) if config.serve.log else None
+    watch = log.put if log else None
+    try:
+        serve_engine(partial(Engine.open, releases, watch=watch), config, host=host, port=port)
+    finally:
+        if log:
+            log.close()
 
 
 def serve_engine(

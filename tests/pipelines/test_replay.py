@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import vetrina
+from pipelines.engine import Engine
+from pipelines.errors import UserError
+from pipelines.progress import silent
+from pipelines.rank_log import PATTERN, Ranking, RankLog, decode, encode
+from pipelines.replay import replay
+from retrieval import Query
+from retrieval.types import Scene
+
+FEATURES = np.array([[0.1, -2.0], [3.5, 1e-20]], np.float32)
+ONE = Ranking("r", Query(user="u"), 7, ["a", "b"], FEATURES, np.array([1.5, -0.25], np.float32))
+
+
+@pytest.fixture
+def logged(releases: Path, tmp_path: Path) -> Path:
+    log = RankLog(tmp_path / "log")
+    engine = Engine.open(releases, watch=log.put)
+    for query in (
+        Query(user="u3"),
+        Query(user="u3", scene=Scene(device="phone")),
+        Query(user="nobody", k=3),
+        Query(text="milk", user="u4"),
+        Query(user="u3", candidates=("p1", "p2", "p3")),
+    ):
+        engine.answer(query)
+    log.close()
+    assert log.dropped == 0
+    return tmp_path / "log"
+
+
+def test_what_is_served_is_what_training_computes(logged: Path, releases: Path) -> None:
+    found = replay(logged, releases, None, silent)
+
+    assert found.requests >= 4
+    assert found.candidates > 20
+    assert found.different == {}
+    assert found.agrees
+    assert found.furthest <= 1e-5
+
+
+def test_a_feature_that_differs_is_named_and_fails_the_command(
+    logged: Path, releases: Path
+) -> None:
+    [file] = logged.glob(PATTERN)
+    lines = [decode(line, "here") for line in file.read_bytes().splitlines()]
+    lines[0].features[0, 3] += 0.5
+    file.write_bytes(b"".join(encode(line) + b"\n" for line in lines))
+
+    said = CliRunner().invoke(vetrina, ["replay", str(logged), "--releases", str(releases)])
+
+    assert said.exit_code == 1
+    assert "days_since differs for 1" in said.output
+
+
+def test_a_line_comes_back_as_it_was() -> None:
+    again = decode(encode(ONE), "here")
+
+    assert (again.release, again.query, again.at_seconds, again.ids) == ONE[:4]
+    np.testing.assert_array_equal(again.features, ONE.features)
+    np.testing.assert_array_equal(again.logits, ONE.logits)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ids": []},
+        {"ids": ["a", "b", "c"]},
+        {"logits": "AAAA"},
+        {"features": "not base64!"},
+        {"more": 1},
+        {"query": {"k": -1}},
+    ],
+)
+def test_a_line_that_is_none_is_refused_by_its_place(change: dict[str, object]) -> None:
+    line = json.loads(encode(ONE)) | change
+
+    with pytest.raises(UserError, match="log, line 9 is no line of a ranking log"):
+        decode(msgspec.json.encode(line), "log, line 9")
+
+
+def test_a_folder_without_a_log_is_named(tmp_path: Path, releases: Path) -> None:
+    with pytest.raises(UserError, match="holds no ranking log"):
+        replay(tmp_path, releases, None, silent)
+
+
+def test_a_log_goes_on_in_new_files_and_forgets_the_oldest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rank_log.FILE_BYTES", 1)
+    monkeypatch.setattr("pipelines.rank_log.MOST_FILES", 3)
+    log = RankLog(tmp_path)
+    for _ in range(7):
+        log.put(ONE)
+    log.close()
+
+    assert [file.name for file in sorted(tmp_path.glob(PATTERN))] == [
+        "ranked-000005.jsonl",
+        "ranked-000006.jsonl",
+        "ranked-000007.jsonl",
+    ]
