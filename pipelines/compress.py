@@ -149,6 +149,9 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
     def tell(numbers: Iterator[int]) -> Iterator[int]:
         return track(numbers, "train the smaller ranker", steps)
 
+    # The teacher says something of every candidate, so none is without a label to be left out.
+    longest = max(len(one.rows) for one in past.training)
+
     def said(one: Example) -> Float32[np.ndarray, "c"]:
         return teacher.rank(one.rows, one.features, one.context).logits
 
@@ -158,7 +161,7 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
         past.training,
         past.validation,
         past.products,
-        settings._replace(patience=settings.epochs),
+        settings._replace(patience=settings.epochs, candidates=longest),
         tell=tell,
     )
     gains = worth(trained.model, past.validation, past.products, trained.outcome)

@@ -1,6 +1,6 @@
 """Makes a smaller ranker of a trained one: the heads and hidden units that matter least go."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -169,8 +169,8 @@ def _last(attention: CrossAttention) -> nn.Module:
     return attention.feed_forward[3]
 
 
-def _times(factor: Tensor):  # type: ignore[no-untyped-def]
-    def hook(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+def _times(factor: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0] * factor,)
 
     return hook
