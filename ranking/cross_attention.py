@@ -190,8 +190,9 @@ class FeatureTokens(nn.Module):
         self.scale.copy_(torch.where(spread > 1e-4, spread, 1e4))
         shares = torch.linspace(0, 1, self.edges.shape[1])
         edges = torch.quantile(sample, shares, dim=0).T
-        steps = torch.arange(self.edges.shape[1]) * 1e-4 * self.scale[:, None]
-        self.edges.copy_(edges + steps)  # edges that fall together are a step, not a gap
+        # Edges that fall together are a step, as narrow as the numbers can tell apart.
+        width = torch.maximum(1e-4 * spread, 1e-5 * edges.abs().amax(dim=1)).clamp(min=1e-6)
+        self.edges.copy_(edges + torch.arange(self.edges.shape[1]) * width[:, None])
 
 
 class CrossAttentionRanker(nn.Module):

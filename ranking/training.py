@@ -228,10 +228,10 @@ def thinned(example: Example, most: int, random: np.random.Generator) -> Example
     Each of the others counts for as many as were left out, so that no loss is biased.
     """
     count = len(example.rows)
-    if count <= most:
-        return example
     came = np.nan_to_num(example.labels).any(axis=1)
     others = np.flatnonzero(~came)
+    if count <= most or not len(others):
+        return example
     drawn = random.choice(others, min(len(others), max(most - int(came.sum()), 1)), replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(came), drawn]))
     stands_for = np.ones(count, np.float32)

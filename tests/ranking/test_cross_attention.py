@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, FeatureTokens, Shape
 
 SHAPE = Shape(
     dim=8,
@@ -143,6 +143,17 @@ def test_a_feature_out_of_all_bounds_does_not_rule_the_list(
     torch.testing.assert_close(
         ranker(**{**parts, "features": far}), ranker(**{**parts, "features": farther})
     )
+
+
+def test_features_that_hardly_move_around_a_large_number_stay_numbers() -> None:
+    tokens = FeatureTokens(SHAPE)
+    sample = torch.stack([torch.full((50,), 5e5), torch.zeros(50), torch.arange(50.0)], dim=1)
+    sample[:, 0] += torch.arange(50) % 2 / 16
+
+    tokens.fit(sample)
+
+    assert (tokens.edges.diff(dim=1) > 0).all()
+    assert tokens(sample[None]).isfinite().all()
 
 
 def test_shapes_are_checked_while_testing(

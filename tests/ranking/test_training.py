@@ -203,6 +203,8 @@ def test_a_thinned_request_keeps_what_was_wanted_and_counts_for_all(
     assert thin.stands_for.sum() == pytest.approx(12)
     assert (thin.stands_for[thin.wanted()] == 1).all()
     assert thinned(whole, 12, np.random.default_rng(0)) is whole
+    soft = whole._replace(labels=labels_of(purchase=np.full(12, 0.1)))
+    assert thinned(soft, 6, np.random.default_rng(0)) is soft
 
 
 def test_the_strongest_outcome_known_orders(examples: list[Example]) -> None:
