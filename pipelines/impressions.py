@@ -116,7 +116,10 @@ def _weights(shown: pa.Table, clicked: np.ndarray) -> Float32[np.ndarray, "s"]:
     placed = places > 0
     chances = np.ones(shown.num_rows, np.float32)
     if placed.any():
-        items = np.asarray(shown["row"], np.int64)
+        # The same product in answer to other words is as good as another product.
+        about = [shown["product"].fill_null(""), shown["placement"], shown["text"]]
+        named = pc.binary_join_element_wise(*about, "\x1f").combine_chunks().dictionary_encode()
+        items = np.asarray(named.indices, np.int64)
         looked = examination(items[placed], places[placed], clicked[placed])
         chances[placed] = looked[np.minimum(places[placed], DEEPEST) - 1]
     chances = np.where(np.isnan(logged), chances, logged)
