@@ -102,12 +102,19 @@ class ExampleMaker:
     def of_shown(
         self, log: Log, shown: Sequence[Shown], until_seconds: int, track: Track
     ) -> tuple[list[Example], list[Example]]:
-        """Return what was shown in the windows before `until`, and in the newest as validation."""
+        """Return what was shown in the windows before `until`, and in the newest as validation.
+
+        What came to nothing is kept in the newest only, where it tells how likely an outcome is.
+        """
         length = self._config.ranking.window_days * DAY
         starts = [until_seconds - length * (i + 1) for i in range(self._config.ranking.windows + 1)]
         found = []
         for start in track(starts, "replay what was shown", len(starts)):
-            inside = [one for one in shown if start <= one.at_seconds < start + length]
+            inside = [
+                one
+                for one in shown
+                if start <= one.at_seconds < start + length and (start == starts[0] or one.came())
+            ]
             found.append(list(self._of_window(log, inside, start)) if inside else [])
         return [e for window in found[1:] for e in window], found[0]
 

@@ -24,6 +24,8 @@ ACTS = {  # outcomes of the ranker, by the event that they are
 SHOWN = ("user", "session", "time", "placement", "text", "product", "position", "propensity")
 LATEST = DAY  # seconds after which an act has nothing to do with what was shown
 MOST_SHOWN = 2_000_000  # products; of a longer log the newest
+MOST_BYTES = 256 << 20  # of them and of what came of them: a text may be long
+MOST_LISTS = 50_000  # requests; each is ranked by every channel again, which takes milliseconds
 FEWEST = 2  # products of one request, of which one can be better
 HEAVIEST = 20.0  # times that one shown product may count: the variance of a small propensity
 
@@ -47,7 +49,8 @@ class Shown(NamedTuple):
 def read_shown(shop: Shop, products: Columns, until: datetime | None) -> list[Shown]:
     """Return what was shown before `until`, oldest first; without consent to train: left out.
 
-    An act counts for a product shown in the same session at most a day before it.
+    Of a long log it is the newest. An act counts for a product shown in the same session at most a
+    day before it.
     """
     table = _read(shop, until)
     rows = pc.index_in(table["product"], value_set=pa.array(products.ids)).fill_null(-1)
@@ -57,7 +60,7 @@ def read_shown(shop: Shop, products: Columns, until: datetime | None) -> list[Sh
         return []
     keys, seconds = _keys(shown), _seconds(shown)
     came = {outcome: _came(keys, seconds, _acts(table, event)) for outcome, event in ACTS.items()}
-    return list(_requests(shown, came, _weights(shown, came["click"])))
+    return list(_requests(shown, came, _weights(shown, came["click"])))[-MOST_LISTS:]
 
 
 def _read(shop: Shop, until: datetime | None) -> pa.Table:
@@ -72,11 +75,16 @@ def _read(shop: Shop, until: datetime | None) -> pa.Table:
         found = pa.Table.from_batches([batch]).filter(kept).drop_columns(["consent"])
         if found.num_rows:
             parts.append(found)
-        while parts and sum(p.num_rows for p in parts) - parts[0].num_rows >= MOST_SHOWN:
+        while len(parts) > 1 and _too_many(parts):
             parts.pop(0)
     if parts:
         return pa.concat_tables(parts)
     return pa.table({name: pa.array([], pa.string()) for name in ("type", *SHOWN)})
+
+
+def _too_many(parts: list[pa.Table]) -> bool:
+    newer = sum(part.num_rows for part in parts[1:])
+    return bool(newer >= MOST_SHOWN or sum(part.nbytes for part in parts) > MOST_BYTES)
 
 
 def _keys(table: pa.Table) -> np.ndarray:
@@ -110,8 +118,9 @@ def _came(keys: np.ndarray, seconds: np.ndarray, acts: dict[Any, np.ndarray]) ->
 
 
 def _weights(shown: pa.Table, clicked: np.ndarray) -> Float32[np.ndarray, "s"]:
-    """Return 1 / propensity: as logged, else by the place, else 1."""
+    """Return 1 / propensity: as logged, if it is a probability, else by the place, else 1."""
     logged = np.asarray(shown["propensity"].fill_null(np.nan), np.float32)
+    logged = np.where((logged > 0) & (logged <= 1), logged, np.nan)
     places = np.asarray(shown["position"].fill_null(0), np.int64)
     placed = places > 0
     chances = np.ones(shown.num_rows, np.float32)

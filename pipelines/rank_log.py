@@ -1,9 +1,11 @@
 """Keeps what was ranked, as lines of JSON: enough to rank it again and compare."""
 
 import base64
+import re
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
+from time import monotonic
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -19,6 +21,8 @@ FILE_BYTES = 64_000_000
 MOST_FILES = 8  # the oldest are removed
 MOST_LINE_BYTES = 8_000_000
 PATTERN = "ranked-*.jsonl"
+OURS = re.compile(r"ranked-(\d{6,18})\.jsonl", re.ASCII)
+CLOSING_SECONDS = 10.0  # that a server which stops waits for a disk
 
 
 class Ranking(NamedTuple):
@@ -65,9 +69,15 @@ class RankLog:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits and end."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Write what waits and end; a disk that hangs is not waited for, and what waits is lost."""
+        end = monotonic() + CLOSING_SECONDS
+        try:
+            self._waiting.put(None, timeout=CLOSING_SECONDS)
+            self._thread.join(max(end - monotonic(), 0))
+        except Full:
+            pass
+        if self._thread.is_alive():
+            self.dropped += self._waiting.qsize()
 
     def _write(self) -> None:
         while (ranking := self._waiting.get()) is not None:
@@ -79,13 +89,22 @@ class RankLog:
 
     def _file(self) -> Path:
         """Return the file to go on with; a full one is followed by the next."""
-        files = sorted(self._folder.glob(PATTERN))
+        files = files_of(self._folder)
         if files and files[-1].stat().st_size < FILE_BYTES:
             return files[-1]
-        for old in files[: len(files) - MOST_FILES + 1]:
+        for old in files[: max(len(files) - MOST_FILES + 1, 0)]:
             old.unlink(missing_ok=True)
-        number = 1 + (int(files[-1].stem.removeprefix("ranked-")) if files else 0)
+        number = 1 + (_number(files[-1]) if files else 0)
         return self._folder / f"ranked-{number:06d}.jsonl"
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of a log in the order they were written; others in the folder are not."""
+    return sorted((one for one in folder.glob(PATTERN) if OURS.fullmatch(one.name)), key=_number)
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.removeprefix("ranked-"))
 
 
 def encode(ranking: Ranking) -> bytes:

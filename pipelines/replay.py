@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 
 from pipelines.encoders import open_query_encoder
 from pipelines.engine import config_of, scene_of, traits_of
 from pipelines.errors import ReleaseError, UserError
 from pipelines.parts import open_parts, open_ranker, retriever
 from pipelines.progress import Track
-from pipelines.rank_log import MOST_LINE_BYTES, PATTERN, Ranking, decode
+from pipelines.rank_log import MOST_LINE_BYTES, Ranking, decode, files_of
 from pipelines.release import Release, open_release
 from pipelines.request import request_context, request_features
 from ranking.features import NAMES
@@ -102,14 +103,25 @@ def replay(log: Path, releases: Path, name: str | None, track: Track) -> Replaye
         requests, candidates = requests + 1, candidates + len(unequal)
         same += int((~unequal.any(axis=1)).sum())
         different += unequal.sum(axis=0)
-        furthest = max(furthest, float(np.abs(here.logits - logged.logits).max()))
+        furthest = max(furthest, furthest_of(here.logits, logged.logits))
+    if not requests:
+        raise UserError(
+            f"{log} holds no request that release {replayer.release} ranked, but {others:,} of "
+            "other releases; name one of them with --release"
+        )
     named = {n: int(count) for n, count in zip(NAMES, different, strict=True) if count}
     return Replayed(requests, others, candidates, same, named, furthest)
 
 
+def furthest_of(one: Float32[np.ndarray, "c"], other: Float32[np.ndarray, "c"]) -> float:
+    """Return the largest distance of two logits; infinity where one is not a number."""
+    distances = np.abs(one.astype(np.float64) - other)
+    return float(np.where(np.isnan(distances), np.inf, distances).max(initial=0))
+
+
 def rankings(log: Path) -> Iterator[Ranking]:
     """Yield what a log file holds, or the files of a folder in their order."""
-    files = sorted(log.glob(PATTERN)) if log.is_dir() else [log]
+    files = files_of(log) if log.is_dir() else [log]
     if not files or not files[0].is_file():
         raise UserError(f"{log} holds no ranking log; serve with serve.log set to a folder")
     for file in files:

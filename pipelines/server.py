@@ -37,6 +37,8 @@ def serve(
     finally:
         if log:
             log.close()
+            if log.dropped:
+                _say(f"{log.dropped:,} rankings were not logged: the disk was slow or full")
 
 
 def serve_engine(

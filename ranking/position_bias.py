@@ -20,18 +20,18 @@ def examination(
     """
     places = np.minimum(positions, DEEPEST) - 1
     deepest = int(places.max(initial=0)) + 1
-    names, item_of = np.unique(items, return_inverse=True)
-    key = item_of * deepest + places
-    shown = np.bincount(key, minlength=len(names) * deepest).reshape(len(names), deepest)
-    clicks = np.bincount(key, clicked, len(names) * deepest).reshape(len(names), deepest)
-    chances = np.ones(deepest, np.float64)
-    for place in range(1, deepest):
-        both = np.minimum(shown[:, place - 1], shown[:, place])
-        known = both > 0
-        above, here = (
-            float((both * clicks[:, p] / np.maximum(shown[:, p], 1))[known].sum())
-            for p in (place - 1, place)
-        )
-        seen = both.sum() >= LEAST_SHOWN and above > 0
-        chances[place] = chances[place - 1] * (min(here / above, 1.0) if seen else 1.0)
-    return np.maximum(chances, LOWEST).astype(np.float32)
+    stride = deepest + 1  # so that the last place of an item is no neighbour of the next one's
+    keys, key_of, shown = np.unique(
+        items * stride + places, return_inverse=True, return_counts=True
+    )
+    rates = np.bincount(key_of, clicked, len(keys)) / np.maximum(shown, 1)
+    upper = np.flatnonzero(np.diff(keys) == 1)  # of items that were shown at both of two places
+    both = np.minimum(shown[upper], shown[upper + 1])
+    lower_place = keys[upper + 1] % stride
+    known, above, here = (
+        np.bincount(lower_place, weight, deepest)
+        for weight in (both, both * rates[upper], both * rates[upper + 1])
+    )
+    told = (known >= LEAST_SHOWN) & (above > 0)
+    ratios = np.where(told, np.minimum(here / np.where(told, above, 1), 1), 1)
+    return np.maximum(np.cumprod(ratios), LOWEST).astype(np.float32)

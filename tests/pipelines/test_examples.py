@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,12 +8,14 @@ from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
 from pipelines.engine import Engine
 from pipelines.examples import ExampleMaker, next_baskets
+from pipelines.impressions import Shown
 from pipelines.parts import Parts, open_parts
 from pipelines.progress import silent
 from pipelines.purchases import read_purchases
 from pipelines.release import open_release
 from pipelines.shop import Shop, ShopWriter
 from ranking.features import NAMES
+from ranking.training import labels_of
 from retrieval import Query, Scene
 from retrieval.behaviour import DAY
 from retrieval.types import local_seconds
@@ -77,6 +80,37 @@ def test_what_was_bought_is_labelled_and_nothing_else(
         assert 47 not in example.rows  # unlisted
         if example.context.query is not None:
             assert example.wanted().sum() <= 1
+
+
+def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_computes(
+    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+) -> None:
+    """The newest window begins where the release ends; labels and weights name their rows."""
+    length = config.ranking.window_days * DAY
+    rows = np.array([1, 4, 9, 30])
+    told = labels_of(click=rows / 100)
+    newest = Shown("u1", BORDER + DAY, "cart", "", rows, told, rows.astype(np.float32))
+    before = newest._replace(at_seconds=BORDER - DAY, text="oat milk")
+    nothing = {"labels": labels_of(click=np.zeros(4))}
+    lists = [before, before._replace(**nothing), newest, newest._replace(**nothing)]
+
+    log = read_purchases(Shop(shop), parts.products, None)
+    training, validation = maker.of_shown(log, lists, BORDER + length, silent)
+
+    assert (len(training), len(validation)) == (1, 2)  # what came to nothing only in the newest
+    for example in (training[0], validation[0]):
+        assert sorted(example.rows) == rows.tolist()
+        assert example.weights is not None
+        assert example.weights.tolist() == example.rows.tolist()
+        np.testing.assert_allclose(example.labels[:, 0], example.rows / 100, rtol=1e-6)
+    assert training[0].context.query is not None
+    ids = np.array(parts.products.ids)
+    at = np.datetime64(newest.at_seconds, "s").astype(object)
+    asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
+    slate = real_engine.answer(msgspec.structs.replace(asked, deadline_ms=60_000))
+    served = {p.product.id: p.features for p in slate.products}
+    for row, learned in zip(validation[0].rows, validation[0].features, strict=True):
+        assert served[ids[row]] == dict(zip(NAMES, map(float, learned), strict=True))
 
 
 def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:

@@ -128,6 +128,33 @@ def test_a_logged_propensity_weighs_and_has_a_bound(tmp_path: Path, products: Co
     assert one.weights.tolist() == [2, HEAVIEST, 1]
 
 
+def test_what_is_no_probability_weighs_as_if_it_had_not_been_logged(
+    tmp_path: Path, products: Columns
+) -> None:
+    odd = {"a": 7.0, "b": -0.5, "c": float("nan")}
+    shop = shop_of(tmp_path, *(shown(name, propensity=chance) for name, chance in odd.items()))
+
+    [one] = read_shown(shop, products, None)
+
+    assert one.weights.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("bound", "kept"), [("MOST_LISTS", [2]), ("MOST_BYTES", [2]), ("MOST_SHOWN", [2])]
+)
+def test_of_a_log_that_is_too_long_the_newest_is_kept(
+    tmp_path: Path, products: Columns, monkeypatch: pytest.MonkeyPatch, bound: str, kept: list[int]
+) -> None:
+    monkeypatch.setattr(f"pipelines.impressions.{bound}", 1)
+    days = [NOON + timedelta(days=day) for day in range(3)]
+    shop = shop_of(tmp_path, *(shown(p, time=day) for day in days for p in "ab"))
+
+    found = read_shown(shop, products, None)
+
+    noon = int((NOON - datetime(1970, 1, 1)).total_seconds())
+    assert [(one.at_seconds - noon) // 86_400 for one in found] == kept
+
+
 def test_places_weigh_by_how_seldom_they_are_looked_at(tmp_path: Path, products: Columns) -> None:
     random = np.random.default_rng(0)
     events = []

@@ -1,5 +1,7 @@
 import json
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import msgspec
 import numpy as np
@@ -10,8 +12,8 @@ from pipelines.cli import vetrina
 from pipelines.engine import Engine
 from pipelines.errors import UserError
 from pipelines.progress import silent
-from pipelines.rank_log import PATTERN, Ranking, RankLog, decode, encode
-from pipelines.replay import replay
+from pipelines.rank_log import PATTERN, Ranking, RankLog, decode, encode, files_of
+from pipelines.replay import furthest_of, replay
 from retrieval import Query
 from retrieval.types import Scene
 
@@ -89,6 +91,66 @@ def test_a_line_that_is_none_is_refused_by_its_place(change: dict[str, object]) 
 def test_a_folder_without_a_log_is_named(tmp_path: Path, releases: Path) -> None:
     with pytest.raises(UserError, match="holds no ranking log"):
         replay(tmp_path, releases, None, silent)
+
+
+def test_another_release_cannot_agree_with_what_it_never_ranked(
+    tmp_path: Path, releases: Path
+) -> None:
+    (tmp_path / "ranked-000001.jsonl").write_bytes(encode(ONE) + b"\n")
+
+    with pytest.raises(UserError, match="1 of other releases; name one of them with --release"):
+        replay(tmp_path, releases, None, silent)
+
+
+def test_a_logit_that_is_no_number_is_infinitely_far() -> None:
+    one, other = np.array([1, np.nan], np.float32), np.array([1, 2], np.float32)
+
+    assert furthest_of(one, other) == np.inf
+    assert furthest_of(other, other) == 0
+
+
+def test_a_log_keeps_as_many_files_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rank_log.FILE_BYTES", 1)
+    log = RankLog(tmp_path)
+    for _ in range(10):
+        log.put(ONE)
+    log.close()
+
+    assert [int(file.stem[-6:]) for file in files_of(tmp_path)] == list(range(3, 11))
+
+
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    for name in ("ranked-old.jsonl", "ranked-000002 (copy).jsonl", "ranked-000001.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    log = RankLog(tmp_path)
+
+    log.put(ONE)
+    log.close()
+
+    assert log.dropped == 0
+    assert (tmp_path / "ranked-old.jsonl").read_bytes() == b""
+    assert len((tmp_path / "ranked-000001.jsonl").read_bytes().splitlines()) == 1
+
+
+def test_a_disk_that_hangs_holds_up_neither_answers_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on, began = Event(), monotonic()
+    monkeypatch.setattr("pipelines.rank_log.CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("pipelines.rank_log.WAITING", 2)
+    monkeypatch.setattr("pipelines.rank_log.encode", lambda _: b"x" if on.wait(30) else b"")
+    log = RankLog(tmp_path)
+
+    for _ in range(10):
+        log.put(ONE)
+    log.close()
+    dropped = log.dropped
+    on.set()
+
+    assert monotonic() - began < 10
+    assert dropped >= 9
 
 
 def test_a_log_goes_on_in_new_files_and_forgets_the_oldest(

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 
 from ranking.position_bias import LOWEST, examination
@@ -38,6 +40,33 @@ def test_what_nothing_is_known_of_counts_as_the_place_above() -> None:
     found = examination(items, places, np.array([True, False, True]))
 
     assert found.tolist() == [1, 1, 1, 1]
+
+
+def test_the_last_place_of_one_item_is_no_neighbour_of_the_first_of_the_next() -> None:
+    items = np.repeat([1, 2], 200)
+    places = np.repeat([50, 1], 200)
+
+    found = examination(items, places, items == 1)
+
+    assert found.shape == (50,)
+    assert (found == 1).all()
+
+
+def test_memory_follows_the_log_and_not_the_names_in_it() -> None:
+    """A search log shows millions of products for other words each, most of them once."""
+    items = np.arange(20_000)
+    peak = _peak_bytes(items, items % 50 + 1)
+
+    assert peak < 20_000 * 50 * 8 / 2  # half of one table of items and places
+
+
+def _peak_bytes(items: np.ndarray, places: np.ndarray) -> int:
+    tracemalloc.start()
+    try:
+        examination(items, places, items % 7 == 0)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_place_is_never_looked_at() -> None:
