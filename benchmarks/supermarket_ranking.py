@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Int64
 
 from benchmarks.next_basket.baskets import read_journey, task
+from benchmarks.next_basket.lambdamart import SETTINGS
 from benchmarks.supermarket import START, household_names, product_ids
 from pipelines.build import EMBEDDINGS, build
 from pipelines.config import Config, load, moment
@@ -60,18 +61,7 @@ PROMOTED = [NAMES.index(name) for name in ("offer", "display")]
 HABIT = NAMES.index("frequency_60")
 HOLIDAYS = (datetime(2017, 11, 23), datetime(2017, 12, 25))
 TREES, KEPT = 300, 0.4  # trees; share of the products never bought that they learn from
-TREE_SETTINGS = {
-    "objective": "lambdarank",
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "lambdarank_truncation_level": 30,
-    "max_bin": 127,
-    "force_row_wise": True,
-    "num_threads": 2,
-    "seed": 0,
-    "verbose": -1,
-}
+TREE_SETTINGS = {**SETTINGS, "deterministic": False}
 
 Change = Callable[[Example], Example]
 Codes = Int64[np.ndarray, "t"]
