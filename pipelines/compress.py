@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from index import map_array
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
-from pipelines.engine import config_of, not_hidden
+from pipelines.engine import config_of
 from pipelines.errors import ReleaseError, TrainingError, UserError
-from pipelines.examples import ExampleMaker
-from pipelines.learn import calibrate, training_settings
+from pipelines.learn import calibrate, maker_of, products_of, training_settings
 from pipelines.metrics import Interval, mean_interval
-from pipelines.parts import Parts, open_parts, open_ranker
+from pipelines.parts import open_parts, open_ranker
 from pipelines.progress import Track
 from pipelines.purchases import read_purchases
 from pipelines.release import open_release
@@ -149,9 +148,6 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
     def tell(numbers: Iterator[int]) -> Iterator[int]:
         return track(numbers, "train the smaller ranker", steps)
 
-    # The teacher says something of every candidate, so none is without a label to be left out.
-    longest = max(len(one.rows) for one in past.training)
-
     def said(one: Example) -> Float32[np.ndarray, "c"]:
         return teacher.rank(one.rows, one.features, one.context).logits
 
@@ -161,7 +157,7 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
         past.training,
         past.validation,
         past.products,
-        settings._replace(patience=settings.epochs, candidates=longest),
+        settings._replace(patience=settings.epochs),
         tell=tell,
     )
     gains = worth(trained.model, past.validation, past.products, trained.outcome)
@@ -182,9 +178,7 @@ def replay(releases: Path, shop: Path, track: Track, windows: int | None = None)
     parts = open_parts(release.path)
     encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
     people = Shop(shop)
-    traits = {row["id"]: dict(row["traits"]) for row in people.users().to_pylist()}
-    shown = parts.products.allowed(not_hidden(config))
-    maker = ExampleMaker(parts, config, encoder, shown, traits)
+    maker = maker_of(parts, people, config, encoder)
     end = parts.behaviour.until_seconds
     log = read_purchases(people, parts.products, None)
     training, validation = maker.windows(log.user_ids, log.purchases, end, track)
@@ -199,7 +193,7 @@ def replay(releases: Path, shop: Path, track: Track, windows: int | None = None)
         folder,
         about.outcome,
         config,
-        _products(parts),
+        products_of(parts),
         [one for one in training if one.wanted(about.outcome).any()],
         wanted,
     )
@@ -266,10 +260,6 @@ def _ms(one: Ranks, example: Example) -> float:
 def _compared(past: Past, smaller: Path) -> Report:
     before, after = Ranker.open(past.folder), Ranker.open(smaller)
     return compare(past, (past.folder, before), (smaller, after))
-
-
-def _products(parts: Parts) -> Products:
-    return Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
 
 
 def _exported(ranker: Path, bundle: Path) -> None:

@@ -14,13 +14,15 @@ from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
 from pipelines.impressions import read_shown
-from pipelines.parts import open_parts
+from pipelines.parts import Parts, open_parts
 from pipelines.purchases import Log
+from pipelines.shop import Shop
 from ranking.calibration import Choice, Part, choose, fit
 from ranking.cross_attention import OUTCOMES
 from ranking.features import NAMES
 from ranking.ranker import save
 from ranking.training import Example, Model, Products, Progress, Settings, scores, train, worth
+from retrieval.query_encoder import QueryEncoder
 
 
 def write_ranker(job: Job, log: Log) -> dict[str, Any]:
@@ -37,7 +39,8 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
     torch.set_num_threads(job.config.threads)
     how = training_settings(job.config)
     steps = settings.epochs * -(-len(training) // settings.batch_size)
-    keeper = CheckpointKeeper(job.embeddings.with_name(".ranker.training"), training, how)
+    folder = job.embeddings.with_name(".ranker.training")
+    keeper = CheckpointKeeper(folder, products, training, how)
 
     def tell(numbers: Iterator[int]) -> Iterator[int]:
         return job.track(numbers, "train the ranker", steps)
@@ -76,16 +79,24 @@ class Past(NamedTuple):
 def past_requests(job: Job, log: Log) -> Past:
     """Replay the shop's past against the parts that are written already."""
     parts = open_parts(job.folder)
-    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
-    shown = parts.products.allowed(not_hidden(job.config))
-    maker = ExampleMaker(parts, job.config, query_encoder(job), shown, traits)
+    maker = maker_of(parts, job.shop, job.config, query_encoder(job))
     training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
     lists = read_shown(job.shop, parts.products, job.until)
     if sum(one.came() for one in lists) >= job.config.ranking.min_requests:
         older, newest = maker.of_shown(log, lists, end_of(job, log), job.track)
         training, validation = training + older, validation + newest
-    products = Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
-    return Past(products, [one for one in training if one.came()], validation)
+    return Past(products_of(parts), [one for one in training if one.came()], validation)
+
+
+def maker_of(parts: Parts, shop: Shop, config: Config, encoder: QueryEncoder) -> ExampleMaker:
+    """Return what replays the past of this shop against these parts."""
+    traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
+    return ExampleMaker(parts, config, encoder, parts.products.allowed(not_hidden(config)), traits)
+
+
+def products_of(parts: Parts) -> Products:
+    """Return what product tokens are made from."""
+    return Products(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
 
 
 def calibrate(model: Model, validation: Sequence[Example], products: Products) -> dict[str, Choice]:
@@ -151,9 +162,11 @@ class RankerState(State, frozen=True, kw_only=True):
 class CheckpointKeeper:
     """Keeps a training between its epochs; the same requests and settings go on where it was."""
 
-    def __init__(self, folder: Path, examples: Sequence[Example], settings: Settings) -> None:
+    def __init__(
+        self, folder: Path, products: Products, examples: Sequence[Example], settings: Settings
+    ) -> None:
         self.folder = folder
-        self._key = _key(examples, settings)
+        self._key = _key(products, examples, settings)
 
     def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Progress:
         """Bring model and optimizer back to where they were; the start where nothing is kept."""
@@ -166,11 +179,13 @@ class CheckpointKeeper:
         save_checkpoint(self.folder, state, model, optimizer, progress.best or {})
 
 
-def _key(examples: Sequence[Example], settings: Settings) -> str:
+def _key(products: Products, examples: Sequence[Example], settings: Settings) -> str:
     """Return a hash over all that the training depends on."""
     digest = xxhash.xxh3_128(repr((NAMES, settings)).encode())
-    for example in examples:
-        for part in (example.rows, example.features, example.labels, example.weights):
+    for column in products:
+        digest.update(np.ascontiguousarray(column).data)
+    for one in examples:
+        for part in (one.rows, one.features, one.labels, one.weights, *one.context):
             if part is not None:
                 digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()

@@ -1,20 +1,8 @@
 import pytest
 import torch
 
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, FeatureTokens, Shape
-
-SHAPE = Shape(
-    dim=8,
-    heads=2,
-    head_dim=4,
-    hidden=16,
-    layers=2,
-    points=3,
-    vector_dim=6,
-    num_features=3,
-    bins=4,
-    num_facts=16,
-)
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, FeatureTokens
+from tests.ranking.shapes import SHAPE
 
 
 @pytest.fixture

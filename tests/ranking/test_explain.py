@@ -2,21 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ranking.cross_attention import CrossAttentionRanker, Shape
+from ranking.cross_attention import CrossAttentionRanker
 from ranking.explain import Inputs, explain
+from tests.ranking.shapes import SHAPE
 
-SHAPE = Shape(
-    dim=8,
-    heads=2,
-    head_dim=4,
-    hidden=16,
-    layers=2,
-    points=3,
-    vector_dim=6,
-    num_features=3,
-    bins=4,
-    num_facts=16,
-)
 PLACES = np.array([4, 0])
 
 
