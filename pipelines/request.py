@@ -1,12 +1,24 @@
 """What the ranker gets to see of a request: one definition for training and for serving."""
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int64
 
 from pipelines.config import Config
+from pipelines.live.overlay import View
 from pipelines.parts import RECOMMENDATION, SEARCH, Trained
 from ranking.context import Context, context
-from ranking.features import Catalogue, Matches, compute, shopper
+from ranking.features import (
+    FEATURES,
+    NAMES,
+    PAST,
+    Catalogue,
+    Matches,
+    compute,
+    price_features,
+    shopper,
+)
 from retrieval import Candidates, Scene
 from retrieval.ask import Ask
 from retrieval.behaviour import Behaviour
@@ -22,13 +34,41 @@ def with_interests(ask: Ask, trained: Trained | None) -> Ask:
     return ask._replace(interests=interests(trained.towers, ask, trained.vectors))
 
 
+class Now(NamedTuple):
+    """What changed of the candidates since the tables of a release were made."""
+
+    rows: Int64[np.ndarray, "c"]  # in those tables; of a new product, of the one most like it
+    new: Bool[np.ndarray, "c"]
+    prices: Float32[np.ndarray, "c"]
+
+
+def now_of(view: View, rows: Int64[np.ndarray, "c"], known: Int64[np.ndarray, "c"]) -> Now | None:
+    """Return what changed of these rows, the tables' rows being `known`; None: nothing can have."""
+    return None if view.still else Now(known, known != rows, view.prices(rows))
+
+
 def request_features(
-    behaviour: Behaviour, catalogue: Catalogue, ask: Ask, candidates: Candidates
+    behaviour: Behaviour,
+    catalogue: Catalogue,
+    ask: Ask,
+    candidates: Candidates,
+    now: Now | None = None,
 ) -> Float32[np.ndarray, "c f"]:
-    """Return one row a candidate, one column a feature."""
+    """Return one row a candidate, one column a feature.
+
+    A new product has the category of the one most like it, and no past.
+    """
     person = shopper(catalogue, ask.history, ask.at_seconds)
     matches = Matches(len(candidates.rows), candidates.scores)
-    return compute(behaviour, catalogue, person, candidates.rows, matches)
+    if now is None:
+        return compute(behaviour, catalogue, person, candidates.rows, matches)
+    features = compute(behaviour, catalogue, person, now.rows, matches)
+    for feature in FEATURES:
+        if feature.name in PAST:
+            features[now.new, NAMES.index(feature.name)] = feature.default
+    for name, column in price_features(person, now.prices).items():
+        features[:, NAMES.index(name)] = column
+    return features
 
 
 def request_context(ask: Ask, traits: dict[str, str], scene: Scene, config: Config) -> Context:

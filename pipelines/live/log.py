@@ -142,10 +142,16 @@ class ChangeLog:
 
     def append(self, changes: Sequence[Change]) -> list[Outcome]:
         """Return for each change its sequence number, once it is on the disk, or a refusal."""
-        sizes = [len(written(change)) for change in changes]
-        fit = [c for c, size in zip(changes, sizes, strict=True) if size <= LARGEST_CHANGE]
-        outcomes = iter(self._submit(fit).result() if fit else [])
-        return [next(outcomes) if size <= LARGEST_CHANGE else too_large(size) for size in sizes]
+        return self.submit(changes).result()
+
+    def submit(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
+        """Return at once what `append` returns, to come."""
+        waiting = _Waiting(changes, Future())
+        with self._closing:
+            if self._closed:
+                raise LiveError(f"{self.folder}: the log of changes is closed")
+            self._queue.put(waiting)
+        return waiting.outcome
 
     def replay(self, after: int = 0, upto: int | None = None) -> Iterator[Logged]:
         """Yield the changes with a number above `after` and at most `upto`, in order."""
@@ -158,14 +164,6 @@ class ChangeLog:
             self._queue.put(None)
         self._thread.join()
         self._lock.close()
-
-    def _submit(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
-        waiting = _Waiting(changes, Future())
-        with self._closing:
-            if self._closed:
-                raise LiveError(f"{self.folder}: the log of changes is closed")
-            self._queue.put(waiting)
-        return waiting.outcome
 
     def _write(self) -> None:
         connection = _connect(self.folder)
@@ -205,7 +203,7 @@ class ChangeLog:
             one.outcome.set_result([next(outcomes) for _ in one.changes])
 
     def _taken(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Outcome]:
-        prepared = self._prepare(changes)
+        prepared = self._fit(changes)
         numbers = iter(range(self._last + 1, self._last + 1 + len(changes)))
         outcomes = [one if isinstance(one, Refusal) else next(numbers) for one in prepared]
         logged = [
@@ -218,6 +216,13 @@ class ChangeLog:
             self._last = logged[-1].sequence
             self._apply(logged)
         return outcomes
+
+    def _fit(self, changes: Sequence[Change]) -> list[Encoded | Refusal]:
+        """Refuse what is too large, and ask about the rest."""
+        sizes = [len(written(change)) for change in changes]
+        small = [c for c, size in zip(changes, sizes, strict=True) if size <= LARGEST_CHANGE]
+        prepared = iter(self._prepare(small))
+        return [next(prepared) if size <= LARGEST_CHANGE else too_large(size) for size in sizes]
 
     def _commit(self, connection: sqlite3.Connection, logged: Sequence[Logged]) -> None:
         if _bytes(connection) > self._most_bytes:
