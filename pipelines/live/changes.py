@@ -1,5 +1,6 @@
 """What can change between two builds: a whole product, its end, its price or its availability."""
 
+import re
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ from retrieval import Availability, Product
 from retrieval.types import Noun, ProductId
 
 Price = Annotated[float, Meta(ge=0)]
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such an id could not be asked for
 LARGEST_CHANGE = 65_536  # bytes of its JSON
 EXAMPLE = '{"type": "edit", "id": "p1", "price": 2.5}'
 
@@ -45,6 +47,21 @@ class Edit(Noun, frozen=True, kw_only=True, tag_field="type", tag="edit"):
 Change = Upsert | Delete | Edit
 
 
+class NewValues(Noun, frozen=True, kw_only=True):
+    """What an edit changes of a product: at least one of the two."""
+
+    price: Price | UnsetType | None = UNSET
+    availability: Availability | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.price is UNSET and self.availability is UNSET:
+            raise ValueError("name a price, an availability or both")
+
+    def of(self, name: str) -> Edit:
+        """Return the edit of this product."""
+        return Edit(id=name, price=self.price, availability=self.availability)
+
+
 class Refusal(NamedTuple):
     """Why a change was not taken: an HTTP status, the field, and what to do."""
 
@@ -61,9 +78,12 @@ def read_change(line: bytes) -> Change | Refusal:
     if len(line) > LARGEST_CHANGE:
         return too_large(len(line))
     try:
-        return _READER.decode(line)
+        change = _READER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Refusal(400, "line", f"is not a change: {e}; send for example {EXAMPLE}")
+    if found := CONTROL.search(change.id):
+        return Refusal(400, "id", f"holds the control character U+{ord(found[0]):04X}")
+    return change
 
 
 def written(change: Change) -> bytes:

@@ -373,7 +373,7 @@ class Overlay:
     def _new_text(self, change: Change) -> str | None:
         if not isinstance(change, Upsert):
             return None
-        text, row = self._base.text(_record(change)), self._base.row_of(change.id)
+        text, row = self._base.text(record_of(change)), self._base.row_of(change.id)
         return None if row is not None and self._base.text(self._base.record(row)) == text else text
 
     def _make(self, change: Change, vector: Float32[np.ndarray, "t"] | None) -> None:
@@ -382,7 +382,7 @@ class Overlay:
             if row is None:
                 row = self._new_rows[change.id] = self._base.size + len(self._new_rows)
             self._gone.discard(row)
-            self._rewrite(row, _record(change), vector)
+            self._rewrite(row, record_of(change), vector)
         elif row is None or row in self._gone:
             return  # a change of a product that this release does not have
         elif isinstance(change, Delete):
@@ -390,7 +390,7 @@ class Overlay:
             self._record_at.pop(row, None)
             self._content_at.pop(row, None)
         else:
-            record = {**self._record(row), **_edits(change)}
+            record = {**self._record(row), **edits_of(change)}
             self._record_at[row] = self._store.add_record(record)
 
     def _rewrite(self, row: int, record: Record, vector: Float32[np.ndarray, "t"] | None) -> None:
@@ -437,13 +437,14 @@ class Overlay:
             self._view = None
 
 
-def _record(change: Upsert) -> Record:
+def record_of(change: Upsert) -> Record:
     """Return a product as the columns of a release would."""
     record: Record = msgspec.json.decode(msgspec.json.encode(change.product))
     return record
 
 
-def _edits(edit: Edit) -> Record:
+def edits_of(edit: Edit) -> Record:
+    """Return the fields that an edit changes."""
     values = {"price": edit.price, "availability": edit.availability}
     return {
         k: None if v is None else _plain(v) for k, v in values.items() if v is not msgspec.UNSET
