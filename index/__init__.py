@@ -1,6 +1,7 @@
 """Index: vectors, terms, columns and rows. It has never heard of a product."""
 
 from index.arrays import map_array, save_array
+from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
@@ -18,6 +19,7 @@ from index.types import (
 from index.vectors import fit_vectors
 
 __all__ = [
+    "CardScan",
     "Columns",
     "DamagedIndex",
     "DimensionMismatch",
@@ -36,6 +38,7 @@ __all__ = [
     "fit_vectors",
     "map_array",
     "num_cards",
+    "open_on_card",
     "plan",
     "recall_at_k",
     "save_array",

@@ -80,6 +80,11 @@ class FaissIndex:
         return len(self._vectors)
 
     @property
+    def rows(self) -> Int64[np.ndarray, "m"]:
+        """Which rows of the catalogue have a vector."""
+        return self._rows
+
+    @property
     def effort(self) -> int:
         """How hard a search looks: cells visited (IVF) or nodes kept (HNSW); 0: everything."""
         ivf, hnsw = _kinds(self._index)
