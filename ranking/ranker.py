@@ -13,10 +13,11 @@ from index import map_array, save_array
 from ranking.answers import MAX_CANDIDATES, Ranked, UnfitLogits, Window, ranked
 from ranking.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration import save as write
-from ranking.context import Context
+from ranking.calls import Call, Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
-from ranking.explain import Explained, Inputs, explain
+from ranking.explain import Explained, explain
 from ranking.features import NAMES
+from ranking.runtime import TorchRuntime
 from ranking.training import Model, Products, Trained
 
 __all__ = [
@@ -60,7 +61,7 @@ class Ranker:
         calibrations: Mapping[str, Calibration],
     ) -> None:
         self._network = network.eval()
-        self._tokens = tokens
+        self._torch = TorchRuntime(network, tokens)
         self._windows = about.windows
         self._outcome = about.outcome
         self._calibrations = calibrations
@@ -86,9 +87,7 @@ class Ranker:
         context: Context,
     ) -> Ranked:
         """Return a logit for each row; UnfitLogits when one is not a number."""
-        with torch.inference_mode():
-            inputs = self._inputs(rows, features, context)
-            logits = self._network(*inputs)[0].numpy()
+        [logits] = self._torch.logits([Call(rows, features, context)])
         return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
 
     def explain(
@@ -103,33 +102,8 @@ class Ranker:
         The context tokens are the query, the recent products and the facts, in their order.
         """
         with torch.no_grad():
-            inputs = self._inputs(rows, features, context)
+            inputs = self._torch.inputs([Call(rows, features, context)])
         return explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
-
-    def _inputs(
-        self,
-        rows: Int64[np.ndarray, "c"],
-        features: Float32[np.ndarray, "c f"],
-        context: Context,
-    ) -> Inputs:
-        """Return what the network takes, as a batch of one without any padding."""
-        recent = context.recent[context.recent >= 0]
-        facts = context.facts[context.facts > 0]
-        silence = np.zeros(self._network.from_query.in_features, np.float32)
-        query = silence if context.query is None else np.asarray(context.query)
-        mask = torch.ones(1, 1 + len(recent) + len(facts), dtype=torch.bool)
-        mask[0, 0] = context.query is not None
-        seen = self._network.context(
-            torch.from_numpy(query[None]),
-            self._of(recent),
-            torch.from_numpy(context.recent_facts[: len(recent)][None]),
-            torch.from_numpy(facts[None]),
-        )
-        kept = torch.ones(1, len(rows), dtype=torch.bool)
-        return Inputs(self._of(rows), torch.from_numpy(features[None]), kept, seen, mask)
-
-    def _of(self, rows: Int64[np.ndarray, "c"]) -> torch.Tensor:
-        return torch.from_numpy(self._tokens[rows][None]).float()
 
 
 def open_network(folder: Path) -> tuple[Architecture, CrossAttentionRanker]:
