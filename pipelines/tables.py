@@ -20,7 +20,7 @@ from retrieval import Query, Scene, Slate
 
 WIDTH = 110
 LARGEST_PICTURE = 10_000_000  # bytes
-TELLING = ("torch", "faiss-cpu", "faiss-gpu-cu12", "open_clip_torch", "sentence-transformers")
+TELLING = ("torch", "faiss-cpu", "faiss-gpu", "open_clip_torch", "sentence-transformers")
 
 
 def answer_table(  # noqa: PLR0913 - the options of a verb
