@@ -63,16 +63,28 @@ def mean_interval(values: Float64[np.ndarray, "q m"], seed: int = 0) -> list[Int
     means = values.mean(axis=0)
     if len(values) < 2:
         return [Interval(float(mean), float("nan"), float("nan")) for mean in means]
+    resampled = resampled_means(values, seed)
+    return [interval_of(float(m), drawn) for m, drawn in zip(means, resampled.T, strict=True)]
+
+
+def resampled_means(
+    values: Float64[np.ndarray, "q m"], seed: int = 0
+) -> Float64[np.ndarray, "r m"]:
+    """Return the mean of each column in samples of the queries, drawn with replacement."""
     random = np.random.default_rng(seed)
-    resampled = np.concatenate(
+    return np.concatenate(
         [
             values[random.integers(len(values), size=(count, len(values)))].mean(axis=1)
             for count in _chunks(values)
         ]
     )
+
+
+def interval_of(found: float, resampled: Float64[np.ndarray, "r"]) -> Interval:
+    """Return what was found, between the percentiles of what was found in the samples."""
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    return [Interval(*map(float, column)) for column in zip(means, low, high, strict=True)]
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Interval(found, float(low), float(high))
 
 
 def randomisation_test(
