@@ -29,10 +29,10 @@ from pipelines.learn import training_settings
 from ranking.bundle import Bundle
 from ranking.context import Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
-from ranking.export import WholeCall, example_inputs, export, is_installed, told
+from ranking.export import WholeCall, example_inputs, export, is_installed
 from ranking.features import NAMES
 from ranking.quantise import quantise
-from ranking.ranker import Architecture, Ranker, Trained, open_network, save
+from ranking.ranker import Architecture, Ranker, Trained, open_network, save, told
 from ranking.training import Model, Products, shape_of
 from retrieval.openvino_network import Network, precisions, trace
 from retrieval.openvino_network import is_installed as has_openvino

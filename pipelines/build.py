@@ -23,7 +23,7 @@ from pipelines.contents import (
 from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError
-from pipelines.learn import write_ranker
+from pipelines.learn import refuse_runtime, write_ranker, write_ranker_graph
 from pipelines.progress import Track
 from pipelines.release import Release, draft, read_manifest
 from pipelines.release import check as check_files
@@ -43,6 +43,7 @@ def build(
     the published release as it was, and what it has encoded in the embedding cache.
     """
     use_threads(config.threads)
+    refuse_runtime(config)
     shop = Shop(shop_folder)
     encoders = open_encoders(config)
     with draft(releases) as new:
@@ -59,6 +60,7 @@ def build(
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)
+        write_ranker_graph(job)
         save_encoders(encoders, new.path)
         release = new.seal(
             config=msgspec.to_builtins(config),

@@ -19,7 +19,9 @@ from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import request_context, request_features, with_interests
+from ranking.batching import TooLate
 from ranking.context import Context
+from ranking.opening import How
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
 from ranking.slate import Ordered, Reasoning, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
@@ -73,7 +75,7 @@ class Engine:
         self._album = open_album(release.path)
         self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
-        self._ranker = open_ranker(release.path)
+        self._ranker = open_ranker(release.path, how_of(config))
         self._filtered = lru_cache(REMEMBERED_FILTERS)(self._parts.products.allowed)
         self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(self._find)
         self._shown = self._filtered(not_hidden(config))
@@ -106,7 +108,7 @@ class Engine:
         ordered = None
         if stage is Stage.RANKING and clock.left_ms() > 0:
             with clock.stage("rank"):
-                ordered = self._rank(query, ask, candidates)
+                ordered = self._rank(query, ask, candidates, clock)
         with clock.stage("compose"):
             shown = ordered or Ordered(candidates, candidates.fused, None, {})
             placed = compose(shown, self._look_up, query.k, explain=query.explain)
@@ -232,11 +234,11 @@ class Engine:
             return self._retriever.order(ask, scope.given)
         return self._retriever.retrieve(ask, max(self._config.retrieval.candidates, query.k))
 
-    def _rank(self, query: Query, ask: Ask, candidates: Candidates) -> Ordered | None:
+    def _rank(self, query: Query, ask: Ask, candidates: Candidates, clock: Clock) -> Ordered | None:
         """Score the best candidates by cross-attention; the rest keep their order behind them.
 
-        None where such requests are not ranked, and when the ranker answers with something that
-        is not a number.
+        None where such requests are not ranked, when the ranker answers with something that is
+        not a number, and when the time is over before it is free.
         """
         if self._ranker is None or not self.ranks(query) or not len(candidates.rows):
             return None
@@ -245,8 +247,8 @@ class Engine:
         features = request_features(self._parts.behaviour, self._parts.catalogue, ask, best)
         context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
         try:
-            ranked = self._ranker.rank(best.rows, features, context)
-        except UnfitLogits:
+            ranked = self._ranker.rank(best.rows, features, context, clock.left_ms())
+        except (UnfitLogits, TooLate):
             return None
         logits = ranked.logits
         if self._watch is not None and self._may_be_kept(query):
@@ -336,6 +338,12 @@ def config_of(manifest: Manifest) -> Config:
             f"release {manifest.name} was built with a configuration that this version does not "
             f"know: {e}; build it again"
         ) from None
+
+
+def how_of(config: Config) -> How:
+    """Return how the ranker of a release is to be run when it serves."""
+    ranking = config.ranking
+    return How(ranking.runtime, config.threads, ranking.recent_products, ranking.batch_requests)
 
 
 def not_hidden(config: Config) -> str:

@@ -11,7 +11,8 @@ from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array, o
 from pipelines.config import Config
 from pipelines.errors import ReleaseError
 from ranking.features import Catalogue
-from ranking.ranker import Ranker, UnknownRanker
+from ranking.opening import How
+from ranking.ranker import IN_TORCH, Ranker, UnknownRanker
 from retrieval.behaviour import Behaviour, BehaviourSettings
 from retrieval.channels.habit import (
     EaseChannel,
@@ -120,12 +121,12 @@ def open_album(folder: Path) -> Album:
     )
 
 
-def open_ranker(folder: Path) -> Ranker | None:
+def open_ranker(folder: Path, how: How = IN_TORCH) -> Ranker | None:
     """Open the ranker of a release folder, or return None where none was trained."""
     if not (folder / "ranker").is_dir():
         return None
     try:
-        return Ranker.open(folder / "ranker")
+        return Ranker.open(folder / "ranker", how)
     except UnknownRanker as e:
         raise ReleaseError(f"release {folder.name}: {e}") from None
 

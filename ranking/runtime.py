@@ -1,7 +1,7 @@
 """Runs the network of a ranker with torch on the processor, and says what any runtime offers."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from ranking.calls import Call
 from ranking.cross_attention import CrossAttentionRanker
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """What runs the network of a ranker; it is called from several threads."""
 

@@ -5,6 +5,7 @@ import pytest
 from pipelines.clock import Clock
 from pipelines.engine import Engine
 from pipelines.errors import RequestError
+from ranking.batching import TooLate
 from ranking.ranker import Ranked, UnfitLogits, Window
 from retrieval import Query, Scene, Slate, Stage
 from tests.conftest import UNTIL
@@ -179,15 +180,16 @@ def test_a_passed_deadline_leaves_ranking_out_and_says_so(
     assert "rank" not in late.timings_ms
 
 
-def test_a_ranker_that_answers_nonsense_is_left_out(
-    releases: object, real_engine: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [UnfitLogits("3 of 40 logits"), TooLate("0 ms left")])
+def test_a_ranker_that_answers_nonsense_or_too_late_is_left_out(
+    real_engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     class Broken:
         def is_better(self, window: Window) -> bool:
             return True
 
         def rank(self, *_: object) -> Ranked:
-            raise UnfitLogits("3 of 40 logits")
+            raise fault
 
     monkeypatch.setattr(real_engine, "_ranker", Broken())
 
