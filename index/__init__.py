@@ -10,10 +10,12 @@ from index.types import (
     DamagedIndex,
     DimensionMismatch,
     FilterError,
+    FilterPlan,
     Hits,
     IndexFault,
     UnfitVectors,
     VectorIndex,
+    Way,
 )
 from index.vectors import fit_vectors
 
@@ -24,6 +26,7 @@ __all__ = [
     "ExactIndex",
     "FaissIndex",
     "FilterError",
+    "FilterPlan",
     "Found",
     "Hits",
     "IndexFault",
@@ -31,6 +34,7 @@ __all__ = [
     "Planned",
     "UnfitVectors",
     "VectorIndex",
+    "Way",
     "WordReader",
     "build_index",
     "fit_vectors",
