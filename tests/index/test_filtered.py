@@ -49,7 +49,7 @@ def test_what_is_planned_costs_less_than_a_scan() -> None:
 
 
 def test_a_processor_on_which_scanning_is_cheap_scans() -> None:
-    cheap = Costs(score=1.0)
+    cheap = Costs(score=1.0, cell=2_000.0)
 
     assert choose(CELLS, 50_000, k=100, costs=cheap).way is Way.SCAN
 
