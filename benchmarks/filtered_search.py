@@ -42,7 +42,7 @@ FAVOUR = ("random", "towards", "against")
 WANTED = 0.98  # recall that a peer's effort is raised to, and that ours must hold
 MOST_EFFORT = 20_000  # of hnswlib, beyond which it is given up
 WORDS = 3
-QUERY_SHARE = 0.5  # a rank in the list of scores: half of the rows are scored by --costs
+QUERY_SHARE = 0.5  # of the rows are scored by --costs
 ROW = "{:>7} {:8} {:24} {:>7} {:>9}  {}"
 
 Search = Callable[[np.ndarray, np.ndarray], Hits]  # a query and who passes
