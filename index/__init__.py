@@ -11,10 +11,12 @@ from index.types import (
     DamagedIndex,
     DimensionMismatch,
     FilterError,
+    FilterPlan,
     Hits,
     IndexFault,
     UnfitVectors,
     VectorIndex,
+    Way,
 )
 from index.vectors import fit_vectors
 
@@ -26,6 +28,7 @@ __all__ = [
     "ExactIndex",
     "FaissIndex",
     "FilterError",
+    "FilterPlan",
     "Found",
     "Hits",
     "IndexFault",
@@ -33,6 +36,7 @@ __all__ = [
     "Planned",
     "UnfitVectors",
     "VectorIndex",
+    "Way",
     "WordReader",
     "build_index",
     "fit_vectors",

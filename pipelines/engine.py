@@ -30,7 +30,7 @@ from retrieval.fusion import take
 from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
 from retrieval.scenes import fact_codes, facts_of
-from retrieval.types import local_seconds
+from retrieval.types import Filtered, local_seconds
 
 REMEMBERED_QUERIES = 4096
 REMEMBERED_FILTERS = 256
@@ -118,6 +118,7 @@ class Engine:
             release=self.release,
             timings_ms=clock.timings_ms,
             missing=scope.missing,
+            filtered=filtered_by(scope, candidates) if query.explain else None,
         )
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
@@ -313,6 +314,18 @@ class Engine:
             return np.asarray(self._encoder.pictures([picture])[0])
         except UnreadablePicture as e:
             raise RequestError("image", str(e)) from None
+
+
+def filtered_by(scope: Scope, candidates: Candidates) -> Filtered | None:
+    """Return how many products might be shown and how they were searched; None: all might."""
+    if scope.given is not None or scope.allowed.all():
+        return None
+    return Filtered(
+        passed=int(np.count_nonzero(scope.allowed)),
+        of=len(scope.allowed),
+        exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
+        channels=candidates.searched,
+    )
 
 
 def window_of(query: Query) -> Window:

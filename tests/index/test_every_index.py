@@ -26,6 +26,9 @@ BUILDERS: dict[str, Build] = {
     "faiss-flat": FaissIndex.build,
     "faiss-ivf": lambda vectors: FaissIndex.build(vectors, "IVF1,Flat"),
     "faiss-hnsw": lambda vectors: FaissIndex.build(vectors, "HNSW16"),
+    "faiss-without-selector": lambda vectors: FaissIndex.build(
+        vectors, f"RR{vectors.shape[1]},Flat"
+    ),
 }
 every_index = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 UNFIT = {

@@ -53,6 +53,25 @@ def test_a_stranger_gets_what_many_buy(real_engine: Engine) -> None:
     assert all("trending" in p.channels for p in slate.products)
 
 
+def test_an_explained_answer_says_how_it_was_filtered(real_engine: Engine) -> None:
+    wanted = {"text": "soup", "filter": "price < 20"}
+
+    told = real_engine.answer(at_end(explain=True, **wanted)).filtered
+    untold = real_engine.answer(at_end(**wanted)).filtered
+
+    assert untold is None
+    assert told is not None
+    assert (told.passed, told.of, told.exact) == (19, 48, True)
+    semantic = told.channels["semantic"]
+    assert (semantic.way, semantic.passed, semantic.exactness) == ("scan", 19, 1.0)
+
+
+def test_given_candidates_are_not_searched_among(real_engine: Engine) -> None:
+    slate = real_engine.answer(at_end(candidates=("p1", "p2"), filter="price > 0", explain=True))
+
+    assert slate.filtered is None
+
+
 def test_nothing_outside_the_filter_is_shown(real_engine: Engine) -> None:
     for asked in ({"text": "soup"}, {"user": "u1"}):
         slate = real_engine.answer(
