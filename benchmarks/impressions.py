@@ -16,6 +16,10 @@ The ranker takes what a shop would give it: a vector for a product (its features
 how often this shopper clicked each product, traits, place, hour and weekday. It learns as in a
 build, from lists with a click only, each of all products of the campaign; the last of the four days
 chooses the epoch.
+
+Nothing is seen to beat the log's own policy or the click rate of a product: there are 207 clicks in
+40,000 impressions, 48 of them in the days that judge on either side, and even the two policies that
+filled the banner cannot be told apart.
 """
 
 import argparse
@@ -125,11 +129,13 @@ def all_judged(shop: Shop, logs: Mapping[str, Log], how: Mapping[str, Learn]) ->
         for name in judged_on:
             later = logs[name].of(logs[name].days >= LEARNT_DAYS)
             model = by_place(shop, past)(later)
-            for row in judged(learnt, later, model):
+            for row in judged(learnt, later, model, name):
                 yield (learnt_from, name, *row)
 
 
-def judged(learnt: Mapping[str, Policy], log: Log, model: np.ndarray) -> Iterator[Row]:
+def judged(
+    learnt: Mapping[str, Policy], log: Log, model: np.ndarray, logged_by: str
+) -> Iterator[Row]:
     """Yield what each policy would have earned on this log, and how far it is ahead of others."""
     shown = np.arange(len(log.clicks)), log.products
     given = {name: policy(log) for name, policy in learnt.items()}
@@ -146,7 +152,10 @@ def judged(learnt: Mapping[str, Policy], log: Log, model: np.ndarray) -> Iterato
     for name, of_one in terms.items():
         found = values(*of_one)
         ahead = np.stack([robust[name] - log.clicks, robust[name] - robust[POPULAR]], axis=1)
-        against = [difference(each) for each in mean_interval(ahead)]
+        against = [
+            "" if name == other else difference(each)
+            for other, each in zip((logged_by, POPULAR), mean_interval(ahead), strict=True)
+        ]
         yield (name, f"{found.effective:,.0f}", *map(thousand, found[:3]), *against)
 
 

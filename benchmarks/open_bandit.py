@@ -102,7 +102,8 @@ def clicked_before(lines: pa.Table, campaigns: np.ndarray, of_products: np.ndarr
 
 
 def campaigns_of(lines: pa.Table) -> np.ndarray:
-    return np.asarray(pc.index_in(lines["campaign"], value_set=pa.array(CAMPAIGNS)))
+    found = pc.index_in(lines["campaign"], value_set=pa.array(CAMPAIGNS))
+    return np.asarray(found).astype(np.int64)
 
 
 def one_hot(column: pa.ChunkedArray) -> np.ndarray:
