@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32
 from index import Columns, DamagedIndex, FaissIndex, LexicalIndex, map_array
 from pipelines.config import Config
 from pipelines.errors import ReleaseError
+from ranking.catalogue_words import CatalogueWords
 from ranking.features import Catalogue
 from ranking.ranker import Ranker, UnknownRanker
 from retrieval.behaviour import Behaviour, BehaviourSettings
@@ -39,6 +40,7 @@ WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
 KINDS = "catalogue/kinds.npy"
 PROMOTIONS = "promotions"
+WORDS = "words"
 TOWERS = "towers"
 WINDOWS = "windows.json"
 
@@ -106,6 +108,7 @@ def open_parts(folder: Path) -> Parts:
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
                 open_promotions(folder / PROMOTIONS),
+                CatalogueWords.open(folder / WORDS) if (folder / WORDS).exists() else None,
             ),
             trained=_trained(folder),
         )
