@@ -292,7 +292,7 @@ def _neighbours(
     pairs, times = np.unique(query.stems[:-1] * size + query.stems[1:], return_counts=True)
     place = np.zeros(size * size, np.int64)
     place[pairs] = np.arange(1, len(pairs) + 1)
-    beside = (np.diff(hits.at) == 1) & (np.diff(hits.products) == 0)
+    beside = np.diff(hits.at) == 1  # between the titles of two products stand other fields
     found = place[hits.words[:-1] * size + hits.words[1:]] * beside
     there = np.flatnonzero(found)
     side_by_side = np.zeros((len(inside), len(pairs)), bool)
