@@ -143,7 +143,7 @@ def test_training_sees_the_very_words_that_serving_sees(
             assert found.pop("text_match") == pytest.approx(expected.pop("text_match"), abs=1e-6)
             assert found == expected
         titled = {found["rare_title"] for found in served.values()}
-        assert len(titled) > 2 or (titled, text) == ({0}, "unheard of")
+        assert len(titled) > 1 or (titled, text) == ({0}, "unheard of")
 
 
 def test_made_up_searches_carry_the_words_of_what_was_bought(
