@@ -19,6 +19,7 @@ from pipelines.contents import (
     write_indexes,
     write_products,
     write_vectors,
+    write_words,
 )
 from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
@@ -56,6 +57,7 @@ def build(
         write_album(job, products)
         quality = encoders.runtimes() | write_vectors(job, texts, products)
         quality |= write_indexes(job, products)
+        write_words(job, products)
         log = write_behaviour(job, products)
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)

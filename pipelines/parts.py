@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32
 from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array, open_on_card
 from pipelines.config import Config
 from pipelines.errors import ReleaseError
+from ranking.catalogue_words import CatalogueWords
 from ranking.features import Catalogue
 from ranking.opening import How
 from ranking.ranker import IN_TORCH, Ranker, UnknownRanker
@@ -40,6 +41,7 @@ WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
 KINDS = "catalogue/kinds.npy"
 PROMOTIONS = "promotions"
+WORDS = "words"
 TOWERS = "towers"
 WINDOWS = "windows.json"
 
@@ -107,6 +109,7 @@ def open_parts(folder: Path) -> Parts:
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
                 open_promotions(folder / PROMOTIONS),
+                CatalogueWords.open(folder / WORDS) if (folder / WORDS).exists() else None,
             ),
             trained=_trained(folder),
         )

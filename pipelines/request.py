@@ -5,6 +5,7 @@ from jaxtyping import Float32
 
 from pipelines.config import Config
 from pipelines.parts import RECOMMENDATION, SEARCH, Trained
+from ranking.catalogue_words import NOTHING
 from ranking.context import Context, context
 from ranking.features import Catalogue, Matches, compute, shopper
 from retrieval import Candidates, Scene
@@ -26,9 +27,10 @@ def request_features(
     behaviour: Behaviour, catalogue: Catalogue, ask: Ask, candidates: Candidates
 ) -> Float32[np.ndarray, "c f"]:
     """Return one row a candidate, one column a feature."""
+    rows = candidates.rows
     person = shopper(catalogue, ask.history, ask.at_seconds)
-    matches = Matches(len(candidates.rows), candidates.scores)
-    return compute(behaviour, catalogue, person, candidates.rows, matches)
+    words = catalogue.words.match(ask.text, rows) if catalogue.words else NOTHING
+    return compute(behaviour, catalogue, person, rows, Matches(len(rows), candidates.scores, words))
 
 
 def request_context(ask: Ask, traits: dict[str, str], scene: Scene, config: Config) -> Context:
