@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from index.exact import best
 from index.faiss_index import FaissIndex
-from index.types import Hits, VectorIndex
+from index.types import FilterPlan, Hits, VectorIndex, Way
 from index.vectors import fit_vectors, same_dimension
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class CardScan:
         if not min(k, count):
             return [Hits(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         near = min(k + k // 4 + SPARE, count)
+        plan = None if held is None else self._plan(count)
         return [
-            self._again(query, places, k)
+            self._again(query, places, k, plan)
             for query, places in zip(queries, self._near(queries, near, held), strict=True)
         ]
 
@@ -82,10 +83,19 @@ class CardScan:
             yield from scores.topk(near, sorted=False).indices.cpu().numpy()
 
     def _again(
-        self, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "near"], k: int
+        self,
+        query: Float32[np.ndarray, "d"],
+        places: Int64[np.ndarray, "near"],
+        k: int,
+        plan: FilterPlan | None,
     ) -> Hits:
         rows = self._rows[places]
-        return best(rows, self._vectors[rows] @ query, k)
+        hits = best(rows, self._vectors[rows] @ query, k)
+        return Hits(hits.rows, hits.scores, plan)
+
+    def _plan(self, passed: int) -> FilterPlan:
+        of = len(self._rows)
+        return FilterPlan(way=Way.SCAN, passed=passed, of=of, effort=0, exactness=1.0)
 
 
 def open_on_card(path: Path, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:

@@ -6,6 +6,7 @@ import torch
 
 from index import CardScan, ExactIndex, FaissIndex, num_cards, open_on_card
 from index.card import SPARE
+from index.types import FilterPlan, Way
 
 faiss_sees_a_card = pytest.mark.skipif(not num_cards(), reason="FAISS sees no card here")
 torch_sees_a_card = pytest.mark.skipif(
@@ -30,6 +31,14 @@ def test_a_scan_on_a_card_answers_as_exact_search() -> None:
         for a, b in zip(found, true, strict=True):
             np.testing.assert_array_equal(a.rows, b.rows)
             np.testing.assert_allclose(a.scores, b.scores, rtol=1e-6)
+
+
+def test_a_filtered_scan_says_that_it_compared_all_that_pass() -> None:
+    vectors = unit(100, 16)
+
+    [hits] = CardScan(vectors, device="cpu").search(vectors[:1], 5, np.arange(100) < 30)
+
+    assert hits.plan == FilterPlan(way=Way.SCAN, passed=30, of=100, effort=0, exactness=1.0)
 
 
 @pytest.mark.gpu
