@@ -31,7 +31,7 @@ SHAPE = Shape(
     layers=2,
     points=16,
     vector_dim=384,
-    num_features=34,
+    num_features=44,
     bins=16,
     num_facts=1_024,
 )
