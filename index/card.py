@@ -26,7 +26,7 @@ class CardScan:
     One query reads them once: 0.77 GB for a million of 384, a quarter of a millisecond at 3 TB/s.
     What is near is scored again in float32 on the processor, from the vectors themselves, so
     scores and order are those of exact search, unless more than the spare ones lie within the
-    rounding of half precision (about 1e-5 on unit vectors) of the last.
+    rounding of half precision of the last (on unit vectors of 384 numbers some 1e-5).
     """
 
     def __init__(

@@ -19,7 +19,7 @@ from retrieval.pictures import BrokenPicture, open_picture
 
 DRAFT = 1.5  # a JPEG is decoded at a fraction of its size, but not below this times what is seen
 PICTURES_PER_STREAM = 16
-PICTURES_PER_TURN = 16  # of a thread that opens them; handing over one by one costs a third more
+PICTURES_PER_TURN = 16  # of a thread that opens them; one by one, the handing over is felt
 
 A = TypeVar("A")
 B = TypeVar("B")
