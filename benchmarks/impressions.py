@@ -17,9 +17,9 @@ how often this shopper clicked each product, traits, place, hour and weekday. It
 build, from lists with a click only, each of all products of the campaign; the last of the four days
 chooses the epoch.
 
-Nothing is seen to beat the log's own policy or the click rate of a product: there are 207 clicks in
-40,000 impressions, 48 of them in the days that judge on either side, and even the two policies that
-filled the banner cannot be told apart.
+Nothing is seen to beat the log's own policy: there are 207 clicks in 40,000 impressions, 48 of them
+in the days that judge on either side, and even the two policies that filled the banner cannot be
+told apart.
 """
 
 import argparse

@@ -60,8 +60,8 @@ def open_runtime(place: Place, how: How) -> Opened:
     """Return what this machine runs the ranker on."""
     plain = TorchRuntime(place.network, place.tokens)
     name, runtime = choose(plain, _others(place, how), how.runtime, probes(place, how))
-    # On a processor a batch saves little, and keeps requests from running beside each other; the
-    # graph of ONNX Runtime takes one request.
+    # On a processor a batch pays from four requests at once on, which the two threads of a server
+    # never let meet by default; the graph of ONNX Runtime takes one request.
     usual = max(REQUESTS) if name == CUDA else 1
     most = 1 if name == ONNX else how.batch_requests or usual
     queue = Batching(runtime, most, most * max(CANDIDATES)) if most > 1 else None
