@@ -26,13 +26,13 @@ SPARE = 1.2  # an over-fetch takes this much more than the share of passing rows
 class Costs(NamedTuple):
     """Nanoseconds of each step of a search, as `benchmarks/filtered_search.py --costs` prints them.
 
-    Only their ratios matter. These are of 30,000 made-up clustered vectors, on a busy machine.
+    Only their ratios matter. These are of 73,055 real titles, on one thread of an idle machine.
     """
 
-    score: float = 160.0  # comparing one row of 384 numbers, picked out of many
-    skip: float = 2.0  # finding that a row does not pass
-    cell: float = 100.0  # entering one cell
-    step: float = 500.0  # one node of a graph with all its neighbours
+    score: float = 92.5  # comparing one row of 384 numbers, picked out of many
+    skip: float = 1.3  # finding that a row does not pass
+    cell: float = 269.0  # entering one cell
+    step: float = 1_113.0  # one node of a graph with all its neighbours
 
 
 class Shape(NamedTuple):
