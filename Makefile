@@ -50,6 +50,7 @@ bench: setup
 	$(BIN)/python benchmarks/text_relevance.py --data $(DATA)
 	$(BIN)/python -m benchmarks.text_ranking --data $(DATA)
 	$(BIN)/python -m benchmarks.supermarket_ranking
+	$(BIN)/python -m benchmarks.impressions --data $(DATA)
 	$(BIN)/python -m benchmarks.rank_latency
 
 all: check test wheel

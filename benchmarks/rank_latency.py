@@ -23,15 +23,16 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from index import map_array
 from pipelines.config import Config
 from pipelines.learn import training_settings
 from ranking.bundle import Bundle
 from ranking.context import Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
-from ranking.export import WholeCall, example_inputs, export, is_installed, told
+from ranking.export import WholeCall, example_inputs, export, is_installed
 from ranking.features import NAMES
 from ranking.quantise import quantise
-from ranking.ranker import Architecture, Ranker, Trained, save
+from ranking.ranker import Architecture, Ranker, Trained, open_network, save, told
 from ranking.training import Model, Products, shape_of
 from retrieval.openvino_network import Network, precisions, trace
 from retrieval.openvino_network import is_installed as has_openvino
@@ -206,15 +207,15 @@ class OpenVinoSession:
 
 
 def in_openvino(folder: Path, precision: str, threads: int) -> Bundle:
-    ranker = Ranker.open(folder / "ranker")
-    network = ranker._network
+    _, network = open_network(folder / "ranker")
     inputs = example_inputs(network, 7, 5, 3)
     traced = trace(WholeCall(network), inputs)
     if precision == "int8":
         sample = [example_inputs(network, 200, 32, NUM_FACTS) for _ in range(4)]
         traced = traced.quantised([{k: v.numpy() for k, v in one.items()} for one in sample])
+    tokens = map_array(folder / "ranker/tokens.npy")
     about = Architecture(shape=network.shape, features=NAMES, outcome="purchase", windows=())
-    return Bundle(OpenVinoSession(traced, precision, threads), ranker._tokens, told(about), {})
+    return Bundle(OpenVinoSession(traced, precision, threads), tokens, told(about), {})
 
 
 Peer = tuple[str, Callable[[], Callable[[], Any]], str]

@@ -24,8 +24,9 @@ from benchmarks.text_relevance import ESCI, GAINS, LEARNT, told
 from pipelines.config import load
 from pipelines.metrics import ndcg
 from pipelines.text_pairs import K, read_judgments, split
+from ranking.catalogue_words import ProductText
 from ranking.text_heads import Head, Judged, LambdaMart, NetworkRecipe, Recipe, read_list
-from ranking.text_match import MATCH_NAMES, ProductText, Rarity, Reader
+from ranking.text_match import MATCH_NAMES, Rarity, Reader
 from retrieval.fusion import reciprocal_rank_fusion
 from retrieval.text_encoder import open_text_encoder
 

@@ -1,6 +1,7 @@
 """Index: vectors, terms, columns and rows. It has never heard of a product."""
 
 from index.arrays import map_array, save_array
+from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
@@ -11,14 +12,17 @@ from index.types import (
     DamagedIndex,
     DimensionMismatch,
     FilterError,
+    FilterPlan,
     Hits,
     IndexFault,
     UnfitVectors,
     VectorIndex,
+    Way,
 )
 from index.vectors import fit_vectors
 
 __all__ = [
+    "CardScan",
     "Columns",
     "DamagedIndex",
     "DimensionMismatch",
@@ -26,6 +30,7 @@ __all__ = [
     "FaissIndex",
     "FewDocuments",
     "FilterError",
+    "FilterPlan",
     "Found",
     "Hits",
     "IndexFault",
@@ -33,11 +38,13 @@ __all__ = [
     "Planned",
     "UnfitVectors",
     "VectorIndex",
+    "Way",
     "WordReader",
     "build_index",
     "fit_vectors",
     "map_array",
     "num_cards",
+    "open_on_card",
     "plan",
     "recall_at_k",
     "save_array",

@@ -1,55 +1,42 @@
-"""Reads a filter and tells which rows pass: `brand: ANY("A", "B") AND price: IN(10, 50.0e)`."""
+"""Compiles a filter to one Arrow expression and tells which rows pass it."""
 
 import re
-from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import and_, or_
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool
-from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedInput, VisitError
+from pyarrow import acero
 
+from index.filter_language import (
+    AnyOf,
+    Between,
+    Both,
+    Bound,
+    Compare,
+    Either,
+    Expression,
+    Field,
+    Negation,
+    parse,
+)
 from index.types import FilterError
 
-LONGEST = 10_000  # characters
-DEEPEST = 32  # parentheses and NOTs within one another
+PATHS = "categories"  # the column whose values are paths, such as Food > Bread
 PATH = " > "
 
-GRAMMAR = r"""
-?start: either
-?either: both ("OR" both)*
-?both: one ("AND" one)*
-?one: "NOT" one                                       -> negation
-    | "(" either ")"
-    | FIELD ":" "ANY" "(" STRING ("," STRING)* ")"    -> any_of
-    | FIELD ":" "IN" "(" BOUND "," BOUND ")"          -> between
-    | FIELD COMPARISON NUMBER                         -> compare
-FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.\w[\w -]*)?(?=\s*[:<>=])/
-STRING: /"(\\.|[^"\\])*"/
-BOUND: /\*|-?\d+(\.\d+)?[ie]?/
-COMPARISON: "<=" | ">=" | "<" | ">" | "="
-NUMBER: /-?\d+(\.\d+)?/
-%ignore /\s+/
-"""
-
 Mask = Bool[np.ndarray, "n"]
-COMPARISONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "=": np.equal,
+Combine = Callable[[pc.Expression, pc.Expression], pc.Expression]
+COMPARISONS: dict[str, Combine] = {
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+    "=": pc.equal,
 }
-
-
-class Bound(NamedTuple):
-    """One end of an interval; None: open."""
-
-    value: float | None
-    exclusive: bool
 
 
 def matching(table: pa.Table, text: str) -> Mask:
@@ -57,141 +44,158 @@ def matching(table: pa.Table, text: str) -> Mask:
 
     `field: ANY("a", "b")` holds when one of the values is equal; a category holds for everything
     under it. `field: IN(1, 5e)` is an interval, `e` leaves its end out, `*` is open.
-    `attributes.colour` looks into a map. AND, OR, NOT and parentheses combine.
+    `attributes.colour` looks into a map. AND, OR, NOT (or `-`) and parentheses combine.
     """
-    if len(text) > LONGEST:
-        raise FilterError(f"a filter of {len(text):,} characters; at most {LONGEST:,} are read")
-    _refuse_deep(text)
-    try:
-        mask: Mask = _Evaluate(table).transform(_parser().parse(text))
-    except UnexpectedInput as e:
-        raise FilterError(
-            f"cannot be read at position {(e.pos_in_stream or 0) + 1}: {_near(text, e)}; "
-            'write for example brand: ANY("A") AND price: IN(10, 50e)'
-        ) from None
-    except VisitError as e:
-        raise e.orig_exc from None
-    return mask
+    return passing(table, parse(text))
 
 
-@lru_cache(1)
-def _parser() -> Lark:
-    return Lark(GRAMMAR, parser="lalr")
+def passing(table: pa.Table, expression: Expression) -> Mask:
+    """Return True for each row for which a tree holds; FilterError for what the table lacks."""
+    compiled = _Compiler(table)
+    passes = compiled.expression(expression)
+    source = acero.Declaration("table_source", acero.TableSourceNodeOptions(compiled.columns()))
+    project = acero.Declaration("project", acero.ProjectNodeOptions([passes], ["passes"]))
+    found = acero.Declaration.from_sequence([source, project]).to_table(use_threads=False)
+    return np.asarray(found.column("passes"), bool)
 
 
-def _near(text: str, error: UnexpectedInput) -> str:
-    at = error.pos_in_stream
-    return repr(text[at : at + 20]) if at is not None and 0 <= at < len(text) else "it ends early"
+class _Compiler:
+    """Turns a tree into an expression over the columns of one table.
 
+    Arrow cannot look into lists within an expression, so a test of a list is a column of its own:
+    the expression of the test over the flat values, gathered by row.
+    """
 
-def _refuse_deep(text: str) -> None:
-    """Count how many parentheses and NOTs stand around each operand."""
-    depth, around = 0, [0]
-    for found in re.finditer(r'"(?:\\.|[^"\\])*"|[()]|[A-Za-z]+', text):
-        word = found.group()
-        if word == "(":
-            depth += 1
-            around.append(depth)
-        elif word == ")":
-            depth = around.pop() - 1 if len(around) > 1 else 0
-        elif word == "NOT":
-            depth += 1
-        elif word in ("AND", "OR"):
-            depth = around[-1]
-        if depth > DEEPEST:
-            raise FilterError(f"nested more than {DEEPEST} deep at position {found.start() + 1}")
-
-
-@v_args(inline=True)
-class _Evaluate(Transformer):
     def __init__(self, table: pa.Table) -> None:
-        super().__init__()
         self._table = table
+        self._columns: dict[str, pa.ChunkedArray | pa.Array] = {}
 
-    def either(self, *masks: Mask) -> Mask:
-        return np.asarray(np.logical_or.reduce(masks))
+    def columns(self) -> pa.Table:
+        """Return the columns that the expression reads."""
+        return pa.table(self._columns or {"": pa.nulls(self._table.num_rows)})
 
-    def both(self, *masks: Mask) -> Mask:
-        return np.asarray(np.logical_and.reduce(masks))
+    def expression(self, node: Expression) -> pc.Expression:
+        """Return an expression that is true or false for every row, and never null."""
+        match node:
+            case Both(parts):
+                return _balanced(and_, [self.expression(part) for part in parts])
+            case Either(parts):
+                return _balanced(or_, [self.expression(part) for part in parts])
+            case Negation(inner):
+                return pc.invert(self.expression(inner))
+            case AnyOf(field, values):
+                return _or_false(self._any_of(field, values))
+            case Between(field, low, high):
+                return _or_false(_inside(self._numbers(field), low, high))
+            case Compare(field, comparison, number):
+                return _or_false(COMPARISONS[comparison](self._numbers(field), pc.scalar(number)))
 
-    def negation(self, mask: Mask) -> Mask:
-        return ~mask
-
-    def any_of(self, field: Token, *values: Token) -> Mask:
-        wanted = [_unquoted(value) for value in values]
-        return _holds_any(self._column(field), wanted, field)
-
-    def between(self, field: Token, low: Token, high: Token) -> Mask:
-        values = self._numbers(field)
-        lower, upper = _bound(low), _bound(high)
-        mask: Mask = ~np.isnan(values)
-        if lower.value is not None:
-            mask &= values > lower.value if lower.exclusive else values >= lower.value
-        if upper.value is not None:
-            mask &= values < upper.value if upper.exclusive else values <= upper.value
-        return mask
-
-    def compare(self, field: Token, comparison: Token, number: Token) -> Mask:
-        return COMPARISONS[comparison](self._numbers(field), float(number))
-
-    def _numbers(self, field: Token) -> np.ndarray:
+    def _any_of(self, field: Field, values: Sequence[str]) -> pc.Expression:
         column = self._column(field)
-        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        if pa.types.is_list(column.type):
+            name = f"{len(self._columns)}: {field.name}"
+            wanted = _under(column, values) if field.name == PATHS else list(values)
+            self._columns[name] = pa.array(_lists_hold(column, wanted))
+            return pc.field(name)
+        if not _holds_words(_type_of(column, field)):
             raise FilterError(
-                f"field {str(field)!r} at position {_place(field)} holds words, not numbers; "
-                f'write {field}: ANY("...")'
+                f"{_named(field)} holds numbers, not words ({column.type}); "
+                f"write {field.name}: IN(1, 5)"
             )
-        return np.asarray(column.cast(pa.float64()).fill_null(float("nan")))
+        return self._read(field).isin(list(values))
 
-    def _column(self, field: Token) -> pa.ChunkedArray:
-        name, _, key = str(field).partition(".")
-        known = self._table.column_names
-        if name not in known:
+    def _numbers(self, field: Field) -> pc.Expression:
+        kind = _type_of(self._column(field), field)
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise FilterError(
-                f"unknown field {name!r} at position {_place(field)}; "
+                f"{_named(field)} holds words, not numbers ({kind}); "
+                f'write {_spelt(field)}: ANY("...")'
+            )
+        return self._read(field).cast(pa.float64(), safe=False)
+
+    def _read(self, field: Field) -> pc.Expression:
+        self._columns[field.name] = self._table.column(field.name)
+        column = pc.field(field.name)
+        return column if field.key is None else pc.map_lookup(column, field.key, "first")
+
+    def _column(self, field: Field) -> pa.ChunkedArray:
+        known = self._table.column_names
+        if field.name not in known:
+            raise FilterError(
+                f"unknown field {field.name!r} at position {field.position}; "
                 f"choose one of {', '.join(known)}"
             )
-        column = self._table.column(name)
-        if pa.types.is_map(column.type) != bool(key):
+        column = self._table.column(field.name)
+        if pa.types.is_map(column.type) != (field.key is not None):
             raise FilterError(
-                f"field {str(field)!r} at position {_place(field)}: "
-                + (f"write {name}.KEY" if not key else f"{name!r} has no parts")
+                f"{_named(field)}: "
+                + (
+                    f"write {field.name}.KEY"
+                    if field.key is None
+                    else f"{field.name!r} has no parts"
+                )
             )
-        return pc.map_lookup(column, key.strip(), "first") if key else column
+        return column
 
 
-def _place(token: Token) -> int:
-    return (token.start_pos or 0) + 1
+def _balanced(combine: Combine, parts: Sequence[pc.Expression]) -> pc.Expression:
+    """Combine many parts as a tree that is only as deep as the logarithm of their number."""
+    if len(parts) <= 2:
+        return reduce(combine, parts)
+    half = len(parts) // 2
+    return combine(_balanced(combine, parts[:half]), _balanced(combine, parts[half:]))
 
 
-def _unquoted(token: str) -> str:
-    return token[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+def _or_false(test: pc.Expression) -> pc.Expression:
+    return pc.coalesce(test, pc.scalar(value=False))
 
 
-def _bound(token: str) -> Bound:
-    if token == "*":
-        return Bound(None, exclusive=False)
-    return Bound(float(token.rstrip("ie")), exclusive=token.endswith("e"))
+def _inside(values: pc.Expression, low: Bound, high: Bound) -> pc.Expression:
+    inside = pc.equal(values, values)  # false for NaN, null where there is no number
+    if low.value is not None:
+        above = pc.greater if low.exclusive else pc.greater_equal
+        inside = and_(inside, above(values, pc.scalar(low.value)))
+    if high.value is not None:
+        below = pc.less if high.exclusive else pc.less_equal
+        inside = and_(inside, below(values, pc.scalar(high.value)))
+    return inside
 
 
-def _holds_any(column: pa.ChunkedArray, wanted: list[str], field: Token) -> Mask:
-    if pa.types.is_list(column.type):
-        return _lists_hold(column, wanted, paths=field == "categories")
-    if not pa.types.is_string(column.type):
-        raise FilterError(
-            f"field {str(field)!r} at position {_place(field)} holds numbers, not words; "
-            f"write {field}: IN(1, 5)"
-        )
-    return np.asarray(pc.is_in(column, value_set=pa.array(wanted, pa.string())))
+def _type_of(column: pa.ChunkedArray, field: Field) -> pa.DataType:
+    return column.type if field.key is None else column.type.item_type
 
 
-def _lists_hold(column: pa.ChunkedArray, wanted: list[str], *, paths: bool) -> Mask:
-    mask = np.zeros(len(column), bool)
-    owners = np.asarray(pc.list_parent_indices(column.combine_chunks()))
-    values = pc.list_flatten(column)
-    found = np.asarray(pc.is_in(values, value_set=pa.array(wanted, pa.string())))
-    if paths:
-        for prefix in wanted:
-            found = found | np.asarray(pc.starts_with(values, prefix + PATH))
-    mask[owners[found]] = True
+def _holds_words(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _named(field: Field) -> str:
+    return f"field {_spelt(field)!r} at position {field.position}"
+
+
+def _spelt(field: Field) -> str:
+    return field.name if field.key is None else f"{field.name}.{field.key}"
+
+
+def _under(column: pa.ChunkedArray, wanted: Sequence[str]) -> list[str]:
+    """Return the paths of the column that are, or lie under, one of those wanted."""
+    roots = set(wanted)
+    paths = pc.unique(pc.list_flatten(column)).to_pylist()
+    return [path for path in paths if path is not None and not roots.isdisjoint(_upwards(path))]
+
+
+def _upwards(path: str) -> list[str]:
+    """Return the path and every path above it."""
+    return [path, *(path[: end.start()] for end in re.finditer(f"(?={PATH})", path))]
+
+
+def _lists_hold(column: pa.ChunkedArray, wanted: Sequence[str]) -> Mask:
+    """Return which lists hold one of these words, batch by batch."""
+    return np.concatenate([np.zeros(0, bool), *(_holds(chunk, wanted) for chunk in column.chunks)])
+
+
+def _holds(lists: pa.ListArray, wanted: Sequence[str]) -> Mask:
+    mask = np.zeros(len(lists), bool)
+    found = pc.is_in(pc.list_flatten(lists), value_set=pa.array(wanted, pa.string()))
+    mask[np.asarray(pc.list_parent_indices(lists))[np.asarray(found, bool)]] = True
     return mask

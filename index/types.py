@@ -1,5 +1,6 @@
 """What every index promises, and the errors it may raise."""
 
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -27,14 +28,36 @@ class DamagedIndex(IndexFault):
     """A file that should hold an index, and does not."""
 
 
+class Way(StrEnum):
+    """How rows that pass a filter are searched."""
+
+    SCAN = "scan"  # all of them are compared
+    SELECT = "select"  # the index skips the others
+    OVERFETCH = "overfetch"  # the index fetches more, and the others are dropped
+
+
+class FilterPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a filtered search went: `passed` of the rows `of` the index, and what that is worth.
+
+    `exactness` estimates the share of the true answers that were found; 1 for a scan.
+    """
+
+    way: Way
+    passed: int
+    of: int
+    effort: int
+    exactness: float
+
+
 class Hits(msgspec.Struct, frozen=True):
     """The answer to one query: rows with scores, best first, ties by the lower row.
 
-    Fewer than `k` rows when the index, or the filter, holds fewer.
+    Fewer than `k` rows when the index, or the filter, holds fewer. A filtered search says its plan.
     """
 
     rows: Int64[np.ndarray, "m"]
     scores: Float32[np.ndarray, "m"]
+    plan: FilterPlan | None = None
 
 
 @runtime_checkable

@@ -19,11 +19,12 @@ from pipelines.contents import (
     write_indexes,
     write_products,
     write_vectors,
+    write_words,
 )
 from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError
-from pipelines.learn import write_ranker
+from pipelines.learn import refuse_runtime, write_ranker, write_ranker_graph
 from pipelines.live.fold import FoldedShop, open_shop
 from pipelines.progress import Track
 from pipelines.release import Release, draft, read_manifest
@@ -50,6 +51,7 @@ def build(
     release as it was, and what it has encoded in the embedding cache.
     """
     use_threads(config.threads)
+    refuse_runtime(config)
     shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
     with draft(releases) as new:
@@ -62,10 +64,12 @@ def build(
         write_album(job, products)
         quality = encoders.runtimes() | write_vectors(job, texts, products)
         quality |= write_indexes(job, products)
+        write_words(job, products)
         log = write_behaviour(job, products)
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)
+        write_ranker_graph(job)
         save_encoders(encoders, new.path)
         release = new.seal(
             config=msgspec.to_builtins(config),

@@ -1,4 +1,7 @@
-"""Changes pictures and texts a little while a model learns, so that none is learnt by heart."""
+"""Changes pictures and texts a little while a model learns, so that none is learnt by heart.
+
+All is drawn on the processor, so that a seed means the same wherever the pictures lie.
+"""
 
 import torch
 from jaxtyping import Float32, Int64, UInt8
@@ -28,10 +31,11 @@ def varied(pixels: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
     turn[:, 0, 0] = zoom * stretch * mirror
     turn[:, 1, 1] = zoom / stretch
     turn[:, :, 2] = MOVE * _evenly(count, 2)
+    light = 1 + LIGHT * _evenly(count, 1, 1, 1)
     ink = pixels.float() - WHITE  # 0 is white, which grid_sample fills with
-    grid = F.affine_grid(turn, list(ink.shape), align_corners=False)
+    grid = F.affine_grid(turn.to(ink.device), list(ink.shape), align_corners=False)
     moved = F.grid_sample(ink, grid, align_corners=False)
-    return (moved * (1 + LIGHT * _evenly(count, 1, 1, 1)) + WHITE).clamp(0, WHITE)
+    return (moved * light.to(ink.device) + WHITE).clamp(0, WHITE)
 
 
 def without_some(
@@ -40,10 +44,10 @@ def without_some(
     """Leave out each token with this chance, but never the first and the last of a text."""
     if not share:
         return tokens
-    places = torch.arange(tokens.shape[1])
+    places = torch.arange(tokens.shape[1], device=tokens.device)
     last = (tokens != padding).sum(dim=1, keepdim=True) - 1
     inner = (places > 0) & (places < last)
-    lost = inner & (torch.rand(tokens.shape) < share)
+    lost = inner & (torch.rand(tokens.shape) < share).to(tokens.device)
     order = torch.sort(lost.long(), dim=1, stable=True).indices  # what is kept, then what is lost
     return tokens.masked_fill(lost, padding).gather(1, order)
 

@@ -21,6 +21,7 @@ from retrieval.pictures import BrokenPicture, open_picture
 
 SMALLEST = 64  # pairs; fewer teach nothing
 DECODED_AT_ONCE = 512
+MOST_MEMORY = 0.5  # of what is free on a card
 Name = str  # of a picture: the hash of its bytes
 
 
@@ -33,6 +34,21 @@ class Pairs(NamedTuple):
     text: Int64[Tensor, "m"]  # of each pair, a row of `tokens`
     more_tokens: Int64[Tensor, "u n"] | None = None  # of the second texts, if there are such
     more: Int64[Tensor, "m"] | None = None  # of each pair, a row of `more_tokens`
+
+    def near(self, device: torch.device) -> "Pairs":
+        """Return the same with pictures and texts on a card, where it has room for them."""
+        if device.type != "cuda" or self.pixels.nbytes > MOST_MEMORY * _free(device):
+            return self
+        more = self.more_tokens
+        return self._replace(
+            pixels=self.pixels.to(device),
+            tokens=self.tokens.to(device),
+            more_tokens=None if more is None else more.to(device),
+        )
+
+
+def _free(device: torch.device) -> int:
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 class Gathered(NamedTuple):

@@ -12,13 +12,14 @@ from jaxtyping import Float32
 
 from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
 from pipelines.config import Config, ConfigError
-from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
+from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
 from pipelines.parts import (
     CONTENT,
     KINDS,
     PROMOTIONS,
+    WORDS,
     behaviour_settings,
     categories_and_prices,
     kinds_of,
@@ -27,6 +28,7 @@ from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
 from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
+from ranking.catalogue_words import CatalogueWords
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.cold_start import NO_CONTENT, Content, nearest_content
 from retrieval.neighbours import TooLittleMemory
@@ -149,6 +151,13 @@ def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
     if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
         found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts))
     return found
+
+
+def write_words(job: Job, products: Columns) -> None:
+    """Write what every product says as numbered words, for the ranker's features."""
+    texts = (words_of(record) for batch in _batches(job) for record in batch.to_pylist())
+    counted = job.track(texts, "number words", products.size)
+    CatalogueWords.read(counted, job.config.retrieval.language).save(job.folder / WORDS)
 
 
 def promotions_of(shop: Shop, products: Columns) -> Promotions:

@@ -24,7 +24,9 @@ from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import now_of, request_context, request_features, with_interests
+from ranking.batching import TooLate
 from ranking.context import Context
+from ranking.opening import How
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
 from ranking.slate import Ordered, Reasoning, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
@@ -34,7 +36,7 @@ from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
 from retrieval.retriever import Retriever
 from retrieval.scenes import fact_codes, facts_of
-from retrieval.types import local_seconds
+from retrieval.types import Filtered, local_seconds
 
 REMEMBERED_QUERIES = 4096
 REMEMBERED_VIEWS = 2  # what is live now, and before
@@ -80,7 +82,7 @@ class Engine:
         self._album = open_album(release.path)
         self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
-        self._ranker = open_ranker(release.path)
+        self._ranker = open_ranker(release.path, how_of(config))
         fingerprint, fields = release.manifest.fingerprints["text"], config.encoders.text.fields
         self._live = Overlay(Base(self._parts, self._encoder, fingerprint, fields))
         self._log: ChangeLog | None = None
@@ -126,7 +128,7 @@ class Engine:
         ordered = None
         if stage is Stage.RANKING and clock.left_ms() > 0:
             with clock.stage("rank"):
-                ordered = self._rank(query, ask, candidates, scope.view)
+                ordered = self._rank(query, ask, candidates, scope.view, clock)
         with clock.stage("compose"):
             shown = ordered or Ordered(candidates, candidates.fused, None, {})
             placed = compose(shown, partial(_look_up, scope.view), query.k, explain=query.explain)
@@ -136,6 +138,7 @@ class Engine:
             release=self.release,
             timings_ms=clock.timings_ms,
             missing=scope.missing,
+            filtered=filtered_by(scope, candidates) if query.explain else None,
         )
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
@@ -255,11 +258,13 @@ class Engine:
             ask, max(self._config.retrieval.candidates, query.k)
         )
 
-    def _rank(self, query: Query, ask: Ask, candidates: Candidates, view: View) -> Ordered | None:
+    def _rank(
+        self, query: Query, ask: Ask, candidates: Candidates, view: View, clock: Clock
+    ) -> Ordered | None:
         """Score the best candidates by cross-attention; the rest keep their order behind them.
 
-        None where such requests are not ranked, and when the ranker answers with something that
-        is not a number.
+        None where such requests are not ranked, when the ranker answers with something that is
+        not a number, and when the time is over before it is free.
         """
         if self._ranker is None or not self.ranks(query) or not len(candidates.rows):
             return None
@@ -271,8 +276,8 @@ class Engine:
         )
         context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
         try:
-            ranked = self._ranker.rank(rows, features, context)
-        except UnfitLogits:
+            ranked = self._ranker.rank(rows, features, context, clock.left_ms())
+        except (UnfitLogits, TooLate):
             return None
         logits = ranked.logits
         if self._watch is not None and view.still and self._may_be_kept(query):
@@ -362,6 +367,18 @@ def _look_up(view: View, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
     ]
 
 
+def filtered_by(scope: Scope, candidates: Candidates) -> Filtered | None:
+    """Return how many products might be shown and how they were searched; None: all might."""
+    if scope.given is not None or scope.allowed.all():
+        return None
+    return Filtered(
+        passed=int(np.count_nonzero(scope.allowed)),
+        of=len(scope.allowed),
+        exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
+        channels=candidates.searched,
+    )
+
+
 def window_of(query: Query) -> Window:
     """Return which kind of request this is, to the ranker."""
     if query.image is not None:
@@ -385,6 +402,12 @@ def config_of(manifest: Manifest) -> Config:
             f"release {manifest.name} was built with a configuration that this version does not "
             f"know: {e}; build it again"
         ) from None
+
+
+def how_of(config: Config) -> How:
+    """Return how the ranker of a release is to be run when it serves."""
+    ranking = config.ranking
+    return How(ranking.runtime, config.threads, ranking.recent_products, ranking.batch_requests)
 
 
 def not_hidden(config: Config) -> str:

@@ -32,7 +32,21 @@ KINDS = {
     "price": ("price", "price_habit"),
     "scene and product": ("offer", "display"),
     "shopper": ("history_baskets", "basket_size", "absence"),
-    "query and product": ("text_match", "words_match", "picture_match"),
+    "query and product": (
+        "text_match",
+        "words_match",
+        "picture_match",
+        "rare_title",
+        "bigrams_title",
+        "place_title",
+        "asked_title",
+        "rare_text",
+        "brand_asked",
+        "numbers_title",
+        "measures_other",
+        "head_found",
+    ),
+    "query": ("query_words",),
     "retrieval": ("ease_score", "next_score", "kind_score", "season_score"),
 }
 FURTHER = "further"  # features that are in no kind yet

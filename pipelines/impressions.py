@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from index import Columns
 from pipelines.shop import Shop
-from ranking.position_bias import DEEPEST, examination
+from ranking.position_bias import chances_of_a_look
 from ranking.training import labels_of
 from retrieval import EventType
 from retrieval.behaviour import DAY
@@ -22,7 +22,7 @@ ACTS = {  # outcomes of the ranker, by the event that they are
     "purchase": EventType.PURCHASE,
 }
 SHOWN = ("user", "session", "time", "placement", "text", "product", "position", "propensity")
-LATEST = DAY  # seconds after which an act has nothing to do with what was shown
+LATEST = DAY  # seconds; what is done later has nothing to do with what was shown
 MOST_SHOWN = 2_000_000  # products; of a longer log the newest
 MOST_BYTES = 256 << 20  # of them and of what came of them: a text may be long
 MOST_LISTS = 50_000  # requests; each is ranked by every channel again, which takes milliseconds
@@ -49,17 +49,17 @@ class Shown(NamedTuple):
 def read_shown(shop: Shop, products: Columns, until: datetime | None) -> list[Shown]:
     """Return what was shown before `until`, oldest first; without consent to train: left out.
 
-    Of a long log it is the newest. An act counts for a product shown in the same session at most a
-    day before it.
+    Of a long log it is the newest. An act counts once: for the latest time that this shopper was
+    shown its product before it, whichever session or window that was in, at most a day before.
     """
     table = _read(shop, until)
     rows = pc.index_in(table["product"], value_set=pa.array(products.ids)).fill_null(-1)
-    table = table.append_column("row", rows)
-    shown = table.filter(pc.equal(table["type"], EventType.IMPRESSION.value))
+    pairs = _codes(table, "user", "product")
+    table = table.append_column("row", rows).append_column("pair", pa.array(pairs))
+    shown = _of(table, EventType.IMPRESSION)
     if not shown.num_rows:
         return []
-    keys, seconds = _keys(shown), _seconds(shown)
-    came = {outcome: _came(keys, seconds, _acts(table, event)) for outcome, event in ACTS.items()}
+    came = {outcome: _came(shown, _of(table, event)) for outcome, event in ACTS.items()}
     return list(_requests(shown, came, _weights(shown, came["click"])))[-MOST_LISTS:]
 
 
@@ -87,55 +87,63 @@ def _too_many(parts: list[pa.Table]) -> bool:
     return bool(newer >= MOST_SHOWN or sum(part.nbytes for part in parts) > MOST_BYTES)
 
 
-def _keys(table: pa.Table) -> np.ndarray:
-    """Return one text a line: who, in which session, which product."""
-    parts = [table["user"], table["session"], table["product"].fill_null("")]
-    return np.asarray(pc.binary_join_element_wise(*parts, "\x1f").to_pylist(), dtype=object)
+def _of(table: pa.Table, event: EventType) -> pa.Table:
+    return table.filter(pc.equal(table["type"], event.value))
+
+
+def _codes(table: pa.Table, *names: str) -> Int64[np.ndarray, "s"]:
+    """Return a number a line, the same where these columns are."""
+    parts = [table[name].fill_null("") for name in names]
+    joined = pc.binary_join_element_wise(*parts, "\x1f").combine_chunks()
+    return np.asarray(joined.dictionary_encode().indices, np.int64)
 
 
 def _seconds(table: pa.Table) -> Int64[np.ndarray, "s"]:
     return np.asarray(table["time"].cast(pa.int64()), np.int64)
 
 
-def _acts(table: pa.Table, event: EventType) -> dict[Any, np.ndarray]:
-    """Return the moments of these acts, ascending, by key."""
-    acts = table.filter(pc.equal(table["type"], event.value))
-    found: dict[Any, list[int]] = {}
-    for key, second in zip(_keys(acts), _seconds(acts).tolist(), strict=True):
-        found.setdefault(key, []).append(second)
-    return {key: np.sort(np.array(moments)) for key, moments in found.items()}
+def _came(shown: pa.Table, acts: pa.Table) -> Bool[np.ndarray, "s"]:
+    """Tell of each product shown whether an act is to be put down to it.
 
-
-def _came(keys: np.ndarray, seconds: np.ndarray, acts: dict[Any, np.ndarray]) -> np.ndarray:
-    """Tell of each product shown whether it came to such an act within a day."""
-    came = np.zeros(len(keys), bool)
-    for place, (key, second) in enumerate(zip(keys, seconds.tolist(), strict=True)):
-        moments = acts.get(key)
-        if moments is not None:
-            next_ = int(np.searchsorted(moments, second))
-            came[place] = next_ < len(moments) and moments[next_] - second <= LATEST
+    That is the latest showing to the same shopper at or before the act; of several in the same
+    second, in two windows at once, the first in the log.
+    """
+    came = np.zeros(shown.num_rows, bool)
+    if not acts.num_rows:
+        return came
+    seconds, act_seconds = _seconds(shown), _seconds(acts)
+    first = min(seconds.min(), act_seconds.min())
+    stride = max(seconds.max(), act_seconds.max()) - first + LATEST + 1  # so that pairs stay apart
+    shown_at = np.asarray(shown["pair"]) * stride + seconds - first
+    acted_at = np.asarray(acts["pair"]) * stride + act_seconds - first
+    order = np.argsort(shown_at, kind="stable")
+    ascending = shown_at[order]
+    latest = np.searchsorted(ascending, acted_at, side="right") - 1
+    ago = acted_at - ascending[latest]
+    told = ascending[latest[(latest >= 0) & (ago <= LATEST)]]
+    came[order[np.searchsorted(ascending, told)]] = True
     return came
 
 
-def _weights(shown: pa.Table, clicked: np.ndarray) -> Float32[np.ndarray, "s"]:
+def _weights(shown: pa.Table, clicked: Bool[np.ndarray, "s"]) -> Float32[np.ndarray, "s"]:
     """Return 1 / propensity: as logged, if it is a probability, else by the place, else 1."""
     logged = np.asarray(shown["propensity"].fill_null(np.nan), np.float32)
     logged = np.where((logged > 0) & (logged <= 1), logged, np.nan)
     places = np.asarray(shown["position"].fill_null(0), np.int64)
     placed = places > 0
+    # The same product in answer to other words is as good as another product.
+    items, windows = _codes(shown, "product", "placement", "text"), _codes(shown, "placement")
     chances = np.ones(shown.num_rows, np.float32)
-    if placed.any():
-        # The same product in answer to other words is as good as another product.
-        about = [shown["product"].fill_null(""), shown["placement"], shown["text"]]
-        named = pc.binary_join_element_wise(*about, "\x1f").combine_chunks().dictionary_encode()
-        items = np.asarray(named.indices, np.int64)
-        looked = examination(items[placed], places[placed], clicked[placed])
-        chances[placed] = looked[np.minimum(places[placed], DEEPEST) - 1]
+    chances[placed] = chances_of_a_look(
+        *(column[placed] for column in (items, windows, places, clicked))
+    )
     chances = np.where(np.isnan(logged), chances, logged)
     return np.minimum(1 / np.maximum(chances, 1e-6), HEAVIEST).astype(np.float32)
 
 
-def _requests(shown: pa.Table, came: dict[str, np.ndarray], weights: np.ndarray) -> Iterator[Shown]:
+def _requests(
+    shown: pa.Table, came: dict[str, Bool[np.ndarray, "s"]], weights: Float32[np.ndarray, "s"]
+) -> Iterator[Shown]:
     """Yield one request a user, session, moment, placement and text."""
     about = [shown[name].to_pylist() for name in ("user", "session", "placement", "text")]
     seconds, rows = _seconds(shown), np.asarray(shown["row"], np.int64)

@@ -9,7 +9,7 @@ import torch
 import xxhash
 
 from pipelines.checkpoint import State, load_checkpoint, remove_checkpoint, save_checkpoint
-from pipelines.config import Config
+from pipelines.config import Config, ConfigError
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
@@ -19,10 +19,28 @@ from pipelines.purchases import Log
 from pipelines.shop import Shop
 from ranking.calibration import Choice, Part, choose, fit
 from ranking.cross_attention import OUTCOMES
+from ranking.export import MissingExtra, is_installed, refuse_missing, write_graph
 from ranking.features import NAMES
+from ranking.opening import AUTO, ONNX
 from ranking.ranker import save
 from ranking.training import Example, Model, Products, Progress, Settings, scores, train, worth
 from retrieval.query_encoder import QueryEncoder
+
+
+def refuse_runtime(config: Config) -> None:
+    """Raise ConfigError where the ranker is to be served by what cannot be written here."""
+    if config.ranking.train and config.ranking.runtime == ONNX:
+        try:
+            refuse_missing()
+        except MissingExtra as e:
+            raise ConfigError(f"ranking.runtime={ONNX}: {e}") from None
+
+
+def write_ranker_graph(job: Job) -> None:
+    """Write the ranker's network for ONNX Runtime, too, where that may serve and can be written."""
+    folder = job.folder / "ranker"
+    if folder.is_dir() and job.config.ranking.runtime in (AUTO, ONNX) and is_installed():
+        write_graph(folder)
 
 
 def write_ranker(job: Job, log: Log) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import ir_measures
 import numpy as np
 from ir_measures import AP, RR, P, Qrel, R, ScoredDoc
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 Gains = Mapping[str, Mapping[str, float]]  # query id -> product id -> gain; above 0 is relevant
 Rankings = Mapping[str, Sequence[str]]  # query id -> product ids, best first
@@ -63,16 +63,29 @@ def mean_interval(values: Float64[np.ndarray, "q m"], seed: int = 0) -> list[Int
     means = values.mean(axis=0)
     if len(values) < 2:
         return [Interval(float(mean), float("nan"), float("nan")) for mean in means]
-    random = np.random.default_rng(seed)
-    resampled = np.concatenate(
-        [
-            values[random.integers(len(values), size=(count, len(values)))].mean(axis=1)
-            for count in _chunks(values)
-        ]
-    )
+    resampled = resampled_means(values, seed)
+    return [interval_of(float(m), drawn) for m, drawn in zip(means, resampled.T, strict=True)]
+
+
+def resampled_means(
+    values: Float64[np.ndarray, "q m"], seed: int = 0
+) -> Float64[np.ndarray, "r m"]:
+    """Return the mean of each column in samples of the queries, drawn with replacement."""
+    random, length = np.random.default_rng(seed), len(values)
+    samples = (random.integers(length, size=(count, length)) for count in _chunks(values))
+    return np.concatenate([_times(drawn) @ values / length for drawn in samples])
+
+
+def _times(drawn: Int64[np.ndarray, "r q"]) -> Int64[np.ndarray, "r q"]:
+    """Return how often each query is in each sample: faster than to look its values up."""
+    return np.stack([np.bincount(sample, minlength=drawn.shape[1]) for sample in drawn])
+
+
+def interval_of(found: float, resampled: Float64[np.ndarray, "r"]) -> Interval:
+    """Return what was found, between the percentiles of what was found in the samples."""
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    return [Interval(*map(float, column)) for column in zip(means, low, high, strict=True)]
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Interval(found, float(low), float(high))
 
 
 def randomisation_test(

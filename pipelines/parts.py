@@ -7,11 +7,13 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from index import Columns, DamagedIndex, FaissIndex, LexicalIndex, map_array
+from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array, open_on_card
 from pipelines.config import Config
 from pipelines.errors import ReleaseError
+from ranking.catalogue_words import CatalogueWords
 from ranking.features import Catalogue
-from ranking.ranker import Ranker, UnknownRanker
+from ranking.opening import How
+from ranking.ranker import IN_TORCH, Ranker, UnknownRanker
 from retrieval.behaviour import Behaviour, BehaviourSettings
 from retrieval.channels.habit import (
     EaseChannel,
@@ -39,6 +41,7 @@ WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
 KINDS = "catalogue/kinds.npy"
 PROMOTIONS = "promotions"
+WORDS = "words"
 TOWERS = "towers"
 WINDOWS = "windows.json"
 
@@ -51,7 +54,7 @@ class Trained(NamedTuple):
 
     towers: Towers
     vectors: Float32[np.ndarray, "n d"]
-    nearest: FaissIndex
+    nearest: VectorIndex
     windows: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
 
 
@@ -61,9 +64,9 @@ class Parts(NamedTuple):
     products: Columns
     users: Columns
     joined_vectors: Float32[np.ndarray, "n d"]
-    joined_index: FaissIndex
+    joined_index: VectorIndex
     picture_vectors: Float32[np.ndarray, "n p"] | None
-    picture_index: FaissIndex | None
+    picture_index: VectorIndex | None
     lexical: LexicalIndex
     behaviour: Behaviour
     content: Content  # what products look like that were new in the windows
@@ -91,11 +94,11 @@ def open_parts(folder: Path) -> Parts:
             products=Columns.open(folder / "products.arrow"),
             users=Columns.open(folder / "users.arrow"),
             joined_vectors=joined,
-            joined_index=FaissIndex.open(folder / "index/joined.faiss", joined),
+            joined_index=open_on_card(folder / "index/joined.faiss", joined),
             picture_vectors=picture,
             picture_index=None
             if picture is None
-            else FaissIndex.open(folder / "index/picture.faiss", picture),
+            else open_on_card(folder / "index/picture.faiss", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
             behaviour=Behaviour.open(folder / "behaviour"),
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
@@ -106,6 +109,7 @@ def open_parts(folder: Path) -> Parts:
                 map_array(folder / "catalogue/categories.npy"),
                 map_array(folder / "catalogue/prices.npy"),
                 open_promotions(folder / PROMOTIONS),
+                CatalogueWords.open(folder / WORDS) if (folder / WORDS).exists() else None,
             ),
             trained=_trained(folder),
         )
@@ -120,12 +124,12 @@ def open_album(folder: Path) -> Album:
     )
 
 
-def open_ranker(folder: Path) -> Ranker | None:
+def open_ranker(folder: Path, how: How = IN_TORCH) -> Ranker | None:
     """Open the ranker of a release folder, or return None where none was trained."""
     if not (folder / "ranker").is_dir():
         return None
     try:
-        return Ranker.open(folder / "ranker")
+        return Ranker.open(folder / "ranker", how)
     except UnknownRanker as e:
         raise ReleaseError(f"release {folder.name}: {e}") from None
 
@@ -196,7 +200,7 @@ def _trained(folder: Path) -> Trained | None:
     return Trained(
         Towers.open(folder / TOWERS),
         vectors,
-        FaissIndex.open(folder / "index/towers.faiss", vectors),
+        open_on_card(folder / "index/towers.faiss", vectors),
         msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
 

@@ -17,10 +17,11 @@ from pipelines.config import moment
 from pipelines.errors import ReleaseError, RequestError
 from pipelines.release import Manifest, current, names, read_manifest
 from retrieval import Query, Scene, Slate
+from retrieval.types import Filtered
 
 WIDTH = 110
 LARGEST_PICTURE = 10_000_000  # bytes
-TELLING = ("torch", "faiss-cpu", "faiss-gpu-cu12", "open_clip_torch", "sentence-transformers")
+TELLING = ("torch", "faiss-cpu", "faiss-gpu", "open_clip_torch", "sentence-transformers")
 
 
 def answer_table(  # noqa: PLR0913 - the options of a verb
@@ -91,8 +92,20 @@ def slate_table(slate: Slate) -> str:
             text += (
                 f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"
             )
+    if slate.filtered:
+        text += f"{filtered_line(slate.filtered)}\n"
     spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
     return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
+
+
+def filtered_line(filtered: Filtered) -> str:
+    """Write how many products passed the filter and how each channel searched among them."""
+    ways = [
+        f"{name} by {searched.way}, exactness {searched.exactness:.2f}"
+        for name, searched in filtered.channels.items()
+    ]
+    passed = f"{filtered.passed:,} of {filtered.of:,} products pass the filter"
+    return "; ".join([passed, *ways])
 
 
 def _most(named: dict[str, float], shape: str) -> str:

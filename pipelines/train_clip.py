@@ -84,7 +84,7 @@ def train_clip(
     clip = _opened(settings)
     opened = Shop(shop)
     gathered = gather_pairs(opened, clip, settings, seed=seed, track=track)
-    pairs = gathered.pairs
+    pairs = gathered.pairs.near(clip.device)
     kept, held = _split(pairs, settings.held_out)
     hits = partial(_hits, clip, pairs, held)
     goes_on = is_trained(settings.model, settings.pretrained) and len(held) > 0

@@ -23,6 +23,7 @@ from pipelines.contents import (
     write_indexes,
     write_products,
     write_vectors,
+    write_words,
 )
 from pipelines.encoders import Encoders, open_encoders, save_encoders, with_runtimes
 from pipelines.learn import write_ranker
@@ -59,6 +60,7 @@ def _write_content(job: Job, made: Made) -> Log | None:
     write_album(job, products)
     quality = write_vectors(job, read_texts(job.shop, job.config), products)
     quality |= write_indexes(job, products)
+    write_words(job, products)
     check_recall(quality, job.config)
     save_encoders(job.encoders, job.folder)
     return made.log

@@ -18,6 +18,7 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
     "(no `data:` in front, no line breaks)",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
+    "filter": "position 10001 is one too many",
     "candidates": "send the ids of at most 100,000 products",
     "liked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',
     "disliked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',

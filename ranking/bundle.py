@@ -108,7 +108,7 @@ class Bundle:
             raise _unknown(folder, str(e)) from None
         if not set(calibrations) <= set(about.outcomes):
             raise _unknown(folder, f"calibrations of {sorted(calibrations)}, not of its outcomes")
-        return cls(_session(folder, about, threads), tokens, about, calibrations)
+        return cls(open_session(folder, about, threads), tokens, about, calibrations)
 
     def is_better(self, window: Window) -> bool:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
@@ -124,8 +124,19 @@ class Bundle:
 
         The columns of the features are those that `about.features` names.
         """
-        [logits] = self._session.run(None, self._inputs(rows, features, context))
+        logits = self.logits(rows, features, context)
         return ranked(logits, self.about.outcomes, self.about.outcome, self._calibrations)
+
+    def logits(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Asked,
+    ) -> Float32[np.ndarray, "c o"]:
+        """Return the answer of the network, whatever it is."""
+        logits: np.ndarray
+        [logits] = self._session.run(None, self._inputs(rows, features, context))
+        return logits
 
     def _inputs(
         self,
@@ -169,7 +180,8 @@ def _tokens(folder: Path, about: About) -> Float16[np.ndarray, "n d"]:
     return tokens
 
 
-def _session(folder: Path, about: About, threads: int) -> Any:
+def open_session(folder: Path, about: About, threads: int) -> Any:
+    """Open the network of a folder; UnknownBundle where it is not what `about` says."""
     import onnxruntime
 
     network = _bytes(folder, NETWORK, LARGEST_NETWORK)

@@ -187,11 +187,13 @@ class FeatureTokens(nn.Module):
         spread = sample.std(dim=0)
         self.mean.copy_(sample.mean(dim=0))
         # A feature that never moved in training must not decide anything when it moves later.
-        self.scale.copy_(torch.where(spread > 1e-4, spread, 1e4))
+        moves = spread > 1e-4
+        self.scale.copy_(torch.where(moves, spread, 1e4))
         shares = torch.linspace(0, 1, self.edges.shape[1])
         edges = torch.quantile(sample, shares, dim=0).T
         # Edges that fall together are a step, as narrow as the numbers can tell apart.
         width = torch.maximum(1e-4 * spread, 1e-5 * edges.abs().amax(dim=1)).clamp(min=1e-6)
+        width = torch.where(moves, width, 1e4)
         self.edges.copy_(edges + torch.arange(self.edges.shape[1]) * width[:, None])
 
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from ranking.batch import Inputs
 from ranking.cross_attention import CrossAttention, CrossAttentionRanker
 
 STEPS = 32  # of the way from the average to the candidate
@@ -17,16 +18,6 @@ class Explained(NamedTuple):
 
     attended: Float32[np.ndarray, "k t"]  # shares of the context tokens; each row sums to 1
     moved: Float32[np.ndarray, "k f"]  # what each feature adds to the logit, or takes from it
-
-
-class Inputs(NamedTuple):
-    """What a ranker takes: one request, without padding."""
-
-    candidates: Float[Tensor, "1 c d"]
-    features: Float[Tensor, "1 c f"]
-    kept: Bool[Tensor, "1 c"]
-    context: Float[Tensor, "1 t d"]
-    context_mask: Bool[Tensor, "1 t"]
 
 
 def explain(

@@ -15,10 +15,10 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, About, Bundle
+from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, Bundle
 from ranking.calibration import FILE as CALIBRATION
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker
-from ranking.ranker import Architecture, open_network
+from ranking.cross_attention import CrossAttentionRanker
+from ranking.ranker import open_network, told
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `edge`
 
@@ -109,18 +109,10 @@ def export(ranker: Path, bundle: Path) -> None:
     Bundle.open(bundle)  # a network whose lengths were fixed by mistake is refused here
 
 
-def told(about: Architecture) -> About:
-    """Return what a bundle in full precision says of itself."""
-    return About(
-        precision="fp32",
-        features=about.features,
-        outcomes=OUTCOMES,
-        outcome=about.outcome,
-        windows=about.windows,
-        dim=about.shape.dim,
-        vector_dim=about.shape.vector_dim,
-        num_facts=about.shape.num_facts,
-    )
+def write_graph(ranker: Path) -> None:
+    """Write the network of a ranker's folder beside its weights, for `ranking.onnx_runtime`."""
+    _, network = open_network(ranker)
+    write_onnx(network, ranker / NETWORK)
 
 
 def write_onnx(network: CrossAttentionRanker, path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
+from ranking.catalogue_words import NOTHING, CatalogueWords
 from retrieval.behaviour import DAY, HALF_LIVES_DAYS, Behaviour, History, decay, together_scores
 from retrieval.promotions import NO_PROMOTIONS, Promotions, shares_at
 
@@ -26,6 +27,22 @@ class Feature(NamedTuple):
     default: float = 0.0  # no history, no query, a product without price that nobody ever bought
 
 
+WORD_FEATURES = (  # one definition each, in `ranking.words`
+    Feature(
+        "rare_title", "share", "of the query's stems that the title has, a rare one counts more"
+    ),
+    Feature(
+        "bigrams_title", "share", "of neighbouring query stems that the title has side by side"
+    ),
+    Feature("place_title", "share", "how early in the title the matched stems stand; 1 is first"),
+    Feature("asked_title", "share", "of the title's stems that the query has, by rarity"),
+    Feature("rare_text", "share", "of query stems in title, brand or description, by rarity"),
+    Feature("brand_asked", "share", "of the brand's words that the query has"),
+    Feature("numbers_title", "share", "of the query's numbers that the title has", 1.0),
+    Feature("measures_other", "share", "of the query's measures of which the title has another"),
+    Feature("head_found", "0 or 1", "whether the title has what the query names last"),
+    Feature("query_words", "log words", "length of the query"),
+)
 FEATURES = (
     Feature(
         "frequency_60", "log baskets", "this person's baskets with it, halved every 60 days", NONE
@@ -63,6 +80,7 @@ FEATURES = (
     Feature("text_match", "cosine", "query text against the product's text"),
     Feature("words_match", "share of best", "BM25 of the query, against the best candidate's"),
     Feature("picture_match", "cosine", "query against the product's picture"),
+    *WORD_FEATURES,
     Feature("ease_score", "score", "what this person's whole history says of it, by EASE"),
     Feature("next_score", "score", "how strongly this person's last baskets lead to it"),
     Feature("kind_score", "score", "this person's purchases of its kind, by its share in the kind"),
@@ -84,17 +102,25 @@ class Catalogue(NamedTuple):
     categories: Int32[np.ndarray, "n"]  # a number a category
     prices: Float32[np.ndarray, "n"]  # 0 where unknown
     promotions: Promotions = NO_PROMOTIONS
+    words: CatalogueWords | None = None  # None: of an older build
 
 
 class Matches(NamedTuple):
-    """What each channel of retrieval makes of each candidate."""
+    """What each channel of retrieval makes of each candidate, and how its words answer."""
 
     num_candidates: int
     scores: Mapping[str, Float32[np.ndarray, "c"]]  # by channel, of those that were asked
+    words: Mapping[str, Float32[np.ndarray, "c"]] = NOTHING  # by feature, of what can be compared
 
     def of(self, channel: str) -> Float32[np.ndarray, "c"]:
         """Return the scores of a channel; zeros where it was not asked."""
         return self.scores.get(channel, np.zeros(self.num_candidates, np.float32))
+
+    def in_words(self, feature: Feature) -> Float32[np.ndarray, "c"]:
+        """Return a feature of the words; its default where nothing can be compared."""
+        if feature.name in self.words:
+            return self.words[feature.name]
+        return np.full(self.num_candidates, feature.default, np.float32)
 
 
 class Shopper(NamedTuple):
@@ -151,6 +177,7 @@ def compute(
         "text_match": matches.of("semantic"),
         "words_match": share_of_best(matches.of("lexical")),
         "picture_match": matches.of("image"),
+        **{feature.name: matches.in_words(feature) for feature in WORD_FEATURES},
         **{f"{channel}_score": matches.of(channel) for channel in HABITS},
     }
     return np.stack([columns[name] for name in NAMES], axis=1).astype(np.float32)

@@ -1,5 +1,6 @@
 """Orders candidates by the ranker of a release: tokens looked up, features in, logits out."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
 from ranking.answers import MAX_CANDIDATES, Ranked, UnfitLogits, Window, ranked
+from ranking.bundle import About
 from ranking.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration import save as write
-from ranking.context import Context
+from ranking.calls import Call, Context
 from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
-from ranking.explain import Explained, Inputs, explain
+from ranking.explain import Explained, explain
 from ranking.features import NAMES
+from ranking.opening import TORCH, How, Opened, Place, open_runtime
+from ranking.runtime import TorchRuntime
 from ranking.training import Model, Products, Trained
 
 __all__ = [
@@ -31,9 +35,11 @@ __all__ = [
     "product_tokens",
     "save",
     "save_network",
+    "told",
 ]
 
 TOKENS_AT_ONCE = 8_192
+IN_TORCH = How()
 
 
 class UnknownRanker(ValueError):
@@ -50,7 +56,10 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranker:
-    """The cross-attention ranker with the product tokens of its release."""
+    """The cross-attention ranker with the product tokens of its release.
+
+    Whatever runs the network when candidates are ranked, torch explains.
+    """
 
     def __init__(
         self,
@@ -58,9 +67,11 @@ class Ranker:
         tokens: Float16[np.ndarray, "n d"],
         about: Architecture,
         calibrations: Mapping[str, Calibration],
+        opened: Opened | None = None,
     ) -> None:
         self._network = network.eval()
-        self._tokens = tokens
+        self._torch = TorchRuntime(network, tokens)
+        self._opened = opened or Opened(TORCH, self._torch, None)
         self._windows = about.windows
         self._outcome = about.outcome
         self._calibrations = calibrations
@@ -69,26 +80,36 @@ class Ranker:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
         return window in self._windows
 
+    @property
+    def runtime(self) -> str:
+        """The name of what runs the network."""
+        return self._opened.name
+
     @classmethod
-    def open(cls, folder: Path) -> "Ranker":
+    def open(cls, folder: Path, how: How = IN_TORCH) -> "Ranker":
         """Read a folder of `save`; the caller has checked its checksums."""
         about, network = open_network(folder)
         try:
             calibrations = read(folder)
         except UnknownCalibration as e:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
-        return cls(network, map_array(folder / "tokens.npy"), about, calibrations)
+        tokens = map_array(folder / "tokens.npy")
+        opened = open_runtime(Place(folder, network, tokens, told(about)), how)
+        return cls(network, tokens, about, calibrations, opened)
 
     def rank(
         self,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
         context: Context,
+        left_ms: float = math.inf,
     ) -> Ranked:
-        """Return a logit for each row; UnfitLogits when one is not a number."""
-        with torch.inference_mode():
-            inputs = self._inputs(rows, features, context)
-            logits = self._network(*inputs)[0].numpy()
+        """Return a logit for each row; UnfitLogits when one is not a number.
+
+        Where requests queue for the network, TooLate when the time is over first.
+        """
+        call, (_, runtime, queue) = Call(rows, features, context), self._opened
+        logits = queue.logits(call, left_ms) if queue else runtime.logits([call])[0]
         return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
 
     def explain(
@@ -103,33 +124,22 @@ class Ranker:
         The context tokens are the query, the recent products and the facts, in their order.
         """
         with torch.no_grad():
-            inputs = self._inputs(rows, features, context)
+            inputs = self._torch.inputs([Call(rows, features, context)])
         return explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
 
-    def _inputs(
-        self,
-        rows: Int64[np.ndarray, "c"],
-        features: Float32[np.ndarray, "c f"],
-        context: Context,
-    ) -> Inputs:
-        """Return what the network takes, as a batch of one without any padding."""
-        recent = context.recent[context.recent >= 0]
-        facts = context.facts[context.facts > 0]
-        silence = np.zeros(self._network.from_query.in_features, np.float32)
-        query = silence if context.query is None else np.asarray(context.query)
-        mask = torch.ones(1, 1 + len(recent) + len(facts), dtype=torch.bool)
-        mask[0, 0] = context.query is not None
-        seen = self._network.context(
-            torch.from_numpy(query[None]),
-            self._of(recent),
-            torch.from_numpy(context.recent_facts[: len(recent)][None]),
-            torch.from_numpy(facts[None]),
-        )
-        kept = torch.ones(1, len(rows), dtype=torch.bool)
-        return Inputs(self._of(rows), torch.from_numpy(features[None]), kept, seen, mask)
 
-    def _of(self, rows: Int64[np.ndarray, "c"]) -> torch.Tensor:
-        return torch.from_numpy(self._tokens[rows][None]).float()
+def told(about: Architecture) -> About:
+    """Return what a bundle in full precision says of itself."""
+    return About(
+        precision="fp32",
+        features=about.features,
+        outcomes=OUTCOMES,
+        outcome=about.outcome,
+        windows=about.windows,
+        dim=about.shape.dim,
+        vector_dim=about.shape.vector_dim,
+        num_facts=about.shape.num_facts,
+    )
 
 
 def open_network(folder: Path) -> tuple[Architecture, CrossAttentionRanker]:

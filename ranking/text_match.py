@@ -13,79 +13,65 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index import WordReader
-from ranking.features import Feature
+from ranking.catalogue_words import ProductText
+from ranking.features import WORD_FEATURES, Feature
 from ranking.text_signs import Signs, read_signs
+from ranking.words import (
+    MOST_TEXT_WORDS,
+    MOST_WORDS,
+    AskedWords,
+    ProductNumbers,
+    ProductWords,
+    asked_words,
+    compare,
+    product_numbers,
+    rarity_in,
+    weighted_mean,
+)
 from retrieval.text_encoder import ReadText
 
 SURE = 0.6  # a cosine from here on says that two word pieces mean the same
 TRUST = 20.0  # a title nearer by 0.05 counts e times as much in `agreement`
 K1, B = 1.2, 0.75  # of BM25, as in Lucene
-MOST_WORDS = 64  # of a query; the rest is not looked at
-MOST_TEXT_WORDS = 512  # of a product
 
-
-class MatchFeature(NamedTuple):
-    """A number about a query and a product, and what it is where nothing can be compared."""
-
-    feature: Feature
-    default: float
-
-
-def _feature(name: str, unit: str, meaning: str, default: float = 0.0) -> MatchFeature:
-    return MatchFeature(Feature(name, unit, meaning), default)
-
-
+OF_RANKER = {feature.name: feature for feature in WORD_FEATURES}  # which it sees, too
 MATCH_FEATURES = (
-    _feature("cosine_title", "cosine", "query against the title"),
-    _feature("cosine_text", "cosine", "query against title, brand and description"),
-    _feature("pieces_mean", "cosine", "of each query piece to its nearest title piece, mean"),
-    _feature("pieces_least", "cosine", "the same, of the piece that is matched worst"),
-    _feature("pieces_sure", "share", "of query pieces whose nearest title piece means the same"),
-    _feature("pieces_weighted", "cosine", "mean over query pieces, a rare one counts more"),
-    _feature("pieces_text", "cosine", "the same, against title, brand and description"),
-    _feature("pieces_asked", "cosine", "of each title piece to its nearest query piece, mean"),
-    _feature("words_title", "share", "of query words that the title has, as they are written"),
-    _feature("stems_title", "share", "of query stems that the title has"),
-    _feature("rare_title", "share", "the same, a rare stem counts more"),
-    _feature("rare_text", "share", "of query stems in title, brand or description, by rarity"),
-    _feature("rare_description", "share", "of query stems in the description, by rarity"),
-    _feature("all_title", "0 or 1", "whether the title has every query stem"),
-    _feature("brand_asked", "share", "of the brand's words that the query has"),
-    _feature("run_title", "share", "of the query in the longest run that the title repeats"),
-    _feature("bigrams_title", "share", "of neighbouring query stems that are neighbours there"),
-    _feature("place_title", "share", "how early in the title the matched words stand; 1 is first"),
-    _feature("asked_title", "share", "of the title's stems that the query has, by rarity"),
-    _feature("grams_title", "share", "of query letter triples that the title has"),
-    _feature("bm25_title", "share", "BM25 of the title, against the most for this query"),
-    _feature("bm25_text", "share", "BM25 of title, brand and description, against the most"),
-    _feature("numbers_title", "share", "of the query's numbers that the title has", 1.0),
-    _feature("measures_other", "share", "of the query's measures of which the title has another"),
-    _feature("codes_title", "share", "of the query's model numbers that the title has", 1.0),
-    _feature("head_found", "0 or 1", "whether the title has what the query names last"),
-    _feature("head_same", "0 or 1", "whether the title's own head is the query's"),
-    _feature("head_pieces", "cosine", "of the query's last piece to its nearest title piece"),
-    _feature("refused_title", "share", "of the words after a 'without' that the title promises"),
-    _feature("agreement", "cosine", "of the title to those of the other likely candidates"),
-    _feature("query_words", "log words", "length of the query"),
-    _feature("title_words", "log words", "length of the title"),
-    _feature("text_words", "log words", "length of title, brand and description"),
+    Feature("cosine_title", "cosine", "query against the title"),
+    Feature("cosine_text", "cosine", "query against title, brand and description"),
+    Feature("pieces_mean", "cosine", "of each query piece to its nearest title piece, mean"),
+    Feature("pieces_least", "cosine", "the same, of the piece that is matched worst"),
+    Feature("pieces_sure", "share", "of query pieces whose nearest title piece means the same"),
+    Feature("pieces_weighted", "cosine", "mean over query pieces, a rare one counts more"),
+    Feature("pieces_text", "cosine", "the same, against title, brand and description"),
+    Feature("pieces_asked", "cosine", "of each title piece to its nearest query piece, mean"),
+    Feature("words_title", "share", "of query words that the title has, as they are written"),
+    Feature("stems_title", "share", "of query stems that the title has"),
+    OF_RANKER["rare_title"],
+    OF_RANKER["rare_text"],
+    Feature("rare_description", "share", "of query stems in the description, by rarity"),
+    Feature("all_title", "0 or 1", "whether the title has every query stem"),
+    OF_RANKER["brand_asked"],
+    Feature("run_title", "share", "of the query in the longest run that the title repeats"),
+    OF_RANKER["bigrams_title"],
+    OF_RANKER["place_title"],
+    OF_RANKER["asked_title"],
+    Feature("grams_title", "share", "of query letter triples that the title has"),
+    Feature("bm25_title", "share", "BM25 of the title, against the most for this query"),
+    Feature("bm25_text", "share", "BM25 of title, brand and description, against the most"),
+    OF_RANKER["numbers_title"],
+    OF_RANKER["measures_other"],
+    Feature("codes_title", "share", "of the query's model numbers that the title has", 1.0),
+    OF_RANKER["head_found"],
+    Feature("head_same", "0 or 1", "whether the title's own head is the query's"),
+    Feature("head_pieces", "cosine", "of the query's last piece to its nearest title piece"),
+    Feature("refused_title", "share", "of the words after a 'without' that the title promises"),
+    Feature("agreement", "cosine", "of the title to those of the other likely candidates"),
+    OF_RANKER["query_words"],
+    Feature("title_words", "log words", "length of the title"),
+    Feature("text_words", "log words", "length of title, brand and description"),
 )
-MATCH_NAMES = tuple(one.feature.name for one in MATCH_FEATURES)
-DEFAULTS = np.array([one.default for one in MATCH_FEATURES], np.float32)
-
-
-class ProductText(NamedTuple):
-    """The words of a product; what a shop does not have is empty."""
-
-    title: str
-    description: str = ""
-    brand: str = ""
-
-    def whole(self) -> str:
-        """Return all of it as one text."""
-        return ". ".join(
-            part for part in map(str.strip, (self.title, self.brand, self.description)) if part
-        )
+MATCH_NAMES = tuple(feature.name for feature in MATCH_FEATURES)
+DEFAULTS = np.array([feature.default for feature in MATCH_FEATURES], np.float32)
 
 
 class Words(NamedTuple):
@@ -100,6 +86,7 @@ class QueryRead(NamedTuple):
 
     words: Words
     signs: Signs
+    asked: AskedWords
     pieces: ReadText
 
 
@@ -111,6 +98,7 @@ class ProductRead(NamedTuple):
     brand: Words
     whole: Words
     signs: Signs
+    numbers: ProductNumbers  # what of it the ranker sees, too
     title_pieces: ReadText
     text_pieces: ReadText
 
@@ -152,8 +140,9 @@ class Rarity(NamedTuple):
     def _rarity(
         self, words: Int64[np.ndarray, "t"], counts: dict[int, int]
     ) -> Float32[np.ndarray, "t"]:
-        n = np.array([counts.get(word, 0) for word in words.tolist()], np.float64)
-        return np.log1p((self.num_products - n + 0.5) / (n + 0.5)).astype(np.float32)
+        return rarity_in(
+            self.num_products, np.array([counts.get(word, 0) for word in words.tolist()])
+        )
 
 
 class Reader:
@@ -168,10 +157,8 @@ class Reader:
 
     def queries(self, texts: Sequence[str]) -> list[QueryRead]:
         """Read queries; words beyond MOST_WORDS are not looked at."""
-        return [
-            QueryRead(self._numbered(text, MOST_WORDS), self._signs(text), pieces)
-            for text, pieces in zip(texts, self._read(list(texts)), strict=True)
-        ]
+        read = zip(texts, self._read(list(texts)), strict=True)
+        return [self._query(text, pieces) for text, pieces in read]
 
     def products(self, texts: Sequence[ProductText]) -> list[ProductRead]:
         """Read products; words beyond MOST_TEXT_WORDS of a field are not looked at."""
@@ -182,13 +169,25 @@ class Reader:
         distinct = sorted(set(texts))
         return dict(zip(distinct, self._read(distinct), strict=True))
 
+    def _query(self, text: str, pieces: ReadText) -> QueryRead:
+        words, signs = self._numbered(text, MOST_WORDS), self._signs(text)
+        asked = asked_words(words.stems.tolist(), signs, self._number)
+        return QueryRead(words, signs, asked, pieces)
+
     def _product(self, text: ProductText, pieces: dict[str, ReadText]) -> ProductRead:
+        title, description, brand, whole = (
+            self._numbered(part, MOST_TEXT_WORDS)
+            for part in (text.title, text.description, text.brand, text.whole())
+        )
+        named, made_by, told = (part.stems.tolist() for part in (title, brand, whole))
+        signs = self._signs(text.title)
         return ProductRead(
-            title=self._numbered(text.title, MOST_TEXT_WORDS),
-            description=self._numbered(text.description, MOST_TEXT_WORDS),
-            brand=self._numbered(text.brand, MOST_TEXT_WORDS),
-            whole=self._numbered(text.whole(), MOST_TEXT_WORDS),
-            signs=self._signs(text.title),
+            title=title,
+            description=description,
+            brand=brand,
+            whole=whole,
+            signs=signs,
+            numbers=product_numbers(named, made_by, told, signs, self._number),
             title_pieces=pieces[text.title],
             text_pieces=pieces[text.whole()],
         )
@@ -198,11 +197,11 @@ class Reader:
 
     def _numbered(self, text: str, most: int) -> Words:
         words, stems = self._words.words(text)[:most], self._words.stems(text)[:most]
-        return Words(self._number(words), self._number(stems))
+        return Words(*(np.array(self._number(part), np.int64) for part in (words, stems)))
 
-    def _number(self, words: Iterable[str]) -> Int64[np.ndarray, "t"]:
+    def _number(self, words: Iterable[str]) -> list[int]:
         numbers = self._numbers
-        return np.array([numbers.setdefault(word, len(numbers)) for word in words], np.int64)
+        return [numbers.setdefault(word, len(numbers)) for word in words]
 
 
 def match(
@@ -214,8 +213,14 @@ def match(
     the description is empty, what cannot be compared keeps its default.
     """
     asked = _Asked(query, rarity.of_stems(query.words.stems), rarity.of_pieces(query.pieces.pieces))
+    if not products:
+        return np.empty((0, len(MATCH_NAMES)), np.float32)
     rows = [_row(asked, product, rarity) for product in products]
-    features = np.array(rows, np.float32).reshape(len(products), len(MATCH_NAMES))
+    features = np.array(rows, np.float32)
+    every = np.arange(len(products))
+    numbers = ProductWords.of([product.numbers for product in products])
+    for name, column in compare(query.asked, numbers, every, rarity.of_stems).items():
+        features[:, MATCH_NAMES.index(name)] = column
     if len(products) > 1:
         titles = np.stack([product.title_pieces.whole for product in products])
         near = features[:, MATCH_NAMES.index("cosine_title")]
@@ -231,17 +236,16 @@ class _Asked(NamedTuple):
 
 def _row(asked: _Asked, product: ProductRead, rarity: Rarity) -> list[float]:
     values = {
-        **_lengths(asked.query, product),
+        **_lengths(product),
         **_signs(asked.query.signs, product),
         **_pieces(asked, product),
         **_words(asked, product, rarity),
     }
-    return [values.get(one.feature.name, one.default) for one in MATCH_FEATURES]
+    return [values.get(feature.name, feature.default) for feature in MATCH_FEATURES]
 
 
-def _lengths(query: QueryRead, product: ProductRead) -> dict[str, float]:
+def _lengths(product: ProductRead) -> dict[str, float]:
     return {
-        "query_words": math.log1p(len(query.words.stems)),
         "title_words": math.log1p(len(product.title.stems)),
         "text_words": math.log1p(len(product.whole.stems)),
     }
@@ -249,18 +253,13 @@ def _lengths(query: QueryRead, product: ProductRead) -> dict[str, float]:
 
 def _signs(query: Signs, product: ProductRead) -> dict[str, float]:
     title = product.signs
-    sized = {unit for unit, _ in title.measures}
-    other = {(unit, n) for unit, n in query.measures - title.measures if unit in sized}
     shares = {
-        "numbers_title": (query.numbers & title.numbers, query.numbers),
         "codes_title": (query.codes & title.codes, query.codes),
-        "measures_other": (other, query.measures),
         "refused_title": (query.refused & title.promised, query.refused),
         "grams_title": (query.grams & title.grams, query.grams),
     }
     found = {name: len(part) / len(whole) for name, (part, whole) in shares.items() if whole}
     if query.head and title.head:
-        found["head_found"] = float(query.head in title.promised)
         found["head_same"] = float(query.head == title.head)
     return found
 
@@ -276,14 +275,14 @@ def _pieces(asked: _Asked, product: ProductRead) -> dict[str, float]:
             "pieces_mean": float(best.mean()),
             "pieces_least": float(best.min()),
             "pieces_sure": float((best >= SURE).mean()),
-            "pieces_weighted": weighted_mean(best, asked.piece_rarity),
+            "pieces_weighted": float(weighted_mean(best, asked.piece_rarity)),
             "pieces_asked": float(near.max(axis=0).mean()),
             "head_pieces": float(best[-1]),
         }
     if len(query.pieces) and len(text.pieces):
         best = max_similarity(query.tokens, text.tokens)
         found["cosine_text"] = float(query.whole @ text.whole)
-        found["pieces_text"] = weighted_mean(best, asked.piece_rarity)
+        found["pieces_text"] = float(weighted_mean(best, asked.piece_rarity))
     return found
 
 
@@ -291,16 +290,11 @@ def _words(asked: _Asked, product: ProductRead, rarity: Rarity) -> dict[str, flo
     query = asked.query.words
     if not len(query.stems) or not len(product.whole.stems):
         return {}
-    whole, brand = query.stems[:, None] == product.whole.stems, product.brand.stems
-    found = {
-        "rare_text": weighted_mean(whole.any(axis=1), asked.rarity),
-        "bm25_text": bm25_share(whole, asked.rarity, rarity.text_words),
-    }
+    whole = query.stems[:, None] == product.whole.stems
+    found = {"bm25_text": bm25_share(whole, asked.rarity, rarity.text_words)}
     if len(product.description.stems):
         inside = (query.stems[:, None] == product.description.stems).any(axis=1)
-        found["rare_description"] = weighted_mean(inside, asked.rarity)
-    if len(brand):
-        found["brand_asked"] = float((query.stems[:, None] == brand).any(axis=0).mean())
+        found["rare_description"] = float(weighted_mean(inside, asked.rarity))
     return found | _title_words(asked, product.title, rarity)
 
 
@@ -313,12 +307,8 @@ def _title_words(asked: _Asked, title: Words, rarity: Rarity) -> dict[str, float
     return {
         "words_title": float((query.words[:, None] == title.words).any(axis=1).mean()),
         "stems_title": float(found.mean()),
-        "rare_title": weighted_mean(found, asked.rarity),
         "all_title": float(found.all()),
         "run_title": longest_run(same) / len(query.stems),
-        "bigrams_title": neighbours(same),
-        "place_title": early(same),
-        "asked_title": weighted_mean(same.any(axis=0), rarity.of_stems(title.stems)),
         "bm25_title": bm25_share(same, asked.rarity, rarity.title_words),
     }
 
@@ -333,11 +323,6 @@ def max_similarity(
     return np.asarray((query @ product.T).max(axis=1))
 
 
-def weighted_mean(values: np.ndarray, weights: Float32[np.ndarray, "q"]) -> float:
-    """Return the mean of values, each counted by its weight; 0 where all weights are 0."""
-    return float(values @ weights / max(float(weights.sum()), 1e-9))
-
-
 def bm25_share(
     same: Bool[np.ndarray, "q t"], rarity: Float32[np.ndarray, "q"], mean_words: float
 ) -> float:
@@ -347,7 +332,7 @@ def bm25_share(
     """
     times = same.sum(axis=1)  # q
     saturated = times / (times + K1 * (1 - B + B * same.shape[1] / mean_words))
-    return weighted_mean(saturated, rarity)
+    return float(weighted_mean(saturated, rarity))
 
 
 def longest_run(same: Bool[np.ndarray, "q t"]) -> int:
@@ -358,24 +343,6 @@ def longest_run(same: Bool[np.ndarray, "q t"]) -> int:
         run[1:] = np.where(row, run[:-1] + 1, 0)
         longest = max(longest, int(run.max()))
     return longest
-
-
-def neighbours(same: Bool[np.ndarray, "q t"]) -> float:
-    """Return the share of neighbouring query words that stand side by side in the text.
-
-    A query of a single word counts by that word.
-    """
-    if len(same) < 2:
-        return float(same.any())
-    return float((same[:-1, :-1] & same[1:, 1:]).any(axis=1).mean())
-
-
-def early(same: Bool[np.ndarray, "q t"]) -> float:
-    """Return how early in the text the found words first stand: 1 is first, 0 is not at all."""
-    found = same.any(axis=1)
-    if not found.any():
-        return 0.0
-    return float(1 - same.argmax(axis=1)[found].mean() / same.shape[1])
 
 
 def agreement(

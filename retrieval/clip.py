@@ -61,6 +61,11 @@ class Clip:
         size = self._sight["size"]
         return max(size) if isinstance(size, tuple | list) else int(size)
 
+    @property
+    def device(self) -> torch.device:
+        """Return where the network is."""
+        return next(self.network.parameters()).device
+
     def seer(self) -> nn.Module:
         """Return the picture side as a module of its own: numbers to 255 in, unit vectors out."""
         return _Seer(self._towers, self._mean, self._std)
@@ -81,13 +86,14 @@ class Clip:
         self, pixels: UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
     ) -> Float32[Tensor, "n d"]:
         """Return one unit vector a picture; its numbers are from 0 to 255."""
-        scaled = (pixels.float() / 255 - self._mean) / self._std
-        scaled = scaled.to(_device(self.network), memory_format=torch.channels_last)
+        device = self.device
+        scaled = (pixels.to(device).float() / 255 - self._mean.to(device)) / self._std.to(device)
+        scaled = scaled.to(memory_format=torch.channels_last)
         return F.normalize(self._towers.encode_image(scaled).float(), dim=-1)
 
     def read(self, tokens: Int64[Tensor, "n t"]) -> Float32[Tensor, "n d"]:
         """Return one unit vector a text."""
-        vectors: Tensor = self._towers.encode_text(tokens.to(_device(self.network)), normalize=True)
+        vectors: Tensor = self._towers.encode_text(tokens.to(self.device), normalize=True)
         return vectors.float()
 
     @property
@@ -430,7 +436,3 @@ def _forget(words: dict[str, str]) -> None:
         special = {word: token for word, token in words.items() if word == token}
         words.clear()
         words.update(special)
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device

@@ -162,4 +162,5 @@ def take(candidates: Candidates, order: Int64[np.ndarray, "o"]) -> Candidates:
         fused=candidates.fused[order],
         positions={name: column[order] for name, column in candidates.positions.items()},
         scores={name: column[order] for name, column in candidates.scores.items()},
+        searched=candidates.searched,
     )

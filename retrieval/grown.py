@@ -88,7 +88,8 @@ class GrownChannel:
         if ask.allowed is not None:
             keep &= ask.allowed[self._segment.rows]
         rows = np.concatenate([known.rows, self._segment.rows[keep]])
-        return best(rows, np.concatenate([known.scores, scores[keep]]), k)
+        found = best(rows, np.concatenate([known.scores, scores[keep]]), k)
+        return Hits(found.rows, found.scores, known.plan)  # of the rows beside it every one is seen
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
         """Return the score of each row, 0 where nobody has an opinion."""

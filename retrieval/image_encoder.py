@@ -19,6 +19,7 @@ from retrieval.pictures import BrokenPicture, open_picture
 
 DRAFT = 1.5  # a JPEG is decoded at a fraction of its size, but not below this times what is seen
 PICTURES_PER_STREAM = 16
+PICTURES_PER_TURN = 16  # of a thread that opens them; one by one, the handing over is felt
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -89,7 +90,7 @@ class ClipEncoder:
         starts = range(0, len(pictures), self._batch_size)
         with ThreadPoolExecutor(self._threads) as pool:
             parts = (pictures[start : start + self._batch_size] for start in starts)
-            for start, opened in zip(starts, _ahead(pool, self._pixels, parts), strict=True):
+            for start, opened in zip(starts, _ahead(pool, self._opened, parts), strict=True):
                 seen = {start + i: o for i, o in enumerate(opened) if isinstance(o, Tensor)}
                 failures |= {start + i: o for i, o in enumerate(opened) if isinstance(o, str)}
                 if seen:
@@ -110,6 +111,9 @@ class ClipEncoder:
     def save(self, folder: Path) -> None:
         """Write the model into a folder that opens again without any network."""
         self.clip.save(folder)
+
+    def _opened(self, pictures: Sequence[bytes]) -> list[Tensor | str]:
+        return [self._pixels(picture) for picture in pictures]
 
     def _pixels(self, picture: bytes) -> Tensor | str:
         try:
@@ -139,17 +143,20 @@ class ClipEncoder:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[A], B], parts: Iterable[Sequence[A]]
+    pool: ThreadPoolExecutor,
+    work: Callable[[Sequence[A]], list[B]],
+    parts: Iterable[Sequence[A]],
 ) -> Iterator[list[B]]:
     """Yield the results of each part, while those of the next are already being made."""
-    waiting: Iterator[B] | None = None
+    waiting: Iterator[list[B]] | None = None
     for part in parts:
-        begun = pool.map(work, part)
+        turns = range(0, len(part), PICTURES_PER_TURN)
+        begun = pool.map(work, [part[at : at + PICTURES_PER_TURN] for at in turns])
         if waiting is not None:
-            yield list(waiting)
+            yield [one for turn in waiting for one in turn]
         waiting = begun
     if waiting is not None:
-        yield list(waiting)
+        yield [one for turn in waiting for one in turn]
 
 
 def open_image_encoder(

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 from index import Hits
 from retrieval.ask import Ask
 from retrieval.fusion import EQUAL, fuse, fuse_given, fuse_scored, proposed
-from retrieval.types import Candidates
+from retrieval.types import Candidates, Searched
 
 
 @runtime_checkable
@@ -71,12 +71,14 @@ class Retriever:
         """
         depth = max(self._per_channel, limit)
         said = self.proposals(ask, depth)
-        scales = self._scales_of(ask)
+        scales, searched = self._scales_of(ask), searches_of(said)
         if scales:
             scores = self.scores(ask, proposed(said))
-            return fuse_scored(said, scores, scales, limit, self._weights)
+            candidates = fuse_scored(said, scores, scales, limit, self._weights)
+            return msgspec.structs.replace(candidates, searched=searched)
         candidates = fuse(said, self._rrf_k, limit, self._weights)
-        return msgspec.structs.replace(candidates, scores=self.scores(ask, candidates.rows))
+        scores = self.scores(ask, candidates.rows)
+        return msgspec.structs.replace(candidates, scores=scores, searched=searched)
 
     def proposals(self, ask: Ask, k: int) -> dict[str, Hits]:
         """Return the best `k` products of each channel that has something to say."""
@@ -98,6 +100,15 @@ class Retriever:
 
     def _channels(self, ask: Ask) -> tuple[Channel, ...]:
         return self._searching if searches(ask) else self._recommending
+
+
+def searches_of(said: Mapping[str, Hits]) -> dict[str, Searched]:
+    """Return how each channel that searched vectors under a filter did so."""
+    plans = {name: hits.plan for name, hits in said.items() if hits.plan is not None}
+    return {
+        name: Searched(way=str(plan.way), passed=plan.passed, of=plan.of, exactness=plan.exactness)
+        for name, plan in plans.items()
+    }
 
 
 def searches(ask: Ask) -> bool:

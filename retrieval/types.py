@@ -173,18 +173,46 @@ class Query(Noun, frozen=True, kw_only=True):
         return bool(self.text.strip()) or self.image is not None
 
 
+class Searched(Noun, frozen=True, kw_only=True):
+    """How a channel searched its vectors among the products that might be shown.
+
+    `way` is `scan` (all that pass were compared), `select` (its index skipped the others) or
+    `overfetch` (it fetched more and dropped the others). `exactness` estimates the share of the
+    true answers that were found; 1: all.
+    """
+
+    way: str
+    passed: int
+    of: int
+    exactness: Share
+
+
+class Filtered(Noun, frozen=True, kw_only=True):
+    """How many of all products might be shown, and how channels searched among them.
+
+    A channel that is not named compares everything that passes. `exact` says that all of them did.
+    """
+
+    passed: int
+    of: int
+    exact: bool
+    channels: dict[str, Searched] = {}
+
+
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     """Proposed products as columns: row numbers of one release, never objects.
 
     `positions[channel]` counts from 1 within the channel; 0 where it did not propose the row.
     `scores[channel]` is comparable within its channel only; 0 where it has no opinion.
-    `fused` orders them; rows stand best first.
+    `fused` orders them; rows stand best first. `searched[channel]` says how a channel of vectors
+    got along with a filter.
     """
 
     rows: Int64[np.ndarray, "c"]
     fused: Float32[np.ndarray, "c"]
     positions: dict[str, Int32[np.ndarray, "c"]]
     scores: dict[str, Float32[np.ndarray, "c"]]
+    searched: dict[str, Searched] = {}
 
 
 class Stage(StrEnum):
@@ -218,6 +246,7 @@ class Slate(Noun, frozen=True, kw_only=True):
     release: str
     timings_ms: dict[str, float] = {}
     missing: tuple[str, ...] = ()  # asked for by id, but not in this release
+    filtered: Filtered | None = None  # for `explain`, where not every product might be shown
 
 
 def local_seconds(moment: datetime) -> int:

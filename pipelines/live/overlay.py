@@ -16,11 +16,12 @@ from jaxtyping import Bool, Float32, Int64
 
 from index import FewDocuments, Found
 from index.filters import matching
-from pipelines.encode import text_of
+from pipelines.encode import text_of, words_of
 from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
 from pipelines.live.log import Encoded, Logged
 from pipelines.parts import Parts
 from pipelines.shop import PRODUCT_SCHEMA
+from ranking.catalogue_words import ProductText
 from retrieval.grown import GrownChannel, Segment, VectorSegment, WordSegment
 from retrieval.query_encoder import QueryEncoder
 from retrieval.retriever import Channel, Retriever
@@ -171,6 +172,12 @@ class View:
         for i in np.flatnonzero(places >= 0).tolist():
             prices[i] = self._held[places[i]]["price"] or 0.0
         return prices
+
+    def rewritten(self, rows: Int64[np.ndarray, "c"]) -> dict[int, ProductText]:
+        """Return the texts of those of these rows that the release has not, by place among them."""
+        places = np.flatnonzero(self._contents.of(rows) >= 0)
+        records = self.records(rows[places])
+        return dict(zip(places.tolist(), map(words_of, records), strict=True))
 
     def known_rows(self, rows: Int64[np.ndarray, "c"]) -> Int64[np.ndarray, "c"]:
         """Return these rows, in place of each new one the product that is most like it."""

@@ -31,7 +31,9 @@ class TowersChannel:
         rows = np.unique(np.concatenate([hits.rows for hits in found]))
         scores = self._scores(ask.interests, rows)
         order = np.argsort(-scores, kind="stable")[:k]
-        return Hits(rows[order], scores[order])
+        plans = [hits.plan for hits in found if hits.plan is not None]
+        plan = min(plans, key=lambda plan: plan.exactness, default=None)
+        return Hits(rows[order], scores[order], plan)
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
         """Return the chance of each row, up to a factor."""

@@ -9,14 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index import DimensionMismatch, ExactIndex, FaissIndex, IndexFault, UnfitVectors, VectorIndex
+from index import (
+    CardScan,
+    DimensionMismatch,
+    ExactIndex,
+    FaissIndex,
+    IndexFault,
+    UnfitVectors,
+    VectorIndex,
+)
 
 Build = Callable[[np.ndarray], VectorIndex]
 BUILDERS: dict[str, Build] = {
     "exact": ExactIndex,
+    "card, on a processor": lambda vectors: CardScan(vectors, device="cpu"),
     "faiss-flat": FaissIndex.build,
     "faiss-ivf": lambda vectors: FaissIndex.build(vectors, "IVF1,Flat"),
     "faiss-hnsw": lambda vectors: FaissIndex.build(vectors, "HNSW16"),
+    "faiss-without-selector": lambda vectors: FaissIndex.build(
+        vectors, f"RR{vectors.shape[1]},Flat"
+    ),
 }
 every_index = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 UNFIT = {

@@ -1,18 +1,94 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from index import FaissIndex, num_cards
+from index import CardScan, ExactIndex, FaissIndex, num_cards, open_on_card
+from index.card import SPARE
+from index.types import FilterPlan, Way
 
-on_a_card = pytest.mark.skipif(not num_cards(), reason="FAISS sees no card here")
+faiss_sees_a_card = pytest.mark.skipif(not num_cards(), reason="FAISS sees no card here")
+torch_sees_a_card = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="torch sees no card here"
+)
+
+
+def unit(*shape: int) -> np.ndarray:
+    vectors = np.random.default_rng(0).normal(size=shape).astype("float32")
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.mark.gpu
-@on_a_card
+@torch_sees_a_card
+def test_a_scan_on_a_card_answers_as_exact_search() -> None:
+    vectors, queries = unit(20_000, 384), unit(10, 384)
+    allowed = np.random.default_rng(1).random(len(vectors)) < 0.3
+
+    for mask in (None, allowed):
+        found = CardScan(vectors).search(queries, 100, mask)
+        true = ExactIndex(vectors).search(queries, 100, mask)
+        for a, b in zip(found, true, strict=True):
+            np.testing.assert_array_equal(a.rows, b.rows)
+            np.testing.assert_allclose(a.scores, b.scores, rtol=1e-6)
+
+
+def test_a_filtered_scan_says_that_it_compared_all_that_pass() -> None:
+    vectors = unit(100, 16)
+
+    [hits] = CardScan(vectors, device="cpu").search(vectors[:1], 5, np.arange(100) < 30)
+
+    assert hits.plan == FilterPlan(way=Way.SCAN, passed=30, of=100, effort=0, exactness=1.0)
+
+
+@pytest.mark.gpu
+@torch_sees_a_card
+def test_more_equal_vectors_than_are_spared_are_all_answers() -> None:
+    vectors = np.tile(unit(1, 384), (10 * SPARE, 1))
+
+    [hits] = CardScan(vectors).search(vectors[:1], 10)
+
+    np.testing.assert_allclose(hits.scores, 1, atol=1e-6)
+
+
+@pytest.mark.gpu
+@torch_sees_a_card
+def test_where_there_is_a_card_a_saved_index_is_searched_on_it(tmp_path: Path) -> None:
+    vectors = unit(500, 16)
+    rows = np.arange(0, 500, 2)
+    FaissIndex.build(vectors, rows=rows).save(tmp_path / "some.faiss")
+
+    index = open_on_card(tmp_path / "some.faiss", vectors)
+
+    assert isinstance(index, CardScan)
+    [hits] = index.search(vectors[:1], 10)
+    assert set(hits.rows) <= set(rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a card here")
+def test_without_a_card_a_saved_index_is_searched_on_the_processor(tmp_path: Path) -> None:
+    vectors = unit(50, 16)
+    FaissIndex.build(vectors).save(tmp_path / "some.faiss")
+
+    assert isinstance(open_on_card(tmp_path / "some.faiss", vectors), FaissIndex)
+
+
+def test_what_does_not_fit_on_a_card_is_searched_on_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit(50, 16)
+    FaissIndex.build(vectors).save(tmp_path / "some.faiss")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (50 * 16 * 2, 10**9))
+
+    assert isinstance(open_on_card(tmp_path / "some.faiss", vectors), FaissIndex)
+
+
+@pytest.mark.gpu
+@faiss_sees_a_card
 @pytest.mark.parametrize("factory", ["Flat", "IVF16,Flat", "HNSW16"])
 def test_an_index_built_on_a_card_is_served_on_the_processor(factory: str) -> None:
-    random = np.random.default_rng(0)
-    vectors = random.normal(size=(2_000, 32)).astype("float32")
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = unit(2_000, 32)
 
     index = FaissIndex.build(vectors, factory)
     index.effort = index.most_effort

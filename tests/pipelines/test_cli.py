@@ -66,6 +66,17 @@ def test_a_search_is_a_table_with_the_stage_and_its_cost(call: Call, releases: P
     assert "stage r" in printed
 
 
+def test_an_explained_search_says_how_many_products_pass_its_filter(
+    call: Call, releases: Path
+) -> None:
+    code, printed, _ = call(
+        "search", "soup", "--releases", releases, "--filter", "price < 20", "--explain"
+    )
+
+    assert code == 0
+    assert "19 of 48 products pass the filter; semantic by scan, exactness 1.00" in printed
+
+
 def test_a_recommendation_explains_itself(call: Call, releases: Path) -> None:
     code, printed, _ = call(
         "recommend", "--releases", releases, "--user", "u1", "--at", "2024-03-01", "--explain"

@@ -5,6 +5,7 @@ import pytest
 from pipelines.clock import Clock
 from pipelines.engine import Engine
 from pipelines.errors import RequestError
+from ranking.batching import TooLate
 from ranking.ranker import Ranked, UnfitLogits, Window
 from retrieval import Query, Scene, Slate, Stage
 from tests.conftest import UNTIL
@@ -50,6 +51,25 @@ def test_a_stranger_gets_what_many_buy(real_engine: Engine) -> None:
 
     assert len(slate.products) == 5
     assert all("trending" in p.channels for p in slate.products)
+
+
+def test_an_explained_answer_says_how_it_was_filtered(real_engine: Engine) -> None:
+    wanted = {"text": "soup", "filter": "price < 20"}
+
+    told = real_engine.answer(at_end(explain=True, **wanted)).filtered
+    untold = real_engine.answer(at_end(**wanted)).filtered
+
+    assert untold is None
+    assert told is not None
+    assert (told.passed, told.of, told.exact) == (19, 48, True)
+    semantic = told.channels["semantic"]
+    assert (semantic.way, semantic.passed, semantic.exactness) == ("scan", 19, 1.0)
+
+
+def test_given_candidates_are_not_searched_among(real_engine: Engine) -> None:
+    slate = real_engine.answer(at_end(candidates=("p1", "p2"), filter="price > 0", explain=True))
+
+    assert slate.filtered is None
 
 
 def test_nothing_outside_the_filter_is_shown(real_engine: Engine) -> None:
@@ -179,15 +199,16 @@ def test_a_passed_deadline_leaves_ranking_out_and_says_so(
     assert "rank" not in late.timings_ms
 
 
-def test_a_ranker_that_answers_nonsense_is_left_out(
-    releases: object, real_engine: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [UnfitLogits("3 of 40 logits"), TooLate("0 ms left")])
+def test_a_ranker_that_answers_nonsense_or_too_late_is_left_out(
+    real_engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     class Broken:
         def is_better(self, window: Window) -> bool:
             return True
 
         def rank(self, *_: object) -> Ranked:
-            raise UnfitLogits("3 of 40 logits")
+            raise fault
 
     monkeypatch.setattr(real_engine, "_ranker", Broken())
 

@@ -113,6 +113,56 @@ def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_compu
         assert served[ids[row]] == dict(zip(NAMES, map(float, learned), strict=True))
 
 
+def test_training_sees_the_very_words_that_serving_sees(
+    maker: ExampleMaker,
+    parts: Parts,
+    shop: Path,
+    config: Config,
+    real_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Engine, "ranks", lambda *_: True)  # whether or not that was better
+    length, rows = config.ranking.window_days * DAY, np.arange(20)
+    weights = np.ones(20, np.float32)
+    one = Shown("u1", BORDER + DAY, "search", "", rows, labels_of(click=rows / 100), weights)
+    texts = ("north oat milk", "milk oat, without sugar 5", "unheard of")
+    lists = [one._replace(text=text) for text in texts]
+    log = read_purchases(Shop(shop), parts.products, None)
+    ids = np.array(parts.products.ids)
+    at = np.datetime64(one.at_seconds, "s").astype(object)
+    asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
+
+    _, examples = maker.of_shown(log, lists, BORDER + length, silent)
+    for text, example in zip(texts, examples, strict=True):
+        slate = real_engine.answer(msgspec.structs.replace(asked, text=text, deadline_ms=60_000))
+
+        served = {p.product.id: p.features for p in slate.products}
+        for row, learned in zip(example.rows, example.features, strict=True):
+            found, expected = served[ids[row]], dict(zip(NAMES, map(float, learned), strict=True))
+            # Texts that are encoded together differ from one alone in the last bits.
+            assert found.pop("text_match") == pytest.approx(expected.pop("text_match"), abs=1e-6)
+            assert found == expected
+        titled = {found["rare_title"] for found in served.values()}
+        assert len(titled) > 1 or (titled, text) == ({0}, "unheard of")
+
+
+def test_made_up_searches_carry_the_words_of_what_was_bought(
+    maker: ExampleMaker, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    training, _ = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+    words = {name: NAMES.index(name) for name in ("rare_title", "rare_text", "query_words")}
+
+    for example in training:
+        found = {name: example.features[:, column] for name, column in words.items()}
+        if example.context.query is None:
+            assert not any(column.any() for column in found.values())
+        else:
+            assert (found["query_words"] > 0).all()
+            bought = example.wanted() > 0
+            np.testing.assert_allclose(found["rare_title"][bought], 1, rtol=1e-6)
+
+
 def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:
     log = read_purchases(Shop(shop), parts.products, None)
 

@@ -63,15 +63,15 @@ def test_what_came_of_each_product_shown_is_its_label(tmp_path: Path, products: 
     assert one.weights.tolist() == [1, 1, 1]
 
 
-def test_an_act_of_another_session_or_before_it_or_days_later_is_none_of_it(
+def test_an_act_of_another_shopper_or_before_it_or_days_later_is_none_of_it(
     tmp_path: Path, products: Columns
 ) -> None:
     shop = shop_of(
         tmp_path,
         shown("a"),
         shown("b"),
-        did("click", "a", session="t"),
         did("click", "a", user="bob"),
+        did("click", "c"),
         did("click", "b", time=NOON - timedelta(minutes=1)),
         did("click", "b", time=NOON + timedelta(hours=25)),
     )
@@ -79,6 +79,47 @@ def test_an_act_of_another_session_or_before_it_or_days_later_is_none_of_it(
     [one] = read_shown(shop, products, None)
 
     assert not one.came()
+
+
+def test_an_act_counts_for_the_latest_time_that_its_product_was_shown(
+    tmp_path: Path, products: Columns
+) -> None:
+    hours = [NOON + timedelta(hours=hour) for hour in range(3)]
+    shop = shop_of(
+        tmp_path,
+        *(shown(p, time=hour) for hour in hours for p in "ab"),
+        did("click", "a", time=hours[1] + timedelta(minutes=59)),
+        did("purchase", "a", time=hours[2], session="basket 7"),
+    )
+
+    lists = read_shown(shop, products, None)
+
+    assert [one.labels[0, CLICK] for one in lists] == [0, 1, 0]
+    assert [one.labels[0, PURCHASE] for one in lists] == [0, 0, 1]
+    assert not any(one.labels[1, [CLICK, CART, PURCHASE]].any() for one in lists)
+
+
+def test_each_act_counts_once_where_two_windows_show_its_product_at_once(
+    tmp_path: Path, products: Columns
+) -> None:
+    windows = ("home", "cart")
+    shop = shop_of(
+        tmp_path, *(shown(p, placement=w) for w in windows for p in "ab"), did("click", "a")
+    )
+
+    lists = read_shown(shop, products, None)
+
+    assert {one.placement: one.labels[0, CLICK] for one in lists} == {"home": 1, "cart": 0}
+
+
+def test_a_product_that_stands_twice_in_a_list_keeps_its_click(
+    tmp_path: Path, products: Columns
+) -> None:
+    shop = shop_of(tmp_path, shown("a"), shown("b"), shown("a"), did("click", "a"))
+
+    [one] = read_shown(shop, products, None)
+
+    assert one.labels[:, CLICK].tolist() == [1, 0]
 
 
 def test_a_list_is_one_moment_of_one_window(tmp_path: Path, products: Columns) -> None:
@@ -161,9 +202,9 @@ def test_places_weigh_by_how_seldom_they_are_looked_at(tmp_path: Path, products:
     for number in range(400):
         order = random.permutation(["a", "b", "c"])
         for place, product in enumerate(order, 1):
-            events.append(shown(product, session=f"s{number}", position=place))
+            events.append(shown(product, user=f"u{number}", position=place))
             if random.random() < 0.8 / place:
-                events.append(did("click", product, session=f"s{number}"))
+                events.append(did("click", product, user=f"u{number}"))
 
     lists = read_shown(shop_of(tmp_path, *events), products, None)
     weights = np.sort(np.stack([one.weights for one in lists]), axis=1)

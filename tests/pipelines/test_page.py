@@ -221,7 +221,7 @@ def test_an_error_is_shown_in_the_servers_words_and_goes_with_the_mistake(page: 
     page.get_by_label("Filter").fill("colour is nice")
     page.keyboard.press("Enter")
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("filter: cannot be read at position 1")
+    expect(alert).to_contain_text("filter: cannot be read at position 8")
     expect(page.get_by_label("Filter")).to_have_attribute("aria-invalid", "true")
     expect(page.locator(".card")).to_have_count(0)
 

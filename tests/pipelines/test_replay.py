@@ -48,6 +48,23 @@ def test_what_is_served_is_what_training_computes(logged: Path, releases: Path) 
     assert found.furthest <= 1e-5
 
 
+def test_searches_are_replayed_with_the_same_words(
+    releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "ranks", lambda *_: True)  # whether or not that was better
+    log = RankLog(tmp_path / "log")
+    engine = Engine.open(releases, watch=log.put)
+    for text in ("milk", " north rye bread 3 ", "juice without apple, 500 g", "unheard of"):
+        engine.answer(Query(text=text, user="u4", deadline_ms=60_000))
+    log.close()
+
+    found = replay(tmp_path / "log", releases, None, silent)
+
+    assert found.requests == 4
+    assert found.different == {}
+    assert found.agrees
+
+
 def test_a_feature_that_differs_is_named_and_fails_the_command(
     logged: Path, releases: Path
 ) -> None:

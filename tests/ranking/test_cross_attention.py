@@ -133,6 +133,19 @@ def test_a_feature_out_of_all_bounds_does_not_rule_the_list(
     )
 
 
+def test_a_feature_that_never_moved_in_training_says_nothing_when_it_does() -> None:
+    torch.manual_seed(0)
+    tokens = FeatureTokens(SHAPE).eval()
+    sample = torch.randn(100, 3)
+    sample[:, 1] = 0
+    tokens.fit(sample)
+    still = sample[None, :5]
+    moved = still.clone()
+    moved[..., 1] = 1
+
+    assert torch.allclose(tokens(still), tokens(moved), atol=1e-3)
+
+
 def test_features_that_hardly_move_around_a_large_number_stay_numbers() -> None:
     tokens = FeatureTokens(SHAPE)
     sample = torch.stack([torch.full((50,), 5e5), torch.zeros(50), torch.arange(50.0)], dim=1)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from ranking.batch import Inputs
 from ranking.cross_attention import CrossAttentionRanker
-from ranking.explain import Inputs, explain
+from ranking.explain import explain
 from tests.ranking.shapes import SHAPE
 
 PLACES = np.array([4, 0])

@@ -3,7 +3,16 @@ import math
 import numpy as np
 import pytest
 
-from ranking.features import FEATURES, NAMES, NEVER_DAYS, Catalogue, Matches, compute, shopper
+from ranking.features import (
+    FEATURES,
+    NAMES,
+    NEVER_DAYS,
+    WORD_FEATURES,
+    Catalogue,
+    Matches,
+    compute,
+    shopper,
+)
 from ranking.reasons import reasons
 from retrieval.behaviour import DAY, NO_HISTORY, Behaviour, Purchases
 
@@ -126,6 +135,19 @@ def test_words_are_measured_against_the_best_candidate(
     assert table[:, NAMES.index("text_match")].tolist() == [2, 4, 0]
     assert table[:, NAMES.index("ease_score")].tolist() == [2, 4, 0]
     assert table[:, NAMES.index("next_score")].tolist() == [0, 0, 0]  # it was not asked
+
+
+def test_what_the_words_say_is_taken_over_and_the_rest_has_its_default(
+    behaviour: Behaviour, catalogue: Catalogue
+) -> None:
+    person = shopper(catalogue, NO_HISTORY, NOW)
+    matches = Matches(2, {}, {"rare_title": np.array([0.5, 1], np.float32)})
+
+    table = compute(behaviour, catalogue, person, np.array([0, 1]), matches)
+
+    assert table[:, NAMES.index("rare_title")].tolist() == [0.5, 1]
+    for feature in WORD_FEATURES[1:]:
+        assert table[:, NAMES.index(feature.name)].tolist() == [feature.default] * 2
 
 
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning() -> None:

@@ -2,7 +2,7 @@ import tracemalloc
 
 import numpy as np
 
-from ranking.position_bias import LOWEST, examination
+from ranking.position_bias import LEAST_CLICKED, LOWEST, chances_of_a_look, examination
 
 LOOKED = np.array([1.0, 0.6, 0.3])
 
@@ -32,6 +32,38 @@ def test_better_items_further_up_do_not_deceive_it() -> None:
 
     assert np.abs(naive / naive[0] - LOOKED).max() > 0.15
     np.testing.assert_allclose(found, LOOKED, atol=0.06)
+
+
+def two_windows(count: int, few: int) -> tuple[np.ndarray, ...]:
+    """Of the first window few look at the last places, of the second all look at everything."""
+    random = np.random.default_rng(4)
+    windows = (np.arange(count + few) >= count).astype(np.int64)
+    items, places, clicked = clicks(3, count + few)
+    worth = np.linspace(0.05, 0.6, 30)[items]
+    flat = random.random(count + few) < worth
+    return items + 30 * windows, windows, places, np.where(windows == 1, flat, clicked)
+
+
+def test_a_window_with_enough_clicks_is_estimated_by_itself() -> None:
+    items, windows, places, clicked = two_windows(40_000, 40_000)
+
+    found = chances_of_a_look(items, windows, places, clicked)
+
+    for window, looked in ((0, LOOKED), (1, np.ones(3))):
+        own = windows == window
+        np.testing.assert_allclose(found[own], looked[places[own] - 1], atol=0.06)
+
+
+def test_a_window_with_few_clicks_goes_by_all_windows_together() -> None:
+    items, windows, places, clicked = two_windows(40_000, 600)
+    together = examination(items, places, clicked)
+
+    found = chances_of_a_look(items, windows, places, clicked)
+
+    few = windows == 1
+    assert clicked[few].sum() < LEAST_CLICKED
+    assert (found[few] == together[places[few] - 1]).all()
+    assert (found[~few] != together[places[~few] - 1]).any()
 
 
 def test_what_nothing_is_known_of_counts_as_the_place_above() -> None:

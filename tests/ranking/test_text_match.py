@@ -3,17 +3,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from ranking.catalogue_words import ProductText
 from ranking.text_match import (
     DEFAULTS,
     MATCH_NAMES,
-    ProductText,
     Rarity,
     Reader,
     agreement,
     bm25_share,
     longest_run,
     match,
-    neighbours,
 )
 from retrieval.text_encoder import ReadText
 
@@ -162,7 +161,6 @@ def test_the_longest_run_is_the_longest_diagonal() -> None:
     same[3, 0] = True
 
     assert longest_run(same) == 3
-    assert neighbours(same) == pytest.approx(2 / 3)
 
 
 def test_bm25_rises_with_each_occurrence_and_falls_with_length() -> None:

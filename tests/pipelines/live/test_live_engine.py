@@ -268,3 +268,27 @@ def test_what_was_replaced_is_left_behind(live: Engine, monkeypatch: pytest.Monk
 def test_an_engine_without_a_log_takes_no_change(real_engine: Engine) -> None:
     with pytest.raises(UserError, match="without a log"):
         real_engine.change([Delete(id="p1")])
+
+
+def test_the_ranker_sees_the_new_words_of_new_and_changed_products(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "ranks", lambda *_: True)
+    make(live, Upsert(product=SOUP), Upsert(product=changed(built(live, "p1"), title="Zucchini")))
+    asked = at_end(text="zucchini", candidates=("new1", "p1", "p2"), explain=True)
+
+    features = {
+        placed.product.id: placed.features["rare_text"] for placed in live.answer(asked).products
+    }
+
+    assert features == {"new1": 1, "p1": 1, "p2": 0}
+
+
+def test_an_explained_filter_says_how_it_was_searched_beside_changes(live: Engine) -> None:
+    make(live, Upsert(product=SOUP))
+
+    slate = live.answer(at_end(text="zucchini", filter="price < 4", explain=True))
+
+    assert slate.filtered is not None
+    assert slate.filtered.of == 49
+    assert "semantic" in slate.filtered.channels
