@@ -23,12 +23,12 @@ import xxhash
 
 from index import Columns, FaissIndex, LexicalIndex
 from pipelines.encode import text_of
-from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert, edited
+from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
 from pipelines.live.fold import Outlook
 from pipelines.live.log import ChangeLog
 from pipelines.live.overlay import Base, Overlay, View
+from pipelines.live.records import batch_of
 from pipelines.parts import Parts
-from pipelines.shop import PRODUCT_SCHEMA
 from retrieval import Availability, Product
 from retrieval.ask import Ask
 from retrieval.channels.lexical import LexicalChannel
@@ -77,14 +77,12 @@ ENCODER = Hashing()
 def built(products: Sequence[Product], folder: Path) -> tuple[Base, Retriever]:
     """Return what a release of these products would be."""
     records = [_record(product) for product in products]
-    rows = [{**one, "attributes": list(one["attributes"].items())} for one in records]
-    batch = pa.RecordBatch.from_pylist(rows, PRODUCT_SCHEMA)
     vectors = ENCODER.encode([one["title"] for one in records])
     words = [{field: text_of(one, (field,)) for field in FIELDS} for one in records]
     lexical = LexicalIndex.build(folder, FIELDS, words)
     index = FaissIndex.build(vectors)
     parts = SimpleNamespace(
-        products=Columns(pa.Table.from_batches([batch])),
+        products=Columns(pa.Table.from_batches([batch_of(records)])),
         joined_vectors=vectors,
         joined_index=index,
         picture_vectors=None,
@@ -256,7 +254,7 @@ class World:
         elif isinstance(change, Delete):
             del self.model[change.id]
         else:
-            self.model[change.id] = edited(self.model[change.id], change)
+            self.model[change.id] = _edited(self.model[change.id], change)
         return True
 
     def _expected(self) -> dict[str, Any]:
@@ -288,6 +286,12 @@ def _record(product: Product) -> dict[str, Any]:
 
 def _product(record: dict[str, Any]) -> Product:
     return msgspec.convert(record, Product)
+
+
+def _edited(product: Product, edit: Edit) -> Product:
+    values = {"price": edit.price, "availability": edit.availability}
+    given = {name: value for name, value in values.items() if value is not msgspec.UNSET}
+    return msgspec.structs.replace(product, **given)
 
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:

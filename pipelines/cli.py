@@ -173,8 +173,8 @@ def build(
     from pipelines.release import open_release
     from pipelines.tables import quality_table
 
-    moment_ = moment(until) if until else None
-    name = build(shop, releases, load(config, overrides), moment_, track, live)
+    end = moment(until) if until else None
+    name = build(shop, releases, load(config, overrides), end, track, live)
     click.echo(quality_table(open_release(releases, name).manifest))
 
 

@@ -16,8 +16,6 @@ from pipelines.live.log import LiveError, Outcome
 from retrieval import Query, Slate, Stage
 
 WAITING_PER_THREAD = 32  # at 15 ms an answer, the last in the queue waits half a second
-
-
 MOST_WRITING = 256  # requests whose changes are on their way to the disk
 
 log = logging.getLogger(__name__)

@@ -369,11 +369,12 @@ def _look_up(view: View, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
 
 def filtered_by(scope: Scope, candidates: Candidates) -> Filtered | None:
     """Return how many products might be shown and how they were searched; None: all might."""
-    if scope.given is not None or scope.allowed.all():
+    passed, products = int(np.count_nonzero(scope.allowed)), scope.view.num_products
+    if scope.given is not None or passed == products:
         return None
     return Filtered(
-        passed=int(np.count_nonzero(scope.allowed)),
-        of=len(scope.allowed),
+        passed=passed,
+        of=products,
         exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
         channels=candidates.searched,
     )

@@ -22,7 +22,7 @@ from pipelines import wire
 from pipelines.config import Config
 from pipelines.desk import Answers, Desk
 from pipelines.errors import RequestError
-from pipelines.live.changes import Change, Delete, NewValues, Refusal, Upsert
+from pipelines.live.changes import Change, Delete, Edit, NewValues, Refusal, Upsert
 from pipelines.live.log import Outcome
 from pipelines.refusals import (
     BAD,
@@ -218,7 +218,7 @@ async def edit_product(
     product_id: FromPath[str], data: JSONBody[NewValues], request: AnyRequest, desk: AtDesk
 ) -> wire.Taken:
     """Change the price of a product, its availability, or both."""
-    return await _change(desk, data.of(_product_named(request)))
+    return await _change(desk, Edit.to(_product_named(request), data))
 
 
 @take(post, "/v1/products:bulk", LinesRequest, media_type=LINES)

@@ -32,23 +32,8 @@ class Delete(Noun, frozen=True, kw_only=True, tag_field="type", tag="delete"):
     id: ProductId
 
 
-class Edit(Noun, frozen=True, kw_only=True, tag_field="type", tag="edit"):
-    """A new price, a new availability or both; a price of null is unknown."""
-
-    id: ProductId
-    price: Price | UnsetType | None = UNSET
-    availability: Availability | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if self.price is UNSET and self.availability is UNSET:
-            raise ValueError("an edit names a price, an availability or both")
-
-
-Change = Upsert | Delete | Edit
-
-
 class NewValues(Noun, frozen=True, kw_only=True):
-    """What an edit changes of a product: at least one of the two."""
+    """What an edit changes: a price, an availability or both; a price of null is unknown."""
 
     price: Price | UnsetType | None = UNSET
     availability: Availability | UnsetType = UNSET
@@ -57,9 +42,19 @@ class NewValues(Noun, frozen=True, kw_only=True):
         if self.price is UNSET and self.availability is UNSET:
             raise ValueError("name a price, an availability or both")
 
-    def of(self, name: str) -> Edit:
-        """Return the edit of this product."""
-        return Edit(id=name, price=self.price, availability=self.availability)
+
+class Edit(NewValues, frozen=True, kw_only=True, tag_field="type", tag="edit"):
+    """New values of a product."""
+
+    id: ProductId
+
+    @classmethod
+    def to(cls, name: str, values: NewValues) -> "Edit":
+        """Return the edit that gives a product these values."""
+        return cls(id=name, price=values.price, availability=values.availability)
+
+
+Change = Upsert | Delete | Edit
 
 
 class Refusal(NamedTuple):
@@ -96,10 +91,3 @@ def too_large(size: int) -> Refusal:
     return Refusal(
         413, "line", f"has {size:,} bytes; a change may have {LARGEST_CHANGE:,}: shorten its texts"
     )
-
-
-def edited(product: Product, edit: Edit) -> Product:
-    """Return the product as it is after an edit."""
-    values = {"price": edit.price, "availability": edit.availability}
-    given = {name: value for name, value in values.items() if value is not UNSET}
-    return msgspec.structs.replace(product, **given)

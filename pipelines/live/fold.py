@@ -10,8 +10,8 @@ import pyarrow as pa
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.follow import FOLDED
 from pipelines.live.log import identity, replay
-from pipelines.live.overlay import Record, edits_of, record_of
-from pipelines.shop import BATCH_ROWS, PRODUCT_SCHEMA, Shop
+from pipelines.live.records import Record, batch_of, edits_of, record_of
+from pipelines.shop import BATCH_ROWS, Shop
 
 
 class Outlook:
@@ -83,18 +83,13 @@ class FoldedShop(Shop):
             yield self._changed(batch) if any(map(self._outlook.touches, names)) else batch
         records = list(new.values())
         for start in range(0, len(records), BATCH_ROWS):
-            yield _batch(records[start : start + BATCH_ROWS])
+            yield batch_of(records[start : start + BATCH_ROWS])
 
     def _changed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         records = [{**one, "attributes": dict(one["attributes"])} for one in batch.to_pylist()]
-        return _batch([now for one in records if (now := self._outlook.of(one)) is not None])
+        return batch_of([now for one in records if (now := self._outlook.of(one)) is not None])
 
 
 def open_shop(folder: Path, live: Path | None) -> Shop:
     """Open a shop folder, with the changes of a log where one is named."""
     return Shop(folder) if live is None else FoldedShop(folder, live)
-
-
-def _batch(records: list[Record]) -> pa.RecordBatch:
-    rows = [{**one, "attributes": list(one["attributes"].items())} for one in records]
-    return pa.RecordBatch.from_pylist(rows, PRODUCT_SCHEMA)

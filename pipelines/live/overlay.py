@@ -7,9 +7,8 @@ touched.
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
@@ -17,8 +16,9 @@ from jaxtyping import Bool, Float32, Int64
 from index import FewDocuments, Found
 from index.filters import matching
 from pipelines.encode import text_of, words_of
-from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
+from pipelines.live.changes import Change, Delete, Refusal, Upsert
 from pipelines.live.log import Encoded, Logged
+from pipelines.live.records import Record, batch_of, edits_of, record_of
 from pipelines.parts import Parts
 from pipelines.shop import PRODUCT_SCHEMA
 from ranking.catalogue_words import ProductText
@@ -32,7 +32,6 @@ REMEMBERED_FILTERS = 256
 MOST_CHUNKS = 32
 SLACK = 1_000  # replaced records and words that are carried along at least
 
-Record = dict[str, Any]
 Masks = dict[str, Bool[np.ndarray, "n"]]
 TextVectors = dict[str, Float32[np.ndarray, "t"]]
 
@@ -144,12 +143,9 @@ class View:
 
     def records(self, rows: Int64[np.ndarray, "k"]) -> list[Record]:
         """Return these products as dictionaries, in this order."""
-        places = self._records.of(rows).tolist()
-        products = self._base.parts.products
-        return [
-            self._held[place] if place >= 0 else products.records(rows[i : i + 1])[0]
-            for i, place in enumerate(places)
-        ]
+        places = self._records.of(rows)
+        built = iter(self._base.parts.products.records(rows[places < 0]))
+        return [self._held[place] if place >= 0 else next(built) for place in places.tolist()]
 
     def ids_of(self, rows: Int64[np.ndarray, "k"]) -> list[str]:
         """Return the ids of these rows."""
@@ -269,10 +265,7 @@ class Store:
         """Return all records as a table."""
         fresh = self.records[self._in_chunks :]
         if fresh:
-            rows = [
-                {**record, "attributes": list(record["attributes"].items())} for record in fresh
-            ]
-            self._chunks.append(pa.RecordBatch.from_pylist(rows, PRODUCT_SCHEMA))
+            self._chunks.append(batch_of(fresh))
             self._in_chunks += len(fresh)
         if len(self._chunks) > MOST_CHUNKS:
             whole = pa.Table.from_batches(self._chunks, PRODUCT_SCHEMA)
@@ -367,7 +360,8 @@ class Overlay:
     def _text_vectors(self, changes: Sequence[Change]) -> list[Float32[np.ndarray, "t"] | None]:
         """Return the vector of each text that the release does not have for that product."""
         texts = [self._new_text(change) for change in changes]
-        missing = list({text for text in texts if text is not None} - self._encoded.keys())
+        asked = dict.fromkeys(text for text in texts if text is not None)
+        missing = [text for text in asked if text not in self._encoded]
         fresh = (
             dict(zip(missing, self._base.encoder.titles(missing), strict=True)) if missing else {}
         )
@@ -442,24 +436,6 @@ class Overlay:
         with self._lock:
             self._store, self._record_at, self._content_at = new, records, contents
             self._view = None
-
-
-def record_of(change: Upsert) -> Record:
-    """Return a product as the columns of a release would."""
-    record: Record = msgspec.json.decode(msgspec.json.encode(change.product))
-    return record
-
-
-def edits_of(edit: Edit) -> Record:
-    """Return the fields that an edit changes."""
-    values = {"price": edit.price, "availability": edit.availability}
-    return {
-        k: None if v is None else _plain(v) for k, v in values.items() if v is not msgspec.UNSET
-    }
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, float) else str(value)
 
 
 def _places(place_of: dict[int, int]) -> Places:

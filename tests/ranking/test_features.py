@@ -7,6 +7,7 @@ from ranking.features import (
     FEATURES,
     NAMES,
     NEVER_DAYS,
+    PAST,
     WORD_FEATURES,
     Catalogue,
     Matches,
@@ -148,6 +149,10 @@ def test_what_the_words_say_is_taken_over_and_the_rest_has_its_default(
     assert table[:, NAMES.index("rare_title")].tolist() == [0.5, 1]
     for feature in WORD_FEATURES[1:]:
         assert table[:, NAMES.index(feature.name)].tolist() == [feature.default] * 2
+
+
+def test_what_only_the_past_tells_are_features_of_it() -> None:
+    assert set(PAST) <= set(NAMES)
 
 
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning() -> None:

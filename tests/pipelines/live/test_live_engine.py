@@ -292,3 +292,15 @@ def test_an_explained_filter_says_how_it_was_searched_beside_changes(live: Engin
     assert slate.filtered is not None
     assert slate.filtered.of == 49
     assert "semantic" in slate.filtered.channels
+
+
+def test_a_product_that_is_gone_is_not_one_that_was_left_out(live: Engine) -> None:
+    asked = at_end(text="soup", explain=True)
+    before = live.answer(asked).filtered  # a hidden tag leaves one out
+    make(live, Delete(id="p4"))
+    after = live.answer(asked).filtered
+
+    assert before is not None
+    assert after is not None
+    assert (before.passed, before.of) == (47, 48)
+    assert (after.passed, after.of) == (46, 47)
