@@ -5,8 +5,10 @@ from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
-from index.lexical import LexicalIndex, WordReader
+from index.lexical import Lenience, LexicalIndex, WordReader
 from index.planning import Planned, build_index, plan, recall_at_k
+from index.reading import ReadAs
+from index.synonyms import SynonymError
 from index.types import (
     DamagedIndex,
     DimensionMismatch,
@@ -32,8 +34,11 @@ __all__ = [
     "Found",
     "Hits",
     "IndexFault",
+    "Lenience",
     "LexicalIndex",
     "Planned",
+    "ReadAs",
+    "SynonymError",
     "UnfitVectors",
     "VectorIndex",
     "Way",
