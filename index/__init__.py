@@ -3,9 +3,10 @@
 from index.arrays import map_array, save_array
 from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
+from index.completions import Completions, Phrase
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
-from index.lexical import Lenience, LexicalIndex, WordReader
+from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.reading import ReadAs
 from index.synonyms import SynonymError
@@ -25,6 +26,7 @@ from index.vectors import fit_vectors
 __all__ = [
     "CardScan",
     "Columns",
+    "Completions",
     "DamagedIndex",
     "DimensionMismatch",
     "ExactIndex",
@@ -36,6 +38,7 @@ __all__ = [
     "IndexFault",
     "Lenience",
     "LexicalIndex",
+    "Phrase",
     "Planned",
     "ReadAs",
     "SynonymError",
@@ -44,6 +47,7 @@ __all__ = [
     "Way",
     "WordReader",
     "build_index",
+    "check_synonyms",
     "fit_vectors",
     "map_array",
     "num_cards",

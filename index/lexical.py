@@ -1,6 +1,7 @@
 """The one module that knows tantivy: words in, rows with BM25 scores out."""
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,8 @@ NEAREST = 8  # known words that a misspelt one is taken for; the likeliest is
 EDIT_COSTS = 4.0  # in the logarithm of the rows that have a word
 BESIDE_COUNTS = 1.0  # of the rows that have it beside another word of the query, likewise
 SYNONYMS = "synonyms.txt"
+MOST_TRIED = 12  # words that may end a query, beside the words before
+MOST_BESIDE = 4  # of those words
 RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
 
 
@@ -97,7 +100,7 @@ class LexicalIndex:
         synonyms are copied; SynonymError where they cannot be read.
         """
         analyzer, plain = _analyzer(language), _analyzer("none")
-        Synonyms(read_rules(lenience.synonyms), lambda text: _read_by(analyzer, query_words(text)))
+        check_synonyms(lenience.synonyms, language)
         folder.mkdir(parents=True)
         index = tantivy.Index(_schema(weights), path=str(folder))
         index.register_tokenizer(ANALYZER, analyzer)
@@ -152,6 +155,21 @@ class LexicalIndex:
         if len(rows) <= RESTRICTED_ROWS:
             return best(*self._run(self._among(query, rows), len(rows)), k)
         return self._filtered(query, allowed, k)
+
+    def last_words(self, before: str, prefix: str, k: int) -> list[str]:
+        """Return known words that begin so, those first which most rows have beside `before`.
+
+        Looked at are the MOST_TRIED that most rows have at all; `before` may be empty.
+        """
+        if self._vocabulary is None:
+            return []
+        if not before.strip():
+            return self._vocabulary.starting_with(prefix, k)
+        words = self._vocabulary.starting_with(prefix, MOST_TRIED)
+        others = [self._anywhere(term) for term in self._terms(before)[:MOST_BESIDE]]
+        counts = [self._count(_all([*others, *map(self._anywhere, self._terms(w))])) for w in words]
+        best = sorted(range(len(words)), key=lambda place: -counts[place])
+        return [words[place] for place in best if counts[place]][:k]
 
     def score(self, text: str, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
         """Return BM25 of each row; 0 where no word is shared."""
@@ -256,16 +274,32 @@ class WordReader:
 
     def __init__(self, language: str = "english") -> None:
         self._plain, self._stemming = _analyzer("none"), _analyzer(language)
+        self._telling = _telling(language)
 
     def words(self, text: str) -> list[str]:
         """Return the words of a text in order, as they are written; pairs of CJK characters."""
         found: list[str] = self._plain.analyze(query_words(text))
         return found
 
+    def folded(self, text: str) -> list[str]:
+        """Return the words of a text as `words` does, runs of CJK characters in one piece."""
+        found: list[str] = self._plain.analyze(unicodedata.normalize("NFKC", text))
+        return found
+
+    def is_filler(self, word: str) -> bool:
+        """Tell whether a word says nothing by itself, such as `with`."""
+        return not self._telling.analyze(word)
+
     def stems(self, text: str) -> list[str]:
         """Return the stem of each word of `words`, in the same order."""
         found: list[str] = self._stemming.analyze(query_words(text))
         return found
+
+
+def check_synonyms(content: bytes, language: str) -> None:
+    """Raise SynonymError where a file of synonyms cannot be read in a language."""
+    analyzer = _analyzer(language)
+    Synonyms(read_rules(content), lambda text: _read_by(analyzer, query_words(text)))
 
 
 class _About(msgspec.Struct, frozen=True):
@@ -305,6 +339,15 @@ def _schema(fields: Iterable[str]) -> tantivy.Schema:
     builder.add_unsigned_field("row", indexed=True, fast=True)
     for name in fields:
         builder.add_text_field(name, tokenizer_name=ANALYZER, index_option="freq")
+    return builder.build()
+
+
+def _telling(language: str) -> tantivy.TextAnalyzer:
+    """Leaves the words out that a language fills sentences with."""
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.lowercase())
+    if language != "none":
+        builder = builder.filter(tantivy.Filter.stopword(language))
     return builder.build()
 
 

@@ -1,4 +1,4 @@
-"""Sorted texts on disk: where one stands, and which ones begin alike."""
+"""Texts on disk, one after the other; where they are sorted, those that begin alike."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,22 +12,22 @@ LINE_BREAK = 10
 AFTER_ALL = b"\xff"  # no UTF-8 text has this byte, so it comes after all that goes on
 
 
-class SortedTexts:
-    """Distinct texts in the order of their code points, as one run of UTF-8 bytes."""
+class Texts:
+    """Texts as one run of UTF-8 bytes, in the order given."""
 
     def __init__(self, letters: UInt8[np.ndarray, "b"], offsets: Int64[np.ndarray, "n1"]) -> None:
         self._letters = letters
         self._offsets = offsets
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "SortedTexts":
-        """Take texts that are sorted already."""
+    def of(cls, texts: Iterable[str]) -> "Texts":
+        """Take texts."""
         coded = [text.encode() for text in texts]
         offsets = np.cumsum([0, *map(len, coded)], dtype=np.int64)
         return cls(np.frombuffer(b"".join(coded), np.uint8), offsets)
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> "SortedTexts":
+    def open(cls, folder: Path, name: str) -> "Texts":
         """Map what `save` wrote; the caller has checked its checksums."""
         letters, offsets = (map_array(path) for path in _paths(folder, name))
         return cls(letters, offsets)
@@ -62,7 +62,7 @@ class SortedTexts:
         return found
 
     def starting_with(self, prefix: str) -> range:
-        """Return the places of all texts that begin so."""
+        """Return the places of all texts that begin so, if texts are in order of code points."""
         coded = prefix.encode()
         return range(self._first_from(coded), self._first_from(coded + AFTER_ALL))
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt64
 
 from index.arrays import map_array, save_array
-from index.texts import SortedTexts
+from index.texts import Texts
 
 SHORTEST, LONGEST = 3, 40  # characters of a word that is kept
 MOST_WORDS = 500_000  # kept, the most frequent
@@ -31,7 +31,7 @@ class Vocabulary:
 
     def __init__(
         self,
-        words: SortedTexts,
+        words: Texts,
         rows: Int32[np.ndarray, "n"],
         lengths: UInt8[np.ndarray, "n"],
         letters: UInt64[np.ndarray, "n"],
@@ -47,7 +47,7 @@ class Vocabulary:
         fit = [word for word in counts if SHORTEST <= len(word) <= LONGEST and not _digits(word)]
         kept = sorted(sorted(fit, key=lambda word: (-counts[word], word))[:MOST_WORDS])
         return cls(
-            SortedTexts.of(kept),
+            Texts.of(kept),
             np.array([counts[word] for word in kept], np.int32),
             np.array([len(word) for word in kept], np.uint8),
             np.array([_letters(word) for word in kept], np.uint64),
@@ -57,7 +57,7 @@ class Vocabulary:
     def open(cls, folder: Path) -> "Vocabulary":
         """Map what `save` wrote; the caller has checked its checksums."""
         columns = (map_array(folder / f"words_{name}.npy") for name in COLUMNS)
-        return cls(SortedTexts.open(folder, "words"), *columns)
+        return cls(Texts.open(folder, "words"), *columns)
 
     def save(self, folder: Path) -> None:
         """Write the arrays into the folder."""

@@ -9,9 +9,11 @@ import msgspec
 
 from index import use_threads
 from pipelines.balance import write_weights
+from pipelines.completions import write_completions
 from pipelines.config import Config
 from pipelines.contents import (
     Job,
+    lenience_of,
     read_texts,
     some_pictures,
     write_album,
@@ -45,6 +47,7 @@ def build(
     """
     use_threads(config.threads)
     refuse_runtime(config)
+    lenience_of(config)  # a synonym that cannot be read costs no encoding
     shop = Shop(shop_folder)
     encoders = open_encoders(config)
     with draft(releases) as new:
@@ -59,6 +62,7 @@ def build(
         quality |= write_indexes(job, products)
         write_words(job, products)
         log = write_behaviour(job, products)
+        quality |= write_completions(job, products, log)
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.texts import SortedTexts
+from index.texts import Texts
 from index.vocabulary import Vocabulary, WordCounts, allowed_edits, edits_between
 
 COUNTS = {"shoes": 90, "sheds": 3, "shirt": 40, "short": 70, "schuhe": 5, "crème": 2, "x99": 8}
@@ -73,7 +73,7 @@ def test_texts_that_begin_alike_are_found_wherever_they_stand(
     texts: list[str], prefix: str
 ) -> None:
     texts = sorted(text for text in texts if text.isprintable())
-    found = SortedTexts.of(texts)
+    found = Texts.of(texts)
 
     places = found.starting_with(prefix) if prefix.isprintable() else range(0)
 
