@@ -21,6 +21,7 @@ from retrieval.retriever import Fusion
 CUT = 10  # nDCG@10
 FOLDS = 5
 LEAST_QUERIES = 20
+CLEARLY = 2.0  # standard errors by which a choice is better than what there is
 STEPS = {2: 20, 3: 10}  # of a weight between 0 and 1, by the number of channels; else MORE_STEPS
 MORE_STEPS = 5
 FUSIONS: tuple[Fusion, ...] = ("position", "minmax", "theoretical")
@@ -77,7 +78,7 @@ class Tuned(NamedTuple):
             f"{name:<14}{found.mean:8.4f}  ({found.low:.4f} to {found.high:.4f})  {note}"
             for name, found, note in told
         ]
-        lines += [f"best on all of them: {self._said(self.best)}"]
+        lines += [f"chosen on all of them: {self._said(self.best)}"]
         if self.skipped:
             lines += [
                 f"{self.skipped:,} lines ask for nothing, or are not judged, and do not count"
@@ -124,7 +125,7 @@ def tune_fusion(
         skipped=skipped,
         channels=channels,
         given=given,
-        best=settings[int(values.mean(axis=1).argmax())],
+        best=settings[_choice(values)],
         before=before,
         after=after,
         difference=difference,
@@ -225,12 +226,23 @@ def _shares(
 
 
 def _held_out(values: Float64[np.ndarray, "s q"], seed: int) -> Float64[np.ndarray, "q"]:
-    """Return each query's value by the setting that is best on the other parts; ties: the first."""
+    """Return each query's value by the setting that is chosen on the other parts."""
     held = np.zeros(values.shape[1])
     for fold in _folds(values.shape[1], seed):
         others = np.delete(values, fold, axis=1)
-        held[fold] = values[int(others.mean(axis=1).argmax()), fold]
+        held[fold] = values[_choice(others), fold]
     return held
+
+
+def _choice(values: Float64[np.ndarray, "s q"]) -> int:
+    """Return the setting with the highest mean, or the first where that is not clearly better.
+
+    Clearly: by more than CLEARLY standard errors of the paired difference. The highest of many
+    means would otherwise be chosen for its luck.
+    """
+    best = int(values.mean(axis=1).argmax())
+    gaps = values[best] - values[0]
+    return best if gaps.mean() > CLEARLY * gaps.std() / np.sqrt(len(gaps)) else 0
 
 
 def _folds(count: int, seed: int) -> list[Int64[np.ndarray, "f"]]:

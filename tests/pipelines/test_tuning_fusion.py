@@ -12,7 +12,7 @@ from pipelines.errors import TuningError
 from pipelines.evaluate import read_judgments
 from pipelines.metrics import ndcg
 from pipelines.progress import silent
-from pipelines.tuning_fusion import Tuned, tune_fusion, write_lines
+from pipelines.tuning_fusion import Tuned, _choice, tune_fusion, write_lines
 from retrieval import Query, Stage
 from tests.conftest import BRANDS, KINDS, NUM_PRODUCTS
 
@@ -132,3 +132,13 @@ def _positions(scores: np.ndarray) -> np.ndarray:
     positions = np.empty(len(scores), np.int32)
     positions[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
     return positions
+
+
+def test_what_is_better_by_luck_alone_is_not_chosen() -> None:
+    given = np.tile([0.5, 0.6], 50)
+    lucky = given.copy()
+    lucky[0] += 0.3  # one query of a hundred
+    better = given + np.tile([0.1, 0.0], 50)
+
+    assert _choice(np.stack([given, lucky])) == 0
+    assert _choice(np.stack([given, lucky, better])) == 2
