@@ -6,6 +6,7 @@ from index.columns import Columns, Found
 from index.completions import Completions, Phrase
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
+from index.few_documents import FewDocuments
 from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.reading import ReadAs
@@ -31,6 +32,7 @@ __all__ = [
     "DimensionMismatch",
     "ExactIndex",
     "FaissIndex",
+    "FewDocuments",
     "FilterError",
     "FilterPlan",
     "Found",
