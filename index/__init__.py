@@ -3,11 +3,14 @@
 from index.arrays import map_array, save_array
 from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
+from index.completions import Completions, Phrase
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.few_documents import FewDocuments
-from index.lexical import LexicalIndex, WordReader
+from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.planning import Planned, build_index, plan, recall_at_k
+from index.reading import ReadAs
+from index.synonyms import SynonymError
 from index.types import (
     DamagedIndex,
     DimensionMismatch,
@@ -24,6 +27,7 @@ from index.vectors import fit_vectors
 __all__ = [
     "CardScan",
     "Columns",
+    "Completions",
     "DamagedIndex",
     "DimensionMismatch",
     "ExactIndex",
@@ -34,13 +38,18 @@ __all__ = [
     "Found",
     "Hits",
     "IndexFault",
+    "Lenience",
     "LexicalIndex",
+    "Phrase",
     "Planned",
+    "ReadAs",
+    "SynonymError",
     "UnfitVectors",
     "VectorIndex",
     "Way",
     "WordReader",
     "build_index",
+    "check_synonyms",
     "fit_vectors",
     "map_array",
     "num_cards",

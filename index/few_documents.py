@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from index.lexical import LexicalIndex
+from index.reading import Form
 
 K1, B = 1.2, 0.75  # as tantivy's BM25
 PLACE_BITS = 32
@@ -47,12 +48,23 @@ class FewDocuments:
     def scores(self, text: str, size: int) -> Float32[np.ndarray, "m"]:
         """Return BM25 of the first `size` documents; 0 where no word is shared."""
         sums = np.zeros(size, np.float64)
-        for term in self._index.query_terms(text):
-            for field, weight in self._index.weights.items():
-                if found := self._postings.get((field, term)):
-                    places, shares = self._shares(field, np.array(found, np.int64), size)
-                    sums[places] += weight * self._rarity(field, term) * shares
+        for wanted in self._index.read(text).wanted:
+            forms = [form.factor * self._form(form, size) for form in wanted.forms]
+            sums += np.max(forms, axis=0)  # the best of them, as the index has it
         return sums.astype(np.float32)
+
+    def _form(self, form: Form, size: int) -> Float64[np.ndarray, "m"]:
+        scores = np.stack([self._term(term, size) for term in form.terms])
+        sums = scores.sum(axis=0)
+        return np.where((scores > 0).all(axis=0), sums, 0) if form.together else sums
+
+    def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
+        sums = np.zeros(size, np.float64)
+        for field, weight in self._index.weights.items():
+            if found := self._postings.get((field, term)):
+                places, shares = self._shares(field, np.array(found, np.int64), size)
+                sums[places] += weight * self._rarity(field, term) * shares
+        return sums
 
     def _shares(
         self, field: str, postings: Int64[np.ndarray, "p"], size: int

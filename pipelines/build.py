@@ -9,9 +9,11 @@ import msgspec
 
 from index import use_threads
 from pipelines.balance import write_weights
+from pipelines.completions import write_completions
 from pipelines.config import Config
 from pipelines.contents import (
     Job,
+    lenience_of,
     read_texts,
     some_pictures,
     write_album,
@@ -52,6 +54,7 @@ def build(
     """
     use_threads(config.threads)
     refuse_runtime(config)
+    lenience_of(config)  # a synonym that cannot be read costs no encoding
     shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
     with draft(releases) as new:
@@ -66,6 +69,7 @@ def build(
         quality |= write_indexes(job, products)
         write_words(job, products)
         log = write_behaviour(job, products)
+        quality |= write_completions(job, products, log)
         quality |= write_towers(job, log)
         quality |= write_weights(job, log)
         quality |= write_ranker(job, log)

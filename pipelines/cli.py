@@ -186,16 +186,29 @@ def marked(verb: Any) -> Any:
     return click.option("liked", "--like", multiple=True, metavar="ID", help=like)(verb)
 
 
-@vetrina.command()
-@shop_option
-@click.option("--ranges", type=click.Path(path_type=Path), required=True, help="YAML of ranges.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
-@click.option("--until", metavar="TIME", required=True, help="What is asked for begins here.")
+@vetrina.group(invoke_without_command=True)
+@click.option("--shop", type=SHOP, help="Folder of a shop.")
+@click.option("--ranges", type=click.Path(path_type=Path), help="YAML of ranges.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the study.")
+@click.option("--until", metavar="TIME", help="What is asked for begins here.")
 @click.option("--trials", type=click.IntRange(1, 10_000), default=30, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0), help="No new trial after so many.")
 @click.option("--measure", default="ndcg@20", show_default=True, help="Or recall@500.")
 @configured
-def tune(  # noqa: PLR0913
+@click.pass_context
+def tune(context: click.Context, /, **asked: Any) -> None:
+    """Try settings from declared ranges, and say which serve the shoppers best.
+
+    Without a verb after it, --shop, --ranges, --out and --until are required.
+    """
+    if context.invoked_subcommand is None:
+        for option in context.command.params:
+            if option.name in ("shop", "ranges", "out", "until") and asked[option.name] is None:
+                raise click.MissingParameter(ctx=context, param=option)
+        _tune(**asked)
+
+
+def _tune(  # noqa: PLR0913
     shop: Path,
     ranges: Path,
     out: Path,
@@ -206,7 +219,6 @@ def tune(  # noqa: PLR0913
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Try settings from declared ranges, and say which serve the shoppers best."""
     from pipelines.config import load, moment
     from pipelines.progress import track
     from pipelines.tune import Budget, tune
@@ -224,6 +236,32 @@ def tune(  # noqa: PLR0913
         say=click.echo,
     )
     click.echo(found.table())
+
+
+@tune.command("fusion")
+@releases_option
+@click.option(
+    "--requests", type=click.Path(path_type=Path), required=True, help="Searches, one JSON a line."
+)
+@click.option(
+    "--judgements", type=click.Path(path_type=Path), required=True, help="TREC judgments of them."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File for the configuration found.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the parts.")
+def tune_fusion(
+    releases: Path, requests: Path, judgements: Path, out: Path | None, seed: int
+) -> None:
+    """Weigh the channels of searches by judged queries, measured on others."""
+    from pipelines.engine import Engine
+    from pipelines.progress import track
+    from pipelines.tuning_fusion import tune_fusion, write_lines
+
+    found = tune_fusion(Engine.open(releases), requests, judgements, seed=seed, track=track)
+    click.echo(found.table())
+    click.echo(f"\n{found.config_lines()}", nl=False)
+    if out is not None:
+        write_lines(found, out)
+        click.echo(f"wrote {out}")
 
 
 @vetrina.command()

@@ -163,8 +163,12 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
 
     channels: tuple[ChannelName, ...] = get_args(ChannelName)
     language: Language = "english"  # whose endings are cut off words; "none": no endings are
+    fuzzy: bool = True  # a word that no product has is read as one that is nearly it
+    synonyms: str = ""  # a file of words that stand for others; "": none
+    synonym_weight: Annotated[float, Meta(gt=0, le=1)] = 0.8  # beside the word that was asked
     candidates: Positive = 400
     per_channel: Positive = 200
+    fusion: Literal["position", "minmax", "theoretical"] = "position"  # of searches
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
     half_life_days: PositiveFloat = 60.0  # how fast a purchase is forgotten
     weights: WeightsConfig = WeightsConfig()

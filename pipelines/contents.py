@@ -10,7 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32
 
-from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
+from index import (
+    Columns,
+    FaissIndex,
+    Lenience,
+    LexicalIndex,
+    SynonymError,
+    build_index,
+    check_synonyms,
+    map_array,
+    save_array,
+)
 from pipelines.config import Config, ConfigError
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
@@ -40,6 +50,7 @@ from retrieval.types import PromotionKind, local_seconds
 LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
 TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
 NAMED_FAILURES = 20
+MOST_SYNONYM_BYTES = 1_000_000
 MOST_UNKNOWN = 0.1  # of the tokens of texts, above which a build says so
 MULTILINGUAL = "paraphrase-multilingual-MiniLM-L12-v2"
 FIRST = 100  # pictures that runtimes are compared on
@@ -144,13 +155,36 @@ def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
     documents = (_document(record) for batch in _batches(job) for record in batch.to_pylist())
     counted = job.track(documents, "index words", products.size)
     language = job.config.retrieval.language
-    LexicalIndex.build(job.folder / "lexical", LEXICAL_FIELDS, counted, language)
+    LexicalIndex.build(
+        job.folder / "lexical", LEXICAL_FIELDS, counted, language, lenience_of(job.config)
+    )
     encoder = query_encoder(job)
     texts = test_queries(products, job.config.seed)
     found = _write_index(job, "joined", encoder.texts(texts))
     if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
         found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts))
     return found
+
+
+def lenience_of(config: Config) -> Lenience:
+    """Return how far words may be from those of the products; ConfigError where it is unreadable.
+
+    A release holds a copy of the synonyms.
+    """
+    settings = config.retrieval
+    synonyms = _synonyms(settings.synonyms, settings.language) if settings.synonyms else b""
+    return Lenience(settings.fuzzy, synonyms, settings.synonym_weight)
+
+
+def _synonyms(path: str, language: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_SYNONYM_BYTES + 1)
+        check_synonyms(content, language)
+    except (OSError, SynonymError) as e:
+        reason = e.strerror if isinstance(e, OSError) else e
+        raise ConfigError(f"retrieval.synonyms={path!r}: {reason}") from None
+    return content
 
 
 def write_words(job: Job, products: Columns) -> None:

@@ -42,6 +42,10 @@ class Answers(Protocol):
         """Return some known shoppers."""
         ...
 
+    def complete(self, text: str, k: int) -> list[str]:
+        """Return searches that begin as this one does, the likeliest first."""
+        ...
+
     def about(self) -> dict[str, Any]:
         """Return what the page says about the release."""
         ...

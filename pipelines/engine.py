@@ -1,6 +1,6 @@
 """Answers requests from one release: the whole walk of a request on one screen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
-from index import Columns, FilterError, Found, use_threads
+from index import Columns, FilterError, Found, WordReader, use_threads
 from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
@@ -31,12 +31,12 @@ from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
 from ranking.slate import Ordered, Reasoning, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
-from retrieval.fusion import take
+from retrieval.fusion import positions_by_score, positions_in, proposed, take
 from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
-from retrieval.retriever import Retriever
+from retrieval.retriever import Fusion, Retriever
 from retrieval.scenes import fact_codes, facts_of
-from retrieval.types import Filtered, local_seconds
+from retrieval.types import Filtered, Reading, local_seconds
 
 REMEMBERED_QUERIES = 4096
 REMEMBERED_VIEWS = 2  # what is live now, and before
@@ -69,6 +69,14 @@ class Scope(NamedTuple):
     marked: Marked
 
 
+class Opinions(NamedTuple):
+    """What the channels say to one search, product by product."""
+
+    ids: list[str]  # of all proposed products, by row; or of those that were given
+    positions: dict[str, Int32[np.ndarray, "c"]]  # in each channel's list, from 1; 0: not in it
+    scores: dict[str, Float32[np.ndarray, "c"]]
+
+
 class Engine:
     """Everything that one answer needs, opened once from one verified release."""
 
@@ -82,6 +90,7 @@ class Engine:
         self._album = open_album(release.path)
         self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
+        self._words = WordReader(config.retrieval.language)
         self._ranker = open_ranker(release.path, how_of(config))
         fingerprint, fields = release.manifest.fingerprints["text"], config.encoders.text.fields
         self._live = Overlay(Base(self._parts, self._encoder, fingerprint, fields))
@@ -139,7 +148,56 @@ class Engine:
             timings_ms=clock.timings_ms,
             missing=scope.missing,
             filtered=filtered_by(scope, candidates) if query.explain else None,
+            readings=self._readings(query.text) if query.explain else (),
         )
+
+    def complete(self, text: str, k: int) -> list[str]:
+        """Return at most `k` searches that begin as this one does, the likeliest first.
+
+        Phrases and past searches come first, then words that products have beside those before
+        the last one.
+        """
+        key = " ".join(self._words.folded(text)) + " " * text[-1:].isspace()
+        if not key.strip():
+            return []
+        known = self._parts.completions
+        found = [] if known is None else known.starting_with(key, k + 1)
+        if len(found) < k and not key.endswith(" "):
+            before, _, last = key.rpartition(" ")
+            words = self._parts.lexical.last_words(before, last, k)
+            found += [f"{before} {word}".strip() for word in words]
+        return [one for one in dict.fromkeys(found) if self._says_more(one, key)][:k]
+
+    def _says_more(self, text: str, key: str) -> bool:
+        return " ".join(self._words.folded(text)) != key.strip()
+
+    @property
+    def fusion(self) -> Fusion:
+        """How searches are fused."""
+        return self._config.retrieval.fusion
+
+    @property
+    def rrf_k(self) -> float:
+        """The constant of fusion by position."""
+        return self._config.retrieval.rrf_k
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """How much each channel counts."""
+        return self._parts.weights or msgspec.to_builtins(self._config.retrieval.weights)
+
+    def opinions(self, query: Query) -> Opinions:
+        """Return what each channel says to a search, before it is fused."""
+        scope = self._scope(query)
+        ask = self._ask(query, scope)
+        stage = self._stage_of(scope.view)
+        if scope.given is not None:
+            scores = stage.scores(ask, scope.given)
+            positions = {name: positions_by_score(column) for name, column in scores.items()}
+            return Opinions(scope.view.ids_of(scope.given), positions, scores)
+        said, scores = stage.judged(ask, max(self._config.retrieval.candidates, query.k))
+        rows = proposed(said)
+        return Opinions(scope.view.ids_of(rows), positions_in(said, rows), scores)
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
         """Take changes; what comes is for each its number in the log, or why it was not taken.
@@ -189,6 +247,12 @@ class Engine:
         ends = (seconds.min(), seconds.max()) if len(seconds) else (0, 0)
         first, last = (f"{datetime.fromtimestamp(int(s), UTC):%Y-%m-%d}" for s in ends)
         return first, last
+
+    def _readings(self, text: str) -> tuple[Reading, ...]:
+        if "lexical" not in self._config.retrieval.channels:
+            return ()
+        told = self._parts.lexical.read(text.strip()).told
+        return tuple(Reading(asked=one.asked, read_as=one.read_as, why=one.why) for one in told)
 
     def ranks(self, query: Query) -> bool:
         """Tell whether such a request is ranked: where that was measured to be better.

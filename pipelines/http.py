@@ -66,6 +66,11 @@ Explain = Annotated[
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many at most.")]
 
+Few = Annotated[int, QueryParameter(ge=1, le=50, description="How many at most.")]
+Beginning = Annotated[
+    str, QueryParameter(max_length=200, description="The search as far as it is typed.")
+]
+
 
 class JsonRequest(AnyRequest):
     """A request whose body is a Query in JSON, read strictly."""
@@ -268,6 +273,12 @@ def shoppers(desk: AtDesk, limit: Limit = 100) -> wire.Shoppers:
     return wire.Shoppers(shoppers=tuple(desk.opened().shoppers(limit)))
 
 
+@tell("/v1/complete", BAD)
+def complete(desk: AtDesk, q: Beginning = "", k: Few = 8) -> wire.Completions:
+    """Complete the beginning of a search: its last word, and what often comes after it."""
+    return wire.Completions(completions=tuple(desk.opened().complete(wire.prefix(q), k)))
+
+
 @tell("/healthz", {}, in_thread=False)
 def healthz() -> wire.Health:
     """Answer 200 while the process lives."""
@@ -298,7 +309,8 @@ def create_app(engine: Answers | None, config: Config) -> Litestar:
     """Return the application; while `engine` is None, set `app.state.desk.engine` to open it."""
     desk = Desk(engine, config.serve)
     return Litestar(
-        [search, recommend, candidates, rank, picture, about, shoppers, healthz, readyz, openapi]
+        [search, recommend, candidates, rank, picture, about, shoppers, complete]
+        + [healthz, readyz, openapi]
         + [put_product, delete_product, edit_product, change_products]
         + [_page_file(path, *file) for path, file in PAGE_FILES.items()],
         state=State({"desk": desk}),

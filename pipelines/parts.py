@@ -7,7 +7,16 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array, open_on_card
+from index import (
+    Columns,
+    Completions,
+    DamagedIndex,
+    LexicalIndex,
+    SynonymError,
+    VectorIndex,
+    map_array,
+    open_on_card,
+)
 from pipelines.config import Config
 from pipelines.errors import ReleaseError
 from ranking.catalogue_words import CatalogueWords
@@ -43,6 +52,7 @@ KINDS = "catalogue/kinds.npy"
 PROMOTIONS = "promotions"
 WORDS = "words"
 TOWERS = "towers"
+COMPLETIONS = "completions"
 WINDOWS = "windows.json"
 
 
@@ -68,6 +78,7 @@ class Parts(NamedTuple):
     picture_vectors: Float32[np.ndarray, "n p"] | None
     picture_index: VectorIndex | None
     lexical: LexicalIndex
+    completions: Completions | None  # None: of an older build, or not written yet
     behaviour: Behaviour
     content: Content  # what products look like that were new in the windows
     weights: dict[str, float] | None  # None: not written yet
@@ -100,6 +111,7 @@ def open_parts(folder: Path) -> Parts:
             if picture is None
             else open_on_card(folder / "index/picture.faiss", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
+            completions=_completions(folder / COMPLETIONS),
             behaviour=Behaviour.open(folder / "behaviour"),
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
             weights=_numbers(folder / WEIGHTS),
@@ -113,7 +125,7 @@ def open_parts(folder: Path) -> Parts:
             ),
             trained=_trained(folder),
         )
-    except (DamagedIndex, UnknownTowers) as e:
+    except (DamagedIndex, SynonymError, UnknownTowers) as e:
         raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
 
 
@@ -166,6 +178,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         rrf_k=config.retrieval.rrf_k,
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
         scales=parts.scales,
+        fusion=config.retrieval.fusion,
     )
 
 
@@ -203,6 +216,10 @@ def _trained(folder: Path) -> Trained | None:
         open_on_card(folder / "index/towers.faiss", vectors),
         msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
+
+
+def _completions(folder: Path) -> Completions | None:
+    return Completions.open(folder) if folder.is_dir() else None
 
 
 def _numbers(path: Path) -> dict[str, float] | None:

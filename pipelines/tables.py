@@ -94,6 +94,8 @@ def slate_table(slate: Slate) -> str:
             )
     if slate.filtered:
         text += f"{filtered_line(slate.filtered)}\n"
+    for reading in slate.readings:
+        text += f"{reading.asked} ({reading.why}) is read as {', '.join(reading.read_as)}\n"
     spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
     return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
 

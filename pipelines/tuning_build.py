@@ -89,8 +89,9 @@ def _write_ranker(job: Job, made: Made) -> Log | None:
 
 
 LEARNT_FROM = ("ranking.windows", "ranking.window_days")
+WORDS = tuple(f"retrieval.{name}" for name in ("language", "fuzzy", "synonyms", "synonym_weight"))
 RETRIEVAL = (  # a release that retrieves, and does not rank
-    Step("content", ("encoders", "index", "seed", "threads"), _write_content),
+    Step("content", ("encoders", "index", *WORDS, "seed", "threads"), _write_content),
     Step("behaviour", ("behaviour", "retrieval.channels", *LEARNT_FROM), _write_behaviour),
     Step("towers", ("towers", "retrieval", "ranking.window_days", "seed"), _write_towers),
     Step("weights", ("retrieval", "ranking.window_days", "seed"), _write_weights),

@@ -19,6 +19,7 @@ NOT_TUNED = {  # what begins with the key: why
     "serve": "it changes no answer",
     "seed": "a lucky seed is not a better configuration",
     "threads": "it changes no answer",
+    "retrieval.synonyms": "it names a file",
     "retrieval.hidden_tags": "it changes what is asked for, not how well it is found",
 }
 WITHOUT_RANKER = ("ranking.train", "ranking.windows", "ranking.window_days")  # still count then

@@ -84,6 +84,12 @@ class Shoppers(Noun, frozen=True, kw_only=True):
     shoppers: tuple[str, ...]
 
 
+class Completions(Noun, frozen=True, kw_only=True):
+    """What may be meant by the beginning of a search, the likeliest first."""
+
+    completions: tuple[str, ...]
+
+
 class Health(Noun, frozen=True, kw_only=True):
     """The process lives."""
 
@@ -112,6 +118,12 @@ def read_query(body: bytes) -> Query:
     if query.candidates is not None and not query.candidates:
         raise RequestError("candidates", "holds no product; leave it out to ask the whole shop")
     return query
+
+
+def prefix(text: str) -> str:
+    """Return the beginning of a search, or RequestError."""
+    _refuse_control_characters("q", text)
+    return text
 
 
 def read_product(body: bytes) -> Product:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int32, Int64
 from index import Hits
 from retrieval.types import Candidates
 
+LOWEST: Mapping[str, float] = {"semantic": -1.0, "image": -1.0}  # cosines; the others: 0
 EQUAL: Mapping[str, float] = {}  # a channel that is not named weighs 1
 
 
@@ -48,6 +49,41 @@ def score_fusion(
     return sums
 
 
+def convex_fusion(
+    scores: Mapping[str, Float32[np.ndarray, "c"]],
+    weights: Mapping[str, float] = EQUAL,
+    *,
+    theoretical: bool,
+) -> Float32[np.ndarray, "c"]:
+    """Return `sum over channels of weight * normalised score`, the weights made to add up to 1.
+
+    Bruch, Gai and Ingber, An Analysis of Fusion Functions for Hybrid Retrieval (TOIS 2023).
+    Weights as in `reciprocal_rank_fusion`.
+    """
+    weights = _heard(scores, weights)
+    total = sum(weights.get(name, 1.0) for name in scores) or 1.0
+    sums = np.zeros(len(next(iter(scores.values()), ())), np.float32)
+    for name in sorted(scores):  # one order of adding, one result
+        low = LOWEST.get(name, 0.0) if theoretical else None
+        sums += np.float32(weights.get(name, 1.0) / total) * normalised(scores[name], low)
+    return sums
+
+
+def normalised(
+    scores: Float32[np.ndarray, "c"], low: float | None = None
+) -> Float32[np.ndarray, "c"]:
+    """Return `(score - low) / (highest - low)`; without `low`, the lowest of these scores is it.
+
+    A score of 0 is no opinion and stays 0; where all opinions are alike they are 1.
+    """
+    held = scores != 0
+    if not held.any():
+        return np.zeros_like(scores)
+    least, most = scores[held].min() if low is None else np.float32(low), scores[held].max()
+    spread = (scores - least) / (most - least) if most > least else np.ones_like(scores)
+    return np.asarray(np.where(held, spread, 0), np.float32)
+
+
 def share(scores: Float32[np.ndarray, "c"], scale: float) -> Float32[np.ndarray, "c"]:
     """Return what a channel of weight 1 adds to each row by score."""
     return np.asarray(np.log1p(np.maximum(scores, 0) / np.float32(scale)), np.float32)
@@ -86,23 +122,41 @@ def fuse_scored(
     return _best(Candidates(rows=rows, fused=fused, positions=positions, scores=scores), limit)
 
 
+def fuse_normalised(
+    hits: Mapping[str, Hits],
+    scores: dict[str, Float32[np.ndarray, "c"]],
+    limit: int,
+    weights: Mapping[str, float] = EQUAL,
+    *,
+    theoretical: bool,
+) -> Candidates:
+    """Return the best `limit` of all proposed rows by normalised score, as `fuse_scored` does."""
+    rows = proposed(hits)
+    fused = convex_fusion(scores, weights, theoretical=theoretical)
+    positions = positions_in(hits, rows)
+    return _best(Candidates(rows=rows, fused=fused, positions=positions, scores=scores), limit)
+
+
 def fuse_given(
     rows: Int64[np.ndarray, "c"],
     scores: dict[str, Float32[np.ndarray, "c"]],
     rrf_k: float,
     weights: Mapping[str, float] = EQUAL,
     scales: Mapping[str, float] | None = None,
+    *,
+    theoretical: bool | None = None,
 ) -> Candidates:
     """Return all given rows in fused order, by score where `scales` are given, else by position.
 
-    A channel has no opinion where its score is 0.
+    By normalised score where `theoretical` says how. A channel has no opinion where its score is 0.
     """
     positions = {name: positions_by_score(column) for name, column in scores.items()}
-    fused = (
-        score_fusion(scores, scales, weights)
-        if scales and scores
-        else _fused(rows, positions, rrf_k, weights)
-    )
+    if scores and theoretical is not None:
+        fused = convex_fusion(scores, weights, theoretical=theoretical)
+    elif scales and scores:
+        fused = score_fusion(scores, scales, weights)
+    else:
+        fused = _fused(rows, positions, rrf_k, weights)
     return _best(
         Candidates(rows=rows, fused=fused, positions=positions, scores=scores),
         len(rows),

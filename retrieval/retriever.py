@@ -1,7 +1,7 @@
 """Asks every channel that has something to say and fuses what they propose."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -9,8 +9,11 @@ from jaxtyping import Float32, Int64
 
 from index import Hits
 from retrieval.ask import Ask
-from retrieval.fusion import EQUAL, fuse, fuse_given, fuse_scored, proposed
+from retrieval.fusion import EQUAL, fuse, fuse_given, fuse_normalised, fuse_scored, proposed
 from retrieval.types import Candidates, Searched
+
+Scores = Float32[np.ndarray, "c"]
+Fusion = Literal["position", "minmax", "theoretical"]
 
 
 @runtime_checkable
@@ -34,7 +37,7 @@ class Channel(Protocol):
 class Retriever:
     """The first stage. A search asks the channels that read; anything else, those that watch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that the order depends on
         self,
         searching: Sequence[Channel],
         recommending: Sequence[Channel],
@@ -43,14 +46,20 @@ class Retriever:
         rrf_k: float,
         weights: Mapping[str, float] = EQUAL,
         scales: Mapping[str, float] | None = None,
+        fusion: Fusion = "position",
     ) -> None:
-        """With `scales`, recommendations are fused by score; searches always by position."""
+        """With `scales`, recommendations are fused by score; searches as `fusion` says.
+
+        That is by position, or by scores that are normalised between the lowest and the highest
+        (`minmax`) or between the lowest there can be and the highest (`theoretical`).
+        """
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
         self._per_channel = per_channel
         self._rrf_k = rrf_k
         self._weights = weights
         self._scales = scales
+        self._fusion: Fusion = fusion
 
     def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
         """Return the same with each channel wrapped."""
@@ -61,6 +70,7 @@ class Retriever:
             rrf_k=self._rrf_k,
             weights=self._weights,
             scales=self._scales,
+            fusion=self._fusion,
         )
 
     def retrieve(self, ask: Ask, limit: int) -> Candidates:
@@ -69,16 +79,27 @@ class Retriever:
         Every channel's score is known for every candidate, whoever proposed it, so that the
         ranker sees the same numbers here as for given candidates.
         """
-        depth = max(self._per_channel, limit)
-        said = self.proposals(ask, depth)
+        said = self.proposals(ask, max(self._per_channel, limit))
         scales, searched = self._scales_of(ask), searches_of(said)
         if scales:
             scores = self.scores(ask, proposed(said))
             candidates = fuse_scored(said, scores, scales, limit, self._weights)
             return msgspec.structs.replace(candidates, searched=searched)
+        theoretical = self._theoretical(ask)
+        if theoretical is not None and said:
+            scores = self.scores(ask, proposed(said))
+            candidates = fuse_normalised(
+                said, scores, limit, self._weights, theoretical=theoretical
+            )
+            return msgspec.structs.replace(candidates, searched=searched)
         candidates = fuse(said, self._rrf_k, limit, self._weights)
         scores = self.scores(ask, candidates.rows)
         return msgspec.structs.replace(candidates, scores=scores, searched=searched)
+
+    def judged(self, ask: Ask, limit: int) -> tuple[dict[str, Hits], dict[str, Scores]]:
+        """Return what `retrieve` fuses: proposals, and what each channel thinks of all of them."""
+        said = self.proposals(ask, max(self._per_channel, limit))
+        return said, self.scores(ask, proposed(said))
 
     def proposals(self, ask: Ask, k: int) -> dict[str, Hits]:
         """Return the best `k` products of each channel that has something to say."""
@@ -88,7 +109,8 @@ class Retriever:
     def order(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Candidates:
         """Return just these rows, best first."""
         scores, scales = self.scores(ask, rows), self._scales_of(ask)
-        return fuse_given(rows, scores, self._rrf_k, self._weights, scales)
+        theoretical = self._theoretical(ask)
+        return fuse_given(rows, scores, self._rrf_k, self._weights, scales, theoretical=theoretical)
 
     def scores(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> dict[str, Float32[np.ndarray, "c"]]:
         """Return what each channel that has something to say thinks of each given row."""
@@ -97,6 +119,11 @@ class Retriever:
 
     def _scales_of(self, ask: Ask) -> Mapping[str, float] | None:
         return None if searches(ask) else self._scales
+
+    def _theoretical(self, ask: Ask) -> bool | None:
+        """Tell how scores of a search are normalised; None: it is fused by position."""
+        by_score = searches(ask) and self._fusion != "position"
+        return self._fusion == "theoretical" if by_score else None
 
     def _channels(self, ask: Ask) -> tuple[Channel, ...]:
         return self._searching if searches(ask) else self._recommending

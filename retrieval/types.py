@@ -199,6 +199,14 @@ class Filtered(Noun, frozen=True, kw_only=True):
     channels: dict[str, Searched] = {}
 
 
+class Reading(Noun, frozen=True, kw_only=True):
+    """Words of the query that were looked for in others, too; `why`: misspelt or synonym."""
+
+    asked: str
+    read_as: tuple[str, ...]
+    why: str
+
+
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     """Proposed products as columns: row numbers of one release, never objects.
 
@@ -247,6 +255,7 @@ class Slate(Noun, frozen=True, kw_only=True):
     timings_ms: dict[str, float] = {}
     missing: tuple[str, ...] = ()  # asked for by id, but not in this release
     filtered: Filtered | None = None  # for `explain`, where not every product might be shown
+    readings: tuple[Reading, ...] = ()  # for `explain`, of words that were not taken as written
 
 
 def local_seconds(moment: datetime) -> int:

@@ -295,7 +295,8 @@ def is_a_verb(line: str) -> bool:
     """Whether a line ends in a verb, or in a group of them; VERB or … stands for any."""
     verb, rest = command_of(line)
     words = [word for word in rest if not word.startswith("-") and word not in ("VERB", "…")]
-    return not (isinstance(verb, click.Group) and words)
+    only_leads = isinstance(verb, click.Group) and not verb.invoke_without_command
+    return not (only_leads and words)
 
 
 def options_of(line: str) -> set[str]:

@@ -111,6 +111,21 @@ async function ask() {
   main.setAttribute("aria-busy", "false");
 }
 
+// What the words may become is offered below them; an answer that comes late is dropped.
+
+let typed = 0;
+
+async function offer() {
+  const mine = ++typed;
+  const text = $("text").value;
+  if (!text.trim()) return $("completions").replaceChildren();
+  await new Promise((resolve) => setTimeout(resolve, 80)); // more letters may follow
+  if (mine !== typed) return;
+  const { completions } = await call(`/v1/complete?q=${encodeURIComponent(text.slice(-200))}`).catch(() => ({}));
+  if (mine !== typed || !completions) return;
+  $("completions").replaceChildren(...completions.map((value) => make("option", { value })));
+}
+
 // Showing
 
 function showError(error) {
@@ -130,6 +145,8 @@ function showSlate(slate, asked) {
   $("status").textContent = [
     count === 1 ? "1 product" : `${count} products`,
     asked.text && `“${asked.text}”`,
+    ...(slate.readings ?? []).filter(({ why }) => why === "misspelt")
+      .map(({ asked: word, read_as: [meant] }) => `“${word}” read as “${meant}”`),
     asked.image && "your picture",
     asked.user ? `household ${asked.user}` : "someone new",
     STAGES[slate.stage] ?? slate.stage,
@@ -303,6 +320,7 @@ function listen() {
     event.preventDefault();
     askAnew();
   });
+  $("text").addEventListener("input", offer);
   for (const id of ["user", "at", "filter"]) $(id).addEventListener("change", askAnew);
   $("picture").addEventListener("change", () => $("picture").files[0] && usePicture($("picture").files[0]));
   $("forget").addEventListener("click", () => {

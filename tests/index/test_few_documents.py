@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import FewDocuments, LexicalIndex
+from index import FewDocuments, Lenience, LexicalIndex
 
 WEIGHTS = {"title": 2.0, "brand": 1.0}
 DOCUMENTS = [
@@ -17,11 +17,25 @@ DOCUMENTS = [
 
 @pytest.fixture
 def large(tmp_path: Path) -> LexicalIndex:
-    return LexicalIndex.build(tmp_path / "words", WEIGHTS, DOCUMENTS)
+    synonyms = Lenience(synonyms=b"biscuits, cookies\nporridge => oat milk")
+    return LexicalIndex.build(tmp_path / "words", WEIGHTS, DOCUMENTS, "english", synonyms)
 
 
 @pytest.mark.parametrize(
-    "text", ["oat", "OATS milk", "north", "with oat seeds", "creme", "茶", "x"]
+    "text",
+    [
+        "oat",
+        "OATS milk",
+        "north",
+        "with oat seeds",
+        "creme",
+        "茶",
+        "x",
+        "cokies",
+        "baritsa north",
+        "biscuit",
+        "porridge",
+    ],
 )
 def test_a_document_beside_the_index_scores_as_it_does_within(
     large: LexicalIndex, text: str
@@ -40,6 +54,19 @@ def test_a_word_that_the_index_lacks_is_found(large: LexicalIndex) -> None:
     few.add({"title": "Zucchini"})
 
     assert few.scores("zucchinis", 1)[0] > 0
+
+
+def test_a_new_word_is_found_as_written_before_what_it_might_be_misread_as(
+    large: LexicalIndex,
+) -> None:
+    few = FewDocuments(large)
+    few.add({"title": "Cookers"})
+    few.add({"title": "Cookies"})
+
+    cooker, cookies = few.scores("cookeis cookers", 2)
+
+    assert cooker > 0 < cookies
+    assert few.scores("cookers", 2).argmax() == 0
 
 
 def test_documents_added_later_are_not_in_an_earlier_view(large: LexicalIndex) -> None:

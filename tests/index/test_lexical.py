@@ -182,3 +182,34 @@ def test_an_index_that_was_read_in_a_way_we_lack_is_refused(
 
     with pytest.raises(DamagedIndex, match=r"open it with the version that built it, or build"):
         LexicalIndex.open(folder)
+
+
+MIXED = [
+    {"title": "나이키 Air Max 운동화 270", "brand": "나이키"},
+    {"title": "アディダス スニーカー Samba", "brand": "アディダス"},
+    {"title": "Uniqlo优衣库 T恤 白色", "brand": "优衣库"},
+    {"title": "Кроссовки белые", "brand": "Найк"},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("나이키", [0]),
+        ("나이키 운동화 max", [0]),
+        ("운동화를", [0]),  # with an ending: most of its pairs are those of the word
+        ("sambaスニーカー", [1]),  # scripts change without a space
+        ("优衣库", [2]),
+        ("T恤", [2]),
+        ("uniqlo 白", [2]),
+        ("кроссовки", [3]),
+        ("КРОССОВКИ", [3]),
+        ("кросовки", [3]),  # misspelt in another alphabet
+    ],
+)
+def test_titles_and_brands_of_mixed_scripts_are_found(
+    tmp_path: Path, text: str, rows: list[int]
+) -> None:
+    index = LexicalIndex.build(tmp_path / "x", {"title": 2.0, "brand": 1.0}, MIXED, "none")
+
+    assert index.search(text, 10).rows.tolist() == rows

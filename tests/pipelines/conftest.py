@@ -112,6 +112,9 @@ class FakeEngine:
     def shoppers(self, limit: int) -> list[str]:
         return ["1228", "906", "<i>7</i>"][:limit]
 
+    def complete(self, text: str, k: int) -> list[str]:
+        return [p.title for p in PRODUCTS if p.title.lower().startswith(text.lower())][:k]
+
     def about(self) -> dict[str, Any]:
         return {
             "name": "A supermarket of 2017",

@@ -215,3 +215,30 @@ def test_a_mistake_is_one_line_and_no_traceback(
     assert message in errors
     assert "Traceback" not in errors
     assert list(tmp_path.glob("r/2*")) == []
+
+
+def test_tuning_asks_for_what_it_needs_unless_a_verb_follows(call: Call) -> None:
+    code, _, errors = call("tune", "--shop", "s", "--ranges", "r")
+    without, _, missing = call("tune", "fusion")
+
+    assert (code, without) == (2, 2)
+    assert "Missing option '--out'" in errors
+    assert "Missing option '--releases'" in missing
+
+
+def test_weights_of_searches_are_tuned_and_written(
+    call: Call, releases: Path, tmp_path: Path
+) -> None:
+    kinds, names = ("tomato soup", "oat milk", "green tea", "rye bread"), range(24)
+    lines = [f'{{"id": "q{i}", "text": "{kinds[i % 4]} {i // 4}"}}' for i in names]
+    (tmp_path / "requests.jsonl").write_text("\n".join(lines))
+    (tmp_path / "qrels").write_text("\n".join(f"q{i} 0 p{i} 1" for i in names))
+
+    code, printed, _ = call(
+        *("tune", "fusion", "--releases", releases, "--requests", tmp_path / "requests.jsonl"),
+        *("--judgements", tmp_path / "qrels", "--out", tmp_path / "fusion.yaml"),
+    )
+
+    assert code == 0
+    assert "nDCG@10 of 24 queries that were not chosen by" in printed
+    assert (tmp_path / "fusion.yaml").read_text() in printed

@@ -309,3 +309,15 @@ def test_the_page_of_the_interface_lists_each_path_and_noun(page: Page) -> None:
     expect(page.get_by_role("heading", name="POST /v1/search")).to_be_visible()
     expect(page.get_by_role("heading", name="GET /readyz")).to_be_visible()
     expect(page.locator("#Query")).to_contain_text("deadline_ms")
+
+
+def test_what_is_typed_is_completed_below_the_box(page: Page) -> None:
+    open_page(page)
+
+    page.get_by_label("What are you looking for?").press_sequentially("oa")
+
+    expect(page.locator("#completions option")).to_have_count(1)
+    expect(page.locator("#completions option")).to_have_attribute("value", "Oat milk, barista, 1 l")
+
+    page.get_by_label("What are you looking for?").fill("")
+    expect(page.locator("#completions option")).to_have_count(0)

@@ -5,9 +5,12 @@ from hypothesis import strategies as st
 
 from index import Hits
 from retrieval.fusion import (
+    convex_fusion,
     fuse,
     fuse_given,
+    fuse_normalised,
     fuse_scored,
+    normalised,
     reciprocal_rank_fusion,
     score_fusion,
 )
@@ -158,3 +161,62 @@ def test_the_order_in_which_channels_spoke_changes_nothing(order: list[str], see
     fused = score_fusion({name: scores[name] for name in order}, scales)
 
     np.testing.assert_array_equal(fused, score_fusion(scores, scales))
+
+
+def test_scores_are_normalised_between_the_lowest_there_can_be_and_the_highest() -> None:
+    cosines = np.array([0.5, 0.0, -0.5, 0.75], np.float32)
+
+    np.testing.assert_allclose(normalised(cosines, -1.0), [1.5 / 1.75, 0, 0.5 / 1.75, 1], rtol=1e-6)
+    np.testing.assert_allclose(normalised(cosines), [0.8, 0, 0, 1], rtol=1e-6)
+    assert normalised(np.array([2, 0, 2], np.float32)).tolist() == [1, 0, 1]
+    assert normalised(np.zeros(2, np.float32)).tolist() == [0, 0]
+
+
+def test_convex_fusion_is_the_weighted_mean_of_normalised_scores() -> None:
+    scores = {
+        "lexical": np.array([10, 5, 0], np.float32),
+        "semantic": np.array([0.1, 0.4, 0.6], np.float32),
+    }
+
+    fused = convex_fusion(scores, {"lexical": 1.0, "semantic": 3.0}, theoretical=True)
+
+    expected = 0.25 * np.array([1, 0.5, 0]) + 0.75 * np.array([1.1, 1.4, 1.6]) / 1.6
+    np.testing.assert_allclose(fused, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("theoretical", [True, False])
+def test_a_channel_of_weight_0_is_as_if_it_had_not_spoken(theoretical: bool) -> None:  # noqa: FBT001
+    random = np.random.default_rng(0)
+    scores = {name: random.random(9).astype(np.float32) for name in ("lexical", "semantic")}
+    alone = {"lexical": scores["lexical"]}
+
+    fused = convex_fusion(scores, {"semantic": 0.0}, theoretical=theoretical)
+
+    np.testing.assert_array_equal(fused, convex_fusion(alone, theoretical=theoretical))
+
+
+def test_a_channel_of_weight_0_changes_no_order_by_position_either() -> None:
+    both = fuse({"a": hits(7, 3, 5), "b": hits(5, 3, 9)}, 60.0, 10, {"b": 0.0})
+
+    assert both.rows.tolist() == [7, 3, 5, 9]
+
+
+def test_where_all_that_spoke_weigh_0_they_weigh_1() -> None:
+    scores = {"lexical": np.array([1, 2], np.float32)}
+
+    assert convex_fusion(scores, {"lexical": 0.0}, theoretical=True).tolist() == [0.5, 1]
+
+
+def test_given_rows_are_fused_by_normalised_score_as_proposed_ones_are() -> None:
+    said = {"lexical": hits(4, 8), "semantic": hits(8, 6)}
+    scores = {
+        "lexical": np.array([3, 0, 1], np.float32),
+        "semantic": np.array([0.2, 0.9, 0.8], np.float32),
+    }
+    rows = np.array([4, 6, 8])
+
+    proposed = fuse_normalised(said, scores, 10, {}, theoretical=True)
+    given = fuse_given(rows, scores, 60.0, {}, theoretical=True)
+
+    assert proposed.rows.tolist() == given.rows.tolist()
+    np.testing.assert_array_equal(proposed.fused, given.fused)
