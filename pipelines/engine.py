@@ -15,7 +15,7 @@ from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, RequestError
-from pipelines.parts import open_album, open_parts, open_ranker, retriever
+from pipelines.parts import Parts, open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import request_context, request_features, with_interests
@@ -28,7 +28,7 @@ from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import take
 from retrieval.marks import moved
-from retrieval.query_encoder import UnreadablePicture
+from retrieval.query_encoder import QueryEncoder, UnreadablePicture
 from retrieval.scenes import fact_codes, facts_of
 from retrieval.types import Filtered, local_seconds
 
@@ -120,6 +120,20 @@ class Engine:
             missing=scope.missing,
             filtered=filtered_by(scope, candidates) if query.explain else None,
         )
+
+    @property
+    def parts(self) -> Parts:
+        """What the release holds, to be measured."""
+        return self._parts
+
+    @property
+    def encoder(self) -> QueryEncoder:
+        """What brings queries into the spaces of the release."""
+        return self._encoder
+
+    def forget(self) -> None:
+        """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
+        self._text_vector.cache_clear()
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         """Return a product's picture and its media type, or None where there is none."""
