@@ -5,6 +5,7 @@ from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
+from index.few_documents import FewDocuments
 from index.lexical import LexicalIndex, WordReader
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.types import (
@@ -27,6 +28,7 @@ __all__ = [
     "DimensionMismatch",
     "ExactIndex",
     "FaissIndex",
+    "FewDocuments",
     "FilterError",
     "FilterPlan",
     "Found",

@@ -15,6 +15,7 @@ from pipelines.engine import Engine, config_of
 from pipelines.errors import ReleaseError, UnfitDraft, UserError
 from pipelines.gate import FIRST, Sides, judge
 from pipelines.learn import refuse_runtime
+from pipelines.live.fold import FoldedShop, open_shop
 from pipelines.parts import BEHAVIOUR
 from pipelines.pinned import (
     Pinned,
@@ -36,45 +37,47 @@ from retrieval.behaviour import Behaviour
 EMBEDDINGS = "embeddings"  # beside the releases, which share it
 
 
-class Live(NamedTuple):
+class Served(NamedTuple):
     """The release that is served while another one is built."""
 
     release: Release | None
     note: str = FIRST  # why there is none
 
 
-def build(
+def build(  # noqa: PLR0913 - the options of a verb
     shop_folder: Path,
     releases: Path,
     config: Config,
     until: datetime | None,
     track: Track,
+    live: Path | None = None,
     *,
     force: bool = False,
 ) -> str:
     """Build, judge and publish a release; return its name.
 
-    Nothing in it has seen an event at or after `until`. A build that fails or is killed leaves
-    the published release as it was, and what it has encoded in the embedding cache. One that the
-    gate does not let pass is kept dark under its name, and raises UnfitDraft; by `force` it is
-    published all the same.
+    Nothing in it has seen an event at or after `until`. With `live`, the changes that this log
+    holds when the build begins are in it. A build that fails or is killed leaves the published
+    release as it was, and what it has encoded in the embedding cache. One that the gate does not
+    let pass is kept dark under its name, and raises UnfitDraft; by `force` it is published all the
+    same.
     """
     use_threads(config.threads)
     refuse_runtime(config)
-    shop = Shop(shop_folder)
+    shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
     with draft(releases) as new:
-        live = open_live(releases)
+        served = open_served(releases)
         texts = read_texts(shop, config)
         encoders = with_runtimes(
             encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
         )
         job = Job(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
-        base = live.release if config.rebuild.reuse else None
+        base = served.release if config.rebuild.reuse else None
         stages = Stages(new.path, new.name, base, config.rebuild.most_drift)
         rebuild = Rebuild(job, stages, texts)
         quality = rebuild.all()
-        asked = write_pinned(job, live.release)
+        asked = write_pinned(job, served.release)
         release = new.seal(
             stages.known,
             config=msgspec.to_builtins(config),
@@ -85,7 +88,7 @@ def build(
             stages=stages.made,
         )
         engine = check(release, config)
-        verdict = judge(sides(release, engine, live), shop, asked, config, track)
+        verdict = judge(sides(release, engine, served), shop, asked, config, track)
         if verdict.failed and force:
             verdict = msgspec.structs.replace(verdict, forced=True)
         new.judge(verdict)
@@ -96,28 +99,28 @@ def build(
     return name
 
 
-def open_live(releases: Path) -> Live:
+def open_served(releases: Path) -> Served:
     """Return the served release, every byte checked, or why there is none to go by.
 
     A served release that is damaged must not keep a whole one from being built.
     """
     if not (releases / CURRENT).exists():
-        return Live(None)
+        return Served(None)
     try:
-        return Live(open_release(releases))
+        return Served(open_release(releases))
     except ReleaseError as e:
-        return Live(None, f"the live release cannot be used: {e}")
+        return Served(None, f"the live release cannot be used: {e}")
 
 
-def sides(draft: Release, engine: Engine, live: Live) -> Sides:
+def sides(draft: Release, engine: Engine, served: Served) -> Sides:
     """Return the draft beside the live release, where that is another one and can be opened."""
-    if live.release is None:
-        return Sides(engine, None, None, live.note)
-    name = live.release.manifest.name
-    if _content(draft) == _content(live.release):
+    if served.release is None:
+        return Sides(engine, None, None, served.note)
+    name = served.release.manifest.name
+    if _content(draft) == _content(served.release):
         return Sides(engine, None, None, f"the live release {name} holds the same, byte for byte")
     try:
-        return Sides(engine, Engine(live.release, config_of(live.release.manifest)), name, "")
+        return Sides(engine, Engine(served.release, config_of(served.release.manifest)), name, "")
     except UserError as e:
         return Sides(engine, None, None, f"the live release {name} cannot be opened: {e}")
 
@@ -148,10 +151,11 @@ def _source(folder: Path, config: Config) -> Source:
     return Source(products, Behaviour.open(folder / BEHAVIOUR), config)
 
 
-def describe(shop: Shop) -> dict[str, str]:
+def describe(shop: Shop) -> dict[str, Any]:
     """Return what a manifest says about the shop it was made from."""
     meta = shop.meta
-    return {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    told = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    return told | shop.folded() if isinstance(shop, FoldedShop) else told
 
 
 def check(release: Release, config: Config) -> Engine:

@@ -165,12 +165,14 @@ def train_text(
 @shop_option
 @releases_option
 @click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
+@click.option("--live", type=click.Path(path_type=Path), help="Fold in this log of changes.")
 @click.option("--force", is_flag=True, help="Publish it even if the gate says no.")
 @configured
-def build(
+def build(  # noqa: PLR0913 - the options of a verb
     shop: Path,
     releases: Path,
     until: str | None,
+    live: Path | None,
     force: bool,  # noqa: FBT001
     config: Path | None,
     overrides: tuple[str, ...],
@@ -186,7 +188,7 @@ def build(
     from pipelines.tables import quality_table, verdict_table
 
     at = moment(until) if until else None
-    name = build(shop, releases, load(config, overrides), at, track, force=force)
+    name = build(shop, releases, load(config, overrides), at, track, live, force=force)
     manifest = read_manifest(releases / name)
     click.echo(quality_table(manifest))
     if manifest.gate is not None:
@@ -491,19 +493,21 @@ def diff(releases: Path, before: str, now: str, as_json: bool) -> None:  # noqa:
 @releases_option
 @click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
 @click.option("--port", type=int, default=None, help="Port to listen on, 0: any free [8000].")
+@click.option("--live", metavar="FOLDER", help="Take changes, and keep them in this folder.")
 @configured
 def serve(
     releases: Path,
     host: str | None,
     port: int | None,
+    live: str | None,
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Serve the current release over HTTP, with its page at /."""
-    from pipelines.config import load
+    from pipelines.config import load, with_live
     from pipelines.server import serve
 
-    serve(releases, load(config, overrides), host=host, port=port)
+    serve(releases, with_live(load(config, overrides), live), host=host, port=port)
 
 
 @vetrina.command()

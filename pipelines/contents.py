@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
 from pipelines.config import Config, ConfigError
-from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
+from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
 from pipelines.parts import (
@@ -29,7 +29,7 @@ from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
 from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
-from ranking.catalogue_words import CatalogueWords, ProductText
+from ranking.catalogue_words import CatalogueWords
 from retrieval.behaviour import DAY, Behaviour, save_bridge, until_of
 from retrieval.cold_start import NO_CONTENT, Content, bridge, nearest_content
 from retrieval.neighbours import TooLittleMemory
@@ -163,7 +163,7 @@ def write_indexes(job: Job, products: Columns, trained: Path | None = None) -> d
 
 def write_words(job: Job, products: Columns) -> None:
     """Write what every product says as numbered words, for the ranker's features."""
-    texts = (_words_of(record) for batch in _batches(job) for record in batch.to_pylist())
+    texts = (words_of(record) for batch in _batches(job) for record in batch.to_pylist())
     counted = job.track(texts, "number words", products.size)
     CatalogueWords.read(counted, job.config.retrieval.language).save(job.folder / WORDS)
 
@@ -322,10 +322,6 @@ def _batches(job: Job) -> Iterator[pa.RecordBatch]:
 
 def _document(record: dict[str, Any]) -> dict[str, str]:
     return {name: text_of(record, (name,)) for name in LEXICAL_FIELDS}
-
-
-def _words_of(record: dict[str, Any]) -> ProductText:
-    return ProductText(*(text_of(record, (name,)) for name in ProductText._fields))
 
 
 def _distinct_pictures(

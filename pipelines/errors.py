@@ -10,6 +10,7 @@ class UserError(ValueError):
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
       UnfitDraft       a release that the gate keeps dark
     RequestError     one field of one request
+    LiveError        a log of changes that cannot be used
     TrainingError    data too small, or unfit, to learn from
     TuningError      a study that cannot go on, or in which no trial succeeded
     """
