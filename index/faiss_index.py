@@ -69,6 +69,29 @@ class FaissIndex:
                 f"{reason[:200]}; choose a smaller one, or leave it out"
             ) from None
 
+    @classmethod
+    def refilled(
+        cls,
+        path: Path,
+        vectors: Float32[np.ndarray, "n d"],
+        factory: str,
+        rows: Int64[np.ndarray, "m"],
+    ) -> "FaissIndex | None":
+        """Return an index of `save` with these vectors in place of its own, its training kept.
+
+        None where there is nothing to keep: no such file, another factory, or no training.
+        """
+        if not path.exists():
+            return None
+        index = faiss.read_index(str(path))
+        held = fit_vectors(vectors[rows], "index")
+        ivf = _kinds(index)[0]
+        if ivf is None or held.shape[1] != index.d or not _is_of(ivf, factory):
+            return None
+        index.reset()
+        index.add(held)
+        return cls(index, vectors, rows)
+
     @property
     def dim(self) -> int:
         """How many numbers a vector has."""
@@ -269,6 +292,14 @@ def _scores(
     pointers = map(faiss.swig_ptr, arrays)
     faiss.fvec_inner_products_by_idx(*pointers, vectors.shape[1], 1, len(rows))
     return scores
+
+
+def _is_of(ivf: faiss.IndexIVF, factory: str) -> bool:
+    """Tell whether an index is what a factory string would make."""
+    like = faiss.index_factory(ivf.d, factory, faiss.METRIC_INNER_PRODUCT)
+    other = _kinds(like)[0]
+    alike = ("nlist", "code_size", "by_residual")
+    return type(other) is type(ivf) and all(getattr(ivf, n) == getattr(other, n) for n in alike)
 
 
 def _kind(index: faiss.Index) -> Kind:

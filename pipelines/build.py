@@ -3,54 +3,64 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from index import use_threads
-from pipelines.balance import write_weights
-from pipelines.completions import write_completions
+from index import Columns, use_threads
 from pipelines.config import Config
-from pipelines.contents import (
-    Job,
-    lenience_of,
-    read_texts,
-    some_pictures,
-    write_album,
-    write_behaviour,
-    write_indexes,
-    write_products,
-    write_vectors,
-    write_words,
-)
-from pipelines.encoders import open_encoders, save_encoders, with_runtimes
-from pipelines.engine import Engine
-from pipelines.errors import ReleaseError
-from pipelines.learn import refuse_runtime, write_ranker, write_ranker_graph
+from pipelines.contents import Job, lenience_of, read_texts, some_pictures
+from pipelines.encoders import open_encoders, with_runtimes
+from pipelines.engine import Engine, config_of
+from pipelines.errors import ReleaseError, UnfitDraft, UserError
+from pipelines.gate import FIRST, Sides, judge
+from pipelines.learn import refuse_runtime
 from pipelines.live.fold import FoldedShop, open_shop
+from pipelines.parts import BEHAVIOUR
+from pipelines.pinned import (
+    Pinned,
+    Source,
+    held_out,
+    make_pinned,
+    read_pinned,
+    save_pinned,
+)
 from pipelines.progress import Track
-from pipelines.release import Release, draft, read_manifest
+from pipelines.rebuild import Rebuild
+from pipelines.release import CURRENT, Release, draft, open_release, prune, read_manifest
 from pipelines.release import check as check_files
-from pipelines.shop import Shop
-from pipelines.train_towers import write_towers
+from pipelines.shop import PINNED, Shop
+from pipelines.stages import Stages
 from retrieval import Query, Stage
+from retrieval.behaviour import Behaviour
 
 EMBEDDINGS = "embeddings"  # beside the releases, which share it
 
 
-def build(
+class Served(NamedTuple):
+    """The release that is served while another one is built."""
+
+    release: Release | None
+    note: str = FIRST  # why there is none
+
+
+def build(  # noqa: PLR0913 - the options of a verb
     shop_folder: Path,
     releases: Path,
     config: Config,
     until: datetime | None,
     track: Track,
     live: Path | None = None,
+    *,
+    force: bool = False,
 ) -> str:
-    """Build, check and publish a release; return its name.
+    """Build, judge and publish a release; return its name.
 
     Nothing in it has seen an event at or after `until`. With `live`, the changes that this log
     holds when the build begins are in it. A build that fails or is killed leaves the published
-    release as it was, and what it has encoded in the embedding cache.
+    release as it was, and what it has encoded in the embedding cache. One that the gate does not
+    let pass is kept dark under its name, and raises UnfitDraft; by `force` it is published all the
+    same.
     """
     use_threads(config.threads)
     refuse_runtime(config)
@@ -58,32 +68,88 @@ def build(
     shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
     with draft(releases) as new:
+        served = open_served(releases)
         texts = read_texts(shop, config)
         encoders = with_runtimes(
             encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
         )
         job = Job(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
-        products = write_products(job)
-        write_album(job, products)
-        quality = encoders.runtimes() | write_vectors(job, texts, products)
-        quality |= write_indexes(job, products)
-        write_words(job, products)
-        log = write_behaviour(job, products)
-        quality |= write_completions(job, products, log)
-        quality |= write_towers(job, log)
-        quality |= write_weights(job, log)
-        quality |= write_ranker(job, log)
-        write_ranker_graph(job)
-        save_encoders(encoders, new.path)
+        base = served.release if config.rebuild.reuse else None
+        stages = Stages(new.path, new.name, base, config.rebuild.most_drift)
+        rebuild = Rebuild(job, stages, texts)
+        quality = rebuild.all()
+        asked = write_pinned(job, served.release)
         release = new.seal(
+            stages.known,
             config=msgspec.to_builtins(config),
             shop=describe(shop),
             until=until.isoformat() if until else None,
             fingerprints=encoders.fingerprints(),
-            quality={"products": products.size, "events": log.kind, **quality},
+            quality={"products": rebuild.products.size, **quality},
+            stages=stages.made,
         )
-        check(release, config)
-        return new.publish()
+        engine = check(release, config)
+        verdict = judge(sides(release, engine, served), shop, asked, config, track)
+        if verdict.failed and force:
+            verdict = msgspec.structs.replace(verdict, forced=True)
+        new.judge(verdict)
+        name = new.publish() if verdict.opens else new.keep()
+        prune(releases, keep_dark=config.gate.kept_dark)
+    if not verdict.opens:
+        raise UnfitDraft(name, verdict)
+    return name
+
+
+def open_served(releases: Path) -> Served:
+    """Return the served release, every byte checked, or why there is none to go by.
+
+    A served release that is damaged must not keep a whole one from being built.
+    """
+    if not (releases / CURRENT).exists():
+        return Served(None)
+    try:
+        return Served(open_release(releases))
+    except ReleaseError as e:
+        return Served(None, f"the live release cannot be used: {e}")
+
+
+def sides(draft: Release, engine: Engine, served: Served) -> Sides:
+    """Return the draft beside the live release, where that is another one and can be opened."""
+    if served.release is None:
+        return Sides(engine, None, None, served.note)
+    name = served.release.manifest.name
+    if _content(draft) == _content(served.release):
+        return Sides(engine, None, None, f"the live release {name} holds the same, byte for byte")
+    try:
+        return Sides(engine, Engine(served.release, config_of(served.release.manifest)), name, "")
+    except UserError as e:
+        return Sides(engine, None, None, f"the live release {name} cannot be opened: {e}")
+
+
+def write_pinned(job: Job, live: Release | None) -> tuple[Pinned, ...]:
+    """Write the queries that releases are compared by, and return those that the gate asks.
+
+    Where the shop pins none, the gate asks for baskets that nobody has seen, if there are any.
+    """
+    own = _source(job.folder, job.config)
+    before = own if live is None else _source(live.path, job.config)
+    pinned = read_pinned(job.shop)
+    queries = pinned or make_pinned(before, own)
+    save_pinned(queries, job.folder)
+    unseen = () if pinned else held_out(job.shop, before, own)
+    return (*(one for one in queries if one.text or not unseen), *unseen)
+
+
+def _content(release: Release) -> tuple[Any, ...]:
+    """Return all that answers depend on."""
+    manifest = release.manifest
+    files = {name: file for name, file in manifest.files.items() if name != PINNED}
+    return files, config_of(manifest), manifest.fingerprints
+
+
+def _source(folder: Path, config: Config) -> Source:
+    products = Columns.open(folder / "products.arrow")
+    return Source(products, Behaviour.open(folder / BEHAVIOUR), config)
 
 
 def describe(shop: Shop) -> dict[str, Any]:
@@ -93,15 +159,18 @@ def describe(shop: Shop) -> dict[str, Any]:
     return told | shop.folded() if isinstance(shop, FoldedShop) else told
 
 
-def check(release: Release, config: Config) -> None:
-    """Open a sealed draft as the server would, and let it answer once; ReleaseError if it can't."""
+def check(release: Release, config: Config) -> Engine:
+    """Open a sealed draft as the server would, and let it answer; ReleaseError if it cannot.
+
+    This is no matter of figures: what cannot answer is not published by force either.
+    """
     check_files(Release(release.path, read_manifest(release.path)))
-    check_recall(release.manifest.quality, config)
     engine = Engine(release, config)
     for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
         slate = engine.answer(query)
         if slate.products and engine.ranks(query) and slate.stage is not Stage.RANKING:
             raise ReleaseError("the new ranker answers with something that is not a number")
+    return engine
 
 
 def check_recall(quality: Mapping[str, Any], config: Config) -> None:

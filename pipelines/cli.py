@@ -6,13 +6,17 @@ from typing import Any
 
 import click
 
-from pipelines.errors import UserError
+from pipelines.errors import UnfitDraft, UserError
 
+UNFIT = 3  # exit code of a build that the gate kept dark
 SHOP = click.Path(path_type=Path)
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one line and exit code 2, never a traceback."""
+    """Run a verb; a user's mistake is one line and exit code 2, never a traceback.
+
+    A draft that the gate keeps dark is its table and exit code 3.
+    """
     try:
         vetrina.main(standalone_mode=False)
     except click.ClickException as e:
@@ -20,6 +24,11 @@ def main() -> None:
         sys.exit(e.exit_code)
     except click.Abort:
         sys.exit("stopped")
+    except UnfitDraft as e:
+        from pipelines.tables import verdict_table
+
+        click.echo(verdict_table(e.verdict))
+        _fail(str(e), UNFIT)
     except UserError as e:
         _fail(str(e))
     except ValueError as e:
@@ -36,9 +45,9 @@ def vetrina() -> None:
     """Fill every window of a shop: search, recommendation and ads, from one engine."""
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     click.echo(f"vetrina: {message}", err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def configured(verb: Any) -> Any:
@@ -157,25 +166,33 @@ def train_text(
 @releases_option
 @click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
 @click.option("--live", type=click.Path(path_type=Path), help="Fold in this log of changes.")
+@click.option("--force", is_flag=True, help="Publish it even if the gate says no.")
 @configured
-def build(
+def build(  # noqa: PLR0913 - the options of a verb
     shop: Path,
     releases: Path,
     until: str | None,
     live: Path | None,
+    force: bool,  # noqa: FBT001
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Encode, index, train and publish a release of a shop."""
+    """Encode, index, train and publish a release of a shop.
+
+    A draft that the gate does not let pass stays dark: exit code 3.
+    """
     from pipelines.build import build
     from pipelines.config import load, moment
     from pipelines.progress import track
-    from pipelines.release import open_release
-    from pipelines.tables import quality_table
+    from pipelines.release import read_manifest
+    from pipelines.tables import quality_table, verdict_table
 
-    end = moment(until) if until else None
-    name = build(shop, releases, load(config, overrides), end, track, live)
-    click.echo(quality_table(open_release(releases, name).manifest))
+    at = moment(until) if until else None
+    name = build(shop, releases, load(config, overrides), at, track, live, force=force)
+    manifest = read_manifest(releases / name)
+    click.echo(quality_table(manifest))
+    if manifest.gate is not None:
+        click.echo(verdict_table(manifest.gate))
 
 
 def marked(verb: Any) -> Any:
@@ -435,7 +452,7 @@ def compress_distil(releases: Path, shop: Path, out: Path, **shape: int) -> None
 
 @vetrina.group()
 def releases() -> None:
-    """List, check and roll back releases."""
+    """List, check, compare, publish, roll back and remove releases."""
 
 
 @releases.command("list")
@@ -453,10 +470,12 @@ def list_releases(releases: Path) -> None:
 def check_release(releases: Path, name: str | None) -> None:
     """Compare every byte of a release, by default the current one, with its manifest."""
     from pipelines.release import open_release
-    from pipelines.tables import quality_table
+    from pipelines.tables import quality_table, verdict_table
 
     release = open_release(releases, name)
     click.echo(quality_table(release.manifest))
+    if release.manifest.gate is not None:
+        click.echo(verdict_table(release.manifest.gate))
     click.echo(f"{release.path.name}: all {len(release.manifest.files)} files are as built")
 
 
@@ -468,6 +487,44 @@ def rollback(releases: Path, name: str | None) -> None:
     from pipelines.release import rollback
 
     click.echo(f"current is now {rollback(releases, name)}")
+
+
+@releases.command("publish")
+@releases_option
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Even if the gate said no; the manifest records it.")
+def publish(releases: Path, name: str, force: bool) -> None:  # noqa: FBT001
+    """Serve a release, such as one that the gate kept dark: by force."""
+    from pipelines.release import publish
+
+    click.echo(f"current is now {publish(releases, name, force=force)}")
+
+
+@releases.command("prune")
+@releases_option
+@click.option("--keep", type=click.IntRange(1), default=7, show_default=True, help="The newest.")
+@click.option("--dark", type=click.IntRange(0), default=0, show_default=True, help="Of dark ones.")
+def prune(releases: Path, keep: int, dark: int) -> None:
+    """Remove old releases; the current one and the one before it always stay."""
+    from pipelines.release import locked, prune
+
+    with locked(releases):
+        gone = prune(releases, keep=keep, keep_dark=dark)
+    click.echo("\n".join([*(f"removed {name}" for name in gone), f"{len(gone):,} removed"]))
+
+
+@releases.command("diff")
+@releases_option
+@click.argument("before")
+@click.argument("now")
+@click.option("as_json", "--json", is_flag=True, help="Write it as JSON.")
+def diff(releases: Path, before: str, now: str, as_json: bool) -> None:  # noqa: FBT001
+    """Tell what differs between two releases: products, answers, settings."""
+    from pipelines.progress import track
+    from pipelines.release_diff import diff
+
+    found = diff(releases, before, now, track)
+    click.echo(found.json().decode() if as_json else found.text())
 
 
 @vetrina.command()

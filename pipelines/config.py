@@ -244,6 +244,27 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     log: str = ""  # folder for what is ranked; "": nothing is kept
 
 
+class GateConfig(Section, frozen=True, kw_only=True):
+    """What a draft must reach to be served; `index.recall_target` belongs to it, too."""
+
+    queries: Positive = 100  # of each kind, made where the shop pins none
+    least_ndcg: Fraction = 0.95  # of the live release's; a loss by chance does not count
+    most_lost: Fraction = 0.0  # share of the shop's products that the draft lacks
+    most_gone: Fraction = 0.1  # share of the live products that the shop has no more
+    least_texts: Fraction = 0.99  # share of the products that have a text vector
+    most_fewer_pictures: Fraction = 0.05  # share of picture vectors, below the live release's
+    most_latency: PositiveFloat = 2.0  # times that of the live release, side by side
+    timed: Positive = 20  # pinned queries that are timed
+    kept_dark: Annotated[int, Meta(ge=0)] = 2  # drafts that failed; older ones are removed
+
+
+class RebuildConfig(Section, frozen=True, kw_only=True):
+    """What a build takes from the live release instead of making it again."""
+
+    reuse: bool = True  # what has not changed; false: everything is made anew
+    most_drift: Fraction = 0.1  # share of changed products up to which what was learnt is kept
+
+
 class Config(Section, frozen=True, kw_only=True):
     """Everything that a build depends on, apart from its data."""
 
@@ -255,6 +276,8 @@ class Config(Section, frozen=True, kw_only=True):
     retrieval: RetrievalConfig = RetrievalConfig()
     towers: TowersConfig = TowersConfig()
     ranking: RankingConfig = RankingConfig()
+    gate: GateConfig = GateConfig()
+    rebuild: RebuildConfig = RebuildConfig()
     serve: ServeConfig = ServeConfig()
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     threads: Positive = 2

@@ -26,6 +26,7 @@ from pipelines.encode import content_hash, encode_pictures, encode_texts, text_o
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
 from pipelines.parts import (
+    BEHAVIOUR,
     CONTENT,
     KINDS,
     PROMOTIONS,
@@ -39,8 +40,8 @@ from pipelines.purchases import Log, read_purchases
 from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from ranking.catalogue_words import CatalogueWords
-from retrieval.behaviour import DAY, Behaviour
-from retrieval.cold_start import NO_CONTENT, Content, nearest_content
+from retrieval.behaviour import DAY, Behaviour, save_bridge, until_of
+from retrieval.cold_start import NO_CONTENT, Content, bridge, nearest_content
 from retrieval.neighbours import TooLittleMemory
 from retrieval.promotions import Promotions, Runs, in_order, save_promotions
 from retrieval.query_encoder import QueryEncoder
@@ -150,19 +151,26 @@ def vocabulary(unknown: float, config: Config) -> dict[str, Any]:
     return {**told, "unknown_tokens_notice": notice}
 
 
-def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
-    """Write the vector and word indexes; return the recall that was measured."""
+def write_lexical(job: Job, products: Columns) -> None:
+    """Write the word index."""
     documents = (_document(record) for batch in _batches(job) for record in batch.to_pylist())
     counted = job.track(documents, "index words", products.size)
     language = job.config.retrieval.language
     LexicalIndex.build(
         job.folder / "lexical", LEXICAL_FIELDS, counted, language, lenience_of(job.config)
     )
+
+
+def write_indexes(job: Job, products: Columns, trained: Path | None = None) -> dict[str, Any]:
+    """Write the vector indexes; return the recall that was measured.
+
+    `trained` is a release whose indexes were trained on vectors much like these.
+    """
     encoder = query_encoder(job)
     texts = test_queries(products, job.config.seed)
-    found = _write_index(job, "joined", encoder.texts(texts))
+    found = _write_index(job, "joined", encoder.texts(texts), trained)
     if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
-        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts))
+        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts), trained)
     return found
 
 
@@ -215,38 +223,61 @@ def promotions_of(shop: Shop, products: Columns) -> Promotions:
 
 def write_behaviour(job: Job, products: Columns) -> Log:
     """Write the tables of what shoppers did before `until`, and the features' catalogue."""
+    write_catalogue(job, products)
+    write_promotions(job, products)
+    log = read_purchases(job.shop, products, job.until)
+    write_tables(job, log, products.size)
+    write_content(job, products.size)
+    return log
+
+
+def write_catalogue(job: Job, products: Columns) -> None:
+    """Write numbers of categories and kinds, and the prices."""
     catalogue = categories_and_prices(products)
     save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
     save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
     save_array(job.folder / KINDS, kinds_of(products))
+
+
+def write_promotions(job: Job, products: Columns) -> None:
+    """Write what the shop puts forward."""
     save_promotions(promotions_of(job.shop, products), job.folder / PROMOTIONS)
-    log = read_purchases(job.shop, products, job.until)
-    content = _content(job, log, products.size)
-    for name, column in content._asdict().items():
-        save_array(job.folder / CONTENT.format(name), column)
+
+
+def write_tables(job: Job, log: Log, num_products: int) -> dict[str, Any]:
+    """Write what follows from purchases alone; return what counts as one."""
     try:
         behaviour = Behaviour.build(
             log.user_ids,
             log.purchases,
-            products.size,
+            num_products,
             end_of(job, log),
             behaviour_settings(job.config),
-            content,
         )
     except TooLittleMemory as e:
         raise ConfigError(str(e)) from None
-    behaviour.save(job.folder / "behaviour")
-    return log
+    behaviour.save_tables(job.folder / BEHAVIOUR)
+    return {"events": log.kind}
 
 
-def _content(job: Job, log: Log, num_products: int) -> Content:
+def write_content(job: Job, num_products: int) -> None:
+    """Write what products look like that were new, and who inherits from whom."""
+    content = _content(job, num_products)
+    for name, column in content._asdict().items():
+        save_array(job.folder / CONTENT.format(name), column)
+    baskets = map_array(job.folder / BEHAVIOUR / "product_baskets.npy")
+    save_bridge(bridge(content, baskets > 0), job.folder / BEHAVIOUR)
+
+
+def _content(job: Job, num_products: int) -> Content:
     """Find what looks like each product that was new at `until` or in any window before it."""
-    if not job.config.behaviour.cold_start or not len(log.purchases.rows):
+    folder = job.folder / BEHAVIOUR
+    rows, seconds = (map_array(folder / f"log_{name}.npy") for name in ("rows", "seconds"))
+    if not job.config.behaviour.cold_start or not len(rows):
         return NO_CONTENT
     ranking = job.config.ranking
-    oldest = end_of(job, log) - ranking.window_days * DAY * (ranking.windows + 1)
-    before = log.purchases.rows[log.purchases.seconds < oldest]
-    cold = np.bincount(before, minlength=num_products) == 0
+    oldest = until_of(folder) - ranking.window_days * DAY * (ranking.windows + 1)
+    cold = np.bincount(rows[seconds < oldest], minlength=num_products) == 0
     vectors = map_array(job.folder / "vectors/joined.npy")
     index = FaissIndex.open(job.folder / "index/joined.faiss", vectors)
     return nearest_content(index, vectors, cold)
@@ -273,7 +304,9 @@ def test_queries(products: Columns, seed: int) -> list[str]:
     return [" ".join(random.permutation(w)[:2]) if w else titles[drawn[0]] for w in words]
 
 
-def _write_index(job: Job, space: str, queries: Float32[np.ndarray, "q d"]) -> dict[str, Any]:
+def _write_index(
+    job: Job, space: str, queries: Float32[np.ndarray, "q d"], trained: Path | None
+) -> dict[str, Any]:
     vectors = map_array(job.folder / f"vectors/{space}.npy")
     settings = job.config.index
     planned = build_index(
@@ -283,6 +316,7 @@ def _write_index(job: Job, space: str, queries: Float32[np.ndarray, "q d"]) -> d
         rows=np.flatnonzero(has_vector(vectors)),
         k=settings.recall_k,
         recall_target=settings.recall_target,
+        trained=None if trained is None else trained / f"index/{space}.faiss",
     )
     planned.built.save(job.folder / f"index/{space}.faiss")
     return {

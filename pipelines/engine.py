@@ -20,7 +20,7 @@ from pipelines.live.changes import Change
 from pipelines.live.follow import follow
 from pipelines.live.log import ChangeLog, Outcome
 from pipelines.live.overlay import Base, Overlay, View
-from pipelines.parts import open_album, open_parts, open_ranker, retriever
+from pipelines.parts import Parts, open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import now_of, request_context, request_features, with_interests
@@ -33,7 +33,7 @@ from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import positions_by_score, positions_in, proposed, take
 from retrieval.marks import moved
-from retrieval.query_encoder import UnreadablePicture
+from retrieval.query_encoder import QueryEncoder, UnreadablePicture
 from retrieval.retriever import Fusion, Retriever
 from retrieval.scenes import fact_codes, facts_of
 from retrieval.types import Filtered, Reading, local_seconds
@@ -198,6 +198,20 @@ class Engine:
         said, scores = stage.judged(ask, max(self._config.retrieval.candidates, query.k))
         rows = proposed(said)
         return Opinions(scope.view.ids_of(rows), positions_in(said, rows), scores)
+
+    @property
+    def parts(self) -> Parts:
+        """What the release holds, to be measured."""
+        return self._parts
+
+    @property
+    def encoder(self) -> QueryEncoder:
+        """What brings queries into the spaces of the release."""
+        return self._encoder
+
+    def forget(self) -> None:
+        """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
+        self._text_vector.cache_clear()
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
         """Take changes; what comes is for each its number in the log, or why it was not taken.

@@ -1,11 +1,14 @@
 """What a user can do wrong; each message says what was given, expected, and what to do."""
 
+from pipelines.verdict import Verdict
+
 
 class UserError(ValueError):
     """The root: printed as one line, never with a traceback.
 
     ShopError        a source file or a shop folder that cannot be used
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
+      UnfitDraft       a release that the gate keeps dark
     RequestError     one field of one request
     LiveError        a log of changes that cannot be used
     TrainingError    data too small, or unfit, to learn from
@@ -19,6 +22,23 @@ class ShopError(UserError):
 
 class ReleaseError(UserError):
     """A release that is missing, damaged, foreign or not fit to serve; names it."""
+
+
+class UnfitDraft(ReleaseError):
+    """A release that the gate keeps dark; holds its name and what was found."""
+
+    def __init__(self, name: str, verdict: Verdict) -> None:
+        found = "; ".join(
+            f"{check.name} is {check.value:g}, {'below' if check.least else 'above'} the limit "
+            f"{check.limit:g}"
+            for check in verdict.failed
+        )
+        super().__init__(
+            f"release {name} is not fit to serve and stays dark: {found}; mend what it was built "
+            f"from, or serve it all the same with `vetrina releases publish {name} --force`"
+        )
+        self.name = name
+        self.verdict = verdict
 
 
 class RequestError(UserError):

@@ -46,6 +46,8 @@ def next_baskets(
 ) -> list[Basket]:
     """Return each user's first basket of some size in [start, end), by user."""
     inside = (purchases.seconds >= start_seconds) & (purchases.seconds < end_seconds)
+    if not inside.any():
+        return []
     users, rows, seconds, baskets = (column[inside] for column in purchases)
     order = np.lexsort((rows, baskets, seconds, users))
     users, rows, seconds, baskets = (c[order] for c in (users, rows, seconds, baskets))

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 import xxhash
 
+from index import Columns, map_array
 from pipelines.checkpoint import State, load_checkpoint, remove_checkpoint, save_checkpoint
 from pipelines.config import Config, ConfigError
 from pipelines.contents import Job, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import ExampleMaker
 from pipelines.impressions import read_shown
-from pipelines.parts import Parts, open_parts
+from pipelines.parts import Parts, category_names, open_parts
 from pipelines.purchases import Log
 from pipelines.shop import Shop
 from ranking.calibration import Choice, Part, choose, fit
@@ -22,9 +24,12 @@ from ranking.cross_attention import OUTCOMES
 from ranking.export import MissingExtra, is_installed, refuse_missing, write_graph
 from ranking.features import NAMES
 from ranking.opening import AUTO, ONNX
-from ranking.ranker import save
+from ranking.ranker import save, save_tokens
 from ranking.training import Example, Model, Products, Progress, Settings, scores, train, worth
 from retrieval.query_encoder import QueryEncoder
+
+RANKER = "ranker"
+CATEGORIES = "categories.json"  # names by number, as the ranker has learnt them
 
 
 def refuse_runtime(config: Config) -> None:
@@ -38,7 +43,7 @@ def refuse_runtime(config: Config) -> None:
 
 def write_ranker_graph(job: Job) -> None:
     """Write the ranker's network for ONNX Runtime, too, where that may serve and can be written."""
-    folder = job.folder / "ranker"
+    folder = job.folder / RANKER
     if folder.is_dir() and job.config.ranking.runtime in (AUTO, ONNX) and is_installed():
         write_graph(folder)
 
@@ -68,7 +73,9 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
     windows = tuple(kind for kind, w in gains.items() if w.ranked > w.retrieved)
     calibrated = calibrate(trained.model, validation, products)
     fitted = {outcome: choice.calibration for outcome, choice in calibrated.items()}
-    save(trained, products, windows, fitted, job.folder / "ranker")
+    save(trained, products, windows, fitted, job.folder / RANKER)
+    names = sorted(set(category_names(Columns.open(job.folder / "products.arrow"))))
+    (job.folder / RANKER / CATEGORIES).write_bytes(msgspec.json.encode(names))
     remove_checkpoint(keeper.folder)
     return {
         "ranker": "cross-attention",
@@ -84,6 +91,19 @@ def write_ranker(job: Job, log: Log) -> dict[str, Any]:
             for outcome, choice in calibrated.items()
         },
     }
+
+
+def apply_ranker(job: Job, trained: Path) -> None:
+    """Write the tokens of these products, as the ranker of another release makes them.
+
+    Its categories are found by name: in another catalogue they have other numbers.
+    """
+    names = msgspec.json.decode((trained / CATEGORIES).read_bytes(), type=list[str])
+    number_of = {name: number for number, name in enumerate(names)}
+    own = category_names(Columns.open(job.folder / "products.arrow"))
+    numbers = np.array([number_of.get(name, -1) for name in own], np.int32)
+    vectors = np.asarray(map_array(job.folder / "vectors/joined.npy"))
+    save_tokens(trained, Products(vectors, numbers), job.folder / RANKER)
 
 
 class Past(NamedTuple):

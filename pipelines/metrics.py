@@ -58,6 +58,45 @@ def ndcg(ranking: Sequence[str], gains: Mapping[str, float], k: int) -> float:
     return _dcg([max(gains.get(product, 0.0), 0.0) for product in ranking[:k]]) / _dcg(ideal[:k])
 
 
+def overlap(first: Sequence[str], second: Sequence[str], k: int) -> float:
+    """Return the share of the first `k` places that both lists fill with the same products."""
+    one, other = set(first[:k]), set(second[:k])
+    longest = max(len(one), len(other))
+    return len(one & other) / longest if longest else 1.0
+
+
+def rank_biased_overlap(first: Sequence[str], second: Sequence[str], p: float = 0.9) -> float:
+    """Return how alike two rankings are, from 0 to 1, the top counting most: RBO_ext.
+
+    A reader goes on to the next place with probability `p`; what lies beyond the lists is taken to
+    agree as their ends do. Webber, Moffat and Zobel (2010), A similarity measure for indefinite
+    rankings, equation 32. Products stand once in a list.
+    """
+    short, long = sorted((first, second), key=len)
+    s, length = len(short), len(long)
+    if s == 0:
+        return 1.0 if length == 0 else 0.0
+    common = _common(short, long)
+    agreed = [common[d - 1] / d for d in range(1, length + 1)]
+    padded = [common[s - 1] * (d - s) / (s * d) for d in range(s + 1, length + 1)]
+    total = sum(share * p**d for d, share in enumerate(agreed, 1))
+    total += sum(share * p**d for d, share in enumerate(padded, s + 1))
+    end = (common[-1] - common[s - 1]) / length + common[s - 1] / s
+    return (1 - p) / p * total + end * p**length
+
+
+def _common(short: Sequence[str], long: Sequence[str]) -> list[int]:
+    """Return by depth how many products both lists hold down to it."""
+    seen_short: set[str] = set()
+    seen_long: set[str] = set()
+    found = []
+    for depth, product in enumerate(long):
+        seen_long.add(product)
+        seen_short.update(short[depth : depth + 1])
+        found.append(len(seen_short & seen_long))
+    return found
+
+
 def mean_interval(values: Float64[np.ndarray, "q m"], seed: int = 0) -> list[Interval]:
     """Return the mean of each column and its percentile bootstrap interval over queries."""
     means = values.mean(axis=0)

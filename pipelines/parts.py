@@ -45,6 +45,7 @@ from retrieval.towers.model import Towers, UnknownTowers
 
 SEARCHING = ("semantic", "lexical", "image", "towers")
 RECOMMENDING = ("towers", "repeat", "ease", "together", "next", "season", "kind", "trending")
+BEHAVIOUR = "behaviour"
 CONTENT = "behaviour/content_{}.npy"
 WEIGHTS = "behaviour/weights.json"
 SCALES = "behaviour/scales.json"
@@ -112,7 +113,7 @@ def open_parts(folder: Path) -> Parts:
             else open_on_card(folder / "index/picture.faiss", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
             completions=_completions(folder / COMPLETIONS),
-            behaviour=Behaviour.open(folder / "behaviour"),
+            behaviour=Behaviour.open(folder / BEHAVIOUR),
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
             weights=_numbers(folder / WEIGHTS),
             scales=_numbers(folder / SCALES),
@@ -240,10 +241,14 @@ def kinds_of(products: Columns) -> Int32[np.ndarray, "n"]:
     return codes.astype(np.int32)
 
 
-def categories_and_prices(products: Columns) -> Catalogue:
-    """Number the categories, two levels deep, and read the prices; 0 where there is none."""
+def category_names(products: Columns) -> list[str]:
+    """Return the category of each product, two levels deep; "" where it has none."""
     paths = products.column("categories")
-    names = [" > ".join(path[0].split(" > ")[:2]) if path else "" for path in paths]
-    codes = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+    return [" > ".join(path[0].split(" > ")[:2]) if path else "" for path in paths]
+
+
+def categories_and_prices(products: Columns) -> Catalogue:
+    """Number the categories in the order of their names, and read the prices; 0: there is none."""
+    codes = np.unique(np.asarray(category_names(products), dtype=str), return_inverse=True)[1]
     prices = np.nan_to_num(np.asarray(products.column("price"), np.float32))
     return Catalogue(codes.astype(np.int32), prices)

@@ -20,6 +20,7 @@ from pipelines.errors import ShopError
 from pipelines.quality import QualityReport
 
 FORMAT = 1
+PINNED = "pinned.jsonl"  # what the owner of the shop pins; an import leaves it there
 BATCH_ROWS = 10_000
 PICTURE_BATCH_ROWS = 1_000
 PICTURE_BATCH_BYTES = 64_000_000
@@ -132,10 +133,23 @@ class Shop:
         with _open(self.folder / "products.parquet") as file:
             return int(file.metadata.num_rows)
 
-    def fingerprint(self) -> str:
-        """Return a hash over names, sizes and contents of all Parquet files."""
+    @property
+    def deleted(self) -> frozenset[str]:
+        """Return the ids of products that were taken out on purpose; a file does not say so."""
+        return frozenset()
+
+    def fingerprint(self, *parts: str) -> str:
+        """Return a hash over names, sizes and contents of all Parquet files, or of some.
+
+        A part is `products`, `events`, `users`, `campaigns`, `promotions`, `pictures` or `videos`.
+        """
         digest = xxhash.xxh3_128()
         for path in sorted(self.folder.rglob("*.parquet")):
+            if (
+                parts
+                and path.relative_to(self.folder).parts[0].removesuffix(".parquet") not in parts
+            ):
+                continue
             digest.update(f"{path.relative_to(self.folder)}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while block := file.read(HASHED_AT_ONCE):
@@ -379,6 +393,8 @@ class ShopWriter:
         )
         text = msgspec.json.format(msgspec.json.encode(meta), indent=2)
         (self._draft / "shop.json").write_bytes(text + b"\n")
+        if (self.folder / PINNED).is_file():
+            shutil.copyfile(self.folder / PINNED, self._draft / PINNED)
         (self._draft / ".lock").unlink()
         flush_all(self._draft)
         self._move()

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from pipelines.config import moment
 from pipelines.errors import ReleaseError, RequestError
-from pipelines.release import Manifest, current, names, read_manifest
+from pipelines.release import Manifest, Release, current, names, read_manifest
+from pipelines.verdict import Check, Verdict
 from retrieval import Query, Scene, Slate
 from retrieval.types import Filtered
 
@@ -120,14 +121,15 @@ def releases_table(releases: Path) -> str:
     found = names(releases)
     if not found:
         raise ReleaseError(f"{releases} holds no published release; run `vetrina build` first")
-    live = current(releases)
+    live = _served(releases)
     rows = []
     for name in found:
         manifest = read_manifest(releases / name)
         size = sum(file.bytes for file in manifest.files.values()) / 1e6
+        dark = Release(releases / name, manifest).dark
         rows.append(
             (
-                "current" if name == live else "",
+                "current" if name == live else "dark" if dark else "",
                 name,
                 str(manifest.shop.get("name", "")),
                 manifest.until or "all",
@@ -135,6 +137,36 @@ def releases_table(releases: Path) -> str:
             )
         )
     return table(("", "release", "shop", "until", "size"), rows)
+
+
+def _served(releases: Path) -> str | None:
+    """Return the name of the current release; None where every release is dark."""
+    try:
+        return current(releases)
+    except ReleaseError:
+        return None
+
+
+def verdict_table(verdict: Verdict) -> str:
+    """Write what the gate found: each figure, its limit, and whether it is met."""
+    rows = [
+        (
+            one.name,
+            f"{one.value:.4g}",
+            f"{'at least' if one.least else 'at most'} {one.limit:g}",
+            _met(one, forced=verdict.forced),
+            one.told,
+        )
+        for one in verdict.checks
+    ]
+    against = verdict.against or f"nothing: {verdict.note}"
+    return table(("gate", "value", "limit", "", ""), rows) + f"compared with {against}"
+
+
+def _met(check: Check, *, forced: bool) -> str:
+    if check.passed:
+        return "passed"
+    return "FAILED, forced" if forced else "FAILED"
 
 
 def quality_table(manifest: Manifest) -> str:

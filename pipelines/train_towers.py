@@ -1,8 +1,10 @@
 """Trains the towers of a release on the shop's own past, and keeps them where they help."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
@@ -27,6 +29,7 @@ from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Shape, Spaces, Towers, embed_products, interests, start
 from retrieval.towers.training import Settings, Trained, train
 
+OWN = "own.json"
 MOST_CASES = 400  # of the window that the epochs are compared on
 DEPTH = 100
 
@@ -67,6 +70,8 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
         return job.track(steps, "train the towers", count)
 
     trained = train(towers, columns, requests, measure, training_settings(job.config), tell)
+    trained.towers.save(job.folder / TOWERS)
+    _save_own(job.folder, parts, columns)
     quality = _save(job, trained, past, traits)
     searched = _searched(job, past, traits, words)
     helps = searched is not None and searched.helps
@@ -78,6 +83,35 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
         **quality,
         **_told(searched),
     }
+
+
+def apply_towers(job: Job, log: Log, trained: Path) -> dict[str, Any] | None:
+    """Write the vectors that the towers of another release give these products, and their index.
+
+    Products that have an embedding of their own there keep it, wherever they stand now. None
+    where the shop has other kinds of things to see than the towers have learnt.
+    """
+    parts = open_parts(job.folder)
+    past = _past(job, log, parts)
+    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
+    names = msgspec.json.decode((trained / OWN).read_bytes(), type=list[str])
+    number_of = {name: number for number, name in enumerate(names, 1)}
+    own = np.array([number_of.get(name, 0) for name in parts.products.ids], np.int64)
+    columns = tower_columns(job, parts, past.behaviour.statistics)._replace(own=own)
+    towers = Towers.open(trained)
+    if {
+        name: dense.vectors.shape[1] for name, dense in columns.dense.items()
+    } != towers.shape.widths:
+        return None
+    found = Trained(towers, embed_products(towers, columns), (), 0, 0.0)
+    return _save(job, found, past, traits)
+
+
+def _save_own(folder: Path, parts: Parts, columns: ProductColumns) -> None:
+    """Write the products that have an embedding of their own, by its number from 1 on."""
+    ids = parts.products.ids
+    names = [ids[row] for row in np.flatnonzero(columns.own).tolist()]
+    (folder / TOWERS / OWN).write_bytes(msgspec.json.encode(names))
 
 
 def new_towers(columns: ProductColumns, spaces: Spaces, config: Config) -> Towers:
@@ -198,9 +232,7 @@ def _measure(
 def _save(
     job: Job, trained: Trained, past: Past, traits: dict[str, dict[str, str]]
 ) -> dict[str, Any]:
-    folder = job.folder / TOWERS
-    trained.towers.save(folder)
-    save_array(folder / "vectors.npy", trained.vectors)
+    save_array(job.folder / TOWERS / "vectors.npy", trained.vectors)
     asks = [_ask(past, basket, traits) for basket in past.baskets]
     queries = [interests(trained.towers, ask, trained.vectors) for ask in asks]
     settings = job.config.index

@@ -21,6 +21,7 @@ from pipelines.contents import (
     write_album,
     write_behaviour,
     write_indexes,
+    write_lexical,
     write_products,
     write_vectors,
     write_words,
@@ -59,6 +60,7 @@ def _write_content(job: Job, made: Made) -> Log | None:
     products = write_products(job)
     write_album(job, products)
     quality = write_vectors(job, read_texts(job.shop, job.config), products)
+    write_lexical(job, products)
     quality |= write_indexes(job, products)
     write_words(job, products)
     check_recall(quality, job.config)

@@ -16,12 +16,12 @@ from ranking.bundle import About
 from ranking.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration import save as write
 from ranking.calls import Call, Context
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
+from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, ProductTokens, Shape
 from ranking.explain import Explained, explain
 from ranking.features import NAMES
 from ranking.opening import TORCH, How, Opened, Place, open_runtime
 from ranking.runtime import TorchRuntime
-from ranking.training import Model, Products, Trained
+from ranking.training import Products, Trained
 
 __all__ = [
     "MAX_CANDIDATES",
@@ -35,10 +35,12 @@ __all__ = [
     "product_tokens",
     "save",
     "save_network",
+    "save_tokens",
     "told",
 ]
 
 TOKENS_AT_ONCE = 8_192
+TOKENS, TOKEN_WEIGHTS = "tokens.npy", "tokens.safetensors"  # and what makes them
 IN_TORCH = How()
 
 
@@ -93,7 +95,7 @@ class Ranker:
             calibrations = read(folder)
         except UnknownCalibration as e:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
-        tokens = map_array(folder / "tokens.npy")
+        tokens = map_array(folder / TOKENS)
         opened = open_runtime(Place(folder, network, tokens, told(about)), how)
         return cls(network, tokens, about, calibrations, opened)
 
@@ -173,8 +175,25 @@ def save(
         shape=model.ranker.shape, features=NAMES, outcome=trained.outcome, windows=windows
     )
     save_network(about, model.ranker, folder)
-    save_array(folder / "tokens.npy", product_tokens(model, products))
+    save_array(folder / TOKENS, product_tokens(model.tokens, products))
+    save_file(model.tokens.state_dict(), folder / TOKEN_WEIGHTS)
     write(calibrations, folder)
+
+
+def save_tokens(trained: Path, products: Products, folder: Path) -> None:
+    """Write the tokens of other products, as a ranker of `save` makes them.
+
+    A category below 0 is one that it has not seen: the mean of all stands in for it.
+    """
+    weights = load_file(trained / TOKEN_WEIGHTS)
+    known = weights["from_category.weight"]
+    weights["from_category.weight"] = torch.cat([known, known.mean(dim=0, keepdim=True)])
+    dim, vector_dim = weights["from_vector.weight"].shape
+    tokens = ProductTokens(vector_dim, len(known) + 1, dim)
+    tokens.load_state_dict(weights)
+    numbers = np.where(products.categories < 0, len(known), products.categories)
+    told = products._replace(categories=numbers.astype(np.int32))
+    save_array(folder / TOKENS, product_tokens(tokens.eval(), told))
 
 
 def save_network(about: Architecture, network: CrossAttentionRanker, folder: Path) -> None:
@@ -184,13 +203,13 @@ def save_network(about: Architecture, network: CrossAttentionRanker, folder: Pat
     save_file(network.state_dict(), folder / "ranker.safetensors")
 
 
-def product_tokens(model: Model, products: Products) -> Float16[np.ndarray, "n d"]:
+def product_tokens(tokens: ProductTokens, products: Products) -> Float16[np.ndarray, "n d"]:
     """Return one token a product, in half precision: 2 d bytes."""
     parts = []
     with torch.inference_mode():
         for at in range(0, len(products.vectors), TOKENS_AT_ONCE):
             vectors = np.array(products.vectors[at : at + TOKENS_AT_ONCE])
             categories = products.categories[at : at + TOKENS_AT_ONCE].astype(np.int64)
-            part = model.tokens(torch.from_numpy(vectors), torch.from_numpy(categories))
+            part = tokens(torch.from_numpy(vectors), torch.from_numpy(categories))
             parts.append(part.half().numpy())
     return np.concatenate(parts)

@@ -129,8 +129,13 @@ class Behaviour(msgspec.Struct, frozen=True):
 
     def save(self, folder: Path) -> None:
         """Write the tables as `.npy` files and one JSON file."""
+        self.save_tables(folder)
+        save_bridge(self.bridge, folder)
+
+    def save_tables(self, folder: Path) -> None:
+        """Write all but the bridge, which alone depends on what products look like."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, array in self._arrays().items():
+        for name, array in self._tables().items():
             save_array(folder / f"{name}.npy", array)
         about = _About(
             until_seconds=self.until_seconds, ease_half_life_days=self.ease_half_life_days
@@ -159,7 +164,7 @@ class Behaviour(msgspec.Struct, frozen=True):
             until_seconds=about.until_seconds,
         )
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _tables(self) -> dict[str, np.ndarray]:
         return {
             "user_ids": self.user_ids,
             "offsets": self.offsets,
@@ -168,10 +173,20 @@ class Behaviour(msgspec.Struct, frozen=True):
             "season": self.season,
             **{f"next_{name}": array for name, array in self.next_after._asdict().items()},
             **{f"ease_{name}": array for name, array in self.ease._asdict().items()},
-            **{f"bridge_{name}": array for name, array in self.bridge._asdict().items()},
             **{f"log_{name}": array for name, array in self.log._asdict().items()},
             **{f"product_{name}": array for name, array in self.statistics._asdict().items()},
         }
+
+
+def save_bridge(over: Bridge, folder: Path) -> None:
+    """Write who inherits from whom, beside the tables of `Behaviour.save_tables`."""
+    for name, array in over._asdict().items():
+        save_array(folder / f"bridge_{name}.npy", array)
+
+
+def until_of(folder: Path) -> int:
+    """Return the second that nothing in a folder of `Behaviour.save_tables` has seen."""
+    return msgspec.json.decode((folder / "behaviour.json").read_bytes(), type=_About).until_seconds
 
 
 class _About(msgspec.Struct, frozen=True):

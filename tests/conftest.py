@@ -147,6 +147,9 @@ def config(clip_folder: Path) -> Config:
             "towers.batch_size=64",
             "towers.learning_rate=0.005",
             "towers.min_requests=100",
+            "gate.queries=20",
+            "gate.timed=4",
+            "gate.most_latency=1000",  # a busy machine is no matter of these tests
         ],
     )
 

@@ -65,9 +65,17 @@ class FoldedShop(Shop):
         """Return how many products the shop has now."""
         return sum(batch.num_rows for batch in self.product_batches())
 
-    def fingerprint(self) -> str:
-        """Return a hash over the shop's files and the changes on top of them."""
-        return f"{super().fingerprint()}+{self._log}:{self._sequence}"
+    @property
+    def deleted(self) -> frozenset[str]:
+        """Return the ids of products that a change took out."""
+        return frozenset(self._outlook.gone)
+
+    def fingerprint(self, *parts: str) -> str:
+        """Return a hash over the shop's files, or some, and over the changes if they touch them."""
+        files = super().fingerprint(*parts)
+        if parts and "products" not in parts:
+            return files
+        return f"{files}+{self._log}:{self._sequence}"
 
     def folded(self) -> dict[str, Any]:
         """Return what a manifest says about the changes."""

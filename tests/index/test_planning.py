@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,38 @@ def test_recall_is_the_share_that_was_found() -> None:
     truth = [Hits(np.array([0, 1]), np.ones(2, "float32"))]
 
     assert recall_at_k(Half(), np.eye(1, 4, dtype="float32"), truth) == 0.5
+
+
+def test_a_trained_index_is_filled_with_other_vectors_and_keeps_its_cells(tmp_path: Path) -> None:
+    old = clustered(3_000)
+    build_index(old, old[:50], factory="IVF128,Flat").built.save(tmp_path / "a.faiss")
+    new = np.concatenate([old[20:], old[:7] * -1])
+
+    planned = build_index(
+        new, new[:50], factory="IVF128,Flat", recall_target=0.99, trained=tmp_path / "a.faiss"
+    )
+
+    assert planned.built.size == 2_987
+    assert planned.recall >= 0.99
+    assert [hits.rows[0] for hits in planned.built.search(new[-3:], 1)] == [2_984, 2_985, 2_986]
+    fresh = FaissIndex.build(new, "IVF128,Flat")
+    kept = FaissIndex.refilled(tmp_path / "a.faiss", new, "IVF128,Flat", np.arange(2_987))
+    assert kept is not None
+    fresh.effort = kept.effort = 4
+    found, other = ([list(h.rows) for h in i.search(new[:50], 50)] for i in (kept, fresh))
+    assert found != other  # its cells are not those that these vectors would be sorted into
+
+
+@pytest.mark.parametrize("factory", ["IVF64,Flat", "IVF128,PQ4", "Flat"])
+def test_nothing_is_kept_of_an_index_of_another_kind(tmp_path: Path, factory: str) -> None:
+    vectors = clustered(3_000)
+    FaissIndex.build(vectors, "IVF128,Flat").save(tmp_path / "a.faiss")
+    FaissIndex.build(vectors, "Flat").save(tmp_path / "flat.faiss")
+    rows = np.arange(3_000)
+
+    assert FaissIndex.refilled(tmp_path / "a.faiss", vectors, factory, rows) is None
+    assert FaissIndex.refilled(tmp_path / "flat.faiss", vectors, "Flat", rows) is None
+    assert FaissIndex.refilled(tmp_path / "none.faiss", vectors, "Flat", rows) is None
 
 
 def clustered(count: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from pipelines.build import EMBEDDINGS, build
 from pipelines.config import Config, load
 from pipelines.contents import prices_paid
 from pipelines.engine import Engine
-from pipelines.errors import ReleaseError, ShopError
+from pipelines.errors import ReleaseError, ShopError, UnfitDraft
 from pipelines.parts import open_album, open_parts
 from pipelines.progress import silent
 from pipelines.release import current, names, open_release
@@ -153,17 +153,94 @@ def test_an_empty_shop_is_refused_and_nothing_is_published(quick: Config, tmp_pa
     assert names(tmp_path / "releases") == []
 
 
-def test_an_index_below_its_recall_target_is_not_published(
-    shop: Path, quick: Config, tmp_path: Path
-) -> None:
-    coarse = msgspec.structs.replace(
+def coarse(quick: Config) -> Config:
+    """An index that finds far too little."""
+    return msgspec.structs.replace(
         quick, index=msgspec.structs.replace(quick.index, factory="PQ4x4", recall_k=5)
     )
 
-    with pytest.raises(ReleaseError, match=r"recall_at_5 is 0\.\d+, below the target 0\.950"):
-        build(shop, tmp_path, coarse, None, silent)
 
-    assert names(tmp_path) == []
+def test_a_draft_below_its_recall_target_stays_dark_with_its_figures(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    served = current(tmp_path)
+
+    with pytest.raises(UnfitDraft, match=r"recall@5, joined is 0\.\d+, below the limit 0\.95") as e:
+        build(shop, tmp_path, coarse(quick), UNTIL, silent)
+
+    dark = open_release(tmp_path, e.value.name)
+    assert current(tmp_path) == served
+    assert dark.dark
+    assert dark.manifest.gate == e.value.verdict
+    assert dark.manifest.gate.against == served
+    assert "recall@5, joined" in {check.name for check in dark.manifest.gate.failed}
+
+
+def test_a_draft_that_fails_is_published_by_force_and_says_what_failed(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    name = build(shop, tmp_path, coarse(quick), UNTIL, silent, force=True)
+
+    gate = open_release(tmp_path).manifest.gate
+    assert current(tmp_path) == name
+    assert gate is not None
+    assert gate.forced
+    assert "recall@5, joined" in {check.name for check in gate.failed}
+
+
+def test_a_shop_that_lost_a_fifth_of_its_products_is_not_served(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
+        writer.add_products(products().slice(0, NUM_PRODUCTS * 4 // 5))
+        writer.add_events(purchases())
+
+    with pytest.raises(UnfitDraft, match=r"live products gone is 0\.2083\d*, above the limit 0\.1"):
+        build(tmp_path / "shop", tmp_path, quick, UNTIL, silent)
+
+
+def test_a_shop_whose_titles_were_lost_is_not_served(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    named = products().drop_columns(["title", "brand", "categories"])
+    blank = named.append_column("title", pa.array(["Article"] * NUM_PRODUCTS))
+    with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
+        writer.add_products(blank)
+        writer.add_events(purchases())
+
+    with pytest.raises(UnfitDraft) as e:
+        build(tmp_path / "shop", tmp_path, quick, UNTIL, silent)
+
+    assert "nDCG@20, searches" in {check.name for check in e.value.verdict.failed}
+
+
+def test_drafts_that_fail_do_not_fill_the_disk(shop: Path, quick: Config, tmp_path: Path) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    few = msgspec.structs.replace(quick, gate=msgspec.structs.replace(quick.gate, kept_dark=1))
+    failed = []
+
+    for _ in range(2):
+        with pytest.raises(UnfitDraft) as e:
+            build(shop, tmp_path, coarse(few), UNTIL, silent)
+        failed.append(e.value.name)
+
+    assert names(tmp_path) == [failed[1], current(tmp_path)]
+
+
+def test_a_damaged_live_release_does_not_keep_a_whole_one_from_being_built(
+    shop: Path, quick: Config, tmp_path: Path
+) -> None:
+    build(shop, tmp_path, quick, UNTIL, silent)
+    (open_release(tmp_path).path / "products.arrow").write_bytes(b"broken")
+
+    build(shop, tmp_path, quick, UNTIL, silent)
+
+    gate = open_release(tmp_path).manifest.gate
+    assert gate is not None
+    assert "is damaged: products.arrow" in gate.note
 
 
 def test_a_release_is_only_opened_with_the_encoders_that_made_it(

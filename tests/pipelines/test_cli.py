@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.cli import vetrina
+from pipelines.release import names
 from pipelines.shop import ShopWriter
 from tests.conftest import products, purchases
 
@@ -95,21 +97,58 @@ def test_check_prints_the_whole_configuration_and_the_machine(call: Call) -> Non
     assert "cards that faiss sees" in printed
 
 
-def test_releases_are_listed_checked_and_rolled_back(call: Call, tmp_path: Path) -> None:
-    with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
+def write_shop(folder: Path) -> None:
+    with ShopWriter(folder, name="Corner shop", source="table") as writer:
         writer.add_products(products())
         writer.add_events(purchases())
-    build = ("build", "--shop", tmp_path / "shop", "--releases", tmp_path / "r")
-    settings = ("--set", "ranking.train=false", "--set", "encoders.text.runtime=torch")
-    quick = (*settings, "--until", "2024-03-01")
 
-    assert call(*build, *quick)[0] == 0
-    assert call(*build, *quick)[0] == 0
+
+QUICK = (
+    *("--set", "ranking.train=false", "--set", "encoders.text.runtime=torch"),
+    *("--set", "gate.queries=10", "--set", "gate.most_latency=1000", "--until", "2024-03-01"),
+)
+
+
+def test_releases_are_listed_checked_compared_and_rolled_back(call: Call, tmp_path: Path) -> None:
+    write_shop(tmp_path / "shop")
+    build = ("build", "--shop", tmp_path / "shop", "--releases", tmp_path / "r")
+
+    first, second = (call(*build, *QUICK) for _ in range(2))
+    assert (first[0], second[0]) == (0, 0)
+    assert "compared with nothing: there is no live release to compare with" in first[1]
+    assert "holds the same, byte for byte" in second[1]
     listed = call("releases", "list", "--releases", tmp_path / "r")[1]
     assert listed.count("Corner shop") == 2
     assert listed.count("current") == 1
     assert "files are as built" in call("releases", "check", "--releases", tmp_path / "r")[1]
+    new, old = names(tmp_path / "r")
+    page = call("releases", "diff", old, new, "--releases", tmp_path / "r")
+    assert page[0] == 0
+    assert "products: 48 before, 48 now" in page[1]
+    assert "rank-biased overlap 1.000" in page[1]
+    data = json.loads(call("releases", "diff", old, new, "--releases", tmp_path / "r", "--json")[1])
+    assert (data["gone"], data["changed"], data["answers"][0]["overlap"]) == (0, [], 1.0)
     assert "current is now" in call("releases", "rollback", "--releases", tmp_path / "r")[1]
+    assert "0 removed" in call("releases", "prune", "--releases", tmp_path / "r")[1]
+
+
+def test_a_draft_that_fails_is_a_table_and_exit_code_3_and_can_be_forced(
+    call: Call, tmp_path: Path
+) -> None:
+    write_shop(tmp_path / "shop")
+    build = ("build", "--shop", tmp_path / "shop", "--releases", tmp_path / "r", *QUICK)
+    strict = ("--set", "index.factory=PQ4x4", "--set", "index.recall_k=5")
+
+    code, printed, errors = call(*build, *strict)
+    [dark] = names(tmp_path / "r")
+
+    assert code == 3
+    assert "FAILED" in printed
+    assert f"release {dark} is not fit to serve and stays dark" in errors
+    assert "dark" in call("releases", "list", "--releases", tmp_path / "r")[1]
+    assert call("releases", "publish", dark, "--releases", tmp_path / "r")[0] == 3
+    assert call("releases", "publish", dark, "--force", "--releases", tmp_path / "r")[0] == 0
+    assert "FAILED, forced" in call("releases", "check", "--releases", tmp_path / "r")[1]
 
 
 def test_a_run_tells_what_it_answered_and_what_it_could_not(
@@ -204,8 +243,8 @@ MISTAKES = {
 def test_a_mistake_is_one_line_and_no_traceback(
     call: Call, tmp_path: Path, shop: Path, releases: Path, words: tuple[str, ...], message: str
 ) -> None:
-    names = {"EMPTY": tmp_path, "SHOP": shop, "RELEASES": releases}
-    for name, path in names.items():
+    places = {"EMPTY": tmp_path, "SHOP": shop, "RELEASES": releases}
+    for name, path in places.items():
         words = tuple(word.replace(name, str(path)) for word in words)
         message = message.replace(name, str(path))
 

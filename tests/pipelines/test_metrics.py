@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import Qrel, ScoredDoc, nDCG
 
-from pipelines.metrics import NAMES, mean_interval, measure, ndcg, randomisation_test
+from pipelines.metrics import (
+    NAMES,
+    mean_interval,
+    measure,
+    ndcg,
+    overlap,
+    randomisation_test,
+    rank_biased_overlap,
+)
 
 IDS = [f"p{i}" for i in range(30)]
 LISTS = st.lists(st.sampled_from(IDS), min_size=1, max_size=30, unique=True)
@@ -148,3 +156,45 @@ def test_a_run_that_is_better_every_time_differs() -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+def test_equal_rankings_overlap_wholly_and_different_ones_not_at_all() -> None:
+    one, other = list("abcde"), list("vwxyz")
+
+    assert rank_biased_overlap(one, one) == pytest.approx(1.0)
+    assert overlap(one, one, 10) == 1.0
+    assert rank_biased_overlap(one, other) == 0.0
+    assert overlap(one, other, 10) == 0.0
+
+
+def test_rank_biased_overlap_is_that_of_the_paper() -> None:
+    """By hand from equation 32: depths agree in 0, 2/2, 2/3 of three, with p = 0.5."""
+    p = 0.5
+
+    found = rank_biased_overlap(["a", "b", "c"], ["b", "a", "d"], p)
+
+    assert found == pytest.approx((1 - p) / p * (0 * p + 1 * p**2 + 2 / 3 * p**3) + 2 / 3 * p**3)
+
+
+def test_a_change_at_the_top_moves_rank_biased_overlap_more_than_one_below() -> None:
+    page = list("abcdefghij")
+
+    top, bottom = ["x", *page[1:]], [*page[:-1], "x"]
+
+    assert rank_biased_overlap(page, top) < rank_biased_overlap(page, bottom) < 1
+
+
+def test_a_shorter_ranking_that_begins_alike_agrees_wholly() -> None:
+    page = list("abcdefghij")
+
+    assert rank_biased_overlap(page[:4], page) == pytest.approx(1.0)
+    assert rank_biased_overlap([], page) == 0.0
+    assert rank_biased_overlap([], []) == 1.0
+
+
+@given(st.permutations(list("abcdef")), st.permutations(list("abcxyz")))
+def test_rank_biased_overlap_does_not_mind_who_is_first(one: list[str], other: list[str]) -> None:
+    found = rank_biased_overlap(one, other[:4])
+
+    assert found == pytest.approx(rank_biased_overlap(other[:4], one))
+    assert 0 <= found <= 1

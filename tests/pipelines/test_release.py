@@ -10,8 +10,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipelines.errors import ReleaseError
-from pipelines.release import MANIFEST, current, draft, names, open_release, rollback
+from pipelines import release
+from pipelines.errors import ReleaseError, UnfitDraft
+from pipelines.release import (
+    MANIFEST,
+    current,
+    draft,
+    names,
+    open_release,
+    prune,
+    read_manifest,
+    rollback,
+)
+from pipelines.verdict import Verdict, at_least
 
 ABOUT: dict[str, Any] = {
     "config": {},
@@ -72,6 +83,63 @@ def test_there_is_nothing_before_the_first(tmp_path: Path) -> None:
 def test_two_builds_do_not_write_at_once(tmp_path: Path) -> None:
     with draft(tmp_path), pytest.raises(ReleaseError, match="another build is writing here"):
         publish(tmp_path)
+
+
+FAILED = Verdict(against=None, checks=(at_least("recall", 0.5, 0.95),))
+
+
+def keep_dark(releases: Path, content: str = "dark") -> str:
+    with draft(releases) as new:
+        (new.path / "a.txt").write_text(content)
+        new.seal(**ABOUT)
+        new.judge(FAILED)
+        return new.keep()
+
+
+def test_a_dark_release_is_kept_whole_and_not_served(tmp_path: Path) -> None:
+    lit, dark = publish(tmp_path), keep_dark(tmp_path)
+
+    assert current(tmp_path) == lit
+    assert open_release(tmp_path, dark).dark
+    assert read_manifest(tmp_path / dark).gate == FAILED
+
+
+def test_a_dark_release_is_served_by_force_only_and_says_so(tmp_path: Path) -> None:
+    publish(tmp_path)
+    dark = keep_dark(tmp_path)
+
+    with pytest.raises(UnfitDraft, match=r"recall is 0\.5, below the limit 0\.95"):
+        rollback(tmp_path, dark)
+    with pytest.raises(UnfitDraft, match=f"releases publish {dark} --force"):
+        release.publish(tmp_path, dark)
+    release.publish(tmp_path, dark, force=True)
+
+    served = open_release(tmp_path)
+    assert served.path.name == dark
+    assert served.manifest.gate is not None
+    assert served.manifest.gate.forced
+    assert served.manifest.gate.failed == FAILED.failed
+
+
+def test_rollback_passes_over_dark_releases(tmp_path: Path) -> None:
+    first = publish(tmp_path)
+    keep_dark(tmp_path)
+    publish(tmp_path)
+
+    assert rollback(tmp_path) == first
+
+
+def test_old_releases_are_removed_but_for_the_served_one_and_the_one_before(tmp_path: Path) -> None:
+    lit = [publish(tmp_path) for _ in range(4)]
+    dark = [keep_dark(tmp_path) for _ in range(3)]
+    rollback(tmp_path, lit[1])
+
+    gone = prune(tmp_path, keep=1, keep_dark=1)
+
+    assert gone == [lit[2], dark[0], dark[1]]
+    assert names(tmp_path) == [dark[2], lit[3], lit[1], lit[0]]
+    assert prune(tmp_path, keep_dark=1) == []
+    assert not list(tmp_path.glob(".draft-*"))
 
 
 def truncate(release: Path) -> None:

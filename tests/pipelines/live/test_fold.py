@@ -99,3 +99,28 @@ def test_a_release_holds_what_was_folded_and_follows_the_rest(tmp_path: Path) ->
     assert len(following._live._record_at) == 1
     assert other._live.view().still
     assert built.about()["products"] == NUM_PRODUCTS
+
+
+def test_what_a_change_deletes_is_not_lost_to_the_gate_and_little_is_made_again(
+    tmp_path: Path,
+) -> None:
+    shop, live, releases = (tmp_path / name for name in ("shop", "live", "releases"))
+    write_shop(shop, pictures=False)
+    settings = ["ranking.train=false", "encoders.text.runtime=torch", "gate.most_latency=1000"]
+    plain = load(None, settings)
+    build(shop, releases, plain, None, silent)
+
+    write(live, Edit(id="p3", price=9.5))
+    build(shop, releases, plain, None, silent, live)
+    priced = open_release(releases).manifest
+    write(live, *(Delete(id=f"p{i}") for i in range(10)))
+    name = build(shop, releases, plain, None, silent, live)
+
+    made = {stage for stage, one in priced.stages.items() if one.made_in == priced.name}
+    assert made == {"products", "catalogue", "channels", "ranker"}
+    gate = open_release(releases, name).manifest.gate
+    assert gate is not None
+    assert gate.against == priced.name
+    [gone] = [check for check in gate.checks if check.name == "live products gone"]
+    assert (gone.value, gone.passed) == (0.0, True)
+    assert open_release(releases).manifest.quality["products"] == NUM_PRODUCTS - 10

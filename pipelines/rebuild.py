@@ -1,0 +1,280 @@
+"""What each part of a release depends on: the stages of a build, in their order."""
+
+from functools import cached_property
+from pathlib import Path
+
+from index import Columns
+from pipelines.balance import write_weights
+from pipelines.completions import write_completions
+from pipelines.contents import (
+    Job,
+    lenience_of,
+    write_album,
+    write_catalogue,
+    write_content,
+    write_indexes,
+    write_lexical,
+    write_products,
+    write_promotions,
+    write_tables,
+    write_vectors,
+    write_words,
+)
+from pipelines.encoders import save_encoders
+from pipelines.engine import not_hidden
+from pipelines.learn import CATEGORIES, RANKER, apply_ranker, write_ranker, write_ranker_graph
+from pipelines.parts import BEHAVIOUR, SCALES, TOWERS, WEIGHTS, WINDOWS
+from pipelines.pinned import purchases_of
+from pipelines.product_changes import compare_products
+from pipelines.purchases import Log, read_purchases
+from pipelines.release import Made
+from pipelines.shop import PRODUCT_SCHEMA
+from pipelines.stages import Stages, Told, digest_of, key_of
+from pipelines.train_towers import OWN, apply_towers, write_towers
+from ranking.ranker import TOKEN_WEIGHTS, TOKENS
+from retrieval.behaviour import Behaviour
+
+SAID = ("title", "brand", "categories", "description")  # what the word index reads
+COUNTED = ("title", "brand", "description")  # what the ranker's words are
+GROUPED = ("categories", "brand", "price")
+
+
+class Rebuild:
+    """The stages of one build. Each line says what is made, and from what."""
+
+    def __init__(self, job: Job, stages: Stages, texts: list[str]) -> None:
+        self.job = job
+        self.stages = stages
+        self._texts = texts
+
+    def all(self) -> Told:
+        """Make or take every part of the release; return what was measured."""
+        self.catalogue()
+        self.vectors()
+        self.behaviour()
+        self.learning()
+        job = self.job
+        self.stages.run(
+            "encoders",
+            key_of(job.encoders.fingerprints(), self._runtimes),
+            lambda: save_encoders(job.encoders, job.folder),
+        )
+        return self._runtimes | self.stages.told | self._learnt()
+
+    def catalogue(self) -> None:
+        """Make what products say and show."""
+        job, run, shop = self.job, self.stages.run, self.job.shop
+        pictures = shop.fingerprint("pictures")
+        run(
+            "products",
+            key_of(shop.fingerprint("products", "users", "events"), self._until),
+            self._write_products,
+        )
+        run("album", key_of(pictures, self._ids), lambda: write_album(job, self.products))
+        run(
+            "catalogue",
+            key_of(self._columns(*GROUPED)),
+            lambda: write_catalogue(job, self.products),
+        )
+        run(
+            "promotions",
+            key_of(shop.fingerprint("promotions"), self._ids),
+            lambda: write_promotions(job, self.products),
+        )
+        language = job.config.retrieval.language
+        run(
+            "words",
+            key_of(self._columns(*SAID), language, lenience_of(job.config)),
+            lambda: write_lexical(job, self.products),
+        )
+        run(
+            "numbered words",
+            key_of(self._columns(*COUNTED), language),
+            lambda: write_words(job, self.products),
+        )
+
+    def vectors(self) -> None:
+        """Make the vectors, and the indexes over them."""
+        job, encoders = self.job, self.job.config.encoders
+        made_by = (job.encoders.fingerprints(), encoders.image_weight)
+        key = key_of(
+            digest_of(self._texts),
+            job.shop.fingerprint("pictures"),
+            self._ids,
+            made_by,
+            (encoders.text.fields, encoders.max_failed_share),
+        )
+        self.stages.run("vectors", key, lambda: write_vectors(job, self._texts, self.products))
+        lesson = key_of(made_by, job.config.index, job.config.seed)
+        self.stages.learn(
+            "indexes",
+            key_of(lesson, self._vectors),
+            lesson,
+            lambda: write_indexes(job, self.products),
+            self._indexes_again,
+            self.drift,
+        )
+
+    def behaviour(self) -> None:
+        """Make the tables of what shoppers did."""
+        job, config, run = self.job, self.job.config, self.stages.run
+        run(
+            "behaviour",
+            key_of(self._behaviour, self._ids),
+            lambda: write_tables(job, self.log, self.products.size),
+        )
+        ranking = (config.ranking.windows, config.ranking.window_days)
+        key = key_of(self._behaviour, self._ids, self._vectors, self._indexes, ranking)
+        run("content", key, lambda: write_content(job, self.products.size))
+        offered = self._columns(*PRODUCT_SCHEMA.names)
+        run(
+            "completions",
+            key_of(self._behaviour, offered, config.retrieval.language, not_hidden(config)),
+            lambda: write_completions(job, self.products, self._past()),
+        )
+
+    def learning(self) -> None:
+        """Weigh the channels and train the ranker, or apply what was learnt to these products."""
+        job, config = self.job, self.job.config
+        made_by = (job.encoders.fingerprints(), config.encoders.image_weight)
+        taught = (self._behaviour, job.shop.fingerprint("users"), made_by, config.seed)
+        channels = key_of(taught, config.retrieval, config.towers, config.ranking.window_days)
+        ranker = key_of(channels, config.ranking)
+        seen = (
+            self._columns(*PRODUCT_SCHEMA.names),
+            self.stages.made["words"].key,
+            self._vectors,
+            self._indexes,
+            job.shop.fingerprint("promotions", "pictures", "videos"),
+        )
+        self.stages.learn(
+            "channels",
+            key_of(channels, seen),
+            channels,
+            lambda: write_towers(job, self.log) | write_weights(job, self.log),
+            self._channels_again,
+            self.drift,
+        )
+        self.stages.learn(
+            "ranker",
+            key_of(ranker, seen, self.stages.made["channels"].key),
+            ranker,
+            self._ranker,
+            self._ranker_again,
+            self.drift,
+        )
+
+    @cached_property
+    def products(self) -> Columns:
+        """The products of the draft."""
+        return Columns.open(self.job.folder / "products.arrow")
+
+    @cached_property
+    def log(self) -> Log:
+        """What shoppers took; read only where something is learnt from it."""
+        return read_purchases(self.job.shop, self.products, self.job.until)
+
+    @cached_property
+    def _share(self) -> float:
+        if self._live is None:
+            return 1.0
+        live = Columns.open(self._live / "products.arrow")
+        return compare_products(live, self.products).drift
+
+    def drift(self) -> float:
+        """Return which share of the products is new, gone or says something else than live."""
+        return self._share
+
+    def _write_products(self) -> None:
+        write_products(self.job)
+
+    def _indexes_again(self, made: Made) -> Told | None:
+        """Keep the cells that vectors are sorted into; a flat index has learnt nothing."""
+        if not any("IVF" in str(told) for told in made.told.values()):
+            return None
+        return write_indexes(self.job, self.products, self._live)
+
+    def _ranker(self) -> Told:
+        told = write_ranker(self.job, self.log)
+        write_ranker_graph(self.job)
+        return told
+
+    def _ranker_again(self, made: Made) -> Told | None:
+        """Keep the weights, and make tokens of these products."""
+        files = [file for file in made.files if file != f"{RANKER}/{TOKENS}"]
+        if not files:  # there were too few requests to learn from, and there are no more
+            return made.told
+        needed = {f"{RANKER}/{name}" for name in (TOKEN_WEIGHTS, CATEGORIES)}
+        if not needed <= set(files) or not self.stages.take(files):
+            return None
+        apply_ranker(self.job, self.job.folder / RANKER)
+        return made.told
+
+    def _channels_again(self, made: Made) -> Told | None:
+        """Keep weights and towers, and give these products their vectors."""
+        with_towers = f"{TOWERS}/{WINDOWS}" in made.files
+        if not with_towers:
+            return made.told if self.stages.take([WEIGHTS, SCALES]) else None
+        if self._live is None:
+            return None
+        told = apply_towers(self.job, self._past(), self._live / TOWERS)
+        if told is None:
+            return None
+        names = ("towers.json", "towers.safetensors", OWN, WINDOWS)
+        kept = [WEIGHTS, SCALES, *(f"{TOWERS}/{name}" for name in names)]
+        return made.told | told if self.stages.take(kept) else None
+
+    def _past(self) -> Log:
+        """Return the log as the draft's tables have it."""
+        behaviour = Behaviour.open(self.job.folder / BEHAVIOUR)
+        return Log(behaviour.user_ids, purchases_of(behaviour), "")
+
+    def _learnt(self) -> Told:
+        """Tell what was learnt in the build of another release."""
+        return {
+            f"{name}_learnt_in": f"{made.learnt_in}, of whose products {made.drift:.2%} changed"
+            for name, made in self.stages.made.items()
+            if made.learnt_in and made.learnt_in != self.stages.name
+        }
+
+    @property
+    def _live(self) -> Path | None:
+        return None if self.stages.live is None else self.stages.live.path
+
+    @property
+    def _until(self) -> str | None:
+        return self.job.until.isoformat() if self.job.until else None
+
+    @cached_property
+    def _runtimes(self) -> Told:
+        return self.job.encoders.runtimes()
+
+    @cached_property
+    def _ids(self) -> str:
+        return digest_of(self.products.ids)
+
+    @cached_property
+    def _behaviour(self) -> str:
+        config = self.job.config
+        events = self.job.shop.fingerprint("events")
+        return key_of(events, self._until, config.behaviour, config.retrieval.channels)
+
+    @property
+    def _vectors(self) -> list[str]:
+        return [self.stages.digest(f"vectors/{space}.npy") for space in ("joined", "picture")]
+
+    @property
+    def _indexes(self) -> list[str]:
+        return [self.stages.digest(f"index/{space}.faiss") for space in ("joined", "picture")]
+
+    def _columns(self, *names: str) -> str:
+        """Return a hash over columns of the products, in order of the rows."""
+        held = self._digests
+        for name in names:
+            if name not in held:
+                held[name] = digest_of(self.products.column(name))
+        return digest_of(*(held[name] for name in sorted(names)))
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {}
