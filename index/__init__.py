@@ -6,6 +6,7 @@ from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.lexical import LexicalIndex, WordReader
+from index.milvus_index import Address, Milvus, MilvusIndex
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.types import (
     DamagedIndex,
@@ -15,12 +16,14 @@ from index.types import (
     Hits,
     IndexFault,
     UnfitVectors,
+    Unreachable,
     VectorIndex,
     Way,
 )
 from index.vectors import fit_vectors
 
 __all__ = [
+    "Address",
     "CardScan",
     "Columns",
     "DamagedIndex",
@@ -33,8 +36,11 @@ __all__ = [
     "Hits",
     "IndexFault",
     "LexicalIndex",
+    "Milvus",
+    "MilvusIndex",
     "Planned",
     "UnfitVectors",
+    "Unreachable",
     "VectorIndex",
     "Way",
     "WordReader",

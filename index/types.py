@@ -28,6 +28,10 @@ class DamagedIndex(IndexFault):
     """A file that should hold an index, and does not."""
 
 
+class Unreachable(IndexFault):
+    """An index on another machine that does not answer, or refuses; says where it should be."""
+
+
 class Way(StrEnum):
     """How rows that pass a filter are searched."""
 
