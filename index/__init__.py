@@ -5,6 +5,7 @@ from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
+from index.filter_language import Expression, parse
 from index.lexical import LexicalIndex, WordReader
 from index.milvus_index import Address, Milvus, MilvusIndex
 from index.planning import Planned, build_index, plan, recall_at_k
@@ -13,6 +14,7 @@ from index.types import (
     DimensionMismatch,
     FilterError,
     FilterPlan,
+    FiltersItself,
     Hits,
     IndexFault,
     UnfitVectors,
@@ -29,9 +31,11 @@ __all__ = [
     "DamagedIndex",
     "DimensionMismatch",
     "ExactIndex",
+    "Expression",
     "FaissIndex",
     "FilterError",
     "FilterPlan",
+    "FiltersItself",
     "Found",
     "Hits",
     "IndexFault",
@@ -49,6 +53,7 @@ __all__ = [
     "map_array",
     "num_cards",
     "open_on_card",
+    "parse",
     "plan",
     "recall_at_k",
     "save_array",

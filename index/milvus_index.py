@@ -119,7 +119,16 @@ class Milvus:
 class MilvusIndex:
     """Search in a collection of Milvus, whose rows are those of the catalogue."""
 
-    def __init__(self, milvus: Milvus, collection: str, size: int, measured: float = 0.0) -> None:
+    def __init__(
+        self,
+        milvus: Milvus,
+        collection: str,
+        size: int,
+        columns: pa.Schema | None = None,
+        *,
+        measured: float = 0.0,
+    ) -> None:
+        self._columns = pa.schema([]) if columns is None else columns
         self._milvus = milvus
         self._collection = collection
         self._size = size
@@ -149,8 +158,10 @@ class MilvusIndex:
         milvus.drop(collection)
         _create(milvus, collection, vectors.shape[1], schema, kind)
         try:
-            index = cls(milvus, collection, len(vectors))
-            index.upsert(rows, vectors[rows], columns if columns is None else columns.take(rows))
+            index = cls(milvus, collection, len(vectors), schema)
+            for start in range(0, len(rows), AT_ONCE):
+                part = rows[start : start + AT_ONCE]
+                index.upsert(part, vectors[part], _taken(columns, part))
         except BaseException:
             milvus.drop(collection)
             raise
@@ -192,20 +203,25 @@ class MilvusIndex:
         else:
             parts = [passed[i : i + MOST_NAMED] for i in range(0, len(passed), MOST_NAMED)]
             found = _merged(queries, [self._asked(queries, k, _named(p)) for p in parts], k)
-        return [self._planned(hits, len(passed), k) for hits in found]
+        return [Hits(h.rows, h.scores, self.plan(allowed, len(h.rows), k)) for h in found]
 
     def search_where(
-        self,
-        queries: Float32[np.ndarray, "q d"],
-        k: int,
-        where: Expression,
-        columns: pa.Schema,
+        self, queries: Float32[np.ndarray, "q d"], k: int, where: Expression
     ) -> list[Hits]:
         """Return at most `k` hits a query among the rows for which a filter holds, by Milvus.
 
-        `columns` are those that the collection was filled with; FilterError for what they lack.
+        FilterError for what the columns lack that the collection was filled with.
         """
-        return self._ranged(self._fit(queries), k, milvus_expression(where, columns))
+        return self._ranged(self._fit(queries), k, milvus_expression(where, self._columns))
+
+    def plan(self, allowed: Bool[np.ndarray, "n"], found: int, k: int) -> FilterPlan:
+        """Say what an answer is worth: all of it, or what the build measured without a filter."""
+        passed = int(np.count_nonzero(allowed))
+        every = passed <= k and found == passed
+        exactness = 1.0 if every else self._exactness
+        return FilterPlan(
+            way=Way.SELECT, passed=passed, of=self._size, effort=0, exactness=exactness
+        )
 
     def upsert(
         self,
@@ -263,14 +279,6 @@ class MilvusIndex:
         )
         return [_hits(answer, k) for answer in answers]
 
-    def _planned(self, hits: Hits, passed: int, k: int) -> Hits:
-        every = len(hits.rows) == min(passed, k) and passed <= k
-        exactness = 1.0 if every else self._exactness
-        plan = FilterPlan(
-            way=Way.SELECT, passed=passed, of=self._size, effort=0, exactness=exactness
-        )
-        return Hits(hits.rows, hits.scores, plan)
-
 
 def _client_of(address: Address) -> Any:
     """Return a client; what it would log, with tracebacks, is in our error."""
@@ -316,6 +324,14 @@ def _dim_of(about: dict[str, Any], collection: str) -> int:
         if field["name"] == VECTOR:
             return int(field["params"]["dim"])
     raise DamagedIndex(f"collection {collection} has no field {VECTOR!r}: it is not one of ours")
+
+
+def _taken(columns: pa.Table | None, rows: Int64[np.ndarray, "m"]) -> pa.Table | None:
+    """Return these rows, which ascend; only what lies between the first and the last is read."""
+    if columns is None:
+        return None
+    first, last = int(rows[0]), int(rows[-1])
+    return columns.slice(first, last - first + 1).take(rows - first)
 
 
 def _named(rows: Int64[np.ndarray, "m"]) -> str:

@@ -420,9 +420,23 @@ def check_release(releases: Path, name: str | None) -> None:
 @click.argument("name", required=False)
 def rollback(releases: Path, name: str | None) -> None:
     """Serve an older release again: the one named, or the one before the current."""
+    from pipelines.elsewhere import point
     from pipelines.release import rollback
 
-    click.echo(f"current is now {rollback(releases, name)}")
+    name = rollback(releases, name)
+    point(releases / name)
+    click.echo(f"current is now {name}")
+
+
+@releases.command("prune")
+@releases_option
+@click.option("--keep", type=click.IntRange(min=1), default=5, help="The newest that stay [5].")
+def prune_releases(releases: Path, keep: int) -> None:
+    """Remove old releases, and what they hold on other machines."""
+    from pipelines.prune import prune
+
+    for name in prune(releases, keep):
+        click.echo(f"removed {name}")
 
 
 @vetrina.command()

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32
 
-from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
+from index import Columns, LexicalIndex, build_index, map_array, save_array
+from pipelines import ray_encode
 from pipelines.config import Config, ConfigError
+from pipelines.elsewhere import fill, is_elsewhere, open_index
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
@@ -26,7 +28,6 @@ from pipelines.parts import (
 )
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
-from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from ranking.catalogue_words import CatalogueWords, ProductText
 from retrieval.behaviour import DAY, Behaviour
@@ -97,8 +98,8 @@ def some_pictures(shop: Shop) -> list[bytes]:
 def write_vectors(job: Job, texts: list[str], products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
     if job.config.encoders.runner == "ray":
-        source = Source(job.shop, products.ids, texts)
-        fill(source, job.encoders, job.config, job.embeddings, job.track)
+        source = ray_encode.Source(job.shop, products.ids, texts)
+        ray_encode.fill(source, job.encoders, job.config, job.embeddings, job.track)
     text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
     known = vocabulary(job.encoders.text.unknown_share(texts), job.config)
     if job.encoders.image is None:
@@ -214,7 +215,7 @@ def _content(job: Job, log: Log, num_products: int) -> Content:
     before = log.purchases.rows[log.purchases.seconds < oldest]
     cold = np.bincount(before, minlength=num_products) == 0
     vectors = map_array(job.folder / "vectors/joined.npy")
-    index = FaissIndex.open(job.folder / "index/joined.faiss", vectors)
+    index = open_index(job.folder, "joined", vectors)
     return nearest_content(index, vectors, cold)
 
 
@@ -242,6 +243,8 @@ def test_queries(products: Columns, seed: int) -> list[str]:
 def _write_index(job: Job, space: str, queries: Float32[np.ndarray, "q d"]) -> dict[str, Any]:
     vectors = map_array(job.folder / f"vectors/{space}.npy")
     settings = job.config.index
+    if is_elsewhere(settings):
+        return fill(job.folder, space, vectors, queries, settings)
     planned = build_index(
         vectors,
         queries,

@@ -10,7 +10,15 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index import Columns, FilterError, Found, use_threads
+from index import (
+    Columns,
+    Expression,
+    FilterError,
+    FiltersItself,
+    Found,
+    parse,
+    use_threads,
+)
 from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
@@ -79,6 +87,7 @@ class Engine:
         self._filtered = lru_cache(REMEMBERED_FILTERS)(self._parts.products.allowed)
         self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(self._find)
         self._shown = self._filtered(not_hidden(config))
+        self._written = lru_cache(REMEMBERED_FILTERS)(parse)
         self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
 
     @classmethod
@@ -214,9 +223,17 @@ class Engine:
             history=self._parts.behaviour.history(query.user, at_seconds),
             at_seconds=at_seconds,
             allowed=None if scope.allowed.all() else scope.allowed,
+            where=self._where(query.filter),
             facts=fact_codes(at_seconds, self._traits(query.user), scene_of(query)),
         )
         return self._with_marks(ask, scope.marked)
+
+    def _where(self, text: str) -> Expression | None:
+        """Return the filter of a request with that of every window, for an index that reads it."""
+        asked = [part for part in (text.strip(), not_hidden(self._config)) if part]
+        if not asked or not isinstance(self._parts.joined_index, FiltersItself):
+            return None
+        return self._written(" AND ".join(f"({part})" for part in asked))
 
     def _with_marks(self, ask: Ask, marked: Marked) -> Ask:
         """Add what the towers make of the request, and let the marked products move the query."""

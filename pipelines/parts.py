@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array, open_on_card
+from index import Columns, DamagedIndex, LexicalIndex, VectorIndex, map_array
 from pipelines.config import Config
+from pipelines.elsewhere import open_index
 from pipelines.errors import ReleaseError
 from ranking.catalogue_words import CatalogueWords
 from ranking.features import Catalogue
@@ -94,11 +95,9 @@ def open_parts(folder: Path) -> Parts:
             products=Columns.open(folder / "products.arrow"),
             users=Columns.open(folder / "users.arrow"),
             joined_vectors=joined,
-            joined_index=open_on_card(folder / "index/joined.faiss", joined),
+            joined_index=open_index(folder, "joined", joined),
             picture_vectors=picture,
-            picture_index=None
-            if picture is None
-            else open_on_card(folder / "index/picture.faiss", picture),
+            picture_index=None if picture is None else open_index(folder, "picture", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
             behaviour=Behaviour.open(folder / "behaviour"),
             content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
@@ -200,7 +199,7 @@ def _trained(folder: Path) -> Trained | None:
     return Trained(
         Towers.open(folder / TOWERS),
         vectors,
-        open_on_card(folder / "index/towers.faiss", vectors),
+        open_index(folder, "towers", vectors),
         msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -279,7 +280,7 @@ def _describe(path: Path) -> File:
         raise ReleaseError(f"{_shown(path.name)} cannot be read: {e.strerror}") from None
 
 
-def _plain(path: Path, flags: int = os.O_RDONLY | os.O_NOFOLLOW) -> BinaryIO:
+def _plain(path: Path, flags: int = os.O_RDONLY | os.O_NOFOLLOW) -> BufferedReader:
     """Open a plain file; a link is a ReleaseError, a pipe or folder too, and none is waited for."""
     if flags & os.O_NOFOLLOW and path.is_symlink():
         raise ReleaseError(f"{_shown(path.name)} is a link; a release holds files only")

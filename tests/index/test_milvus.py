@@ -129,7 +129,7 @@ Trees = st.recursive(
 def test_milvus_passes_the_rows_that_arrow_passes(
     filtered: MilvusIndex, table: pa.Table, vectors: np.ndarray, tree: Expression
 ) -> None:
-    [hits] = filtered.search_where(vectors[:1], SIZE, tree, table.schema)
+    [hits] = filtered.search_where(vectors[:1], SIZE, tree)
 
     assert set(hits.rows) == set(np.flatnonzero(passing(table, tree))), written(tree)
 
@@ -177,7 +177,7 @@ def test_an_upsert_changes_what_filters_see(
     )
 
     index.upsert(np.array([11]), vectors[11:12], cheap)
-    [hits] = index.search_where(vectors[:1], SIZE, parse("price = 0.25"), table.schema)
+    [hits] = index.search_where(vectors[:1], SIZE, parse("price = 0.25"))
 
     assert list(hits.rows) == [11]
 
