@@ -5,10 +5,14 @@ shards are merged on disk into an inverted file of one byte a number, which is m
 searched. What is near is scored again from the vectors themselves.
 """
 
+import ctypes
 import multiprocessing
+import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,9 +65,10 @@ def plan_shards(num_vectors: int, dim: int, memory: int, processes: int = 2) -> 
         shard = min(left // (2 * (dim + 8)), -(-num_vectors // used))
         if shard >= min(CHUNK, num_vectors) and training <= memory:
             return ShardPlan(cells, sample, int(shard), used)
+    least = max(training, A_PROCESS + fixed) / GIB
     raise IndexFault(
-        f"{num_vectors:,} vectors of {dim} dimensions need {max(training, A_PROCESS + fixed) / GIB:.1f}"
-        f" GiB to be built, and index.memory allows {memory / GIB:.1f}; allow more"
+        f"{num_vectors:,} vectors of {dim} dimensions need {least:.1f} GiB to be built, and "
+        f"index.memory allows {memory / GIB:.1f}; allow more"
     )
 
 
@@ -296,7 +301,8 @@ def _merge(trained: Path, shards: list[Path], out: Path) -> None:
     for part in parts:
         lists.push_back(faiss.extract_index_ivf(part).invlists)
     merged = faiss.OnDiskInvertedLists(ivf.nlist, ivf.code_size, str(_lists(out)))
-    index.ntotal = merged.merge_from_multiple(lists.data(), lists.size(), False)
+    with _quiet():
+        index.ntotal = merged.merge_from_multiple(lists.data(), lists.size(), False)
     ivf.replace_invlists(merged, True)
     merged.this.disown()
     faiss.write_index(index, str(out))
@@ -304,11 +310,27 @@ def _merge(trained: Path, shards: list[Path], out: Path) -> None:
 
 def _read(path: Path) -> faiss.Index:
     """Read the head of an index; its lists are mapped from the file that lies beside it."""
-    flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_ONDISK_SAME_DIR
+    flags = faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_ONDISK_SAME_DIR
     try:
-        return faiss.read_index(str(path), flags)
+        with _quiet():
+            return faiss.read_index(str(path), flags)
     except RuntimeError as e:
         raise DamagedIndex(f"{path.name} is not a FAISS index: {str(e)[-200:]}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from standard output what FAISS prints about files, which nobody can switch off."""
+    sys.stdout.flush()
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        kept = os.dup(1)
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            ctypes.CDLL(None).fflush(None)
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _lists(out: Path) -> Path:
