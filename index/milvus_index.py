@@ -156,7 +156,7 @@ class MilvusIndex:
         schema = None if columns is None else columns.schema
         fit_vectors(vectors[rows], "index")
         milvus.drop(collection)
-        _create(milvus, collection, vectors.shape[1], schema, kind)
+        _create(milvus, collection, _schema(vectors.shape[1], schema), kind)
         try:
             index = cls(milvus, collection, len(vectors), schema)
             for start in range(0, len(rows), AT_ONCE):
@@ -284,12 +284,13 @@ def _client_of(address: Address) -> Any:
     """Return a client; what it would log, with tracebacks, is in our error."""
     from pymilvus import MilvusClient
 
-    for name in ("pymilvus", "milvus_lite"):
+    for name in ("pymilvus", "milvus_lite", "grpc"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return MilvusClient(address.uri, token=address.token, timeout=address.seconds)
 
 
-def _create(milvus: Milvus, name: str, dim: int, columns: pa.Schema | None, kind: str) -> None:
+def _schema(dim: int, columns: pa.Schema | None) -> Any:
+    """Return the fields of a collection: row, vector, and what filters read."""
     from pymilvus import DataType, MilvusClient
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -307,6 +308,12 @@ def _create(milvus: Milvus, name: str, dim: int, columns: pa.Schema | None, kind
                 max_capacity=MOST_WORDS,
                 max_length=LONGEST_WORD,
             )
+    return schema
+
+
+def _create(milvus: Milvus, name: str, schema: Any, kind: str) -> None:
+    from pymilvus import MilvusClient
+
     index = MilvusClient.prepare_index_params()
     index.add_index(VECTOR, index_type=kind, metric_type="IP")
     milvus.call(

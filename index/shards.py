@@ -68,7 +68,7 @@ def plan_shards(num_vectors: int, dim: int, memory: int, processes: int = 2) -> 
     least = max(training, A_PROCESS + fixed) / GIB
     raise IndexFault(
         f"{num_vectors:,} vectors of {dim} dimensions need {least:.1f} GiB to be built, and "
-        f"index.memory allows {memory / GIB:.1f}; allow more"
+        f"{memory / GIB:.1f} are allowed; allow more"
     )
 
 

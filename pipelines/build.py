@@ -21,7 +21,7 @@ from pipelines.contents import (
     write_vectors,
     write_words,
 )
-from pipelines.elsewhere import dropped_on_failure, point
+from pipelines.elsewhere import tidied
 from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError
@@ -48,7 +48,7 @@ def build(
     refuse_runtime(config)
     shop = Shop(shop_folder)
     encoders = open_encoders(config)
-    with draft(releases) as new, dropped_on_failure(new.path, config.index):
+    with draft(releases) as new, tidied(releases, config.index):
         texts = read_texts(shop, config)
         encoders = with_runtimes(
             encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
@@ -73,9 +73,7 @@ def build(
             quality={"products": products.size, "events": log.kind, **quality},
         )
         check(release, config)
-        name = new.publish()
-    point(releases / name)
-    return name
+        return new.publish()
 
 
 def describe(shop: Shop) -> dict[str, str]:

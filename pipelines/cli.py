@@ -428,17 +428,6 @@ def rollback(releases: Path, name: str | None) -> None:
     click.echo(f"current is now {name}")
 
 
-@releases.command("prune")
-@releases_option
-@click.option("--keep", type=click.IntRange(min=1), default=5, help="The newest that stay [5].")
-def prune_releases(releases: Path, keep: int) -> None:
-    """Remove old releases, and what they hold on other machines."""
-    from pipelines.prune import prune
-
-    for name in prune(releases, keep):
-        click.echo(f"removed {name}")
-
-
 @vetrina.command()
 @releases_option
 @click.option("--host", default=None, help="Address to listen on [127.0.0.1].")

@@ -1,7 +1,8 @@
 """Keeps the vectors of a release on another machine: fills a collection, opens it, drops it."""
 
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ from index import (
     ExactIndex,
     Milvus,
     MilvusIndex,
+    Unreachable,
     VectorIndex,
     open_on_card,
     recall_at_k,
 )
 from pipelines.config import IndexConfig, MilvusConfig, secret
+from pipelines.durable import flush
 from pipelines.errors import ReleaseError
-from pipelines.release import DRAFT, names
+from pipelines.release import DRAFT, current, names
 from retrieval.spaces import has_vector
 
 PLACE = "index/{}.milvus.json"
+OWNER = ".milvus"  # beside the releases
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -50,7 +54,7 @@ def fill(
 ) -> dict[str, Any]:
     """Fill a new collection with a space and the columns that filters read; return its recall."""
     rows = np.flatnonzero(has_vector(vectors))
-    collection = _collection(config.milvus, space, folder.name)
+    collection = _collection(config.milvus, space, folder)
     index = MilvusIndex.build(
         _milvus(config.milvus, config.milvus.build_seconds),
         collection,
@@ -88,14 +92,21 @@ def open_index(folder: Path, space: str, vectors: Float32[np.ndarray, "n d"]) ->
 
 
 @contextmanager
-def dropped_on_failure(folder: Path, config: IndexConfig) -> Iterator[None]:
-    """Drop the collections of a draft that comes to nothing."""
+def tidied(releases: Path, config: IndexConfig) -> Iterator[None]:
+    """Let aliases name the published release when a build ends, and drop what no release uses.
+
+    So a build that comes to nothing leaves no collection, and those of a release that was removed
+    go with the next build.
+    """
     try:
         yield
     except BaseException:
-        if is_elsewhere(config):
-            drop(folder)
+        with suppress(Unreachable):  # what went wrong before is what is told
+            drop_unused(releases, config)
         raise
+    if is_elsewhere(config):
+        point(releases / current(releases))
+    drop_unused(releases, config)
 
 
 def point(folder: Path) -> None:
@@ -107,24 +118,28 @@ def point(folder: Path) -> None:
         _milvus(placed.milvus, placed.milvus.seconds).point(alias, placed.collection)
 
 
-def drop(folder: Path) -> None:
-    """Drop the collections of a release, or of a draft."""
-    for file in sorted(folder.glob(PLACE.format("*"))):
-        placed = _placed(file)
-        _milvus(placed.milvus, placed.milvus.seconds).drop(placed.collection)
-
-
-def drop_orphans(releases: Path, config: IndexConfig) -> list[str]:
-    """Drop the collections with our prefix that no release here names; builds that were killed."""
+def drop_unused(releases: Path, config: IndexConfig) -> None:
+    """Drop the collections that builds in this folder have made and no release of it names."""
     if not is_elsewhere(config):
-        return []
-    milvus = _milvus(config.milvus, config.milvus.seconds)
-    stamps = tuple(f"_{_stamp(name)}" for name in names(releases))
-    found = milvus.names(f"{config.milvus.prefix}_")
-    orphans = [name for name in found if not name.endswith(stamps)]
-    for name in orphans:
-        milvus.drop(name)
-    return orphans
+        return
+    used = {
+        _placed(file).collection
+        for name in names(releases)
+        for file in (releases / name).glob(PLACE.format("*"))
+    }
+    milvus, ours = _milvus(config.milvus, config.milvus.seconds), f"_{_owner(releases)}_"
+    for collection in milvus.names(f"{config.milvus.prefix}_"):
+        if collection not in used and ours in collection:
+            milvus.drop(collection)
+
+
+def _owner(releases: Path) -> str:
+    """Return what the names of this folder's collections hold, so that no others are dropped."""
+    file = releases / OWNER
+    if not file.exists():
+        file.write_text(secrets.token_hex(4))
+        flush(file)
+    return file.read_text()[:100].strip()
 
 
 def _placed(file: Path) -> Placed:
@@ -138,9 +153,6 @@ def _milvus(config: MilvusConfig, seconds: float) -> Milvus:
     return Milvus(Address(config.uri, secret(config.token_from), seconds))
 
 
-def _collection(config: MilvusConfig, space: str, release: str) -> str:
-    return f"{config.prefix}_{space}_{_stamp(release)}"
-
-
-def _stamp(release: str) -> str:
-    return release.removeprefix(DRAFT).replace("-", "_")
+def _collection(config: MilvusConfig, space: str, folder: Path) -> str:
+    stamp = folder.name.removeprefix(DRAFT).replace("-", "_")
+    return f"{config.prefix}_{space}_{_owner(folder.parent)}_{stamp}"

@@ -143,5 +143,5 @@ def test_five_million_vectors_are_planned_within_twelve_gibibytes_and_not_within
 
     assert (plan.cells, plan.processes) == (4096, 2)
     assert plan.shard * plan.processes * 2 * (384 + 8) < 10 * GIB
-    with pytest.raises(IndexFault, match=r"GiB to be built, and index.memory allows 1\.0"):
+    with pytest.raises(IndexFault, match=r"GiB to be built, and 1\.0 are allowed"):
         plan_shards(5_000_000, 384, GIB)
