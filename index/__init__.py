@@ -7,7 +7,9 @@ from index.completions import Completions, Phrase
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.few_documents import FewDocuments
+from index.filter_language import Expression, parse
 from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
+from index.milvus_index import Address, Milvus, MilvusIndex
 from index.planning import Planned, build_index, plan, recall_at_k
 from index.reading import ReadAs
 from index.synonyms import SynonymError
@@ -16,35 +18,43 @@ from index.types import (
     DimensionMismatch,
     FilterError,
     FilterPlan,
+    FiltersItself,
     Hits,
     IndexFault,
     UnfitVectors,
+    Unreachable,
     VectorIndex,
     Way,
 )
 from index.vectors import fit_vectors
 
 __all__ = [
+    "Address",
     "CardScan",
     "Columns",
     "Completions",
     "DamagedIndex",
     "DimensionMismatch",
     "ExactIndex",
+    "Expression",
     "FaissIndex",
     "FewDocuments",
     "FilterError",
     "FilterPlan",
+    "FiltersItself",
     "Found",
     "Hits",
     "IndexFault",
     "Lenience",
     "LexicalIndex",
+    "Milvus",
+    "MilvusIndex",
     "Phrase",
     "Planned",
     "ReadAs",
     "SynonymError",
     "UnfitVectors",
+    "Unreachable",
     "VectorIndex",
     "Way",
     "WordReader",
@@ -54,6 +64,7 @@ __all__ = [
     "map_array",
     "num_cards",
     "open_on_card",
+    "parse",
     "plan",
     "recall_at_k",
     "save_array",

@@ -53,6 +53,11 @@ class Columns:
         return cls(table)
 
     @property
+    def table(self) -> pa.Table:
+        """The columns themselves; for building, not for serving."""
+        return self._table
+
+    @property
     def ids(self) -> list[str]:
         """The ids, by row."""
         return list(self._row_of)

@@ -49,7 +49,7 @@ def scan(
 
 def best(rows: Int64[np.ndarray, "m"], scores: Float32[np.ndarray, "m"], k: int) -> Hits:
     """Return the `k` rows with the highest scores, best first, ties by the lower row."""
-    if k < len(scores):
+    if 0 < k < len(scores):
         # Everything at or above the k-th best score, so that ties are cut by row and not by luck.
         threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
         near = np.flatnonzero(scores >= threshold)

@@ -181,10 +181,10 @@ def _under(column: pa.ChunkedArray, wanted: Sequence[str]) -> list[str]:
     """Return the paths of the column that are, or lie under, one of those wanted."""
     roots = set(wanted)
     paths = pc.unique(pc.list_flatten(column)).to_pylist()
-    return [path for path in paths if path is not None and not roots.isdisjoint(_upwards(path))]
+    return [path for path in paths if path is not None and not roots.isdisjoint(upwards(path))]
 
 
-def _upwards(path: str) -> list[str]:
+def upwards(path: str) -> list[str]:
     """Return the path and every path above it."""
     return [path, *(path[: end.start()] for end in re.finditer(f"(?={PATH})", path))]
 

@@ -1,11 +1,14 @@
 """What every index promises, and the errors it may raise."""
 
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
+
+if TYPE_CHECKING:
+    from index.filter_language import Expression
 
 
 class IndexFault(ValueError):
@@ -26,6 +29,10 @@ class FilterError(IndexFault):
 
 class DamagedIndex(IndexFault):
     """A file that should hold an index, and does not."""
+
+
+class Unreachable(IndexFault):
+    """An index on another machine that does not answer, or refuses; says where it should be."""
 
 
 class Way(StrEnum):
@@ -58,6 +65,21 @@ class Hits(msgspec.Struct, frozen=True):
     rows: Int64[np.ndarray, "m"]
     scores: Float32[np.ndarray, "m"]
     plan: FilterPlan | None = None
+
+
+@runtime_checkable
+class FiltersItself(Protocol):
+    """An index that holds the columns, too, and reads a filter instead of a list of rows."""
+
+    def search_where(
+        self, queries: Float32[np.ndarray, "q d"], k: int, where: "Expression"
+    ) -> list[Hits]:
+        """Return at most `k` hits a query for which the filter holds."""
+        ...
+
+    def plan(self, allowed: Bool[np.ndarray, "n"], found: int, k: int) -> FilterPlan:
+        """Say what an answer of so many hits among these rows is worth."""
+        ...
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import msgspec
 from index import Columns, use_threads
 from pipelines.config import Config
 from pipelines.contents import Job, lenience_of, read_texts, some_pictures
+from pipelines.elsewhere import tidied
 from pipelines.encoders import open_encoders, with_runtimes
 from pipelines.engine import Engine, config_of
 from pipelines.errors import ReleaseError, UnfitDraft, UserError
@@ -67,7 +68,7 @@ def build(  # noqa: PLR0913 - the options of a verb
     lenience_of(config)  # a synonym that cannot be read costs no encoding
     shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
-    with draft(releases) as new:
+    with draft(releases) as new, tidied(releases, config.index):
         served = open_served(releases)
         texts = read_texts(shop, config)
         encoders = with_runtimes(

@@ -484,9 +484,12 @@ def check_release(releases: Path, name: str | None) -> None:
 @click.argument("name", required=False)
 def rollback(releases: Path, name: str | None) -> None:
     """Serve an older release again: the one named, or the one before the current."""
+    from pipelines.elsewhere import point
     from pipelines.release import rollback
 
-    click.echo(f"current is now {rollback(releases, name)}")
+    name = rollback(releases, name)
+    point(releases / name)
+    click.echo(f"current is now {name}")
 
 
 @releases.command("publish")

@@ -1,5 +1,6 @@
 """The only reader of YAML and of the environment."""
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -101,12 +102,29 @@ class TextTrainingConfig(Section, frozen=True, kw_only=True):
     dims: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (384, 256, 128, 64)
 
 
+class MilvusConfig(Section, frozen=True, kw_only=True):
+    """Where vectors are kept that one machine shall not hold."""
+
+    uri: str = ""  # http://host:19530, or a file that ends in .db, to try it
+    token_from: str = "VETRINA_MILVUS_TOKEN"  # the variable that holds user:password or a key
+    prefix: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")] = "vetrina"
+    kind: Literal["AUTOINDEX", "FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8"] = "AUTOINDEX"
+    seconds: Annotated[float, Meta(gt=0, le=600)] = 1.0  # that a search may take
+    build_seconds: Annotated[float, Meta(gt=0, le=3_600)] = 60.0  # that one step of a build may
+
+
 class IndexConfig(Section, frozen=True, kw_only=True):
     """How product vectors are indexed."""
 
+    where: Literal["files", "milvus"] = "files"  # in the release, or beyond one machine
+    milvus: MilvusConfig = MilvusConfig()
     factory: str = ""  # a FAISS factory string; "": chosen by size and measured recall
     recall_target: Fraction = 0.95
     recall_k: Positive = 100
+
+    def __post_init__(self) -> None:
+        if self.where == "milvus" and not self.milvus.uri:
+            raise ValueError("where=milvus needs milvus.uri, such as http://host:19530")
 
 
 ChannelName = Literal[
@@ -329,6 +347,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected sections such as `index:`, got {raw!r}")
     return raw
+
+
+def secret(name: str) -> str:
+    """Return what a variable of the environment holds; empty where it is not set."""
+    return os.environ.get(name, "")
 
 
 def show(config: Config) -> str:

@@ -12,7 +12,6 @@ from jaxtyping import Float32
 
 from index import (
     Columns,
-    FaissIndex,
     Lenience,
     LexicalIndex,
     SynonymError,
@@ -21,7 +20,9 @@ from index import (
     map_array,
     save_array,
 )
+from pipelines import ray_encode
 from pipelines.config import Config, ConfigError
+from pipelines.elsewhere import fill, is_elsewhere, open_index
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
@@ -37,7 +38,6 @@ from pipelines.parts import (
 )
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
-from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from ranking.catalogue_words import CatalogueWords
 from retrieval.behaviour import DAY, Behaviour, save_bridge, until_of
@@ -109,8 +109,8 @@ def some_pictures(shop: Shop) -> list[bytes]:
 def write_vectors(job: Job, texts: list[str], products: Columns) -> dict[str, Any]:
     """Encode what was not encoded before, join the two spaces; return what failed."""
     if job.config.encoders.runner == "ray":
-        source = Source(job.shop, products.ids, texts)
-        fill(source, job.encoders, job.config, job.embeddings, job.track)
+        source = ray_encode.Source(job.shop, products.ids, texts)
+        ray_encode.fill(source, job.encoders, job.config, job.embeddings, job.track)
     text = encode_texts(texts, job.encoders.text, job.embeddings, job.track)
     known = vocabulary(job.encoders.text.unknown_share(texts), job.config)
     if job.encoders.image is None:
@@ -279,7 +279,7 @@ def _content(job: Job, num_products: int) -> Content:
     oldest = until_of(folder) - ranking.window_days * DAY * (ranking.windows + 1)
     cold = np.bincount(rows[seconds < oldest], minlength=num_products) == 0
     vectors = map_array(job.folder / "vectors/joined.npy")
-    index = FaissIndex.open(job.folder / "index/joined.faiss", vectors)
+    index = open_index(job.folder, "joined", vectors)
     return nearest_content(index, vectors, cold)
 
 
@@ -309,6 +309,8 @@ def _write_index(
 ) -> dict[str, Any]:
     vectors = map_array(job.folder / f"vectors/{space}.npy")
     settings = job.config.index
+    if is_elsewhere(settings):
+        return fill(job.folder, space, vectors, queries, settings)
     planned = build_index(
         vectors,
         queries,

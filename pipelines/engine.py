@@ -11,7 +11,16 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from index import Columns, FilterError, Found, WordReader, use_threads
+from index import (
+    Columns,
+    Expression,
+    FilterError,
+    FiltersItself,
+    Found,
+    WordReader,
+    parse,
+    use_threads,
+)
 from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
@@ -99,6 +108,7 @@ class Engine:
         self._stage_of = lru_cache(REMEMBERED_VIEWS)(self._over)
         self._shown = not_hidden(config)
         self._live.view().allowed(self._shown)  # refuses what cannot be read
+        self._written = lru_cache(REMEMBERED_QUERIES)(parse)
         self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
 
     @classmethod
@@ -311,9 +321,21 @@ class Engine:
             history=self._parts.behaviour.history(query.user, at_seconds),
             at_seconds=at_seconds,
             allowed=None if scope.allowed.all() else scope.allowed,
+            where=self._where(query.filter, scope.view),
             facts=fact_codes(at_seconds, self._traits(query.user), scene_of(query)),
         )
         return self._with_marks(ask, scope)
+
+    def _where(self, text: str, view: View) -> Expression | None:
+        """Return the filter of a request with that of every window, for an index that reads it.
+
+        None where products have changed since: the columns it holds are those of the release.
+        """
+        asked = [part for part in (text.strip(), self._shown) if part]
+        if not asked or not view.still or not isinstance(self._parts.joined_index, FiltersItself):
+            return None
+        written: Expression = self._written(" AND ".join(f"({part})" for part in asked))
+        return written
 
     def _with_marks(self, ask: Ask, scope: Scope) -> Ask:
         """Add what the towers make of the request, and let the marked products move the query."""

@@ -20,6 +20,7 @@ from pipelines.contents import (
     write_vectors,
     write_words,
 )
+from pipelines.elsewhere import is_elsewhere
 from pipelines.encoders import save_encoders
 from pipelines.engine import not_hidden
 from pipelines.learn import CATEGORIES, RANKER, apply_ranker, write_ranker, write_ranker_graph
@@ -106,9 +107,10 @@ class Rebuild:
         )
         self.stages.run("vectors", key, lambda: write_vectors(job, self._texts, self.products))
         lesson = key_of(made_by, job.config.index, job.config.seed)
+        own = self.stages.name if is_elsewhere(job.config.index) else ""  # a collection a release
         self.stages.learn(
             "indexes",
-            key_of(lesson, self._vectors),
+            key_of(lesson, self._vectors, own),
             lesson,
             lambda: write_indexes(job, self.products),
             self._indexes_again,
@@ -190,7 +192,7 @@ class Rebuild:
 
     def _indexes_again(self, made: Made) -> Told | None:
         """Keep the cells that vectors are sorted into; a flat index has learnt nothing."""
-        if not any("IVF" in str(told) for told in made.told.values()):
+        if is_elsewhere(self.job.config.index) or "IVF" not in str(made.told):
             return None
         return write_indexes(self.job, self.products, self._live)
 

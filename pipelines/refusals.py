@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from index import Unreachable
 from pipelines.desk import Unavailable
 from pipelines.errors import RequestError
 from pipelines.live.changes import Refusal as NotTaken
@@ -99,6 +100,11 @@ def _on_unavailable(_: Any, error: Unavailable) -> Refusal:
     return _refusal(503, str(error), headers={"retry-after": "1"})
 
 
+def _on_unreachable(_: Any, error: Unreachable) -> Refusal:
+    log.error("%s", error)
+    return _refusal(503, "the index does not answer", headers={"retry-after": "5"})
+
+
 def _on_validation(_: Any, error: ValidationException) -> Refusal:
     """Refuse what Litestar itself has read: the query string, or a body that is not there."""
     extra = error.extra if isinstance(error.extra, list) else []
@@ -129,6 +135,7 @@ def _on_fault(request: AnyRequest, error: Exception) -> Refusal:
 HANDLERS: ExceptionHandlersMap = {
     RequestError: _on_request_error,
     Unavailable: _on_unavailable,
+    Unreachable: _on_unreachable,
     ValidationException: _on_validation,
     InternalServerException: _on_fault,
     HTTPException: _on_http_exception,

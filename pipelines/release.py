@@ -2,11 +2,15 @@
 
 import fcntl
 import hashlib
+import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,12 +21,15 @@ from pipelines.durable import flush, flush_all
 from pipelines.errors import ReleaseError, UnfitDraft
 from pipelines.verdict import Verdict
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"  # of the manifest's bytes, so that nothing in it can change unseen
 CURRENT = "CURRENT"
 DRAFT = ".draft-"
 LOCK = ".lock"
 LARGEST_MANIFEST = 16_000_000  # bytes
+LONGEST_NAME = 300  # bytes of CURRENT and of a seal that are read
+HASHING = 4  # files at once; a core reads about 1 GB a second
 
 
 class File(msgspec.Struct, frozen=True):
@@ -91,15 +98,14 @@ class Draft:
         manifest = Manifest(
             format=FORMAT, name=self.name, made_at=datetime.now(), files=files, **about
         )
-        (self.path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        _put_manifest(self.path, manifest)
         flush_all(self.path)
         return Release(self.path, manifest)
 
     def judge(self, verdict: Verdict) -> None:
         """Write what the gate says into the manifest of a sealed draft."""
         manifest = msgspec.structs.replace(read_manifest(self.path), gate=verdict)
-        (self.path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-        flush(self.path / MANIFEST)
+        _put_manifest(self.path, manifest)
 
     def keep(self) -> str:
         """Rename a sealed draft to its name, and leave it dark: CURRENT stays where it is."""
@@ -159,13 +165,16 @@ def point_current(releases: Path, name: str) -> None:
 def current(releases: Path) -> str:
     """Return the name that CURRENT holds."""
     try:
-        text = (releases / CURRENT).read_text()[:300].strip()
+        with _plain(releases / CURRENT, os.O_RDONLY) as file:
+            text = file.read(LONGEST_NAME).decode().strip()
     except OSError:
         raise ReleaseError(
             f"{releases} holds no published release; run `vetrina build` first"
         ) from None
     except UnicodeDecodeError:
         text = ""
+    if text in _folders(releases) and text not in names(releases):
+        raise ReleaseError(f"release {text} is damaged: {MANIFEST} is missing")
     if text not in names(releases):
         raise ReleaseError(
             f"{releases / CURRENT} names {text[:80]!r}, which is not a release here; choose one "
@@ -176,10 +185,8 @@ def current(releases: Path) -> str:
 
 def names(releases: Path) -> list[str]:
     """Return the names of all releases, newest first."""
-    if not releases.is_dir():
-        return []
-    found = [p.name for p in releases.iterdir() if p.is_dir() and (p / MANIFEST).is_file()]
-    return sorted((name for name in found if not name.startswith(".")), reverse=True)
+    found = [name for name in _folders(releases) if os.path.lexists(releases / name / MANIFEST)]
+    return sorted(found, reverse=True)
 
 
 def open_release(releases: Path, name: str | None = None) -> Release:
@@ -194,20 +201,12 @@ def open_release(releases: Path, name: str | None = None) -> Release:
 
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest of a release folder, or ReleaseError that names the folder."""
-    name, file = path.name, path / MANIFEST
-    if file.stat().st_size > LARGEST_MANIFEST:
-        raise ReleaseError(f"release {name}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes")
-    raw = file.read_bytes()
+    name, raw = path.name, _sealed(path)
     try:
-        version = msgspec.json.decode(raw, type=_Version).format
-        if version != FORMAT:
-            raise ReleaseError(
-                f"release {name} has format {version}, this vetrina reads format {FORMAT}; "
-                "build it again, or serve it with the version that built it"
-            )
+        _refuse_other_format(name, raw)
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as e:
-        raise ReleaseError(f"release {name}: {MANIFEST} cannot be read: {e}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise ReleaseError(f"release {name}: {MANIFEST} cannot be read: {str(e)[:200]}") from None
     if manifest.name != name and path.name != f"{DRAFT}{manifest.name}":
         raise ReleaseError(f"release {name} calls itself {manifest.name!r}: it is a foreign copy")
     return manifest
@@ -218,15 +217,19 @@ def check(release: Release) -> None:
     name, expected = release.path.name, release.manifest.files
     found = set(_names(release.path))
     if missing := sorted(expected.keys() - found):
-        raise ReleaseError(f"release {name} is damaged: {missing[0]} is missing")
+        raise ReleaseError(f"release {name} is damaged: {_shown(missing[0])} is missing")
     if foreign := sorted(found - expected.keys()):
-        raise ReleaseError(f"release {name} is damaged: {foreign[0]} does not belong to it")
-    for file, described in expected.items():
-        if describe_file(release.path / file) != described:
-            raise ReleaseError(
-                f"release {name} is damaged: {file} is not what was built (its checksum differs); "
-                "roll back with `vetrina releases rollback`, or build again"
-            )
+        raise ReleaseError(f"release {name} is damaged: {_shown(foreign[0])} does not belong to it")
+    if empty := _empty_folder(release.path):
+        raise ReleaseError(f"release {name} is damaged: {_shown(empty)} does not belong to it")
+    with ThreadPoolExecutor(HASHING) as pool:
+        described = pool.map(describe_file, [release.path / file for file in expected])
+        for file, is_described in zip(expected, described, strict=True):
+            if is_described != expected[file]:
+                raise ReleaseError(
+                    f"release {name} is damaged: {_shown(file)} is not what was built (its "
+                    "checksum differs); roll back with `vetrina releases rollback`, or build again"
+                )
 
 
 def rollback(releases: Path, name: str | None = None) -> str:
@@ -250,7 +253,7 @@ def publish(releases: Path, name: str, *, force: bool = False) -> str:
         if not force:
             raise UnfitDraft(name, release.manifest.gate)
         forced = msgspec.structs.replace(release.manifest.gate, forced=True)
-        _replace_manifest(release, msgspec.structs.replace(release.manifest, gate=forced))
+        _put_manifest(release.path, msgspec.structs.replace(release.manifest, gate=forced))
     point_current(releases, name)
     return name
 
@@ -283,13 +286,27 @@ def _peek(releases: Path, name: str) -> Release:
         return Release(releases / name, _NOTHING)
 
 
-def _replace_manifest(release: Release, manifest: Manifest) -> None:
-    """Put another manifest into a release in one step."""
-    temporary = release.path.parent / f".{MANIFEST}-{secrets.token_hex(4)}"
-    temporary.write_bytes(msgspec.json.encode(manifest))
+def _put_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a manifest and its seal into a release, whole at every moment.
+
+    Meanwhile the seal names two: the manifest of before, and the one to come.
+    """
+    raw = msgspec.json.encode(manifest)
+    now = hashlib.sha256(raw).hexdigest()
+    if (folder / MANIFEST).exists():
+        before = hashlib.sha256(_sealed(folder)).hexdigest()
+        _replace(folder / SEAL, f"{before}\n{now}\n".encode())
+    _replace(folder / MANIFEST, raw)
+    _replace(folder / SEAL, f"{now}\n".encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file of a release in one step, from beside the releases, where nobody looks."""
+    temporary = path.parents[1] / f".{path.name}-{secrets.token_hex(4)}"
+    temporary.write_bytes(content)
     flush(temporary)
-    temporary.replace(release.path / MANIFEST)
-    flush(release.path)
+    temporary.replace(path)
+    flush(path.parent)
 
 
 _NOTHING = Manifest(
@@ -309,17 +326,92 @@ class _Version(msgspec.Struct):
     format: int
 
 
+def _folders(releases: Path) -> list[str]:
+    """Return what may be releases: the folders whose names begin with no dot."""
+    if not releases.is_dir():
+        return []
+    return [p.name for p in releases.iterdir() if p.is_dir() and not p.name.startswith(".")]
+
+
+def _sealed(path: Path) -> bytes:
+    """Return the manifest's bytes, or ReleaseError unless they are those that were sealed."""
+    name = path.name
+    try:
+        with _plain(path / MANIFEST) as file:
+            raw = file.read(LARGEST_MANIFEST + 1)
+    except OSError as e:
+        raise ReleaseError(f"release {name}: {MANIFEST} cannot be read: {e.strerror}") from None
+    if len(raw) > LARGEST_MANIFEST:
+        raise ReleaseError(f"release {name}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes")
+    try:
+        with _plain(path / SEAL) as file:
+            sealed = file.read(LONGEST_NAME).decode(errors="replace").split()
+    except OSError:
+        _refuse_older(name, raw)
+        raise ReleaseError(f"release {name} is damaged: {SEAL} is missing") from None
+    if hashlib.sha256(raw).hexdigest() not in sealed:
+        raise ReleaseError(
+            f"release {name} is damaged: {MANIFEST} is not what was built (its checksum is not the "
+            f"one in {SEAL}); roll back with `vetrina releases rollback`, or build again"
+        )
+    return raw
+
+
+def _refuse_older(name: str, raw: bytes) -> None:
+    """Raise ReleaseError for a format that had no seal yet; what cannot be read is let pass."""
+    try:
+        _refuse_other_format(name, raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+
+
+def _refuse_other_format(name: str, raw: bytes) -> None:
+    version = msgspec.json.decode(raw, type=_Version).format
+    if version != FORMAT:
+        raise ReleaseError(
+            f"release {name} has format {version}, this vetrina reads format {FORMAT}; "
+            "build it again, or serve it with the version that built it"
+        )
+
+
 def _names(folder: Path) -> Iterator[str]:
-    """Yield every regular file but the manifest; a link too, and is refused for it."""
+    """Yield everything that is no folder, but for the manifest and its seal; links, too."""
     for path in folder.rglob("*"):
-        if (path.is_file() or path.is_symlink()) and path != folder / MANIFEST:
+        if path.parent == folder and path.name in (MANIFEST, SEAL):
+            continue
+        if path.is_symlink() or not path.is_dir():
             yield path.relative_to(folder).as_posix()
 
 
+def _empty_folder(folder: Path) -> str | None:
+    """Return a folder that holds nothing: whether a part is there is seen by its folder."""
+    for path in folder.rglob("*"):
+        if not path.is_symlink() and path.is_dir() and not any(path.iterdir()):
+            return path.relative_to(folder).as_posix()
+    return None
+
+
 def describe_file(path: Path) -> File:
-    """Return size and checksum of a file; ReleaseError where it is a link."""
-    if path.is_symlink():
-        raise ReleaseError(f"{path.name} is a link; a release holds files only")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return File(bytes=path.stat().st_size, sha256=digest)
+    """Return size and checksum of a file; ReleaseError where it is a link, a pipe or unreadable."""
+    try:
+        with _plain(path) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return File(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
+    except OSError as e:
+        raise ReleaseError(f"{_shown(path.name)} cannot be read: {e.strerror}") from None
+
+
+def _plain(path: Path, flags: int = os.O_RDONLY | os.O_NOFOLLOW) -> BufferedReader:
+    """Open a plain file; a link is a ReleaseError, a pipe or folder too, and none is waited for."""
+    if flags & os.O_NOFOLLOW and path.is_symlink():
+        raise ReleaseError(f"{_shown(path.name)} is a link; a release holds files only")
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ReleaseError(f"{_shown(path.name)} is not a plain file; a release holds files only")
+    return os.fdopen(handle, "rb")
+
+
+def _shown(name: str) -> str:
+    """Return a name for a message: as it is, or quoted where a terminal could not print it."""
+    return name[:200] if name and name.isprintable() else ascii(name[:200])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from index import Expression
 from retrieval.behaviour import NO_HISTORY, History
 from retrieval.scenes import NO_FACTS
 
@@ -21,6 +22,7 @@ class Ask(NamedTuple):
     history: History = NO_HISTORY
     at_seconds: int = 0
     allowed: Bool[np.ndarray, "n"] | None = None  # products that may be returned; None: all
+    where: Expression | None = None  # the filter that `allowed` was made by; None: not said
     facts: Int64[np.ndarray, "f"] = NO_FACTS  # about shopper and scene, hashed; 0: unused
     marked: Int64[np.ndarray, "l"] = NO_ROWS  # products that the request likes or dislikes
     marks: Float32[np.ndarray, "l"] = NO_MARKS  # how much: above 0 liked, below 0 disliked

@@ -20,7 +20,7 @@ from pipelines.cli import vetrina
 from pipelines.config import ChannelName, Config, load
 from pipelines.http import create_app
 from pipelines.importers.mapping import Mapping, load_mapping
-from pipelines.release import open_release
+from pipelines.release import MANIFEST, SEAL, open_release
 from pipelines.shop import PRODUCT_SCHEMA
 from pipelines.tuning_ranges import read_ranges, value_of
 from ranking.export import is_installed
@@ -209,7 +209,7 @@ def test_every_error_of_the_table_has_the_root_that_it_says() -> None:
 
 
 def test_every_file_of_a_release_is_described_and_no_other(releases: Path) -> None:
-    patterns = {row[0] for row in table(ARCHITECTURE, "A release")} - {"manifest.json"}
+    patterns = {row[0] for row in table(ARCHITECTURE, "A release")} - {MANIFEST, SEAL}
     files = open_release(releases).manifest.files
 
     unknown = [file for file in files if not any(fnmatch(file, p) for p in patterns)]

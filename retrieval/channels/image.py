@@ -5,6 +5,7 @@ from jaxtyping import Float32, Int64
 
 from index import Hits, VectorIndex
 from retrieval.ask import Ask
+from retrieval.near import nearest
 
 
 class ImageChannel:
@@ -20,8 +21,7 @@ class ImageChannel:
         """Return the products that look most alike, or None without a picture."""
         if ask.image_vector is None:
             return None
-        [hits] = self._index.search(ask.image_vector[None], k, ask.allowed)
-        return hits
+        return nearest(self._index, ask.image_vector, k, ask)
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
         """Return the cosine of each row's picture with the query's."""

@@ -5,6 +5,7 @@ from jaxtyping import Float32, Int64
 
 from index import Hits, VectorIndex
 from retrieval.ask import Ask
+from retrieval.near import nearest
 
 
 class SemanticChannel:
@@ -20,8 +21,7 @@ class SemanticChannel:
         """Return the nearest products, or None when the request has no words."""
         if ask.joined_vector is None:
             return None
-        [hits] = self._index.search(ask.joined_vector[None], k, ask.allowed)
-        return hits
+        return nearest(self._index, ask.joined_vector, k, ask)
 
     def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
         """Return the cosine of each row with the query."""

@@ -1,6 +1,9 @@
 """What VectorIndex promises, asked of every index. A new index is one line in BUILDERS."""
 
+import tempfile
 from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +13,34 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from index import (
+    Address,
     CardScan,
     DimensionMismatch,
     ExactIndex,
     FaissIndex,
     IndexFault,
+    Milvus,
+    MilvusIndex,
     UnfitVectors,
     VectorIndex,
 )
 
 Build = Callable[[np.ndarray], VectorIndex]
+BuildSome = Callable[[np.ndarray, np.ndarray], VectorIndex]
+
+
+@lru_cache(1)
+def milvus() -> Milvus:
+    """The embedded Milvus, one for all tests here."""
+    if find_spec("milvus_lite") is None:
+        pytest.skip("needs milvus-lite, which comes with the extra milvus")
+    return Milvus(Address(str(Path(tempfile.mkdtemp()) / "every.db")))
+
+
+def milvus_index(vectors: np.ndarray, rows: np.ndarray | None = None) -> MilvusIndex:
+    return MilvusIndex.build(milvus(), "every", vectors, rows)
+
+
 BUILDERS: dict[str, Build] = {
     "exact": ExactIndex,
     "card, on a processor": lambda vectors: CardScan(vectors, device="cpu"),
@@ -29,6 +50,13 @@ BUILDERS: dict[str, Build] = {
     "faiss-without-selector": lambda vectors: FaissIndex.build(
         vectors, f"RR{vectors.shape[1]},Flat"
     ),
+    "milvus": milvus_index,
+}
+OF_SOME_ROWS: dict[str, BuildSome] = {
+    "card, on a processor": lambda vectors, rows: CardScan(vectors, rows, device="cpu"),
+    "faiss-flat": lambda vectors, rows: FaissIndex.build(vectors, "Flat", rows),
+    "faiss-hnsw": lambda vectors, rows: FaissIndex.build(vectors, "HNSW16", rows),
+    "milvus": milvus_index,
 }
 every_index = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 UNFIT = {
@@ -154,13 +182,57 @@ def test_a_saved_index_answers_as_it_did(vectors: np.ndarray, tmp_path: Path, fa
         np.testing.assert_array_equal(before.rows, after.rows)
 
 
-def test_rows_without_a_vector_are_never_found(vectors: np.ndarray) -> None:
+@pytest.mark.parametrize("build", OF_SOME_ROWS.values(), ids=OF_SOME_ROWS)
+def test_rows_without_a_vector_are_never_found(build: BuildSome, vectors: np.ndarray) -> None:
     vectors[::2] = 0
-    index = FaissIndex.build(vectors, "Flat", np.flatnonzero(vectors.any(axis=1)))
+    index = build(vectors, np.flatnonzero(vectors.any(axis=1)))
 
     [hits] = index.search(vectors[1:2], k=50)
+    [few] = index.search(vectors[1:2], k=50, allowed=np.arange(50) < 10)
 
+    assert index.size == 50
     assert set(hits.rows) == set(range(1, 50, 2))
+    assert set(few.rows) == {1, 3, 5, 7, 9}
+
+
+@every_index
+def test_scores_are_inner_products(build: Build, vectors: np.ndarray) -> None:
+    [hits] = build(vectors).search(vectors[:1], k=20)
+
+    np.testing.assert_allclose(hits.scores, vectors[hits.rows] @ vectors[0], atol=1e-5)
+
+
+@every_index
+def test_queries_asked_together_are_answered_as_alone(build: Build, vectors: np.ndarray) -> None:
+    index, some = build(vectors), np.arange(50) % 3 == 0
+
+    for allowed in (None, some):
+        together = index.search(vectors[:4], 7, allowed)
+        alone = [index.search(vectors[i : i + 1], 7, allowed)[0] for i in range(4)]
+
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(one.rows, other.rows)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(BUILDERS.keys() - {"faiss-ivf"})
+)  # it has nothing to train on
+def test_an_index_without_vectors_answers_with_nothing(name: str) -> None:
+    index = BUILDERS[name](np.empty((0, 4), "float32"))
+
+    [hits] = index.search(np.ones((1, 4), "float32"), k=5)
+
+    assert (index.size, index.dim, len(hits.rows)) == (0, 4, 0)
+
+
+@every_index
+def test_who_asks_for_nothing_gets_nothing(build: Build, vectors: np.ndarray) -> None:
+    index = build(vectors)
+
+    [hits] = index.search(vectors[:1], k=0)
+    [filtered] = index.search(vectors[:1], k=0, allowed=np.arange(50) < 40)
+
+    assert len(hits.rows) == len(filtered.rows) == 0
 
 
 def test_a_factory_string_that_faiss_does_not_know_is_named(vectors: np.ndarray) -> None:

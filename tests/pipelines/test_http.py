@@ -7,6 +7,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from index import Unreachable
 from pipelines.config import Config
 from pipelines.http import PAGE, PAGE_FILES, create_app
 from retrieval import Query, Slate, Stage
@@ -203,3 +204,18 @@ def test_the_pages_fetch_nothing_from_elsewhere_and_never_make_markup_from_words
         assert not re.search(r"https?://|src=\"//|@import", words), file.name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", words)
         assert not re.search(r"<script>|<style|\son\w+=\"|\sstyle=\"", words), file.name
+
+
+def test_an_index_elsewhere_that_does_not_answer_is_503_without_its_address(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Slate:
+        raise Unreachable("Milvus at http://inner:19530 could not search within 1 s")
+
+    monkeypatch.setattr(engine, "answer", away)
+    with TestClient(create_app(engine, Config())) as client:
+        refused = client.post("/v1/search", json={"text": "milk"})
+
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "5"
+    assert "inner" not in refused.text

@@ -1,8 +1,10 @@
+import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pipelines import release
 from pipelines.errors import ReleaseError, UnfitDraft
 from pipelines.release import (
     MANIFEST,
+    SEAL,
     current,
     draft,
     names,
@@ -121,6 +124,30 @@ def test_a_dark_release_is_served_by_force_only_and_says_so(tmp_path: Path) -> N
     assert served.manifest.gate.failed == FAILED.failed
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_a_manifest_is_whole_wherever_a_forced_publication_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    publish(tmp_path)
+    dark = keep_dark(tmp_path)
+    done, replace = [], release._replace
+
+    def cut_off(path: Path, content: bytes) -> None:
+        if len(done) == steps:
+            raise KeyboardInterrupt
+        done.append(path)
+        replace(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(release, "_replace", cut_off)
+        with suppress(KeyboardInterrupt):
+            release.publish(tmp_path, dark, force=True)
+    opened = open_release(tmp_path, dark)
+    assert opened.manifest.gate is not None
+    assert opened.manifest.gate.forced == (steps >= 2)
+    assert steps == 3 or current(tmp_path) != dark
+
+
 def test_rollback_passes_over_dark_releases(tmp_path: Path) -> None:
     first = publish(tmp_path)
     keep_dark(tmp_path)
@@ -154,8 +181,30 @@ def flip(release: Path) -> None:
 
 
 def change(release: Path, **changed: Any) -> None:
+    """Change a manifest and seal it anew, as whoever can write here could."""
     manifest = msgspec.json.decode((release / MANIFEST).read_bytes())
-    (release / MANIFEST).write_bytes(msgspec.json.encode({**manifest, **changed}))
+    seal(release, msgspec.json.encode({**manifest, **changed}))
+
+
+def seal(release: Path, content: bytes) -> None:
+    (release / MANIFEST).write_bytes(content)
+    (release / SEAL).write_text(hashlib.sha256(content).hexdigest())
+
+
+def edit(release: Path) -> None:
+    content = (release / MANIFEST).read_bytes()
+    assert b'"name":"x"' in content
+    (release / MANIFEST).write_bytes(content.replace(b'"name":"x"', b'"name":"y"'))
+
+
+def pipe(release: Path) -> None:
+    (release / "b.bin").unlink()
+    os.mkfifo(release / "b.bin")
+
+
+def unsealed(release: Path, version: int) -> None:
+    change(release, format=version)
+    (release / SEAL).unlink()
 
 
 def link(release: Path) -> None:
@@ -169,10 +218,18 @@ DAMAGE = {
     "missing file": (lambda r: (r / "deep/a.txt").unlink(), r"is damaged: deep/a\.txt is missing"),
     "foreign file": (lambda r: (r / "c").write_text(""), "is damaged: c does not belong to it"),
     "a link": (link, r"b\.bin is a link"),
-    "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 2"),
+    "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 3"),
+    "older format": (lambda r: unsealed(r, 2), "has format 2, this vetrina reads format 3"),
+    "no seal": (lambda r: unsealed(r, 3), r"manifest\.sha256 is missing"),
+    "edited manifest": (edit, r"manifest\.json is not what was built"),
+    "a pipe": (pipe, r"b\.bin is not a plain file"),
+    "foreign folder": (lambda r: (r / "ranker").mkdir(), "is damaged: ranker does not belong"),
+    "foreign pipe": (lambda r: os.mkfifo(r / "c"), "is damaged: c does not belong to it"),
+    "deep manifest": (lambda r: seal(r, b'{"format":3,"a":' + b"[" * 100_000), "cannot be read"),
+    "no manifest": (lambda r: (r / MANIFEST).unlink(), r"manifest\.json is missing"),
     "no manifest format": (lambda r: change(r, format="x"), "cannot be read"),
     "unknown key": (lambda r: change(r, extra=1), "unknown field `extra`"),
-    "broken manifest": (lambda r: (r / MANIFEST).write_text("{"), "cannot be read"),
+    "broken manifest": (lambda r: seal(r, b"{"), "cannot be read"),
     "path outside": (
         lambda r: change(r, files={"../x": {"bytes": 1, "sha256": "0"}}),
         r"is damaged: \.\./x is missing",
@@ -198,6 +255,15 @@ def test_a_current_that_names_no_release_is_refused(tmp_path: Path, text: str) -
     (tmp_path / "CURRENT").write_bytes(text.encode(errors="surrogateescape"))
 
     with pytest.raises(ReleaseError, match="which is not a release here"):
+        open_release(tmp_path)
+
+
+def test_a_current_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    publish(tmp_path)
+    (tmp_path / "CURRENT").unlink()
+    os.mkfifo(tmp_path / "CURRENT")
+
+    with pytest.raises(ReleaseError, match="CURRENT is not a plain file"):
         open_release(tmp_path)
 
 
