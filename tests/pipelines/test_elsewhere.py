@@ -102,7 +102,7 @@ def test_collections_that_no_release_uses_are_dropped_and_those_of_others_are_no
     before = client.names("vetrina_")
     MilvusIndex.build(client, "vetrina_joined_of_others", np.eye(4, dtype="float32"))
     with monkeypatch.context() as broken:
-        broken.setattr("pipelines.build.check_recall", lambda *_: 1 / 0)
+        broken.setattr("pipelines.build.judge", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             build(shop, tmp_path / "releases", config, UNTIL, silent)
     failed = client.names("vetrina_")
