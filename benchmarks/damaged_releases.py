@@ -24,7 +24,15 @@ import numpy as np
 
 from pipelines.release import CURRENT, MANIFEST, SEAL, open_release, point_current
 
-ANYTHING_FITS = ("quality", "until", "shop", "config", "fingerprints")  # in their place: {}
+ANYTHING_FITS = (  # {} or null in their place is a manifest, too
+    "quality",
+    "until",
+    "shop",
+    "config",
+    "fingerprints",
+    "stages",
+    "gate",
+)
 BATCH = 100  # cases of one process
 PATIENCE = 60  # seconds that a process may be silent
 HOSTILE_NAMES = (
