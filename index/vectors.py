@@ -19,6 +19,8 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
     matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise UnfitVectors(f"{what}: expected a matrix, one vector a row, got shape {matrix.shape}")
+    if plainly_fit(matrix):
+        return matrix
     peaks = np.abs(matrix).max(axis=1, initial=0)  # NaN spreads, so one pass finds everything
     for wrong, fault in (
         (np.isnan(peaks), "is not a number"),
@@ -33,6 +35,17 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
                 "the model that made it, or its input, is broken"
             )
     return matrix
+
+
+def plainly_fit(matrix: Float32[np.ndarray, "n d"]) -> bool:
+    """Return whether the squares of each vector show at once that it is fit.
+
+    No square of a number is larger than their sum, and NaN passes no comparison.
+    """
+    squares = np.einsum("nd,nd->n", matrix, matrix)
+    if len(squares) == 1:  # of one query, for which a call of numpy more is felt
+        return bool(0 < squares.item() <= LARGEST**2)
+    return bool(((squares > 0) & (squares <= LARGEST**2)).all())
 
 
 def same_dimension(queries: Float32[np.ndarray, "q d"], dim: int) -> None:

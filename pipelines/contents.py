@@ -5,12 +5,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32
 
-from index import Columns, FaissIndex, LexicalIndex, build_index, map_array, save_array
+from index import (
+    Columns,
+    LexicalIndex,
+    Planned,
+    build_index,
+    map_array,
+    open_index,
+    save_array,
+    save_index,
+)
 from pipelines.config import Config, ConfigError
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
 from pipelines.encoders import Encoders
@@ -214,7 +224,7 @@ def _content(job: Job, log: Log, num_products: int) -> Content:
     before = log.purchases.rows[log.purchases.seconds < oldest]
     cold = np.bincount(before, minlength=num_products) == 0
     vectors = map_array(job.folder / "vectors/joined.npy")
-    index = FaissIndex.open(job.folder / "index/joined.faiss", vectors)
+    index = open_index(job.folder / "index/joined.faiss", vectors)
     return nearest_content(index, vectors, cold)
 
 
@@ -249,11 +259,21 @@ def _write_index(job: Job, space: str, queries: Float32[np.ndarray, "q d"]) -> d
         rows=np.flatnonzero(has_vector(vectors)),
         k=settings.recall_k,
         recall_target=settings.recall_target,
+        kind="" if settings.kind == "auto" else settings.kind,
+        memory_bytes=settings.memory_bytes,
+        seed=job.config.seed,
     )
-    planned.built.save(job.folder / f"index/{space}.faiss")
+    save_index(planned.built, job.folder / f"index/{space}.faiss")
+    return described(planned, space, settings.recall_k)
+
+
+def described(planned: Planned, space: str, k: int) -> dict[str, Any]:
+    """Return what a manifest says of the index of one space."""
     return {
-        f"{space}_recall_at_{settings.recall_k}": round(planned.recall, 4),
+        f"{space}_recall_at_{k}": round(planned.recall, 4),
         f"{space}_index": f"{planned.factory}, effort {planned.effort}",
+        f"{space}_curve": msgspec.to_builtins(planned.curve),
+        f"{space}_choices": msgspec.to_builtins(planned.choices),
     }
 
 

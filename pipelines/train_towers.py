@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from index import build_index, save_array
+from index import build_index, save_array, save_index
 from pipelines.config import Config
-from pipelines.contents import Job, end_of, query_encoder
+from pipelines.contents import Job, described, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import Basket, next_baskets
 from pipelines.parts import RECOMMENDATION, SEARCH, TOWERS, Parts, open_parts, save_windows
@@ -209,12 +209,11 @@ def _save(
         np.concatenate(queries),
         k=settings.recall_k,
         recall_target=settings.recall_target,
+        memory_bytes=settings.memory_bytes,
+        seed=job.config.seed,
     )
-    planned.built.save(job.folder / "index/towers.faiss")
-    return {
-        f"towers_recall_at_{settings.recall_k}": round(planned.recall, 4),
-        "towers_index": f"{planned.factory}, effort {planned.effort}",
-    }
+    save_index(planned.built, job.folder / "index/towers.faiss")
+    return described(planned, "towers", settings.recall_k)
 
 
 def _searched(

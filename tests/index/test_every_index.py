@@ -15,8 +15,10 @@ from index import (
     ExactIndex,
     FaissIndex,
     IndexFault,
+    SvsIndex,
     UnfitVectors,
     VectorIndex,
+    why_no_svs,
 )
 
 Build = Callable[[np.ndarray], VectorIndex]
@@ -26,10 +28,13 @@ BUILDERS: dict[str, Build] = {
     "faiss-flat": FaissIndex.build,
     "faiss-ivf": lambda vectors: FaissIndex.build(vectors, "IVF1,Flat"),
     "faiss-hnsw": lambda vectors: FaissIndex.build(vectors, "HNSW16"),
+    "faiss-graph-compressed": lambda vectors: FaissIndex.build(vectors, "HNSW16,SQ8", deeper=2.0),
     "faiss-without-selector": lambda vectors: FaissIndex.build(
         vectors, f"RR{vectors.shape[1]},Flat"
     ),
 }
+if not why_no_svs():  # why not is said by the tests of planning, which are skipped then
+    BUILDERS["svs"] = SvsIndex.build
 every_index = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 UNFIT = {
     "nan": (np.nan, "is not a number"),
