@@ -194,11 +194,22 @@ def in_order(
     rows: Int64[np.ndarray, "q m"], scores: Float32[np.ndarray, "q m"]
 ) -> tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]:
     """Return both with the best first, ties by the lower row; what is in order is not sorted."""
-    if (scores[:, 1:] < scores[:, :-1]).all():
+    mixed = np.flatnonzero(~(scores[:, 1:] < scores[:, :-1]).all(axis=1))
+    if not len(mixed):
         return rows, scores
+    if len(mixed) == len(rows):
+        return _sorted(rows, scores)
+    rows, scores = rows.copy(), scores.copy()
+    rows[mixed], scores[mixed] = _sorted(rows[mixed], scores[mixed])
+    return rows, scores
+
+
+def _sorted(
+    rows: Int64[np.ndarray, "q m"], scores: Float32[np.ndarray, "q m"]
+) -> tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]:
     order = np.argsort(-scores, axis=1)
-    sorted_ = np.take_along_axis(scores, order, 1)
-    if (sorted_[:, 1:] == sorted_[:, :-1]).any():
+    found = np.take_along_axis(scores, order, 1)
+    if (found[:, 1:] == found[:, :-1]).any():
         order = np.lexsort((rows, -scores), axis=1)
-        sorted_ = np.take_along_axis(scores, order, 1)
-    return np.take_along_axis(rows, order, 1), sorted_
+        found = np.take_along_axis(scores, order, 1)
+    return np.take_along_axis(rows, order, 1), found

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
+from scipy.linalg.blas import snrm2
 
 from index.approximate import ApproximateIndex, Found, opened_deeper
 from index.arrays import map_array, save_array
 from index.faiss_index import num_threads
 from index.filtered import Shape
 from index.types import DamagedIndex, Hits, IndexFault
-from index.vectors import fit_vectors, plainly_fit
+from index.vectors import LARGEST, fit_vectors
 
 CODES = {"LVQ8": (8, 0), "LVQ4x8": (4, 8), "LVQ4x4": (4, 4)}  # bits, and bits of what is left
 DEGREE = 32  # edges of a node at most
@@ -69,9 +70,10 @@ class SvsIndex(ApproximateIndex):
         kept = index.search_parameters.buffer_config
         self._effort = int(kept.search_window_size) or EFFORT
         self.tuned_for = int(kept.search_buffer_capacity) or self.tuned_for
+        self._search = index.search
         self._told = 0, 0  # window and depth
+        self._ready = 0  # how many answers a single query may ask for without more ado
         self._one = 1, self._dim
-        self._direct = self._rows_are_places and not deeper
 
     @classmethod
     def build(
@@ -106,6 +108,7 @@ class SvsIndex(ApproximateIndex):
     @effort.setter
     def effort(self, value: int) -> None:
         self._effort = min(value, len(self._rows))
+        self._ready = 0
 
     @property
     def most_effort(self) -> int:
@@ -159,7 +162,7 @@ class SvsIndex(ApproximateIndex):
         allowed: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Hits]:
         """Return at most `k` hits a query; with a filter, each says how it was searched."""
-        if allowed is None and len(queries) == 1 and self._direct:
+        if allowed is None and k == self._ready:
             found = self._alone(np.ascontiguousarray(queries, np.float32), k)
             if found is not None:
                 return found
@@ -170,17 +173,18 @@ class SvsIndex(ApproximateIndex):
 
         None: something about it has to be looked at, such as ties or a number that is none.
         """
-        if query.shape != self._one or not plainly_fit(query):
+        if query.shape != self._one or not 0 < snrm2(query[0]) <= LARGEST:
             return None
         with self._lock:
-            if self._told != (self._effort, k):
+            if k != self._ready:
                 return None
-            places, scores = self._index.search(query, k)
+            places, scores = self._search(query, k)
         places, alone = places.view(np.int64), scores[0]
         if not alone.item(-1):
             return None
         if (alone[1:] == alone[:-1]).any():
-            return self._hits(query, places, scores, k)
+            order = np.lexsort((places[0], -alone))
+            return [Hits(places[0, order], alone[order])]
         return [Hits(places[0], alone)]
 
     def _nearest(self, queries: Float32[np.ndarray, "q d"], depth: int) -> Found:
@@ -196,7 +200,7 @@ class SvsIndex(ApproximateIndex):
         with self._lock:  # what the library is told holds for its next search, whoever asks
             if (window, depth) != self._told:
                 self._tell(window, depth)
-            places, scores = self._index.search(queries, depth)
+            places, scores = self._search(queries, depth)
         return places.view(np.int64), scores
 
     def _window_for(self, depth: int) -> int:
@@ -213,6 +217,8 @@ class SvsIndex(ApproximateIndex):
         parameters.buffer_config = svs.SearchBufferConfig(window, max(window, depth))
         self._index.search_parameters = parameters
         self._told = window, depth
+        direct = self._rows_are_places and not self.deeper and window == self._window_for(depth)
+        self._ready = depth if direct else 0
 
 
 def _marked(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from scipy.linalg.blas import snrm2
 
 from index.types import DimensionMismatch, UnfitVectors
 
@@ -19,7 +20,7 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
     matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise UnfitVectors(f"{what}: expected a matrix, one vector a row, got shape {matrix.shape}")
-    if plainly_fit(matrix):
+    if _plainly_fit(matrix):
         return matrix
     peaks = np.abs(matrix).max(axis=1, initial=0)  # NaN spreads, so one pass finds everything
     for wrong, fault in (
@@ -37,14 +38,14 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
     return matrix
 
 
-def plainly_fit(matrix: Float32[np.ndarray, "n d"]) -> bool:
-    """Return whether the squares of each vector show at once that it is fit.
+def _plainly_fit(matrix: Float32[np.ndarray, "n d"]) -> bool:
+    """Return whether the lengths of the vectors show at once that they are fit.
 
-    No square of a number is larger than their sum, and NaN passes no comparison.
+    No number is larger than the length of its vector, and NaN passes no comparison.
     """
+    if len(matrix) == 1:  # one query, for which a call of numpy more is felt
+        return bool(0 < snrm2(matrix[0]) <= LARGEST)
     squares = np.einsum("nd,nd->n", matrix, matrix)
-    if len(squares) == 1:  # of one query, for which a call of numpy more is felt
-        return bool(0 < squares.item() <= LARGEST**2)
     return bool(((squares > 0) & (squares <= LARGEST**2)).all())
 
 
