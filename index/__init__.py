@@ -8,6 +8,7 @@ from index.curve import Curve, Point, measured_curve, recall_at_k, true_hits
 from index.designs import DESIGNS
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
+from index.few_documents import FewDocuments
 from index.lexical import LexicalIndex, WordReader
 from index.opening import open_index, save_index
 from index.planning import SAMPLE, Choice, Planned, Wanted, build_index, plan, survey
@@ -37,6 +38,7 @@ __all__ = [
     "DimensionMismatch",
     "ExactIndex",
     "FaissIndex",
+    "FewDocuments",
     "FilterError",
     "FilterPlan",
     "Found",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,6 +49,7 @@ class LexicalIndex:
         self._searcher = index.searcher()
         self._words = _analyzer(about.language)
         self._segmented = SEGMENTING[about.segmenting].query
+        self._segmented_document = SEGMENTING[about.segmenting].document
         self._weights = about.weights
         self._num_rows = about.num_rows
 
@@ -117,9 +118,44 @@ class LexicalIndex:
             scores[found] = values
         return np.asarray(scores[rows])
 
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weight of each field."""
+        return self._weights
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return self._num_rows
+
+    def document_terms(self, text: str) -> list[str]:
+        """Return the terms that a field with this text would be found by, each as often as met."""
+        terms: list[str] = self._words.analyze(self._segmented_document(text))
+        return terms
+
+    def query_terms(self, text: str) -> list[str]:
+        """Return the terms that a query looks for, each once."""
+        return list(dict.fromkeys(self._words.analyze(self._segmented(text))))[:MOST_TERMS]
+
+    def frequency(self, field: str, term: str) -> int:
+        """Return how many rows have a term in a field."""
+        return int(self._searcher.doc_freq(field, term))
+
+    def mean_length(self, field: str) -> float:
+        """Return how many terms a field has on average, as BM25 here counts it.
+
+        tantivy tells it only where it explains a score, so the most frequent term is asked for.
+        """
+        for term, _ in self._searcher.terms_with_prefix(field, "", limit=1):
+            query = self._term(field, term)
+            [(_, address)] = self._searcher.search(query, 1, count=False).hits
+            told = msgspec.json.decode(query.explain(self._searcher, address).to_json())
+            return _told(told, "avgdl")
+        return 0.0
+
     def _query(self, text: str) -> tantivy.Query | None:
         """Any word in any field; the weight of a field multiplies its BM25."""
-        terms = list(dict.fromkeys(self._words.analyze(self._segmented(text))))[:MOST_TERMS]
+        terms = self.query_terms(text)
         parts = [
             (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(field, term), weight))
             for field, weight in self._weights.items()
@@ -153,6 +189,13 @@ class LexicalIndex:
         rows = self._searcher.fast_field_values("row", [address for _, address in hits])
         scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
         return np.asarray(rows, np.int64), scores
+
+
+def _told(explained: Mapping[str, Any], name: str) -> float:
+    """Return the number that an explanation calls so; 0 where it does not."""
+    if str(explained["description"]).startswith(name):
+        return float(explained["value"])
+    return max((_told(part, name) for part in explained.get("details", ())), default=0.0)
 
 
 class WordReader:

@@ -25,6 +25,7 @@ from pipelines.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.engine import Engine
 from pipelines.errors import ReleaseError
 from pipelines.learn import refuse_runtime, write_ranker, write_ranker_graph
+from pipelines.live.fold import FoldedShop, open_shop
 from pipelines.progress import Track
 from pipelines.release import Release, draft, read_manifest
 from pipelines.release import check as check_files
@@ -36,16 +37,22 @@ EMBEDDINGS = "embeddings"  # beside the releases, which share it
 
 
 def build(
-    shop_folder: Path, releases: Path, config: Config, until: datetime | None, track: Track
+    shop_folder: Path,
+    releases: Path,
+    config: Config,
+    until: datetime | None,
+    track: Track,
+    live: Path | None = None,
 ) -> str:
     """Build, check and publish a release; return its name.
 
-    Nothing in it has seen an event at or after `until`. A build that fails or is killed leaves
-    the published release as it was, and what it has encoded in the embedding cache.
+    Nothing in it has seen an event at or after `until`. With `live`, the changes that this log
+    holds when the build begins are in it. A build that fails or is killed leaves the published
+    release as it was, and what it has encoded in the embedding cache.
     """
     use_threads(config.threads)
     refuse_runtime(config)
-    shop = Shop(shop_folder)
+    shop = open_shop(shop_folder, live)
     encoders = open_encoders(config)
     with draft(releases) as new:
         texts = read_texts(shop, config)
@@ -75,10 +82,11 @@ def build(
         return new.publish()
 
 
-def describe(shop: Shop) -> dict[str, str]:
+def describe(shop: Shop) -> dict[str, Any]:
     """Return what a manifest says about the shop it was made from."""
     meta = shop.meta
-    return {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    told = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    return told | shop.folded() if isinstance(shop, FoldedShop) else told
 
 
 def check(release: Release, config: Config) -> None:

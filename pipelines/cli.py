@@ -156,9 +156,15 @@ def train_text(
 @shop_option
 @releases_option
 @click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
+@click.option("--live", type=click.Path(path_type=Path), help="Fold in this log of changes.")
 @configured
 def build(
-    shop: Path, releases: Path, until: str | None, config: Path | None, overrides: tuple[str, ...]
+    shop: Path,
+    releases: Path,
+    until: str | None,
+    live: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Encode, index, train and publish a release of a shop."""
     from pipelines.build import build
@@ -167,7 +173,8 @@ def build(
     from pipelines.release import open_release
     from pipelines.tables import quality_table
 
-    name = build(shop, releases, load(config, overrides), moment(until) if until else None, track)
+    moment_ = moment(until) if until else None
+    name = build(shop, releases, load(config, overrides), moment_, track, live)
     click.echo(quality_table(open_release(releases, name).manifest))
 
 
@@ -468,19 +475,21 @@ def rollback(releases: Path, name: str | None) -> None:
 @releases_option
 @click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
 @click.option("--port", type=int, default=None, help="Port to listen on, 0: any free [8000].")
+@click.option("--live", metavar="FOLDER", help="Take changes, and keep them in this folder.")
 @configured
 def serve(
     releases: Path,
     host: str | None,
     port: int | None,
+    live: str | None,
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Serve the current release over HTTP, with its page at /."""
-    from pipelines.config import load
+    from pipelines.config import load, with_live
     from pipelines.server import serve
 
-    serve(releases, load(config, overrides), host=host, port=port)
+    serve(releases, with_live(load(config, overrides), live), host=host, port=port)
 
 
 @vetrina.command()

@@ -252,6 +252,7 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
     threads: Positive = 2
+    live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
 
 
@@ -286,6 +287,14 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     except msgspec.ValidationError as e:
         where = ", ".join([*([str(path)] if path else []), *overrides]) or "defaults"
         raise ConfigError(f"{where}: {e}") from None
+
+
+def with_live(config: Config, folder: str | None) -> Config:
+    """Return the configuration with another folder for changes, where one is given."""
+    if folder is None:
+        return config
+    serve = msgspec.structs.replace(config.serve, live=folder)
+    return msgspec.structs.replace(config, serve=serve)
 
 
 def read_section(path: Path, kind: type[S]) -> S:

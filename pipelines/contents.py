@@ -22,7 +22,7 @@ from index import (
     save_index,
 )
 from pipelines.config import Config, ConfigError
-from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of
+from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
 from pipelines.parts import (
@@ -38,7 +38,7 @@ from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
 from pipelines.ray_encode import Source, fill
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
-from ranking.catalogue_words import CatalogueWords, ProductText
+from ranking.catalogue_words import CatalogueWords
 from retrieval.behaviour import DAY, Behaviour
 from retrieval.cold_start import NO_CONTENT, Content, nearest_content
 from retrieval.neighbours import TooLittleMemory
@@ -165,7 +165,7 @@ def write_indexes(job: Job, products: Columns) -> dict[str, Any]:
 
 def write_words(job: Job, products: Columns) -> None:
     """Write what every product says as numbered words, for the ranker's features."""
-    texts = (_words_of(record) for batch in _batches(job) for record in batch.to_pylist())
+    texts = (words_of(record) for batch in _batches(job) for record in batch.to_pylist())
     counted = job.track(texts, "number words", products.size)
     CatalogueWords.read(counted, job.config.retrieval.language).save(job.folder / WORDS)
 
@@ -308,10 +308,6 @@ def _batches(job: Job) -> Iterator[pa.RecordBatch]:
 
 def _document(record: dict[str, Any]) -> dict[str, str]:
     return {name: text_of(record, (name,)) for name in LEXICAL_FIELDS}
-
-
-def _words_of(record: dict[str, Any]) -> ProductText:
-    return ProductText(*(text_of(record, (name,)) for name in ProductText._fields))
 
 
 def _distinct_pictures(

@@ -1,7 +1,9 @@
 """Lets a few requests into the engine at once, a few wait, and turns the rest away."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from time import perf_counter
 from typing import Any, Protocol
@@ -9,9 +11,16 @@ from typing import Any, Protocol
 import msgspec
 
 from pipelines.config import ServeConfig
+from pipelines.live.changes import Change
+from pipelines.live.log import LiveError, Outcome
 from retrieval import Query, Slate, Stage
 
 WAITING_PER_THREAD = 32  # at 15 ms an answer, the last in the queue waits half a second
+
+
+MOST_WRITING = 256  # requests whose changes are on their way to the disk
+
+log = logging.getLogger(__name__)
 
 
 class Answers(Protocol):
@@ -21,6 +30,10 @@ class Answers(Protocol):
 
     def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
         """Return a page for this request, or RequestError."""
+        ...
+
+    def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
+        """Take changes; what comes is the number of each, or why it was not taken."""
         ...
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
@@ -47,6 +60,8 @@ class Desk:
         self.engine = engine
         self._deadline_ms = config.deadline_ms
         self._threads = ThreadPoolExecutor(config.threads, thread_name_prefix="answer")
+        self.takes_changes = bool(config.live)
+        self._writing = BoundedSemaphore(MOST_WRITING)
         self._places = BoundedSemaphore(config.threads * (1 + WAITING_PER_THREAD))
 
     def opened(self) -> Answers:
@@ -72,6 +87,22 @@ class Desk:
             raise Unavailable("the server is stopping") from None
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)
+
+    async def change(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Return what became of these changes, once they are on the disk and in the answers.
+
+        Unavailable at once when too many are waiting, and where they cannot be written.
+        """
+        engine = self.opened()
+        if not self._writing.acquire(blocking=False):
+            raise Unavailable("too many changes are waiting; try again in a second")
+        try:
+            return await asyncio.wrap_future(engine.change(changes))
+        except LiveError as e:
+            log.error("changes were not written: %s", e)
+            raise Unavailable("changes cannot be written now; the server's log says why") from None
+        finally:
+            self._writing.release()
 
     def close(self) -> None:
         """Let the answers in progress end, and drop those that wait."""

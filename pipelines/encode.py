@@ -12,6 +12,7 @@ from pipelines.embedding_cache import EmbeddingCache
 from pipelines.errors import UserError
 from pipelines.progress import Track
 from pipelines.shop import Shop
+from ranking.catalogue_words import ProductText
 from retrieval.image_encoder import ImageEncoder
 from retrieval.text_encoder import TextEncoder
 from retrieval.video import FRAMES, BrokenVideo, encode_video
@@ -43,6 +44,11 @@ class Pictures(NamedTuple):
 def text_of(record: dict[str, Any], fields: Sequence[str]) -> str:
     """Return the words of a product that are encoded, field by field."""
     return ". ".join(part for field in fields if (part := _flat(record.get(field))))
+
+
+def words_of(record: dict[str, Any]) -> ProductText:
+    """Return what of a product its words are compared with a query by."""
+    return ProductText(*(text_of(record, (name,)) for name in ProductText._fields))
 
 
 def encode_texts(

@@ -1,8 +1,9 @@
 """Answers requests from one release: the whole walk of a request on one screen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +15,15 @@ from index import Columns, FilterError, Found, use_threads
 from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
-from pipelines.errors import ReleaseError, RequestError
+from pipelines.errors import ReleaseError, RequestError, UserError
+from pipelines.live.changes import Change
+from pipelines.live.follow import follow
+from pipelines.live.log import ChangeLog, Outcome
+from pipelines.live.overlay import Base, Overlay, View
 from pipelines.parts import open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
-from pipelines.request import request_context, request_features, with_interests
+from pipelines.request import now_of, request_context, request_features, with_interests
 from ranking.batching import TooLate
 from ranking.context import Context
 from ranking.opening import How
@@ -29,11 +34,12 @@ from retrieval.ask import Ask
 from retrieval.fusion import take
 from retrieval.marks import moved
 from retrieval.query_encoder import UnreadablePicture
+from retrieval.retriever import Retriever
 from retrieval.scenes import fact_codes, facts_of
 from retrieval.types import Filtered, local_seconds
 
 REMEMBERED_QUERIES = 4096
-REMEMBERED_FILTERS = 256
+REMEMBERED_VIEWS = 2  # what is live now, and before
 ASKED = "what was asked"  # the name of the query among what the ranker looks at
 REMEMBERED_CANDIDATES = 1  # list: who ranks the same products for many shoppers gives it again
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
@@ -56,6 +62,7 @@ UNMARKED = Marked(np.empty(0, np.int64), np.empty(0, np.float32), ())
 class Scope(NamedTuple):
     """What a request may be answered with."""
 
+    view: View  # the products as they are while it is answered
     allowed: Bool[np.ndarray, "n"]
     given: Int64[np.ndarray, "c"] | None  # "rank just these"
     missing: tuple[str, ...]  # named, but not in this release
@@ -76,19 +83,32 @@ class Engine:
         self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
         self._ranker = open_ranker(release.path, how_of(config))
-        self._filtered = lru_cache(REMEMBERED_FILTERS)(self._parts.products.allowed)
+        fingerprint, fields = release.manifest.fingerprints["text"], config.encoders.text.fields
+        self._live = Overlay(Base(self._parts, self._encoder, fingerprint, fields))
+        self._log: ChangeLog | None = None
         self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(self._find)
-        self._shown = self._filtered(not_hidden(config))
+        self._stage_of = lru_cache(REMEMBERED_VIEWS)(self._over)
+        self._shown = not_hidden(config)
+        self._live.view().allowed(self._shown)  # refuses what cannot be read
         self._text_vector = lru_cache(REMEMBERED_QUERIES)(self._encode_text)
 
     @classmethod
-    def open(cls, releases: Path, name: str | None = None, watch: Watch | None = None) -> "Engine":
+    def open(
+        cls,
+        releases: Path,
+        name: str | None = None,
+        watch: Watch | None = None,
+        live: Path | None = None,
+    ) -> "Engine":
         """Open the current release, or the one named; every file is checked first.
 
-        `watch` is told of what is ranked, from the thread that answers.
+        `watch` is told of what is ranked, from the thread that answers. With `live`, the changes
+        of that folder's log that the release does not hold are made, and more are taken.
         """
         release = open_release(releases, name)
         engine = cls(release, config_of(release.manifest))
+        if live is not None:
+            engine._log = follow(live, engine._live, release.manifest)
         engine.answer(Query(text="warm"))  # so that the first shopper does not wait for the models
         engine._watch = watch
         return engine
@@ -108,10 +128,10 @@ class Engine:
         ordered = None
         if stage is Stage.RANKING and clock.left_ms() > 0:
             with clock.stage("rank"):
-                ordered = self._rank(query, ask, candidates, clock)
+                ordered = self._rank(query, ask, candidates, scope.view, clock)
         with clock.stage("compose"):
             shown = ordered or Ordered(candidates, candidates.fused, None, {})
-            placed = compose(shown, self._look_up, query.k, explain=query.explain)
+            placed = compose(shown, partial(_look_up, scope.view), query.k, explain=query.explain)
         return Slate(
             products=placed,
             stage=Stage.RANKING if ordered else Stage.RETRIEVAL,
@@ -121,10 +141,24 @@ class Engine:
             filtered=filtered_by(scope, candidates) if query.explain else None,
         )
 
+    def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
+        """Take changes; what comes is for each its number in the log, or why it was not taken.
+
+        When it comes they are on the disk, and every answer from then on knows them.
+        """
+        if self._log is None:
+            raise UserError("this engine was opened without a log of changes")
+        return self._log.submit(changes)
+
+    def close(self) -> None:
+        """Write the changes that wait, and take no more."""
+        if self._log is not None:
+            self._log.close()
+
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         """Return a product's picture and its media type, or None where there is none."""
-        for row in self._parts.products.rows_of([product_id]).rows:
-            place = self._album.picture_of[row]
+        for row in self._live.view().rows_of([product_id]).rows:
+            place = self._album.picture_of[row] if row < self._parts.products.size else -1
             if place >= 0:
                 [record] = self._album.pictures.records(np.array([place], np.int64))
                 return record["image"], record["media_type"]
@@ -142,7 +176,7 @@ class Engine:
         return {
             "name": manifest.shop["name"],
             "release": self.release,
-            "products": self._parts.products.size,
+            "products": self._live.view().num_products,
             "pictures": manifest.shop["pictures"],
             "until": manifest.until,
             "days": self.days(),
@@ -166,41 +200,26 @@ class Engine:
         return self._ranker.is_better(window_of(query))
 
     def _scope(self, query: Query) -> Scope:
-        chosen, marked = self._chosen(query.filter), self._marked(query)
+        view = self._live.view()
+        chosen, marked = _chosen(view, query.filter), _marked(view, query)
+        shown = view.allowed(self._shown)
         if query.candidates is None:
-            allowed = self._shown if chosen is None else self._shown & chosen
+            allowed = shown if chosen is None else shown & chosen
             if len(marked.rows):
                 allowed = allowed.copy()
                 allowed[marked.rows] = False
-            return Scope(allowed, None, marked.missing, marked)
-        found = self._rows_of(query.candidates)
+            return Scope(view, allowed, None, marked.missing, marked)
+        found = self._rows_of(view, query.candidates)
         given = found.rows if chosen is None else found.rows[chosen[found.rows]]
-        return Scope(self._shown, given, (*found.missing, *marked.missing), marked)
+        return Scope(view, shown, given, (*found.missing, *marked.missing), marked)
 
-    def _marked(self, query: Query) -> Marked:
-        both = query.liked.keys() & query.disliked.keys()
-        if both:
-            raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
-        marks = {**query.liked, **{name: -mark for name, mark in query.disliked.items()}}
-        if not marks:
-            return UNMARKED
-        found = self._parts.products.rows_of(list(marks))
-        known = [name for name in marks if name not in set(found.missing)]
-        weights = np.array([marks[name] for name in known], np.float32)
-        return Marked(found.rows, weights, found.missing)
-
-    def _find(self, candidates: tuple[str, ...]) -> Found:
-        found = self._parts.products.rows_of(list(dict.fromkeys(candidates)))
+    def _find(self, view: View, candidates: tuple[str, ...]) -> Found:
+        found = view.rows_of(list(dict.fromkeys(candidates)))
         found.rows.setflags(write=False)  # others get it, too
         return found
 
-    def _chosen(self, text: str) -> Bool[np.ndarray, "n"] | None:
-        if not text.strip():
-            return None
-        try:
-            return self._filtered(text)
-        except FilterError as e:
-            raise RequestError("filter", str(e)) from None
+    def _over(self, view: View) -> Retriever:
+        return view.over(self._retriever)
 
     def _ask(self, query: Query, scope: Scope) -> Ask:
         text = query.text.strip()
@@ -216,26 +235,32 @@ class Engine:
             allowed=None if scope.allowed.all() else scope.allowed,
             facts=fact_codes(at_seconds, self._traits(query.user), scene_of(query)),
         )
-        return self._with_marks(ask, scope.marked)
+        return self._with_marks(ask, scope)
 
-    def _with_marks(self, ask: Ask, marked: Marked) -> Ask:
+    def _with_marks(self, ask: Ask, scope: Scope) -> Ask:
         """Add what the towers make of the request, and let the marked products move the query."""
+        marked = scope.marked
         asks = ask.joined_vector is not None or ask.image_vector is not None
         if not asks and not (marked.weights > 0).any():
             return with_interests(ask, self._parts.trained)
-        ask = ask._replace(marked=marked.rows, marks=marked.weights)
+        built = marked.rows < self._parts.products.size  # the towers know no others
+        ask = ask._replace(marked=marked.rows[built], marks=marked.weights[built])
         ask = with_interests(ask, self._parts.trained)
         if not len(marked.rows) or (asks and ask.joined_vector is None):
             return ask
-        vectors = np.asarray(self._parts.joined_vectors[marked.rows])
+        vectors = scope.view.vectors(marked.rows)
         return ask._replace(joined_vector=moved(ask.joined_vector, vectors, marked.weights))
 
     def _retrieve(self, query: Query, ask: Ask, scope: Scope) -> Candidates:
         if scope.given is not None:
-            return self._retriever.order(ask, scope.given)
-        return self._retriever.retrieve(ask, max(self._config.retrieval.candidates, query.k))
+            return self._stage_of(scope.view).order(ask, scope.given)
+        return self._stage_of(scope.view).retrieve(
+            ask, max(self._config.retrieval.candidates, query.k)
+        )
 
-    def _rank(self, query: Query, ask: Ask, candidates: Candidates, clock: Clock) -> Ordered | None:
+    def _rank(
+        self, query: Query, ask: Ask, candidates: Candidates, view: View, clock: Clock
+    ) -> Ordered | None:
         """Score the best candidates by cross-attention; the rest keep their order behind them.
 
         None where such requests are not ranked, when the ranker answers with something that is
@@ -245,14 +270,17 @@ class Engine:
             return None
         count = len(candidates.rows)
         best = take(candidates, np.arange(min(count, MAX_CANDIDATES)))
-        features = request_features(self._parts.behaviour, self._parts.catalogue, ask, best)
+        rows = view.known_rows(best.rows)  # of which there are tokens
+        features = request_features(
+            self._parts.behaviour, self._parts.catalogue, ask, best, now_of(view, best.rows, rows)
+        )
         context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
         try:
-            ranked = self._ranker.rank(best.rows, features, context, clock.left_ms())
+            ranked = self._ranker.rank(rows, features, context, clock.left_ms())
         except (UnfitLogits, TooLate):
             return None
         logits = ranked.logits
-        if self._watch is not None and self._may_be_kept(query):
+        if self._watch is not None and view.still and self._may_be_kept(query):
             names = self._parts.products.ids_of(best.rows)
             self._watch(Ranking(self.release, query, ask.at_seconds, names, features, logits))
         order = np.argsort(-logits, kind="stable")
@@ -263,7 +291,7 @@ class Engine:
             np.concatenate([logits[order], floor]).astype(np.float32),
             features[order],
             {outcome: column[order] for outcome, column in ranked.probabilities.items()},
-            self._reasoning(query, ask, context, best.rows, features, order[: query.k])
+            self._reasoning(query, ask, context, rows, features, order[: query.k])
             if query.explain
             else None,
         )
@@ -288,19 +316,13 @@ class Engine:
         recent = context.recent[context.recent >= 0]
         tokens = (
             ASKED,
-            *(str(record["title"]) for record in self._look_up(recent)),
+            *(str(record["title"]) for record in self._parts.products.records(recent)),
             *facts_of(ask.at_seconds, self._traits(query.user), scene_of(query)),
         )
         return Reasoning(tokens, self._ranker.explain(rows, features, context, places))
 
     def _traits(self, user_id: str | None) -> dict[str, str]:
         return traits_of(self._parts.users, user_id) if user_id else {}
-
-    def _look_up(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
-        return [
-            {name: value for name, value in record.items() if value is not None}
-            for record in self._parts.products.records(rows)
-        ]
 
     def _encode_text(self, text: str) -> Float32[np.ndarray, "d"]:
         return np.asarray(self._encoder.texts([text])[0])
@@ -314,6 +336,35 @@ class Engine:
             return np.asarray(self._encoder.pictures([picture])[0])
         except UnreadablePicture as e:
             raise RequestError("image", str(e)) from None
+
+
+def _chosen(view: View, text: str) -> Bool[np.ndarray, "n"] | None:
+    if not text.strip():
+        return None
+    try:
+        return view.allowed(text)
+    except FilterError as e:
+        raise RequestError("filter", str(e)) from None
+
+
+def _marked(view: View, query: Query) -> Marked:
+    both = query.liked.keys() & query.disliked.keys()
+    if both:
+        raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
+    marks = {**query.liked, **{name: -mark for name, mark in query.disliked.items()}}
+    if not marks:
+        return UNMARKED
+    found = view.rows_of(list(marks))
+    known = [name for name in marks if name not in set(found.missing)]
+    weights = np.array([marks[name] for name in known], np.float32)
+    return Marked(found.rows, weights, found.missing)
+
+
+def _look_up(view: View, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in record.items() if value is not None}
+        for record in view.records(rows)
+    ]
 
 
 def filtered_by(scope: Scope, candidates: Candidates) -> Filtered | None:

@@ -7,6 +7,7 @@ class UserError(ValueError):
     ShopError        a source file or a shop folder that cannot be used
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
     RequestError     one field of one request
+    LiveError        a log of changes that cannot be used
     TrainingError    data too small, or unfit, to learn from
     TuningError      a study that cannot go on, or in which no trial succeeded
     """

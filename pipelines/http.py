@@ -1,16 +1,18 @@
 """The door: which path asks what of the engine (Litestar)."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from litestar import Litestar, Request, Response, get, post
+from litestar import Litestar, Request, Response, delete, get, patch, post, put
+from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import NamedDependency, Provide
 from litestar.enums import MediaType
 from litestar.exceptions import InternalServerException, NotFoundException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -19,17 +21,23 @@ from litestar.types import AnyCallable, Message, Scope
 from pipelines import wire
 from pipelines.config import Config
 from pipelines.desk import Answers, Desk
+from pipelines.errors import RequestError
+from pipelines.live.changes import Change, Delete, NewValues, Refusal, Upsert
+from pipelines.live.log import Outcome
 from pipelines.refusals import (
     BAD,
     HANDLERS,
     LARGEST_BODY,
     MISSING,
+    TAKING,
     UNREADY,
     USUAL,
     cut_off,
+    not_taken,
+    takes_no_changes,
     unsupported,
 )
-from retrieval import Query, Slate, Stage
+from retrieval import Product, Query, Slate, Stage
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {
@@ -40,6 +48,9 @@ PAGE_FILES = {
     "/docs.js": ("docs.js", "text/javascript"),
 }
 PICTURES = "/v1/pictures/"
+PRODUCTS = "/v1/products/"
+LINES = "application/x-ndjson"
+LINES_AT_ONCE = 1_000  # of a bulk, so that others' changes come in between
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
@@ -59,11 +70,13 @@ Limit = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many at m
 class JsonRequest(AnyRequest):
     """A request whose body is a Query in JSON, read strictly."""
 
+    expected: str = MediaType.JSON.value
+
     async def body(self) -> bytes:
         """Return the body, if its headers say that we can read it and it has arrived whole."""
         media_type, _ = self.content_type
-        if media_type != MediaType.JSON:
-            raise unsupported("content-type", media_type, "application/json")
+        if media_type != self.expected:
+            raise unsupported("content-type", media_type, self.expected)
         encoding = self.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise unsupported("content-encoding", encoding, "identity")
@@ -75,6 +88,28 @@ class JsonRequest(AnyRequest):
     async def json(self) -> Any:
         """Return the body as a Query, or refuse it with the field's name."""
         return wire.read_query(await self.body())
+
+
+class ProductRequest(JsonRequest):
+    """A request whose body is a Product."""
+
+    async def json(self) -> Any:
+        """Return the product, or refuse it with the field's name."""
+        return wire.read_product(await self.body())
+
+
+class ValuesRequest(JsonRequest):
+    """A request whose body is a new price, a new availability or both."""
+
+    async def json(self) -> Any:
+        """Return the values, or refuse them with the field's name."""
+        return wire.read_values(await self.body())
+
+
+class LinesRequest(JsonRequest):
+    """A request whose body has a JSON object a line."""
+
+    expected = LINES
 
 
 def name_of(handler: HTTPRouteHandler, *_: Any) -> str:
@@ -91,6 +126,30 @@ def ask(path: str) -> Handle:
         responses=USUAL,
         operation_id=name_of,
     )
+
+
+def take(
+    method: Callable[..., Handle],
+    path: str,
+    request_class: type[AnyRequest],
+    media_type: str | None = None,
+) -> Handle:
+    """Return the decorator of a path that takes changes, where the server was told to."""
+    return method(
+        path,
+        status_code=200,
+        request_class=request_class,
+        media_type=media_type,
+        responses=TAKING,
+        operation_id=name_of,
+        guards=[takes_changes],
+    )
+
+
+def takes_changes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a change before its body is read, unless the server was told to take changes."""
+    if not connection.app.state.desk.takes_changes:
+        raise takes_no_changes()
 
 
 def tell(
@@ -133,6 +192,49 @@ async def candidates(data: JSONBody[Query], desk: AtDesk) -> wire.CandidateList:
 async def rank(data: JSONBody[Query], desk: AtDesk, explain: Explain = False) -> Slate:
     """Put `candidates` in order for this shopper, in this scene, and return the `k` best."""
     return await desk.answer(wire.explained(wire.for_ranking(data), explain=explain))
+
+
+@take(put, PRODUCTS + "{product_id:path}", ProductRequest)
+async def put_product(
+    product_id: FromPath[str], data: JSONBody[Product], request: AnyRequest, desk: AtDesk
+) -> wire.Taken:
+    """Put a whole product in the place of the one with its id, or beside the others."""
+    name = _product_named(request)
+    if data.id != name:
+        raise RequestError("id", f"is {data.id!r}, and the path says {name!r}; send one id")
+    return await _change(desk, Upsert(product=data))
+
+
+@take(delete, PRODUCTS + "{product_id:path}", Request)
+async def delete_product(
+    product_id: FromPath[str], request: AnyRequest, desk: AtDesk
+) -> wire.Taken:
+    """Take a product out of every answer."""
+    return await _change(desk, Delete(id=_product_named(request)))
+
+
+@take(patch, PRODUCTS + "{product_id:path}", ValuesRequest)
+async def edit_product(
+    product_id: FromPath[str], data: JSONBody[NewValues], request: AnyRequest, desk: AtDesk
+) -> wire.Taken:
+    """Change the price of a product, its availability, or both."""
+    return await _change(desk, data.of(_product_named(request)))
+
+
+@take(post, "/v1/products:bulk", LinesRequest, media_type=LINES)
+async def change_products(request: AnyRequest, desk: AtDesk) -> Response[bytes]:
+    """Make a change a line: upsert, delete or edit; the answer has a line for each, in order.
+
+    A line is `{"type": "upsert", "product": {...}}`, `{"type": "delete", "id": "..."}` or
+    `{"type": "edit", "id": "...", "price": 2.5, "availability": "OUT_OF_STOCK"}`.
+    """
+    body = await request.body()
+    lines = await asyncio.to_thread(wire.read_lines, body)
+    changes = [line for line in lines if not isinstance(line, Refusal)]
+    outcomes: list[Outcome] = []
+    for start in range(0, len(changes), LINES_AT_ONCE):
+        outcomes += await desk.change(changes[start : start + LINES_AT_ONCE])
+    return Response(wire.line_statuses(lines, outcomes), media_type=LINES)
 
 
 @tell(PICTURES + "{product_id:path}", MISSING, media_type="image/*")
@@ -197,6 +299,7 @@ def create_app(engine: Answers | None, config: Config) -> Litestar:
     desk = Desk(engine, config.serve)
     return Litestar(
         [search, recommend, candidates, rank, picture, about, shoppers, healthz, readyz, openapi]
+        + [put_product, delete_product, edit_product, change_products]
         + [_page_file(path, *file) for path, file in PAGE_FILES.items()],
         state=State({"desk": desk}),
         dependencies={"desk": Provide(_desk, sync_to_thread=False)},
@@ -221,6 +324,17 @@ def _last_part(raw_path: bytes, start: str) -> str:
     """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`)."""
     path, *_ = raw_path.decode("latin-1").partition("?")  # some servers leave the query string in
     return unquote(path.removeprefix(start))
+
+
+def _product_named(request: AnyRequest) -> str:
+    return wire.product_id(_last_part(request.scope["raw_path"], PRODUCTS))
+
+
+async def _change(desk: Desk, change: Change) -> wire.Taken:
+    [outcome] = await desk.change([change])
+    if isinstance(outcome, Refusal):
+        raise not_taken(outcome)
+    return wire.Taken(id=change.id, sequence=outcome)
 
 
 def _desk(state: State) -> Desk:

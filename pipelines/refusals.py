@@ -12,6 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from pipelines.desk import Unavailable
 from pipelines.errors import RequestError
+from pipelines.live.changes import Refusal as NotTaken
 from pipelines.wire import HINTS, Failure, FailureBody
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
@@ -32,6 +33,11 @@ MISSING = BAD | {404: _spec("This release holds no picture of this product.")}
 USUAL = BAD | {
     413: _spec(f"A body of more than {LARGEST_BODY:,} bytes."),
     415: _spec("A body that is not application/json."),
+}
+TAKING = USUAL | {
+    403: _spec("This server takes no changes."),
+    404: _spec("There is no such product."),
+    507: _spec("No more changes can be kept before a build folds them in."),
 }
 Refusal = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]
@@ -54,6 +60,22 @@ def cut_off() -> HTTPException:
         "ended early, or its chunks are not well-formed; send it whole",
         status_code=400,
         extra={"field": "body"},
+    )
+
+
+def takes_no_changes() -> HTTPException:
+    """Return the refusal of a change by a server that was not told to take any."""
+    return HTTPException(
+        "this server takes no changes; start it with --live FOLDER, and keep strangers from it",
+        status_code=403,
+        extra={"field": ""},
+    )
+
+
+def not_taken(refusal: NotTaken) -> HTTPException:
+    """Return the refusal of one change."""
+    return HTTPException(
+        refusal.message, status_code=refusal.status, extra={"field": refusal.field}
     )
 
 

@@ -5,7 +5,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from granian.constants import Interfaces
@@ -30,11 +29,20 @@ def serve(
     """
     from pipelines.engine import Engine  # loads torch and FAISS
 
+    live = Path(config.serve.live) if config.serve.live else None
+    opened: list[Engine] = []
+
+    def open_engine() -> Engine:
+        opened.append(Engine.open(releases, watch=watch, live=live))
+        return opened[0]
+
     log = RankLog(Path(config.serve.log)) if config.serve.log else None
     watch = log.put if log else None
     try:
-        serve_engine(partial(Engine.open, releases, watch=watch), config, host=host, port=port)
+        serve_engine(open_engine, config, host=host, port=port)
     finally:
+        for engine in opened:
+            engine.close()
         if log:
             log.close()
             if log.dropped:

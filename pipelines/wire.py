@@ -1,14 +1,16 @@
 """The format on the wire: bytes to a Query, or an error that names the field; errors to bytes."""
 
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
 from pipelines.errors import RequestError
-from retrieval import Query, Scene, Slate, Stage
-from retrieval.types import Noun
+from pipelines.live.changes import Change, NewValues, Refusal, read_change
+from pipelines.live.log import Outcome
+from retrieval import Product, Query, Scene, Slate, Stage
+from retrieval.types import Noun, ProductId
 
 NOUNS: dict[str, type[Noun]] = {"": Query, "scene": Scene}  # where an unknown field can stand
 HINTS = {  # what to do, where the message of the decoder does not say it
@@ -24,6 +26,7 @@ HINTS = {  # what to do, where the message of the decoder does not say it
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
 UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MOST_LINES = 10_000  # of a bulk
 LONGEST_NAME = 80  # characters of a foreign name that a message repeats
 
 
@@ -58,6 +61,23 @@ class CandidateList(Noun, frozen=True, kw_only=True):
     timings_ms: dict[str, float]
 
 
+class Taken(Noun, frozen=True, kw_only=True):
+    """A change that is on the disk and in every answer from now on."""
+
+    id: str
+    sequence: int
+
+
+class LineStatus(Noun, frozen=True, kw_only=True):
+    """What became of one line of a bulk: taken under a number, or refused with the reason."""
+
+    line: int
+    status: int
+    id: str = ""
+    sequence: int | None = None
+    error: Failure | None = None
+
+
 class Shoppers(Noun, frozen=True, kw_only=True):
     """Some known shoppers."""
 
@@ -82,7 +102,7 @@ def read_query(body: bytes) -> Query:
     try:
         query = msgspec.json.decode(body, type=Query)
     except msgspec.ValidationError as e:
-        raise _invalid(str(e)) from None
+        raise _invalid(str(e), NOUNS) from None
     except UnicodeDecodeError:
         raise RequestError("body", f"is not UTF-8; {HINTS['body']}") from None
     except msgspec.DecodeError as e:
@@ -92,6 +112,67 @@ def read_query(body: bytes) -> Query:
     if query.candidates is not None and not query.candidates:
         raise RequestError("candidates", "holds no product; leave it out to ask the whole shop")
     return query
+
+
+def read_product(body: bytes) -> Product:
+    """Return the product of a body, or RequestError with the field's name."""
+    return _read(body, Product)
+
+
+def read_values(body: bytes) -> NewValues:
+    """Return the new price and availability of a body, or RequestError with the field's name."""
+    return _read(body, NewValues)
+
+
+def product_id(text: str) -> str:
+    """Return the id of a path, or RequestError."""
+    try:
+        name: str = msgspec.convert(text, ProductId)
+    except msgspec.ValidationError as e:
+        raise RequestError("id", str(e)) from None
+    _refuse_control_characters("id", name)
+    return name
+
+
+def read_lines(body: bytes) -> list[Change | Refusal]:
+    """Return the changes of a bulk, one JSON object a line, or RequestError where it has too many.
+
+    A line that is not a change is a refusal, and stops no other.
+    """
+    lines = body.removesuffix(b"\n").split(b"\n")
+    if len(lines) > MOST_LINES:
+        raise RequestError("body", f"has {len(lines):,} lines; send at most {MOST_LINES:,} at once")
+    return [read_change(line) for line in lines]
+
+
+def line_statuses(changes: Sequence[Change | Refusal], outcomes: Sequence[Outcome]) -> bytes:
+    """Return a line for each line that was sent, in their order; `outcomes` are of the changes."""
+    coming = iter(outcomes)
+    told = [
+        _line_status(place, one, one if isinstance(one, Refusal) else next(coming))
+        for place, one in enumerate(changes, start=1)
+    ]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in told)
+
+
+def _line_status(line: int, change: Change | Refusal, outcome: Outcome) -> LineStatus:
+    name = "" if isinstance(change, Refusal) else change.id
+    if isinstance(outcome, int):
+        return LineStatus(line=line, status=200, id=name, sequence=outcome)
+    failure = Failure(field=outcome.field, message=outcome.message, status=outcome.status)
+    return LineStatus(line=line, status=outcome.status, id=name, error=failure)
+
+
+N = TypeVar("N", bound=Noun)
+
+
+def _read(body: bytes, kind: type[N]) -> N:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as e:
+        raise _invalid(str(e), {"": kind}) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise RequestError("body", f"{e}; send one JSON object in UTF-8") from None
 
 
 def explained(query: Query, *, explain: bool) -> Query:
@@ -141,14 +222,14 @@ def candidate_list(slate: Slate) -> CandidateList:
     )
 
 
-def _invalid(message: str) -> RequestError:
+def _invalid(message: str, nouns: Mapping[str, type[Noun]]) -> RequestError:
     """Turn `Expected ... - at `$.scene.at`` into the field `scene.at` and what to do about it."""
     where = WHERE.search(message)
     field = where["field"] if where else ""
     said = message[: where.start()] if where else message
     if unknown := UNKNOWN.fullmatch(said):
         name = unknown["field"][:LONGEST_NAME]
-        known = ", ".join(NOUNS[field].__struct_fields__)
+        known = ", ".join(nouns[field].__struct_fields__)
         return RequestError(
             f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {known}"
         )

@@ -2,7 +2,8 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,12 +13,13 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import DamagedIndex, WordReader, map_array, save_array
-from ranking.text_signs import read_signs
+from ranking.text_signs import Signs, read_signs
 from ranking.words import (
     MOST_TEXT_WORDS,
     MOST_WORDS,
     UNKNOWN,
     Field,
+    Number,
     ProductNumbers,
     ProductWords,
     asked_words,
@@ -28,7 +30,9 @@ from ranking.words import (
 
 VOCABULARY = "words.json"
 COUNTS = "products.npy"
-NOTHING: Mapping[str, Float32[np.ndarray, "c"]] = MappingProxyType({})
+REMEMBERED_TEXTS = 4_096  # of products that are not in the catalogue
+Words = Mapping[str, Float32[np.ndarray, "c"]]  # by feature
+NOTHING: Words = MappingProxyType({})
 
 
 class ProductText(NamedTuple):
@@ -43,6 +47,15 @@ class ProductText(NamedTuple):
         return ". ".join(
             part for part in map(str.strip, (self.title, self.brand, self.description)) if part
         )
+
+
+class ReadProduct(NamedTuple):
+    """The stems of a product's texts, and the signs of its title."""
+
+    title: list[str]
+    brand: list[str]
+    whole: list[str]
+    signs: Signs
 
 
 class Vocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,9 +76,8 @@ class CatalogueWords:
         self._counts = counts
         self._reader = WordReader(vocabulary.language)
         self._number_of = {word: number for number, word in enumerate(vocabulary.words)}
-        self._rarity = rarity_in(
-            products.size, np.append(counts, 0)
-        )  # the last: of what is UNKNOWN
+        self._rarity = rarity_in(products.size, np.append(counts, 0))  # the last: of what is new
+        self._read = lru_cache(REMEMBERED_TEXTS)(partial(_read, self._reader))
 
     @classmethod
     def read(cls, texts: Iterable[ProductText], language: str) -> "CatalogueWords":
@@ -81,12 +93,7 @@ class CatalogueWords:
             return [numbers.setdefault(word, len(numbers)) for word in words]
 
         for text in texts:
-            title, brand, whole = (
-                number(reader.stems(part)[:MOST_TEXT_WORDS])
-                for part in (text.title, text.brand, text.whole())
-            )
-            signs = read_signs(text.title, reader.stems)
-            growing.add(product_numbers(title, brand, whole, signs, number))
+            growing.add(numbers_of(_read(reader, text), number))
         counts = [growing.counts[number] for number in range(len(numbers))]
         vocabulary = Vocabulary(language, tuple(numbers))
         return cls(vocabulary, growing.products(), np.array(counts, np.int64))
@@ -109,9 +116,7 @@ class CatalogueWords:
         except (ValueError, OSError) as e:  # msgspec's errors and an unknown language are such
             raise DamagedIndex(f"{folder.name} holds no words of a catalogue: {e}") from None
 
-    def match(
-        self, text: str, rows: Int64[np.ndarray, "c"]
-    ) -> Mapping[str, Float32[np.ndarray, "c"]]:
+    def match(self, text: str, rows: Int64[np.ndarray, "c"]) -> Words:
         """Return by feature how well these products answer a text.
 
         Left out are features of what the text does not have; words beyond MOST_WORDS are not
@@ -123,11 +128,49 @@ class CatalogueWords:
         stems = self._find(self._reader.stems(text)[:MOST_WORDS])
         return compare(asked_words(stems, signs, self._find), self._products, rows, self._rarity_of)
 
+    def match_texts(self, text: str, products: Sequence[ProductText]) -> Words:
+        """Return the same of products that are not in the catalogue, by its rarities.
+
+        A word that the catalogue does not have is as rare as one that no product has.
+        """
+        if not text.strip() or not products:
+            return NOTHING
+        beyond: dict[str, int] = {}  # words of these products alone
+
+        def number(words: Iterable[str]) -> list[int]:
+            known, after = self._number_of, len(self._counts)
+            return [
+                known[word] if word in known else beyond.setdefault(word, after + len(beyond))
+                for word in words
+            ]
+
+        def find(words: Iterable[str]) -> list[int]:
+            return [self._number_of.get(word, beyond.get(word, UNKNOWN)) for word in words]
+
+        read = [numbers_of(self._read(product), number) for product in products]
+        signs = read_signs(text, self._reader.stems)
+        asked = asked_words(find(self._reader.stems(text)[:MOST_WORDS]), signs, find)
+        rows = np.arange(len(products))
+        return compare(asked, ProductWords.of(read), rows, self._rarity_of)
+
     def _find(self, words: Iterable[str]) -> list[int]:
         return [self._number_of.get(word, UNKNOWN) for word in words]
 
     def _rarity_of(self, words: Int64[np.ndarray, "t"]) -> Float32[np.ndarray, "t"]:
-        return np.asarray(self._rarity[words])
+        return np.asarray(self._rarity[np.minimum(words, len(self._counts))])
+
+
+def _read(reader: WordReader, text: ProductText) -> ReadProduct:
+    title, brand, whole = (
+        reader.stems(part)[:MOST_TEXT_WORDS] for part in (text.title, text.brand, text.whole())
+    )
+    return ReadProduct(title, brand, whole, read_signs(text.title, reader.stems))
+
+
+def numbers_of(read: ReadProduct, number: Number) -> ProductNumbers:
+    """Return the fields of a product that was read."""
+    title, brand, whole = (number(stems) for stems in read[:3])
+    return product_numbers(title, brand, whole, read.signs, number)
 
 
 class _Growing:

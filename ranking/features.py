@@ -86,6 +86,12 @@ FEATURES = (
     Feature("kind_score", "score", "this person's purchases of its kind, by its share in the kind"),
     Feature("season_score", "score", "baskets with it in these weeks a year before"),
 )
+PAST = (  # what only the past of a product itself tells
+    "frequency_60", "frequency_14", "frequency_365", "days_since", "rhythm", "own_interval",
+    "basket_share", "recent_share", "bought_before", "category_share", "popularity_7",
+    "popularity_30", "popularity_365", "trend", "buyers", "repeat_share", "product_rhythm",
+    "offer", "display", "together",
+)  # fmt: skip
 HABITS = ("ease", "next", "kind", "season")  # channels of which the ranker sees the score
 NAMES = tuple(feature.name for feature in FEATURES)
 
@@ -164,7 +170,7 @@ def compute(
         **_habit(behaviour, person, rows),
         **_category_habit(catalogue, person, rows),
         **_product(behaviour, rows),
-        **_price(catalogue, person, rows),
+        **price_features(person, catalogue.prices[rows]),
         **_person(person, len(rows)),
         **_promotion(catalogue, person.at_seconds, rows),
         "together": together_scores(behaviour, person.history)[rows],
@@ -283,10 +289,8 @@ def _product(behaviour: Behaviour, rows: Int64[np.ndarray, "c"]) -> dict[str, np
     }
 
 
-def _price(
-    catalogue: Catalogue, person: Shopper, rows: Int64[np.ndarray, "c"]
-) -> dict[str, np.ndarray]:
-    prices = catalogue.prices[rows]
+def price_features(person: Shopper, prices: Float32[np.ndarray, "c"]) -> dict[str, np.ndarray]:
+    """Return what the ranker sees of prices; 0 where one is unknown."""
     log_price = np.log(np.where(prices > 0, prices, 1.0))
     habit = np.where(prices > 0, log_price - person.mean_log_price, 0.0)
     return {"price": log_price, "price_habit": np.clip(habit, -3, 3)}

@@ -36,6 +36,19 @@ class QueryEncoder:
         assert self._image is not None, "no release without pictures has a picture space"
         return self._image.encode_texts(texts)
 
+    def titles(self, texts: Sequence[str]) -> Float32[np.ndarray, "n t"]:
+        """Return unit vectors of products' texts alone, as a build makes them."""
+        return self._text.encode(texts)
+
+    def joined(
+        self, text: Float32[np.ndarray, "t"], picture: Float32[np.ndarray, "p"] | None
+    ) -> Float32[np.ndarray, "d"]:
+        """Return a product's vector in the joined space from the two of its parts."""
+        if self._image is None:
+            return text
+        seen = np.zeros(self._image.dim, np.float32) if picture is None else picture
+        return np.asarray(join(text[None], seen[None], self._picture_weight)[0])
+
     def pictures(self, pictures: Sequence[bytes]) -> Float32[np.ndarray, "n p"]:
         """Return unit vectors in the picture space, or UnreadablePicture."""
         if self._image is None:

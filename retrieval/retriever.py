@@ -1,6 +1,6 @@
 """Asks every channel that has something to say and fuses what they propose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -51,6 +51,17 @@ class Retriever:
         self._rrf_k = rrf_k
         self._weights = weights
         self._scales = scales
+
+    def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
+        """Return the same with each channel wrapped."""
+        return Retriever(
+            [wrap(channel) for channel in self._searching],
+            [wrap(channel) for channel in self._recommending],
+            per_channel=self._per_channel,
+            rrf_k=self._rrf_k,
+            weights=self._weights,
+            scales=self._scales,
+        )
 
     def retrieve(self, ask: Ask, limit: int) -> Candidates:
         """Return at most `limit` products, the best fused score first.

@@ -149,11 +149,22 @@ def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
 
 
 def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
-    bodies = re.findall(r"-d '(\{.*\})'", USING.read_text())
+    readers = {"": wire.read_query, "PUT": wire.read_product, "PATCH": wire.read_values}
+    asked = re.findall(
+        r"curl -s (?:-X (\w+) )?[^\n]*\\\n  -d '(\{.*\})'", USING.read_text(), re.MULTILINE
+    )
 
-    queries = [wire.read_query(body.encode()) for body in bodies]
+    read = [readers[method](body.encode()) for method, body in asked]
 
-    assert len(queries) == USING.read_text().count("-d '{") > 1
+    assert len(read) == USING.read_text().count("-d '{") > 1
+
+
+def test_the_example_changes_of_a_bulk_are_ones_that_we_read() -> None:
+    lines = re.findall(r'^\{"type": .*$', USING.read_text(), re.MULTILINE)
+
+    read = wire.read_lines("\n".join(lines).encode())
+
+    assert {type(change).__name__ for change in read} == {"Upsert", "Edit", "Delete"}
 
 
 def test_the_example_filters_are_ones_that_we_read() -> None:

@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -24,6 +25,8 @@ from index.filters import matching
 from pipelines.config import Config
 from pipelines.errors import RequestError
 from pipelines.http import create_app
+from pipelines.live.changes import Change, Refusal, Upsert
+from pipelines.live.log import LiveError, Outcome
 from retrieval import Placed, Product, Query, Slate, Stage
 from retrieval.pictures import BrokenPicture, open_picture
 from retrieval.types import Availability
@@ -67,6 +70,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.asked: list[Query] = []
         self.threads: set[str] = set()
+        self.taken: list[Change] = []
+        self.disk_is_full = False
 
     def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
         self.asked.append(query)
@@ -84,6 +89,19 @@ class FakeEngine:
             timings_ms={"encode": 1.25, "retrieve": 3.5, "rank": 2.75},
             missing=tuple(c for c in query.candidates or () if c not in known),
         )
+
+    def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
+        known = {p.id for p in PRODUCTS}
+        outcome: Future[list[Outcome]] = Future()
+        if self.disk_is_full:
+            outcome.set_exception(LiveError("the disk is full"))
+            return outcome
+        refused = [not isinstance(c, Upsert) and c.id not in known for c in changes]
+        self.taken += [c for c, no in zip(changes, refused, strict=True) if not no]
+        numbers = iter(range(len(self.taken) - len(changes) + sum(refused) + 1, 10**9))
+        unknown = Refusal(404, "id", "is no product of this shop")
+        outcome.set_result([unknown if no else next(numbers) for no in refused])
+        return outcome
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         place = next((i for i, p in enumerate(PRODUCTS) if p.id == product_id), None)

@@ -263,3 +263,26 @@ def test_a_stem_is_found_in_the_language_of_the_shop() -> None:
     glass, plate = served(words, "glas", [0, 1])
 
     assert (glass["head_found"], plate["head_found"]) == (1, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_product_beside_the_catalogue_answers_as_it_would_within(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shop = some_shop(random)
+    words = CatalogueWords.read(shop, "english")
+
+    for query in [some_text(random, 12) for _ in range(20)]:
+        within, beside = words.match(query, np.arange(len(shop))), words.match_texts(query, shop)
+
+        assert within.keys() == beside.keys()
+        for name, column in within.items():
+            np.testing.assert_array_equal(column, beside[name], name)
+
+
+def test_words_that_the_catalogue_lacks_are_told_apart_beside_it() -> None:
+    words = CatalogueWords.read([ProductText("red scarf")], "english")
+
+    found = words.match_texts("zucchini", [ProductText("zucchini"), ProductText("aubergine")])
+
+    assert found["rare_text"].tolist() == [1, 0]
+    assert words.match_texts("zucchini", []) == {}

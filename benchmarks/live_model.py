@@ -1,0 +1,322 @@
+"""Compares an engine that follows changes with a plain dictionary, operation by operation.
+
+    python -m benchmarks.live_model --operations 50000
+
+Upserts, deletes, edits, filters, searches by meaning and by words, reopenings and folds are drawn
+by a seed over a small catalogue in memory. The dictionary holds what should be there, and its
+vectors are compared exactly; any difference stops the run with the number of the operation.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from index import Columns, FaissIndex, LexicalIndex
+from pipelines.encode import text_of
+from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert, edited
+from pipelines.live.fold import Outlook
+from pipelines.live.log import ChangeLog
+from pipelines.live.overlay import Base, Overlay, View
+from pipelines.parts import Parts
+from pipelines.shop import PRODUCT_SCHEMA
+from retrieval import Availability, Product
+from retrieval.ask import Ask
+from retrieval.channels.lexical import LexicalChannel
+from retrieval.channels.semantic import SemanticChannel
+from retrieval.query_encoder import QueryEncoder
+from retrieval.retriever import Retriever
+
+FIELDS = {"title": 2.0, "brand": 1.0}
+DIM = 8
+NAMES = 60  # ids that are drawn, of which BUILT are in the release at first
+BUILT = 40
+WORDS = ("oat", "rye", "milk", "bread", "soup", "green", "dark", "tea", "plum", "sour")
+BRANDS = ("North", "South", "East")
+FILTERS = (
+    ("price < 3", lambda p: p.price is not None and p.price < 3),
+    ('brand: ANY("North")', lambda p: p.brand == "North"),
+    ('NOT tags: ANY("new")', lambda p: "new" not in p.tags),
+    (
+        'availability: ANY("OUT_OF_STOCK") OR price >= 5',
+        lambda p: p.availability == "OUT_OF_STOCK" or (p.price is not None and p.price >= 5),
+    ),
+    ('attributes.colour: ANY("red")', lambda p: p.attributes.get("colour") == "red"),
+)
+
+
+class Hashing:
+    """A text encoder of two lines: a vector drawn by the text."""
+
+    fingerprint = "hashing"
+    dim = DIM
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a unit vector a text."""
+        seeds = [xxhash.xxh3_64_intdigest(text.encode()) for text in texts]
+        drawn = np.stack([np.random.default_rng(seed).normal(size=DIM) for seed in seeds])
+        return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return 0: it knows every word."""
+        return 0.0 * len(texts)
+
+
+ENCODER = Hashing()
+
+
+def built(products: Sequence[Product], folder: Path) -> tuple[Base, Retriever]:
+    """Return what a release of these products would be."""
+    records = [_record(product) for product in products]
+    rows = [{**one, "attributes": list(one["attributes"].items())} for one in records]
+    batch = pa.RecordBatch.from_pylist(rows, PRODUCT_SCHEMA)
+    vectors = ENCODER.encode([one["title"] for one in records])
+    words = [{field: text_of(one, (field,)) for field in FIELDS} for one in records]
+    lexical = LexicalIndex.build(folder, FIELDS, words)
+    index = FaissIndex.build(vectors)
+    parts = SimpleNamespace(
+        products=Columns(pa.Table.from_batches([batch])),
+        joined_vectors=vectors,
+        joined_index=index,
+        picture_vectors=None,
+        lexical=lexical,
+        catalogue=SimpleNamespace(prices=np.array([p.price or 0.0 for p in products], np.float32)),
+    )
+    encoder = QueryEncoder(cast(Any, ENCODER), None, 0.0)
+    base = Base(cast(Parts, parts), encoder, ENCODER.fingerprint, ("title",))
+    channels = [SemanticChannel(index, vectors), LexicalChannel(lexical)]
+    return base, Retriever(channels, [], per_channel=NAMES, rrf_k=60.0)
+
+
+class World:
+    """An engine's live part, and beside it the dictionary that it is compared with."""
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        self.folder = folder
+        self.random = np.random.default_rng(seed)
+        self.model: dict[str, Product] = {}
+        self.builds = 0
+        self.done: Counter[str] = Counter()
+        for number in range(BUILT):
+            self.model[f"p{number}"] = self.product(f"p{number}")
+        self._build(list(self.model.values()))
+        self.folded = 0
+        self._follow()
+
+    def product(self, name: str) -> Product:
+        """Draw a product."""
+        pick = self.random.choice
+        return Product(
+            id=name,
+            title=" ".join(pick(WORDS, int(self.random.integers(1, 4)))),
+            brand=str(pick(BRANDS)),
+            price=None if self.random.random() < 0.2 else float(self.random.integers(1, 8)),
+            tags=("new",) if self.random.random() < 0.3 else (),
+            attributes={"colour": "red"} if self.random.random() < 0.3 else {},
+        )
+
+    def name(self) -> str:
+        """Draw an id, in use or not."""
+        return f"p{self.random.integers(NAMES)}"
+
+    def upsert(self) -> None:
+        """Put a product, in every fourth case the one that is there."""
+        name = self.name()
+        same = name in self.model and self.random.random() < 0.25
+        product = self.model[name] if same else self.product(name)
+        self.change([Upsert(product=product)])
+
+    def delete(self) -> None:
+        """Delete a product that may not be there."""
+        self.change([Delete(id=self.name())])
+
+    def edit(self) -> None:
+        """Edit a product that may not be there."""
+        self.change([self._edit()])
+
+    def bulk(self) -> None:
+        """Make a few changes at once, often of one product."""
+        draws = (
+            lambda: Upsert(product=self.product(self.name())),
+            lambda: Delete(id=self.name()),
+            self._edit,
+        )
+        self.change([draws[self.random.integers(3)]() for _ in range(self.random.integers(2, 9))])
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """Make changes in both, and compare what became of each."""
+        expected = [self._expect(change) for change in changes]
+        outcomes = self.log.append(changes)
+        found = [not isinstance(outcome, Refusal) for outcome in outcomes]
+        _same(found, expected, "which changes were taken")
+
+    def filter(self) -> None:
+        """Compare who passes a filter."""
+        self.filter_by(int(self.random.integers(len(FILTERS))))
+
+    def filter_by(self, place: int) -> None:
+        """Do so for one of FILTERS."""
+        text, passes = FILTERS[place]
+        view = self.view()
+        found = sorted(view.ids_of(np.flatnonzero(view.allowed(text))))
+        _same(found, sorted(n for n, p in self.model.items() if passes(p)), text)
+
+    def search(self) -> None:
+        """Compare the order by meaning, exactly, and who is found by words."""
+        self.search_for(" ".join(self.random.choice(WORDS, 2)))
+
+    def search_for(self, text: str) -> None:
+        """Do so for one text."""
+        view = self.view()
+        [vector] = ENCODER.encode([text])
+        allowed = view.allowed("")
+        ask = Ask(text=text, joined_vector=vector, allowed=allowed)
+        hits = view.over(self._retriever).proposals(ask, NAMES)
+        names = list(self.model)
+        scores = ENCODER.encode([self.model[n].title for n in names]) @ vector if names else []
+        exact = dict(zip(names, scores, strict=True))
+        found = view.ids_of(hits["semantic"].rows)
+        _same(sorted(found), sorted(names), "who is found by meaning")
+        if not np.allclose([exact[n] for n in found], hits["semantic"].scores, atol=1e-5):
+            raise AssertionError("scores by meaning differ from those of exact search")
+        if (np.diff(hits["semantic"].scores) > 0).any():
+            raise AssertionError("the order by meaning is not that of the scores")
+        words = set(text.split())
+        sharing = sorted(n for n, p in self.model.items() if words & set(p.title.split()))
+        _same(sorted(view.ids_of(hits["lexical"].rows)), sharing, f"who shares words with {text!r}")
+
+    def look_up(self) -> None:
+        """Compare every product whole."""
+        view = self.view()
+        found = view.rows_of([f"p{number}" for number in range(NAMES)])
+        _same(NAMES - len(found.missing), len(self.model), "how many there are")
+        records = view.records(found.rows)
+        _same({r["id"]: _told(r) for r in records}, self._expected(), "what they are")
+        _same(view.num_products, len(self.model), "how many are counted")
+
+    def reopen(self) -> None:
+        """Forget what is in memory, and read the log again."""
+        self.log.close()
+        self._follow()
+
+    def fold(self) -> None:
+        """Build from the first products with the log on top, and follow the rest."""
+        self.log.close()
+        outlook = Outlook(logged.change for logged in self.log.replay())
+        kept = [now for one in map(_record, self.first) if (now := outlook.of(one)) is not None]
+        known = {one.id for one in self.first}
+        kept += [one for name, one in outlook.whole.items() if name not in known]
+        if not kept:
+            return self._follow()
+        first = self.first
+        self._build([_product(one) for one in kept])
+        self.first, self.folded = first, self.log.last
+        return self._follow()
+
+    def view(self) -> View:
+        """Return the engine's side as it is now."""
+        return self.overlay.view()
+
+    def close(self) -> None:
+        """Close the log."""
+        self.log.close()
+
+    def step(self) -> None:
+        """Do one operation, drawn by the seed."""
+        names = list(OPERATIONS)
+        chances = np.array(list(OPERATIONS.values()))
+        name = str(self.random.choice(names, p=chances / chances.sum()))
+        getattr(self, name)()
+        self.done[name] += 1
+
+    def _edit(self) -> Edit:
+        name, price = self.name(), float(self.random.integers(1, 8))
+        if self.random.random() < 0.5:
+            return Edit(id=name, price=None if price == 1 else price)
+        return Edit(
+            id=name,
+            price=price,
+            availability=Availability(str(self.random.choice(list(Availability)))),
+        )
+
+    def _expect(self, change: Change) -> bool:
+        if isinstance(change, Upsert):
+            self.model[change.id] = change.product
+        elif change.id not in self.model:
+            return False
+        elif isinstance(change, Delete):
+            del self.model[change.id]
+        else:
+            self.model[change.id] = edited(self.model[change.id], change)
+        return True
+
+    def _expected(self) -> dict[str, Any]:
+        return {name: _told(_record(product)) for name, product in self.model.items()}
+
+    def _build(self, products: list[Product]) -> None:
+        self.first = products
+        self.builds += 1
+        self._base, self._retriever = built(products, self.folder / f"words-{self.builds}")
+
+    def _follow(self) -> None:
+        self.overlay = Overlay(self._base)
+        self.log = ChangeLog.open(
+            self.folder / "log", prepare=self.overlay.prepare, apply=self.overlay.apply
+        )
+        self.overlay.apply(list(self.log.replay(after=self.folded)))
+
+
+OPERATIONS = {
+    "upsert": 25, "delete": 12, "edit": 18, "bulk": 5, "filter": 15, "search": 15, "look_up": 8,
+    "reopen": 0.2, "fold": 0.1,
+}  # fmt: skip
+
+
+def _record(product: Product) -> dict[str, Any]:
+    record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(product))
+    return record
+
+
+def _product(record: dict[str, Any]) -> Product:
+    return msgspec.convert(record, Product)
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty, which columns and records say in different ways."""
+    return {name: value for name, value in record.items() if value not in (None, "", [], {})}
+
+
+def _same(found: Any, expected: Any, what: str) -> None:
+    if found != expected:
+        raise AssertionError(f"{what}: found {found}, expected {expected}")
+
+
+def main() -> None:
+    """Run so many operations, and say how many of each there were."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--operations", type=int, default=50_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder), options.seed)
+        for number in range(1, options.operations + 1):
+            try:
+                world.step()
+            except Exception as e:
+                raise SystemExit(f"operation {number} of seed {options.seed}: {e}") from e
+        world.close()
+    told = ", ".join(f"{count:,} {name}" for name, count in world.done.most_common())
+    sys.stdout.write(f"{options.operations:,} operations without a difference: {told}\n")
+
+
+if __name__ == "__main__":
+    main()

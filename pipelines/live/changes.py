@@ -1,0 +1,105 @@
+"""What can change between two builds: a whole product, its end, its price or its availability."""
+
+import re
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from retrieval import Availability, Product
+from retrieval.types import Noun, ProductId
+
+Price = Annotated[float, Meta(ge=0)]
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such an id could not be asked for
+LARGEST_CHANGE = 65_536  # bytes of its JSON
+EXAMPLE = '{"type": "edit", "id": "p1", "price": 2.5}'
+
+
+class Upsert(Noun, frozen=True, kw_only=True, tag_field="type", tag="upsert"):
+    """A whole product, new or in place of the one with its id."""
+
+    product: Product
+
+    @property
+    def id(self) -> str:
+        """Whom it is about."""
+        return self.product.id
+
+
+class Delete(Noun, frozen=True, kw_only=True, tag_field="type", tag="delete"):
+    """The end of a product."""
+
+    id: ProductId
+
+
+class Edit(Noun, frozen=True, kw_only=True, tag_field="type", tag="edit"):
+    """A new price, a new availability or both; a price of null is unknown."""
+
+    id: ProductId
+    price: Price | UnsetType | None = UNSET
+    availability: Availability | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.price is UNSET and self.availability is UNSET:
+            raise ValueError("an edit names a price, an availability or both")
+
+
+Change = Upsert | Delete | Edit
+
+
+class NewValues(Noun, frozen=True, kw_only=True):
+    """What an edit changes of a product: at least one of the two."""
+
+    price: Price | UnsetType | None = UNSET
+    availability: Availability | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.price is UNSET and self.availability is UNSET:
+            raise ValueError("name a price, an availability or both")
+
+    def of(self, name: str) -> Edit:
+        """Return the edit of this product."""
+        return Edit(id=name, price=self.price, availability=self.availability)
+
+
+class Refusal(NamedTuple):
+    """Why a change was not taken: an HTTP status, the field, and what to do."""
+
+    status: int
+    field: str
+    message: str
+
+
+_READER: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
+
+
+def read_change(line: bytes) -> Change | Refusal:
+    """Return the change of one JSON object, or why it is none."""
+    if len(line) > LARGEST_CHANGE:
+        return too_large(len(line))
+    try:
+        change = _READER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        return Refusal(400, "line", f"is not a change: {e}; send for example {EXAMPLE}")
+    if found := CONTROL.search(change.id):
+        return Refusal(400, "id", f"holds the control character U+{ord(found[0]):04X}")
+    return change
+
+
+def written(change: Change) -> bytes:
+    """Return a change as JSON, as `read_change` reads it."""
+    return msgspec.json.encode(change)
+
+
+def too_large(size: int) -> Refusal:
+    """Return the refusal of a change of so many bytes."""
+    return Refusal(
+        413, "line", f"has {size:,} bytes; a change may have {LARGEST_CHANGE:,}: shorten its texts"
+    )
+
+
+def edited(product: Product, edit: Edit) -> Product:
+    """Return the product as it is after an edit."""
+    values = {"price": edit.price, "availability": edit.availability}
+    given = {name: value for name, value in values.items() if value is not UNSET}
+    return msgspec.structs.replace(product, **given)

@@ -1,0 +1,38 @@
+"""Makes the changes of a log that a release does not hold, and then those that come."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipelines.live.log import ChangeLog, Logged
+from pipelines.live.overlay import Overlay
+from pipelines.release import Manifest
+
+FOLDED = "folded"  # what a manifest's `shop` calls it
+AT_ONCE = 1_000
+
+
+def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
+    """Open the log of a folder, bring an overlay up to date, and let it follow."""
+    log = ChangeLog.open(folder, prepare=overlay.prepare, apply=overlay.apply)
+    try:
+        for part in _parts(log.replay(after=folded_upto(manifest.shop, log.id))):
+            overlay.apply(part)
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def folded_upto(shop: dict[str, Any], log: str) -> int:
+    """Return the number of the newest change of this log that is in a release; 0: none is."""
+    folded = shop.get(FOLDED)
+    if not isinstance(folded, dict) or folded.get("log") != log:
+        return 0  # of another log, or built without one
+    return int(folded["sequence"])
+
+
+def _parts(changes: Iterator[Logged]) -> Iterator[list[Logged]]:
+    while part := list(islice(changes, AT_ONCE)):
+        yield part
