@@ -168,10 +168,10 @@ class SvsIndex(ApproximateIndex):
                 return found
         return super().search(queries, k, allowed)
 
-    def _alone(self, query: Float32[np.ndarray, "1 d"], k: int) -> list[Hits] | None:
+    def _alone(self, query: Float32[np.ndarray, "q d"], k: int) -> list[Hits] | None:
         """Answer one query in as few calls as can be, for a walk takes no longer than ten of them.
 
-        None: something about it has to be looked at, such as ties or a number that is none.
+        None: there are several, or something has to be looked at, such as a number that is none.
         """
         if query.shape != self._one or not 0 < snrm2(query[0]) <= LARGEST:
             return None
