@@ -24,6 +24,8 @@ from index import (
 from index import planning as planning_module
 from index.designs import design_named
 from index.planning import Choice
+from index.planning import _marked as marked
+from index.svs_index import _marked as marked_padding
 from index.types import Hits
 
 needs_svs = pytest.mark.skipif(bool(why_no_svs()), reason=why_no_svs() or "SVS is here")
@@ -168,6 +170,20 @@ def test_a_survey_takes_the_least_work_that_fits_and_finds_enough() -> None:
     assert "are allowed" in next(choice.why for choice in tight if choice.kind == "flat")
 
 
+def test_what_finds_too_little_is_not_taken_however_little_work_it_is() -> None:
+    lazy, dear, enough = (
+        Choice(kind=kind, form="", num_bytes=1, recall=recall, cost=cost, meets=recall >= 0.95)
+        for kind, recall, cost in (("a", 0.90, 1.0), ("b", 0.99, 9.0), ("c", 0.96, 5.0))
+    )
+
+    chosen = [choice for choice in marked([lazy, dear, enough], Wanted()) if choice.chosen]
+    least_bad = [choice for choice in marked([lazy], Wanted()) if choice.chosen]
+
+    assert [choice.kind for choice in chosen] == ["c"]
+    assert [choice.kind for choice in least_bad] == ["a"]
+    assert "nothing that fits finds enough" in least_bad[0].why
+
+
 def test_memory_too_small_for_any_index_is_refused_with_the_smallest() -> None:
     with pytest.raises(IndexFault, match=r"too little for any index; the smallest, ivf-"):
         survey(clustered(500), clustered(5), np.arange(500), Wanted(k=10, memory_bytes=1_000))
@@ -282,6 +298,16 @@ def test_a_walk_that_meets_too_few_is_walked_again_and_its_padding_is_no_answer(
     for hits in built.search(clustered(20, seed=1), 400):
         assert len(set(hits.rows)) == len(hits.rows)
         assert len(hits.rows) == 400
+
+
+def test_padding_of_svs_is_told_from_the_vector_at_place_0() -> None:
+    places = np.array([[5, 0, 0, 0], [7, 0, 0, 0], [0, 3, 2, 0]])
+    scores = np.array([[0.9, 0.5, 0, 0], [0.9, 0, 0, 0], [0.9, 0.8, 0.1, 0]], "float32")
+
+    found, kept = marked_padding(places, scores, np.array([0.5, 0.6, 0.9], "float32"))
+
+    assert found.tolist() == [[5, 0, -1, -1], [7, -1, -1, -1], [0, 3, 2, -1]]
+    assert np.isneginf(kept).tolist() == (found < 0).tolist()
 
 
 @needs_svs
