@@ -1,17 +1,22 @@
 """Index: vectors, terms, columns and rows. It has never heard of a product."""
 
+from index.approximate import ApproximateIndex
 from index.arrays import map_array, save_array
 from index.card import CardScan, open_on_card
 from index.columns import Columns, Found
 from index.completions import Completions, Phrase
+from index.curve import Curve, Point, measured_curve, recall_at_k, true_hits
+from index.designs import DESIGNS
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.few_documents import FewDocuments
 from index.filter_language import Expression, parse
 from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.milvus_index import Address, Milvus, MilvusIndex
-from index.planning import Planned, build_index, plan, recall_at_k
+from index.opening import open_index, save_index
+from index.planning import SAMPLE, Before, Choice, Planned, Wanted, build_index, plan, survey
 from index.reading import ReadAs
+from index.svs_index import SvsIndex, why_no_svs
 from index.synonyms import SynonymError
 from index.types import (
     DamagedIndex,
@@ -29,10 +34,16 @@ from index.types import (
 from index.vectors import fit_vectors
 
 __all__ = [
+    "DESIGNS",
+    "SAMPLE",
     "Address",
+    "ApproximateIndex",
+    "Before",
     "CardScan",
+    "Choice",
     "Columns",
     "Completions",
+    "Curve",
     "DamagedIndex",
     "DimensionMismatch",
     "ExactIndex",
@@ -51,22 +62,31 @@ __all__ = [
     "MilvusIndex",
     "Phrase",
     "Planned",
+    "Point",
     "ReadAs",
+    "SvsIndex",
     "SynonymError",
     "UnfitVectors",
     "Unreachable",
     "VectorIndex",
+    "Wanted",
     "Way",
     "WordReader",
     "build_index",
     "check_synonyms",
     "fit_vectors",
     "map_array",
+    "measured_curve",
     "num_cards",
+    "open_index",
     "open_on_card",
     "parse",
     "plan",
     "recall_at_k",
     "save_array",
+    "save_index",
+    "survey",
+    "true_hits",
     "use_threads",
+    "why_no_svs",
 ]

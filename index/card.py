@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index.exact import best
-from index.faiss_index import FaissIndex
+from index.opening import open_index
 from index.types import FilterPlan, Hits, VectorIndex, Way
 from index.vectors import fit_vectors, same_dimension
 
@@ -99,11 +99,11 @@ class CardScan:
 
 
 def open_on_card(path: Path, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
-    """Open a file of `FaissIndex.save`, for exact search on a card where one has room for it.
+    """Open what `save_index` wrote, for exact search on a card where one has room for it.
 
     Without a card, or with too little memory on it, it is searched on the processor.
     """
-    index = FaissIndex.open(path, vectors)
+    index = open_index(path, vectors)
     if not _has_room(2 * len(index.rows) * index.dim):
         return index
     return CardScan(vectors, index.rows)

@@ -1,92 +1,256 @@
-"""Chooses an index by size, and how hard it must look by measuring recall."""
+"""Chooses an index by memory, recall and counted work, and how hard it must look by measuring."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import process_time
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from jaxtyping import Float32, Int64
+from msgspec import structs
 
-from index.exact import ExactIndex
+from index.approximate import ApproximateIndex
+from index.curve import Curve, measured_curve, recall_at_k, true_hits
+from index.designs import BY_NAME, DESIGNS, Cost, Design, cells_of, design_named
 from index.faiss_index import FaissIndex
-from index.types import Hits, VectorIndex
+from index.types import Hits, IndexFault
 
 FLAT_BELOW = 20_000  # vectors; comparing them all takes a few milliseconds
-SAME_SCORE = 1e-5  # two scores this near are the same answer
+SAMPLE = 10_000  # rows that designs are tried on, where there are more
+
+Vectors = Float32[np.ndarray, "n d"]
+Queries = Float32[np.ndarray, "q d"]
+Rows = Int64[np.ndarray, "m"]
+
+
+class Wanted(NamedTuple):
+    """What an index has to be: found with seeded luck, so that it can be built again."""
+
+    k: int = 100
+    recall: float = 0.95
+    memory_bytes: int = 0  # 0: as much as it takes
+    kind: str = ""  # a design by name; "": chosen
+    factory: str = ""  # a FAISS factory string, before any design
+    seed: int = 0  # of the sample
+
+
+class Before(NamedTuple):
+    """An index of vectors much like these."""
+
+    kind: str  # the name of its design
+    file: Path
+
+
+class Asked(NamedTuple):
+    """Queries with their true answers, and the share of these that has to be found."""
+
+    queries: Queries
+    truth: list[Hits]
+    recall: float
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One design as it was judged: measured on a sample, and reckoned for all rows."""
+
+    kind: str
+    form: str
+    num_bytes: int  # of all rows
+    build_seconds: float = 0.0  # of processor time, for all rows
+    effort: int = 0  # on the sample
+    recall: float = 0.0
+    meets: bool = False  # the recall that is wanted
+    micros: float = 0.0  # processor time of one query on the sample
+    cost: float = 0.0  # microseconds of one query on all rows, by counted work
+    why: str = ""  # it was not tried, or not taken
+    chosen: bool = False
 
 
 class Planned(NamedTuple):
-    """An index with what it was measured to find."""
+    """An index with what it was measured to find, and what it was chosen from."""
 
-    built: FaissIndex
+    built: ApproximateIndex
     factory: str
     effort: int
     recall: float
+    kind: str = ""
+    curve: Curve | None = None
+    choices: tuple[Choice, ...] = ()
 
 
 def plan(num_vectors: int) -> str:
     """Return the FAISS factory string for this many vectors: flat, or an inverted file."""
-    if num_vectors < FLAT_BELOW:
-        return "Flat"
-    cells = 2 ** int(np.round(np.log2(4 * np.sqrt(num_vectors))))
-    return f"IVF{min(cells, num_vectors // 39)},Flat"  # FAISS wants 39 vectors a cell
+    return "Flat" if num_vectors < FLAT_BELOW else f"IVF{cells_of(num_vectors)},Flat"
 
 
 def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
-    vectors: Float32[np.ndarray, "n d"],
-    queries: Float32[np.ndarray, "q d"],
+    vectors: Vectors,
+    queries: Queries,
     *,
     factory: str = "",
-    rows: Int64[np.ndarray, "m"] | None = None,
+    rows: Rows | None = None,
     k: int = 100,
     recall_target: float = 0.95,
-    trained: Path | None = None,
+    kind: str = "",
+    memory_bytes: int = 0,
+    seed: int = 0,
+    before: Before | None = None,
 ) -> Planned:
-    """Build the index and raise its effort until recall@k on these queries meets the target.
+    """Choose a design, build it, and give it the least effort that meets the recall target.
 
-    An index that misses the target at its most effort is replaced by a flat one, unless the
-    factory was asked for by name. `trained` is a file of such an index, whose training is kept:
-    its cells were found on vectors much like these.
+    A design that misses the target at its most effort is replaced by the next best, in the end by
+    a flat one; one that was asked for by name, as a kind or a factory string, is kept. The design
+    of an index from `before` is taken again without trying others while it meets the target.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
-    factory_used = factory or plan(len(rows))
-    kept = None if trained is None else FaissIndex.refilled(trained, vectors, factory_used, rows)
-    index = kept or FaissIndex.build(vectors, factory_used, rows)
-    truth = ExactIndex(vectors[rows]).search(queries, k)
-    recall = _tune(index, queries, truth, recall_target)
-    if recall < recall_target and not factory:
-        factory_used, index = "Flat", FaissIndex.build(vectors, "Flat", rows)
-        recall = recall_at_k(index, queries, truth)
-    return Planned(index, factory_used, index.effort, recall)
+    wanted = Wanted(k, recall_target, memory_bytes, kind, factory, seed)
+    asked = Asked(queries, true_hits(vectors, queries, k, rows), recall_target)
+    told = _told(wanted, len(rows))
+    again = None if before is None else _again(before, told)
+    if again is not None:
+        planned = _planned(again, vectors, rows, asked, before)
+        if planned.recall >= recall_target:
+            return planned
+    choices = () if told else survey(vectors, queries, rows, wanted)
+    for design in [told] if told else _in_turn(choices):
+        planned = _planned(design, vectors, rows, asked)
+        if planned.recall >= recall_target:
+            break
+    return planned._replace(choices=choices)
 
 
-def recall_at_k(
-    index: VectorIndex, queries: Float32[np.ndarray, "q d"], truth: list[Hits]
-) -> float:
-    """Return the share of the true answers that the index finds.
+def _again(before: Before, told: Design | None) -> Design | None:
+    """Return the design to take again: that of before, unless another one is asked for."""
+    if told is None:
+        return BY_NAME.get(before.kind)
+    return told if told.name == before.kind else None
 
-    A found vector counts when it is as near as the k-th true one: catalogues are full of equal
-    vectors, and any of them is right.
+
+def _planned(
+    design: Design, vectors: Vectors, rows: Rows, asked: Asked, before: Before | None = None
+) -> Planned:
+    """Build a design and find its effort; cells of `before` are kept where it has the same."""
+    form = design.filled(len(rows), vectors.shape[1])
+    index: ApproximateIndex | None = None
+    if before is not None and not design.by_svs:
+        index = FaissIndex.refilled(before.file, vectors, form, rows, design.deeper)
+    index = index or design.build(vectors, rows)
+    curve = measured_curve(index, asked.queries, asked.truth, asked.recall)
+    recall = recall_at_k(index, asked.queries, asked.truth)
+    return Planned(index, form, index.effort, recall, design.name, curve)
+
+
+def survey(
+    vectors: Vectors, queries: Queries, rows: Rows, wanted: Wanted, sample: int = SAMPLE
+) -> tuple[Choice, ...]:
+    """Try every design that fits on a seeded sample of the rows, and mark the one to choose.
+
+    Chosen is the least cost by counted work among those that fit the memory and find enough, so
+    that the same vectors, queries and seed give the same choice on a busy machine and an idle one.
     """
-    k = max((len(hits.rows) for hits in truth), default=0)
-    shares = [
-        np.mean(_padded(found.scores, len(true.scores)) >= true.scores[-1] - SAME_SCORE)
-        for found, true in zip(index.search(queries, k), truth, strict=True)
-        if len(true.rows)
+    drawn = _sample(rows, wanted.seed, sample)
+    asked = Asked(queries, true_hits(vectors, queries, wanted.k, drawn), wanted.recall)
+    shape = (len(rows), vectors.shape[1])
+    found = [
+        _refused(design, shape, why)
+        if (why := _why_not(design, shape, wanted))
+        else _tried(design, vectors, drawn, asked, shape)
+        for design in DESIGNS
     ]
-    return float(np.mean(shares)) if shares else 1.0
+    return _marked(found, wanted)
 
 
-def _padded(scores: Float32[np.ndarray, "m"], length: int) -> Float32[np.ndarray, "k"]:
-    return np.pad(scores, (0, length - len(scores)), constant_values=-np.inf)
+def _told(wanted: Wanted, num_rows: int) -> Design | None:
+    """Return the design that needs no survey: named, or flat as there are few rows."""
+    if wanted.factory:
+        form = wanted.factory.replace("{", "{{").replace("}", "}}")
+        return Design("factory", form, "scan", Cost(0.0), lambda _: 0)
+    if wanted.kind and num_rows >= design_named(wanted.kind).least_rows:
+        return design_named(wanted.kind)
+    return design_named("flat") if num_rows < FLAT_BELOW else None
 
 
-def _tune(
-    index: FaissIndex, queries: Float32[np.ndarray, "q d"], truth: list[Hits], target: float
-) -> float:
-    effort = 16
-    while True:
-        index.effort = effort
-        recall = recall_at_k(index, queries, truth)
-        if recall >= target or effort >= index.most_effort:
-            return recall
-        effort *= 2
+def _in_turn(choices: Iterable[Choice]) -> Iterator[Design]:
+    """Yield what may be built: the chosen, then the others by recall met and cost."""
+    able = [choice for choice in choices if choice.effort or choice.recall]
+    order = sorted(able, key=lambda one: (not one.chosen, not one.meets, one.cost))
+    yield from (design_named(choice.kind) for choice in order)
+
+
+def _sample(rows: Rows, seed: int, size: int) -> Int64[np.ndarray, "s"]:
+    if len(rows) <= size:
+        return rows
+    drawn = np.random.default_rng(seed).choice(len(rows), size, replace=False)
+    return rows[np.sort(drawn)]
+
+
+def _why_not(design: Design, shape: tuple[int, int], wanted: Wanted) -> str:
+    needed = design.num_bytes(*shape)
+    if wanted.memory_bytes and needed > wanted.memory_bytes:
+        return f"takes {megabytes(needed)}, and {megabytes(wanted.memory_bytes)} are allowed"
+    return design.why_not(*shape)
+
+
+def _refused(design: Design, shape: tuple[int, int], why: str) -> Choice:
+    form, num_bytes = design.filled(*shape), design.num_bytes(*shape)
+    return Choice(kind=design.name, form=form, num_bytes=num_bytes, why=why)
+
+
+def _tried(
+    design: Design, vectors: Vectors, rows: Rows, asked: Asked, shape: tuple[int, int]
+) -> Choice:
+    """Build a design on the sample, give it the effort it needs, and reckon what all rows take."""
+    started = process_time()
+    index = design.build(vectors, rows)
+    seconds = process_time() - started
+    curve = measured_curve(index, asked.queries, asked.truth, asked.recall)
+    point = curve.least(asked.recall) or curve.points[-1]
+    effort = design.grown(point.effort, len(rows), shape[0])
+    return Choice(
+        kind=design.name,
+        form=design.filled(*shape),
+        num_bytes=design.num_bytes(*shape),
+        build_seconds=seconds * shape[0] / len(rows),
+        effort=point.effort,
+        recall=point.recall,
+        micros=point.micros,
+        cost=design.nanoseconds(effort, *shape) / 1_000,
+        meets=point.recall >= asked.recall,
+    )
+
+
+def _marked(found: list[Choice], wanted: Wanted) -> tuple[Choice, ...]:
+    """Mark the cheapest that meets the target, and say of each other why it is not taken."""
+    tried = [choice for choice in found if choice.recall]
+    if not tried:
+        least = min(found, key=lambda choice: choice.num_bytes)
+        raise IndexFault(
+            f"index.memory={megabytes(wanted.memory_bytes)} is too little for any index; the "
+            f"smallest, {least.kind}, takes {megabytes(least.num_bytes)}"
+        )
+    best = min(
+        tried,
+        key=lambda one: (not one.meets, -one.recall if not one.meets else 0.0, one.cost),
+    )
+    return tuple(
+        structs.replace(one, why=_why(one, best, wanted), chosen=one is best) for one in found
+    )
+
+
+def _why(one: Choice, best: Choice, wanted: Wanted) -> str:
+    if one.why:
+        return one.why
+    if one is best:
+        return (
+            "chosen: the least work of those that fit and find enough"
+            if one.meets
+            else ("chosen: nothing that fits finds enough, and it finds most")
+        )
+    if not one.meets:
+        return f"finds {one.recall:.3f} at most, and {wanted.recall:.3f} are wanted"
+    return f"{one.cost / best.cost:.1f} times the work"
+
+
+def megabytes(num_bytes: int) -> str:
+    """Write a size for people."""
+    return f"{num_bytes / 1e6:,.1f} MB"

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from scipy.linalg.blas import snrm2
 
 from index.types import DimensionMismatch, UnfitVectors
 
@@ -19,6 +20,8 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
     matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise UnfitVectors(f"{what}: expected a matrix, one vector a row, got shape {matrix.shape}")
+    if _plainly_fit(matrix):
+        return matrix
     peaks = np.abs(matrix).max(axis=1, initial=0)  # NaN spreads, so one pass finds everything
     for wrong, fault in (
         (np.isnan(peaks), "is not a number"),
@@ -33,6 +36,17 @@ def fit_vectors(vectors: Any, what: str) -> Float32[np.ndarray, "n d"]:
                 "the model that made it, or its input, is broken"
             )
     return matrix
+
+
+def _plainly_fit(matrix: Float32[np.ndarray, "n d"]) -> bool:
+    """Return whether the lengths of the vectors show at once that they are fit.
+
+    No number is larger than the length of its vector, and NaN passes no comparison.
+    """
+    if len(matrix) == 1:  # one query, for which a call of numpy more is felt
+        return bool(0 < snrm2(matrix[0]) <= LARGEST)
+    squares = np.einsum("nd,nd->n", matrix, matrix)
+    return bool(((squares > 0) & (squares <= LARGEST**2)).all())
 
 
 def same_dimension(queries: Float32[np.ndarray, "q d"], dim: int) -> None:

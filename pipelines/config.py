@@ -1,6 +1,7 @@
 """The only reader of YAML and of the environment."""
 
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -113,18 +114,38 @@ class MilvusConfig(Section, frozen=True, kw_only=True):
     build_seconds: Annotated[float, Meta(gt=0, le=3_600)] = 60.0  # that one step of a build may
 
 
+IndexKind = Literal[  # as index.DESIGNS
+    "auto", "flat", "svs-lvq8", "svs-lvq4x8", "hnsw-sq8", "hnsw", "ivf-pq", "ivf-sq8", "ivf",
+    "ivf-rabitq",
+]  # fmt: skip
+SIZE = r"^([0-9]{1,9}(\.[0-9]{1,3})? ?[kMGT]?B)?$"
+POWERS = {"B": 0, "kB": 1, "MB": 2, "GB": 3, "TB": 4}
+
+
 class IndexConfig(Section, frozen=True, kw_only=True):
     """How product vectors are indexed."""
 
     where: Literal["files", "milvus"] = "files"  # in the release, or beyond one machine
     milvus: MilvusConfig = MilvusConfig()
-    factory: str = ""  # a FAISS factory string; "": chosen by size and measured recall
+    factory: str = ""  # a FAISS factory string; "": as `kind` says
+    kind: IndexKind = "auto"  # auto: flat for few products, else by memory, recall and work
+    memory: Annotated[str, Meta(pattern=SIZE)] = ""  # of each index, such as 500MB or 2GB; "": any
     recall_target: Fraction = 0.95
     recall_k: Positive = 100
 
     def __post_init__(self) -> None:
         if self.where == "milvus" and not self.milvus.uri:
             raise ValueError("where=milvus needs milvus.uri, such as http://host:19530")
+
+    @property
+    def asked_kind(self) -> str:
+        """The design that is asked for by name; empty where one is to be chosen."""
+        return "" if self.kind == "auto" else self.kind
+
+    @property
+    def memory_bytes(self) -> int:
+        """How many bytes an index may take; 0: as many as it does."""
+        return num_bytes(self.memory) if self.memory else 0
 
 
 ChannelName = Literal[
@@ -352,6 +373,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def secret(name: str) -> str:
     """Return what a variable of the environment holds; empty where it is not set."""
     return os.environ.get(name, "")
+
+
+def num_bytes(size: str) -> int:
+    """Read a size such as `500MB` or `1.5 GB`, in powers of 1,000."""
+    found = re.fullmatch(SIZE, size)
+    if not size or found is None:
+        raise ConfigError(f"{size!r} is not a size; write for example 500MB or 1.5GB")
+    unit = size.lstrip("0123456789. ")
+    return round(float(size[: -len(unit)]) * float(1_000 ** POWERS[unit]))
 
 
 def show(config: Config) -> str:

@@ -1,28 +1,33 @@
 """Writes what a release holds, part by part; `parts` opens it again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32
 
 from index import (
+    Before,
     Columns,
     Lenience,
     LexicalIndex,
+    Planned,
     SynonymError,
     build_index,
     check_synonyms,
     map_array,
     save_array,
+    save_index,
 )
 from pipelines import ray_encode
 from pipelines.config import Config, ConfigError
-from pipelines.elsewhere import fill, is_elsewhere, open_index
+from pipelines.elsewhere import fill, is_elsewhere, open_space
 from pipelines.encode import content_hash, encode_pictures, encode_texts, text_of, words_of
 from pipelines.encoders import Encoders
 from pipelines.errors import ShopError
@@ -161,16 +166,18 @@ def write_lexical(job: Job, products: Columns) -> None:
     )
 
 
-def write_indexes(job: Job, products: Columns, trained: Path | None = None) -> dict[str, Any]:
+def write_indexes(
+    job: Job, products: Columns, before: Mapping[str, Before] = MappingProxyType({})
+) -> dict[str, Any]:
     """Write the vector indexes; return the recall that was measured.
 
-    `trained` is a release whose indexes were trained on vectors much like these.
+    `before` are indexes of the spaces in another release, of vectors much like these.
     """
     encoder = query_encoder(job)
     texts = test_queries(products, job.config.seed)
-    found = _write_index(job, "joined", encoder.texts(texts), trained)
+    found = _write_index(job, "joined", encoder.texts(texts), before)
     if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
-        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts), trained)
+        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts), before)
     return found
 
 
@@ -279,7 +286,7 @@ def _content(job: Job, num_products: int) -> Content:
     oldest = until_of(folder) - ranking.window_days * DAY * (ranking.windows + 1)
     cold = np.bincount(rows[seconds < oldest], minlength=num_products) == 0
     vectors = map_array(job.folder / "vectors/joined.npy")
-    index = open_index(job.folder, "joined", vectors)
+    index = open_space(job.folder, "joined", vectors)
     return nearest_content(index, vectors, cold)
 
 
@@ -305,7 +312,7 @@ def test_queries(products: Columns, seed: int) -> list[str]:
 
 
 def _write_index(
-    job: Job, space: str, queries: Float32[np.ndarray, "q d"], trained: Path | None
+    job: Job, space: str, queries: Float32[np.ndarray, "q d"], before: Mapping[str, Before]
 ) -> dict[str, Any]:
     vectors = map_array(job.folder / f"vectors/{space}.npy")
     settings = job.config.index
@@ -318,12 +325,23 @@ def _write_index(
         rows=np.flatnonzero(has_vector(vectors)),
         k=settings.recall_k,
         recall_target=settings.recall_target,
-        trained=None if trained is None else trained / f"index/{space}.faiss",
+        before=before.get(space),
+        kind=settings.asked_kind,
+        memory_bytes=settings.memory_bytes,
+        seed=job.config.seed,
     )
-    planned.built.save(job.folder / f"index/{space}.faiss")
+    save_index(planned.built, job.folder / f"index/{space}.faiss")
+    return described(planned, space, settings.recall_k)
+
+
+def described(planned: Planned, space: str, k: int) -> dict[str, Any]:
+    """Return what a manifest says of the index of one space."""
     return {
-        f"{space}_recall_at_{settings.recall_k}": round(planned.recall, 4),
+        f"{space}_recall_at_{k}": round(planned.recall, 4),
+        f"{space}_kind": planned.kind,
         f"{space}_index": f"{planned.factory}, effort {planned.effort}",
+        f"{space}_curve": msgspec.to_builtins(planned.curve),
+        f"{space}_choices": msgspec.to_builtins(planned.choices),
     }
 
 

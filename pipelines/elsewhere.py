@@ -75,7 +75,7 @@ def fill(
     }
 
 
-def open_index(folder: Path, space: str, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
+def open_space(folder: Path, space: str, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
     """Open the index of a space: on another machine, on a card, or from its file."""
     if not (folder / PLACE.format(space)).exists():
         return open_on_card(folder / f"index/{space}.faiss", vectors)

@@ -17,7 +17,7 @@ from index import (
     map_array,
 )
 from pipelines.config import Config
-from pipelines.elsewhere import open_index
+from pipelines.elsewhere import open_space
 from pipelines.errors import ReleaseError
 from ranking.catalogue_words import CatalogueWords
 from ranking.features import Catalogue
@@ -106,9 +106,9 @@ def open_parts(folder: Path) -> Parts:
             products=Columns.open(folder / "products.arrow"),
             users=Columns.open(folder / "users.arrow"),
             joined_vectors=joined,
-            joined_index=open_index(folder, "joined", joined),
+            joined_index=open_space(folder, "joined", joined),
             picture_vectors=picture,
-            picture_index=None if picture is None else open_index(folder, "picture", picture),
+            picture_index=None if picture is None else open_space(folder, "picture", picture),
             lexical=LexicalIndex.open(folder / "lexical"),
             completions=_completions(folder / COMPLETIONS),
             behaviour=Behaviour.open(folder / BEHAVIOUR),
@@ -212,7 +212,7 @@ def _trained(folder: Path) -> Trained | None:
     return Trained(
         Towers.open(folder / TOWERS),
         vectors,
-        open_index(folder, "towers", vectors),
+        open_space(folder, "towers", vectors),
         msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
 

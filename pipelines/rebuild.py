@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-from index import Columns
+from index import Before, Columns
 from pipelines.balance import write_weights
 from pipelines.completions import write_completions
 from pipelines.contents import (
@@ -22,7 +22,6 @@ from pipelines.contents import (
 )
 from pipelines.elsewhere import is_elsewhere
 from pipelines.encoders import save_encoders
-from pipelines.engine import not_hidden
 from pipelines.learn import CATEGORIES, RANKER, apply_ranker, write_ranker, write_ranker_graph
 from pipelines.parts import BEHAVIOUR, SCALES, TOWERS, WEIGHTS, WINDOWS
 from pipelines.pinned import purchases_of
@@ -37,7 +36,9 @@ from retrieval.behaviour import Behaviour
 
 SAID = ("title", "brand", "categories", "description")  # what the word index reads
 COUNTED = ("title", "brand", "description")  # what the ranker's words are
+OFFERED = ("title", "brand", "categories", "tags")  # what completions are made of, and who is shown
 GROUPED = ("categories", "brand", "price")
+SPACES = ("joined", "picture")  # of the encoders
 
 
 class Rebuild:
@@ -128,10 +129,13 @@ class Rebuild:
         ranking = (config.ranking.windows, config.ranking.window_days)
         key = key_of(self._behaviour, self._ids, self._vectors, self._indexes, ranking)
         run("content", key, lambda: write_content(job, self.products.size))
-        offered = self._columns(*PRODUCT_SCHEMA.names)
         run(
             "completions",
-            key_of(self._behaviour, offered, config.retrieval.language, not_hidden(config)),
+            key_of(
+                self._behaviour,
+                self._columns(*OFFERED),
+                (config.retrieval.language, config.retrieval.hidden_tags),
+            ),
             lambda: write_completions(job, self.products, self._past()),
         )
 
@@ -191,10 +195,21 @@ class Rebuild:
         write_products(self.job)
 
     def _indexes_again(self, made: Made) -> Told | None:
-        """Keep the cells that vectors are sorted into; a flat index has learnt nothing."""
-        if is_elsewhere(self.job.config.index) or "IVF" not in str(made.told):
+        """Take the same designs, and the cells that vectors are sorted into.
+
+        None where nothing was learnt: no design was chosen, and none sorts vectors into cells.
+        """
+        before = {space: one for space in SPACES if (one := self._index_before(space, made))}
+        learnt = any(made.told.get(f"{space}_choices") for space in before)
+        if is_elsewhere(self.job.config.index) or not (learnt or "IVF" in str(made.told)):
             return None
-        return write_indexes(self.job, self.products, self._live)
+        return _chosen_from(made, write_indexes(self.job, self.products, before))
+
+    def _index_before(self, space: str, made: Made) -> Before | None:
+        kind = made.told.get(f"{space}_kind")
+        if self._live is None or kind is None:
+            return None
+        return Before(kind, self._live / f"index/{space}.faiss")
 
     def _ranker(self) -> Told:
         told = write_ranker(self.job, self.log)
@@ -219,12 +234,13 @@ class Rebuild:
             return made.told if self.stages.take([WEIGHTS, SCALES]) else None
         if self._live is None:
             return None
-        told = apply_towers(self.job, self._past(), self._live / TOWERS)
+        before = self._index_before(TOWERS, made)
+        told = apply_towers(self.job, self._past(), self._live / TOWERS, before)
         if told is None:
             return None
         names = ("towers.json", "towers.safetensors", OWN, WINDOWS)
         kept = [WEIGHTS, SCALES, *(f"{TOWERS}/{name}" for name in names)]
-        return made.told | told if self.stages.take(kept) else None
+        return made.told | _chosen_from(made, told) if self.stages.take(kept) else None
 
     def _past(self) -> Log:
         """Return the log as the draft's tables have it."""
@@ -263,11 +279,14 @@ class Rebuild:
 
     @property
     def _vectors(self) -> list[str]:
-        return [self.stages.digest(f"vectors/{space}.npy") for space in ("joined", "picture")]
+        return [self.stages.digest(f"vectors/{space}.npy") for space in SPACES]
 
     @property
     def _indexes(self) -> list[str]:
-        return [self.stages.digest(f"index/{space}.faiss") for space in ("joined", "picture")]
+        """Return hashes of the indexes; of those on another machine there is nothing to hash."""
+        if is_elsewhere(self.job.config.index):
+            return []
+        return [self.stages.digest(file) for file in self.stages.made["indexes"].files]
 
     def _columns(self, *names: str) -> str:
         """Return a hash over columns of the products, in order of the rows."""
@@ -280,3 +299,9 @@ class Rebuild:
     @cached_property
     def _digests(self) -> dict[str, str]:
         return {}
+
+
+def _chosen_from(made: Made, told: Told) -> Told:
+    """Tell what a design was chosen from in the build that chose it, where it was only kept."""
+    kept = {name: value for name, value in made.told.items() if name.endswith("_choices")}
+    return told | {name: value for name, value in kept.items() if not told.get(name)}

@@ -26,6 +26,7 @@ LIBRARIES = (
     "open_clip_torch",
     "openvino",
     "pyarrow",
+    "scalable-vs",
     "scipy",
     "sentence-transformers",
     "tantivy",

@@ -21,8 +21,16 @@ from retrieval import Query, Scene, Slate
 from retrieval.types import Filtered
 
 WIDTH = 110
+LONG = ("_curve", "_choices")  # of an index, which `vetrina index plan` shows
 LARGEST_PICTURE = 10_000_000  # bytes
-TELLING = ("torch", "faiss-cpu", "faiss-gpu", "open_clip_torch", "sentence-transformers")
+TELLING = (
+    "torch",
+    "faiss-cpu",
+    "faiss-gpu",
+    "scalable-vs",
+    "open_clip_torch",
+    "sentence-transformers",
+)
 
 
 def answer_table(  # noqa: PLR0913 - the options of a verb
@@ -173,7 +181,8 @@ def quality_table(manifest: Manifest) -> str:
     """Write what was measured while a release was built."""
     rows = [("release", manifest.name), ("shop", str(manifest.shop.get("name", "")))]
     rows += [("until", manifest.until or "the end of the log")]
-    rows += [(name.replace("_", " "), _brief(value)) for name, value in manifest.quality.items()]
+    told = {n: v for n, v in manifest.quality.items() if not n.endswith(LONG)}
+    rows += [(name.replace("_", " "), _brief(value)) for name, value in told.items()]
     return table(("measured", ""), rows)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from index import build_index, save_array
+from index import Before, build_index, save_array, save_index
 from pipelines.config import Config
-from pipelines.contents import Job, end_of, query_encoder
+from pipelines.contents import Job, described, end_of, query_encoder
 from pipelines.engine import not_hidden
 from pipelines.examples import Basket, next_baskets
 from pipelines.parts import RECOMMENDATION, SEARCH, TOWERS, Parts, open_parts, save_windows
@@ -85,7 +85,7 @@ def write_towers(job: Job, log: Log) -> dict[str, Any]:
     }
 
 
-def apply_towers(job: Job, log: Log, trained: Path) -> dict[str, Any] | None:
+def apply_towers(job: Job, log: Log, trained: Path, before: Before | None) -> dict[str, Any] | None:
     """Write the vectors that the towers of another release give these products, and their index.
 
     Products that have an embedding of their own there keep it, wherever they stand now. None
@@ -104,7 +104,7 @@ def apply_towers(job: Job, log: Log, trained: Path) -> dict[str, Any] | None:
     } != towers.shape.widths:
         return None
     found = Trained(towers, embed_products(towers, columns), (), 0, 0.0)
-    return _save(job, found, past, traits)
+    return _save(job, found, past, traits, before)
 
 
 def _save_own(folder: Path, parts: Parts, columns: ProductColumns) -> None:
@@ -230,7 +230,11 @@ def _measure(
 
 
 def _save(
-    job: Job, trained: Trained, past: Past, traits: dict[str, dict[str, str]]
+    job: Job,
+    trained: Trained,
+    past: Past,
+    traits: dict[str, dict[str, str]],
+    before: Before | None = None,
 ) -> dict[str, Any]:
     save_array(job.folder / TOWERS / "vectors.npy", trained.vectors)
     asks = [_ask(past, basket, traits) for basket in past.baskets]
@@ -241,12 +245,13 @@ def _save(
         np.concatenate(queries),
         k=settings.recall_k,
         recall_target=settings.recall_target,
+        kind=settings.asked_kind,
+        memory_bytes=settings.memory_bytes,
+        seed=job.config.seed,
+        before=before,
     )
-    planned.built.save(job.folder / "index/towers.faiss")
-    return {
-        f"towers_recall_at_{settings.recall_k}": round(planned.recall, 4),
-        "towers_index": f"{planned.factory}, effort {planned.effort}",
-    }
+    save_index(planned.built, job.folder / "index/towers.faiss")
+    return described(planned, "towers", settings.recall_k)
 
 
 def _searched(

@@ -31,6 +31,11 @@ class QueryEncoder:
             return vectors
         return join(vectors, self._image.encode_texts(texts), self._picture_weight)
 
+    def texts_for_pictures(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
+        """Return unit vectors in the picture space, which an encoder of pictures has to be for."""
+        assert self._image is not None, "no release without pictures has a picture space"
+        return self._image.encode_texts(texts)
+
     def titles(self, texts: Sequence[str]) -> Float32[np.ndarray, "n t"]:
         """Return unit vectors of products' texts alone, as a build makes them."""
         return self._text.encode(texts)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from index import DESIGNS
 from pipelines import cli
 from pipelines.cli import vetrina
+from pipelines.config import load
 from pipelines.release import names
 from pipelines.shop import ShopWriter
 from tests.conftest import products, purchases
@@ -95,6 +97,32 @@ def test_check_prints_the_whole_configuration_and_the_machine(call: Call) -> Non
     assert code == 0
     assert "factory: Flat" in printed
     assert "cards that faiss sees" in printed
+
+
+def test_a_plan_tells_of_every_design_and_writes_the_one_to_take(
+    call: Call, releases: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "shop.yaml"
+    kept.write_text("seed: 7\nindex:\n  factory: IVF4,Flat\n")
+
+    code, printed, _ = call(
+        "index", "plan", "--releases", releases, "--memory", "1MB", "--k", 5, "--write", kept
+    )
+
+    assert code == 0
+    assert all(design.name in printed for design in DESIGNS)
+    assert "recall@5 of 0.95" in printed
+    assert printed.count("chosen") == printed.count("asked by")
+    config = load(kept)
+    assert (config.seed, config.index.factory, config.index.memory) == (7, "", "1MB")
+    assert config.index.kind != "auto"
+
+
+def test_a_memory_that_is_no_size_is_a_mistake_in_one_line(call: Call, releases: Path) -> None:
+    code, _, error = call("index", "plan", "--releases", releases, "--memory", "much")
+
+    assert code == 2
+    assert "index.memory" in error
 
 
 def write_shop(folder: Path) -> None:

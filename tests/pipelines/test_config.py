@@ -6,8 +6,18 @@ from typing import get_args
 import msgspec
 import pytest
 
+from index import DESIGNS
 from index.lexical import LANGUAGES
-from pipelines.config import Config, ConfigError, Language, load, moment, show
+from pipelines.config import (
+    Config,
+    ConfigError,
+    IndexKind,
+    Language,
+    load,
+    moment,
+    num_bytes,
+    show,
+)
 
 # What was written, and what the user reads. `FILE` stands for the path of the file.
 WRONG_FILES = {
@@ -101,3 +111,23 @@ def test_anything_else_is_no_moment(text: str) -> None:
 
 def test_the_languages_that_can_be_chosen_are_those_of_the_index() -> None:
     assert get_args(Language) == LANGUAGES
+
+
+def test_every_design_of_an_index_can_be_asked_for() -> None:
+    names = {design.name for design in DESIGNS}
+
+    assert set(get_args(IndexKind)) == {"auto", *names}
+
+
+@pytest.mark.parametrize(
+    ("size", "bytes_"), [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("12B", 12)]
+)
+def test_a_size_is_read_in_powers_of_a_thousand(size: str, bytes_: int) -> None:
+    assert num_bytes(size) == bytes_
+    assert load(overrides=[f"index.memory={size}"]).index.memory_bytes == bytes_
+
+
+@pytest.mark.parametrize("size", ["2GiB", "-1MB", "much", "1e9B", "3"])
+def test_what_is_no_size_is_refused(size: str) -> None:
+    with pytest.raises(ConfigError, match=r"index\.memory"):
+        load(overrides=[f"index.memory='{size}'"])

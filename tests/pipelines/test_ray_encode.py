@@ -199,7 +199,7 @@ def test_a_build_asks_ray_before_it_encodes_what_is_left(
     def note(source: Source, *_: object) -> None:
         asked.append(source)
 
-    monkeypatch.setattr("pipelines.contents.fill", note)
+    monkeypatch.setattr("pipelines.contents.ray_encode.fill", note)
     build(shop.folder, tmp_path, config, None, silent)
 
     [source] = asked

@@ -210,5 +210,5 @@ def test_nothing_at_or_after_the_moment_is_in_any_table() -> None:
 
     whole, past = (Behaviour.build(np.array(["a", "b"]), part, 3, UNTIL) for part in (log, seen))
 
-    for name, array in whole._arrays().items():
-        np.testing.assert_array_equal(array, past._arrays()[name], err_msg=name)
+    for name, array in whole._tables().items():
+        np.testing.assert_array_equal(array, past._tables()[name], err_msg=name)

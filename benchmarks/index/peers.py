@@ -1,0 +1,193 @@
+"""The libraries that the index benchmark compares, each called as its own documentation does."""
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+from jaxtyping import Float32
+
+from index import ApproximateIndex, FaissIndex, SvsIndex, save_index
+from index.designs import cells_of
+from index.svs_index import PADDING, PARTS
+
+Vectors = Float32[np.ndarray, "n d"]
+Ask = Callable[[Vectors, int], Any]  # queries, and how many answers each
+
+NODES = (100, 120, 150, 200, 300, 450, 700)  # that a graph keeps; none looks at fewer than k
+WALKS = (30, 40, 50, 60, 75, 90, 110, 140, 200, 300, 450)  # SVS may stop before k are settled
+CELLS = (8, 16, 32, 64, 128, 256, 512)
+
+
+class Built(NamedTuple):
+    """An index that is ready: how it is asked, and how hard it can look."""
+
+    name: str
+    ask: Ask
+    rows: Callable[[Any], np.ndarray]  # of an answer to many queries, [q, k]
+    look: Callable[[int], None]
+    efforts: tuple[int, ...]
+    seconds: float  # to build
+    num_bytes: int  # on disk
+
+
+def peers(vectors: Vectors, threads: int, only: str) -> Iterator[Built]:
+    """Yield each peer built, one at a time; what is not installed is left out with a line."""
+    for name, (module, build) in PEERS.items():
+        if only and only not in name:
+            continue
+        if find_spec(module) is None:
+            print(f"{module} is not installed, and {name} is left out", flush=True)
+            continue
+        started = perf_counter()
+        ask, rows, look, efforts, save = build(vectors, threads)
+        seconds = perf_counter() - started
+        yield Built(name, ask, rows, look, efforts, seconds, bytes_of(save))
+
+
+def bytes_of(save: Callable[[Path], Any]) -> int:
+    """Return how many bytes an index writes."""
+    with TemporaryDirectory() as folder:
+        save(Path(folder) / "index")
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+
+def directly(ours: ApproximateIndex, threads: int) -> tuple[Ask, Callable[[int], None]] | None:
+    """Open the same index with its own library; None where ours adds scores of its own."""
+    if ours.deeper:
+        return None
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "same.faiss"
+        save_index(ours, path)
+        if isinstance(ours, SvsIndex):
+            return _svs_directly(path.with_suffix(".svs"), threads)
+        assert isinstance(ours, FaissIndex)
+        index = faiss.read_index(str(path))
+    return index.search, lambda effort: _look_faiss(index, effort)
+
+
+def _svs_directly(folder: Path, threads: int) -> tuple[Ask, Callable[[int], None]]:
+    import svs
+
+    config, graph, data = (str(folder / part) for part in PARTS)
+    loader = svs.LVQLoader(data, PADDING)
+    index = svs.Vamana(
+        config, svs.GraphLoader(graph), loader, svs.DistanceType.MIP, num_threads=threads
+    )
+
+    def look(effort: int) -> None:
+        parameters = index.search_parameters
+        parameters.buffer_config = svs.SearchBufferConfig(effort, max(effort, 100))
+        index.search_parameters = parameters
+
+    return index.search, look
+
+
+def _hnswlib(edges: int) -> Callable[..., tuple]:
+    def build(vectors: Vectors, threads: int) -> tuple:
+        import hnswlib
+
+        index = hnswlib.Index("ip", vectors.shape[1])
+        index.init_index(len(vectors), M=edges, ef_construction=200, random_seed=1)
+        index.set_num_threads(threads)
+        index.add_items(vectors)
+        return (
+            lambda queries, k: index.knn_query(queries, k),
+            lambda answer: answer[0],
+            index.set_ef,
+            NODES,
+            lambda path: index.save_index(str(path)),
+        )
+
+    return build
+
+
+def _usearch(kind: str) -> Callable[..., tuple]:
+    def build(vectors: Vectors, threads: int) -> tuple:
+        from usearch.index import Index
+
+        index = Index(ndim=vectors.shape[1], metric="ip", dtype=kind)
+        index.add(np.arange(len(vectors)), vectors, threads=threads)
+
+        def look(effort: int) -> None:
+            index.expansion_search = effort
+
+        return (
+            lambda queries, k: index.search(queries, k, threads=threads),
+            lambda answer: answer.keys.reshape(-1, answer.keys.shape[-1]),
+            look,
+            NODES,
+            lambda path: index.save(str(path)),
+        )
+
+    return build
+
+
+def _voyager(vectors: Vectors, threads: int) -> tuple:
+    import voyager
+
+    index = voyager.Index(
+        voyager.Space.InnerProduct, vectors.shape[1], M=16, ef_construction=200, random_seed=1
+    )
+    index.add_items(vectors, num_threads=threads)
+    effort = [NODES[0]]
+
+    def look(value: int) -> None:
+        effort[0] = value
+
+    return (
+        lambda queries, k: index.query(queries, k, num_threads=threads, query_ef=effort[0]),
+        lambda answer: answer[0],
+        look,
+        NODES,
+        lambda path: index.save(str(path)),
+    )
+
+
+def _faiss(factory: str, efforts: tuple[int, ...]) -> Callable[..., tuple]:
+    def build(vectors: Vectors, threads: int) -> tuple:
+        faiss.omp_set_num_threads(threads)
+        dim = vectors.shape[1]
+        filled = factory.format(cells=cells_of(len(vectors)), half=dim // 2)
+        index = faiss.index_factory(dim, filled, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(vectors)
+        index.add(vectors)
+        if isinstance(index, faiss.IndexRefine):
+            index.k_factor = 4
+        return (
+            index.search,
+            lambda answer: answer[1],
+            lambda effort: _look_faiss(index, effort),
+            efforts,
+            lambda path: faiss.write_index(index, str(path)),
+        )
+
+    return build
+
+
+def _look_faiss(index: Any, effort: int) -> None:
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexRefine):
+        inner = faiss.downcast_index(inner.base_index)
+    if isinstance(inner, faiss.IndexIVF):
+        inner.nprobe = min(effort, inner.nlist)
+    elif isinstance(inner, faiss.IndexHNSW):
+        inner.hnsw.efSearch = effort
+
+
+PEERS: dict[str, tuple[str, Callable[..., tuple]]] = {
+    "hnswlib, M 16": ("hnswlib", _hnswlib(16)),
+    "hnswlib, M 32": ("hnswlib", _hnswlib(32)),
+    "usearch, f32": ("usearch", _usearch("f32")),
+    "usearch, f16": ("usearch", _usearch("f16")),
+    "voyager, M 16": ("voyager", _voyager),
+    "faiss HNSW32": ("faiss", _faiss("HNSW32,Flat", NODES)),
+    "faiss HNSW32, SQ8": ("faiss", _faiss("HNSW32,SQ8,RFlat", NODES)),
+    "faiss IVF": ("faiss", _faiss("IVF{cells},Flat", CELLS)),
+    "faiss IVF-PQ fast scan, refined": ("faiss", _faiss("IVF{cells},PQ{half}x4fs,RFlat", CELLS)),
+}
