@@ -16,6 +16,8 @@ from index.milvus_index import Address, Milvus, MilvusIndex
 from index.opening import open_index, save_index
 from index.planning import SAMPLE, Before, Choice, Planned, Wanted, build_index, plan, survey
 from index.reading import ReadAs
+from index.shards import ShardedIndex, build_shards, open_sharded, plan_shards
+from index.shards import tune as tune_sharded
 from index.svs_index import SvsIndex, why_no_svs
 from index.synonyms import SynonymError
 from index.types import (
@@ -64,6 +66,7 @@ __all__ = [
     "Planned",
     "Point",
     "ReadAs",
+    "ShardedIndex",
     "SvsIndex",
     "SynonymError",
     "UnfitVectors",
@@ -73,6 +76,7 @@ __all__ = [
     "Way",
     "WordReader",
     "build_index",
+    "build_shards",
     "check_synonyms",
     "fit_vectors",
     "map_array",
@@ -80,13 +84,16 @@ __all__ = [
     "num_cards",
     "open_index",
     "open_on_card",
+    "open_sharded",
     "parse",
     "plan",
+    "plan_shards",
     "recall_at_k",
     "save_array",
     "save_index",
     "survey",
     "true_hits",
+    "tune_sharded",
     "use_threads",
     "why_no_svs",
 ]

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from index.exact import best
 from index.opening import open_index
+from index.shards import is_sharded, open_sharded
 from index.types import FilterPlan, Hits, VectorIndex, Way
 from index.vectors import fit_vectors, same_dimension
 
@@ -101,8 +102,11 @@ class CardScan:
 def open_on_card(path: Path, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
     """Open what `save_index` wrote, for exact search on a card where one has room for it.
 
-    Without a card, or with too little memory on it, it is searched on the processor.
+    Without a card, or with too little memory on it, it is searched on the processor. So is an
+    index in shards, which is for more vectors than memory holds.
     """
+    if is_sharded(path):
+        return open_sharded(path, vectors)
     index = open_index(path, vectors)
     if not _has_room(2 * len(index.rows) * index.dim):
         return index

@@ -159,6 +159,11 @@ class ShardedIndex:
         return Hits(nearest.rows, nearest.scores, hits.plan)
 
 
+def is_sharded(path: Path) -> bool:
+    """Tell whether `build_shards` wrote this file."""
+    return _lists(path).exists()
+
+
 def open_sharded(path: Path, vectors: Float32[np.ndarray, "n d"]) -> ShardedIndex:
     """Map an index of `build_shards` into memory; the caller has checked its checksums."""
     rows = map_array(path.with_suffix(".rows.npy"))

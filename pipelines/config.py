@@ -114,9 +114,9 @@ class MilvusConfig(Section, frozen=True, kw_only=True):
     build_seconds: Annotated[float, Meta(gt=0, le=3_600)] = 60.0  # that one step of a build may
 
 
-IndexKind = Literal[  # as index.DESIGNS
+IndexKind = Literal[  # index.DESIGNS, and shards for what memory does not hold
     "auto", "flat", "svs-lvq8", "svs-lvq4x8", "hnsw-sq8", "hnsw", "ivf-pq", "ivf-sq8", "ivf",
-    "ivf-rabitq",
+    "ivf-rabitq", "shards",
 ]  # fmt: skip
 SIZE = r"^([0-9]{1,9}(\.[0-9]{1,3})? ?[kMGT]?B)?$"
 POWERS = {"B": 0, "kB": 1, "MB": 2, "GB": 3, "TB": 4}
@@ -140,7 +140,7 @@ class IndexConfig(Section, frozen=True, kw_only=True):
     @property
     def asked_kind(self) -> str:
         """The design that is asked for by name; empty where one is to be chosen."""
-        return "" if self.kind == "auto" else self.kind
+        return "" if self.kind in ("auto", "shards") else self.kind
 
     @property
     def memory_bytes(self) -> int:

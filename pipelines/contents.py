@@ -43,6 +43,7 @@ from pipelines.parts import (
 )
 from pipelines.progress import Track
 from pipelines.purchases import Log, read_purchases
+from pipelines.sharded import in_shards, write_sharded
 from pipelines.shop import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA, Shop
 from ranking.catalogue_words import CatalogueWords
 from retrieval.behaviour import DAY, Behaviour, save_bridge, until_of
@@ -318,11 +319,14 @@ def _write_index(
     settings = job.config.index
     if is_elsewhere(settings):
         return fill(job.folder, space, vectors, queries, settings)
+    rows = np.flatnonzero(has_vector(vectors))
+    if in_shards(job.config, len(rows)):
+        return write_sharded(job.folder, space, queries, job.config)
     planned = build_index(
         vectors,
         queries,
         factory=settings.factory,
-        rows=np.flatnonzero(has_vector(vectors)),
+        rows=rows,
         k=settings.recall_k,
         recall_target=settings.recall_target,
         before=before.get(space),

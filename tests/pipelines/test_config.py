@@ -116,7 +116,7 @@ def test_the_languages_that_can_be_chosen_are_those_of_the_index() -> None:
 def test_every_design_of_an_index_can_be_asked_for() -> None:
     names = {design.name for design in DESIGNS}
 
-    assert set(get_args(IndexKind)) == {"auto", *names}
+    assert set(get_args(IndexKind)) == {"auto", "shards", *names}
 
 
 @pytest.mark.parametrize(
