@@ -3,6 +3,7 @@
 from index.approximate import ApproximateIndex
 from index.arrays import map_array, save_array
 from index.card import CardScan, open_on_card
+from index.coded import Pairs
 from index.columns import Columns, Found
 from index.completions import Completions, Phrase
 from index.curve import Curve, Point, measured_curve, recall_at_k, true_hits
@@ -10,7 +11,7 @@ from index.designs import DESIGNS
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.few_documents import FewDocuments
-from index.filter_language import Expression, parse
+from index.filter_language import Expression, Field, field_named, parse, without, written
 from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.milvus_index import Address, Milvus, MilvusIndex
 from index.opening import open_index, save_index
@@ -52,6 +53,7 @@ __all__ = [
     "Expression",
     "FaissIndex",
     "FewDocuments",
+    "Field",
     "FilterError",
     "FilterPlan",
     "FiltersItself",
@@ -62,6 +64,7 @@ __all__ = [
     "LexicalIndex",
     "Milvus",
     "MilvusIndex",
+    "Pairs",
     "Phrase",
     "Planned",
     "Point",
@@ -78,6 +81,7 @@ __all__ = [
     "build_index",
     "build_shards",
     "check_synonyms",
+    "field_named",
     "fit_vectors",
     "map_array",
     "measured_curve",
@@ -96,4 +100,6 @@ __all__ = [
     "tune_sharded",
     "use_threads",
     "why_no_svs",
+    "without",
+    "written",
 ]
