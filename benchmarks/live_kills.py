@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -59,16 +60,24 @@ def _write(log: ChangeLog, pipe: int, writer: int, number: int) -> None:
         number += count
 
 
+def forked(work: Callable[[], int | None]) -> int:
+    """Let a child of this process work; return its number. What it returns is its exit code."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        code = work() or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
 def kill_after(seconds: float, work: Callable[[int], None]) -> list[tuple[int, int, int]]:
     """Let a child work for so long, kill it, and return what it said was acknowledged."""
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            work(writing)
-        finally:
-            os._exit(1)
+    child = forked(lambda: work(writing))
     os.close(writing)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)

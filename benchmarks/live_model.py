@@ -2,33 +2,42 @@
 
     python -m benchmarks.live_model --operations 50000
 
-Upserts, deletes, edits, filters, searches by meaning and by words, reopenings and folds are drawn
-by a seed over a small catalogue in memory. The dictionary holds what should be there, and its
-vectors are compared exactly; any difference stops the run with the number of the operation.
+Upserts, deletes, edits, filters, searches by meaning and by words, reopenings, builds that fold the
+changes in, switches to one of the last builds, and kills are drawn by a seed over a small catalogue
+in memory. The dictionary holds what should be there, and its vectors are compared exactly; any
+difference stops the run with the number of the operation. A kill ends a process that holds the log
+while a change is on its way: each change that nobody acknowledged may be there or not, but whole
+and in its turn.
 """
 
 import argparse
+import os
+import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import xxhash
 
+from benchmarks.live_kills import forked
 from index import Columns, FaissIndex, LexicalIndex
 from pipelines.encode import text_of
 from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
 from pipelines.live.fold import Outlook
-from pipelines.live.log import ChangeLog
+from pipelines.live.follow import FOLDED, follow
+from pipelines.live.log import ChangeLog, identity
 from pipelines.live.overlay import Base, Overlay, View
 from pipelines.live.records import batch_of
 from pipelines.parts import Parts
+from pipelines.release import Manifest
 from retrieval import Availability, Product
 from retrieval.ask import Ask
 from retrieval.channels.lexical import LexicalChannel
@@ -42,6 +51,8 @@ NAMES = 60  # ids that are drawn, of which BUILT are in the release at first
 BUILT = 40
 WORDS = ("oat", "rye", "milk", "bread", "soup", "green", "dark", "tea", "plum", "sour")
 BRANDS = ("North", "South", "East")
+KEPT = 3  # builds that can be switched to
+BATCHES = 30  # of changes, that a process to be killed may make
 FILTERS = (
     ("price < 3", lambda p: p.price is not None and p.price < 3),
     ('brand: ANY("North")', lambda p: p.brand == "North"),
@@ -76,7 +87,7 @@ ENCODER = Hashing()
 
 def built(products: Sequence[Product], folder: Path) -> tuple[Base, Retriever]:
     """Return what a release of these products would be."""
-    records = [_record(product) for product in products]
+    records = [record_of(product) for product in products]
     vectors = ENCODER.encode([one["title"] for one in records])
     words = [{field: text_of(one, (field,)) for field in FIELDS} for one in records]
     lexical = LexicalIndex.build(folder, FIELDS, words)
@@ -95,6 +106,14 @@ def built(products: Sequence[Product], folder: Path) -> tuple[Base, Retriever]:
     return base, Retriever(channels, [], per_channel=NAMES, rrf_k=60.0)
 
 
+class Build(NamedTuple):
+    """A release, and how far its log is in it."""
+
+    base: Base
+    retriever: Retriever
+    shop: dict[str, Any]  # as a manifest has it
+
+
 class World:
     """An engine's live part, and beside it the dictionary that it is compared with."""
 
@@ -102,12 +121,15 @@ class World:
         self.folder = folder
         self.random = np.random.default_rng(seed)
         self.model: dict[str, Product] = {}
-        self.builds = 0
+        self.builds: list[Build] = []
+        self.numbered = 0
         self.done: Counter[str] = Counter()
         for number in range(BUILT):
             self.model[f"p{number}"] = self.product(f"p{number}")
-        self._build(list(self.model.values()))
-        self.folded = 0
+        self.first = list(self.model.values())
+        ChangeLog.open(folder / "log").close()
+        self._build(self.first, 0)
+        self.now = self.builds[0]
         self._follow()
 
     def product(self, name: str) -> Product:
@@ -143,12 +165,7 @@ class World:
 
     def bulk(self) -> None:
         """Make a few changes at once, often of one product."""
-        draws = (
-            lambda: Upsert(product=self.product(self.name())),
-            lambda: Delete(id=self.name()),
-            self._edit,
-        )
-        self.change([draws[self.random.integers(3)]() for _ in range(self.random.integers(2, 9))])
+        self.change(self._several())
 
     def change(self, changes: Sequence[Change]) -> None:
         """Make changes in both, and compare what became of each."""
@@ -178,7 +195,7 @@ class World:
         [vector] = ENCODER.encode([text])
         allowed = view.allowed("")
         ask = Ask(text=text, joined_vector=vector, allowed=allowed)
-        hits = view.over(self._retriever).proposals(ask, NAMES)
+        hits = view.over(self.now.retriever).proposals(ask, NAMES)
         names = list(self.model)
         scores = ENCODER.encode([self.model[n].title for n in names]) @ vector if names else []
         exact = dict(zip(names, scores, strict=True))
@@ -198,7 +215,7 @@ class World:
         found = view.rows_of([f"p{number}" for number in range(NAMES)])
         _same(NAMES - len(found.missing), len(self.model), "how many there are")
         records = view.records(found.rows)
-        _same({r["id"]: _told(r) for r in records}, self._expected(), "what they are")
+        _same({r["id"]: told(r) for r in records}, self._expected(), "what they are")
         _same(view.num_products, len(self.model), "how many are counted")
 
     def reopen(self) -> None:
@@ -207,18 +224,30 @@ class World:
         self._follow()
 
     def fold(self) -> None:
-        """Build from the first products with the log on top, and follow the rest."""
-        self.log.close()
-        outlook = Outlook(logged.change for logged in self.log.replay())
-        kept = [now for one in map(_record, self.first) if (now := outlook.of(one)) is not None]
+        """Build from the first products with the log on top; nobody switches to it yet."""
+        sequence = self.log.last
+        outlook = Outlook(logged.change for logged in self.log.replay(upto=sequence))
+        kept = [now for one in map(record_of, self.first) if (now := outlook.of(one)) is not None]
         known = {one.id for one in self.first}
         kept += [one for name, one in outlook.whole.items() if name not in known]
-        if not kept:
-            return self._follow()
-        first = self.first
-        self._build([_product(one) for one in kept])
-        self.first, self.folded = first, self.log.last
-        return self._follow()
+        if kept:
+            self._build([_product(one) for one in kept], sequence)
+
+    def switch(self) -> None:
+        """Go on with the newest build, or go back to one before."""
+        back = self.random.random() < 0.3
+        self.now = self.builds[int(self.random.integers(len(self.builds))) if back else -1]
+        self.reopen()
+
+    def kill(self) -> None:
+        """Kill a process that holds the log in the middle of a change, and go on without it."""
+        batches = [self._several() for _ in range(BATCHES)]
+        number = int(self.random.integers(BATCHES))
+        self.log.close()
+        said = self._killed(batches, number, float(self.random.uniform(0, 0.004)))
+        _same(said, sorted(said), "the order of what was acknowledged")
+        self._catch_up(batches, len(said))
+        self._follow()
 
     def view(self) -> View:
         """Return the engine's side as it is now."""
@@ -235,6 +264,54 @@ class World:
         name = str(self.random.choice(names, p=chances / chances.sum()))
         getattr(self, name)()
         self.done[name] += 1
+
+    def _several(self) -> list[Change]:
+        draws = (
+            lambda: Upsert(product=self.product(self.name())),
+            lambda: Delete(id=self.name()),
+            self._edit,
+        )
+        return [draws[self.random.integers(3)]() for _ in range(self.random.integers(2, 9))]
+
+    def _killed(self, batches: Sequence[Sequence[Change]], after: int, seconds: float) -> list[int]:
+        """Let a child make these changes, kill it after so many; return what it acknowledged.
+
+        After none: while it opens the log.
+        """
+        reading, writing = os.pipe()
+        child = forked(lambda: self._make_all(batches, writing))
+        os.close(writing)
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            said = b""
+            while len(said) < after and (more := pipe.read(1)):
+                said += more
+            time.sleep(seconds * (1 if after else 10))
+            os.kill(child, signal.SIGKILL)
+            said += pipe.read()
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            raise AssertionError("the process ended by itself; its message is above")
+        return list(said)
+
+    def _make_all(self, batches: Sequence[Sequence[Change]], pipe: int) -> None:
+        self._follow()
+        for number, batch in enumerate(batches):
+            self.log.append(batch)
+            os.write(pipe, bytes([number]))
+        signal.pause()
+
+    def _catch_up(self, batches: Sequence[Sequence[Change]], acknowledged: int) -> None:
+        """Bring the dictionary to where the log is: behind what was acknowledged, in order."""
+        logged = [one.change for one in self.log.replay(after=self.log.last)]
+        place = 0
+        for number, batch in enumerate(batches):
+            for change in batch:
+                if place == len(logged) and number >= acknowledged:
+                    return
+                if self._expect(change):
+                    found = logged[place] if place < len(logged) else None
+                    _same(found, change, f"change {place} of a killed process in the log")
+                    place += 1
 
     def _edit(self) -> Edit:
         name, price = self.name(), float(self.random.integers(1, 8))
@@ -258,28 +335,28 @@ class World:
         return True
 
     def _expected(self) -> dict[str, Any]:
-        return {name: _told(_record(product)) for name, product in self.model.items()}
+        return {name: told(record_of(product)) for name, product in self.model.items()}
 
-    def _build(self, products: list[Product]) -> None:
-        self.first = products
-        self.builds += 1
-        self._base, self._retriever = built(products, self.folder / f"words-{self.builds}")
+    def _build(self, products: list[Product], sequence: int) -> None:
+        self.numbered += 1
+        base, retriever = built(products, self.folder / f"words-{self.numbered}")
+        folded = {"log": identity(self.folder / "log")[0], "sequence": sequence}
+        self.builds = [*self.builds, Build(base, retriever, {FOLDED: folded})][-KEPT:]
 
     def _follow(self) -> None:
-        self.overlay = Overlay(self._base)
-        self.log = ChangeLog.open(
-            self.folder / "log", prepare=self.overlay.prepare, apply=self.overlay.apply
-        )
-        self.overlay.apply(list(self.log.replay(after=self.folded)))
+        self.overlay = Overlay(self.now.base)
+        manifest = cast(Manifest, SimpleNamespace(shop=self.now.shop))
+        self.log = follow(self.folder / "log", self.overlay, manifest)
 
 
 OPERATIONS = {
     "upsert": 25, "delete": 12, "edit": 18, "bulk": 5, "filter": 15, "search": 15, "look_up": 8,
-    "reopen": 0.2, "fold": 0.1,
+    "reopen": 0.1, "fold": 0.2, "switch": 0.2, "kill": 0.2,
 }  # fmt: skip
 
 
-def _record(product: Product) -> dict[str, Any]:
+def record_of(product: Product) -> dict[str, Any]:
+    """Return a product as a dictionary."""
     record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(product))
     return record
 
@@ -294,8 +371,8 @@ def _edited(product: Product, edit: Edit) -> Product:
     return msgspec.structs.replace(product, **given)
 
 
-def _told(record: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty, which columns and records say in different ways."""
+def told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without what is empty, which columns and records say in different ways."""
     return {name: value for name, value in record.items() if value not in (None, "", [], {})}
 
 

@@ -17,6 +17,8 @@ from pipelines.errors import ReleaseError, UnfitDraft, UserError
 from pipelines.gate import FIRST, Sides, judge
 from pipelines.learn import refuse_runtime
 from pipelines.live.fold import FoldedShop, open_shop
+from pipelines.live.follow import refuse_older
+from pipelines.live.log import identity
 from pipelines.parts import BEHAVIOUR
 from pipelines.pinned import (
     Pinned,
@@ -70,6 +72,8 @@ def build(  # noqa: PLR0913 - the options of a verb
     encoders = open_encoders(config)
     with draft(releases) as new, tidied(releases, config.index):
         served = open_served(releases)
+        if live is not None and served.release is not None:
+            refuse_older(live, *identity(live), served.release.manifest)
         texts = read_texts(shop, config)
         encoders = with_runtimes(
             encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config

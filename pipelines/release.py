@@ -27,6 +27,7 @@ SEAL = "manifest.sha256"  # of the manifest's bytes, so that nothing in it can c
 CURRENT = "CURRENT"
 DRAFT = ".draft-"
 LOCK = ".lock"
+SWITCH = ".switch"  # a lock, too, held for a moment by who points CURRENT or takes releases away
 LARGEST_MANIFEST = 16_000_000  # bytes
 LONGEST_NAME = 300  # bytes of CURRENT and of a seal that are read
 HASHING = 4  # files at once; a core reads about 1 GB a second
@@ -125,8 +126,7 @@ class Draft:
 def draft(releases: Path) -> Iterator[Draft]:
     """Open a draft; one build at a time, and what killed builds left behind is cleared away."""
     with locked(releases):
-        for left_behind in releases.glob(f"{DRAFT}*"):
-            shutil.rmtree(left_behind)
+        _clear(releases)
         name = f"{datetime.now():%Y%m%d-%H%M%S-%f}"  # in the order of time
         path = releases / f"{DRAFT}{name}"
         path.mkdir()
@@ -151,6 +151,24 @@ def locked(releases: Path) -> Iterator[None]:
                 f"{releases}: another build is writing here; wait until it has ended"
             ) from None
         yield
+
+
+@contextmanager
+def _switching(releases: Path) -> Iterator[None]:
+    """Wait until nobody else points CURRENT or takes releases away, and keep others from it."""
+    with (releases / SWITCH).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _clear(releases: Path) -> None:
+    """Take away what killed builds and switches left behind."""
+    for draft_ in releases.glob(f"{DRAFT}*"):
+        shutil.rmtree(draft_)
+    with _switching(releases):
+        for name in (CURRENT, MANIFEST, SEAL):
+            for temporary in releases.glob(f".{name}-*"):
+                temporary.unlink()
 
 
 def point_current(releases: Path, name: str) -> None:
@@ -249,12 +267,16 @@ def rollback(releases: Path, name: str | None = None) -> str:
 def publish(releases: Path, name: str, *, force: bool = False) -> str:
     """Point CURRENT at a checked release; a dark one only by force, which its manifest records."""
     release = open_release(releases, name)
-    if release.dark and release.manifest.gate is not None:
-        if not force:
-            raise UnfitDraft(name, release.manifest.gate)
-        forced = msgspec.structs.replace(release.manifest.gate, forced=True)
-        _put_manifest(release.path, msgspec.structs.replace(release.manifest, gate=forced))
-    point_current(releases, name)
+    gate = release.manifest.gate
+    if release.dark and gate is not None and not force:
+        raise UnfitDraft(name, gate)
+    with _switching(releases):
+        if name not in names(releases):
+            raise ReleaseError(f"release {name} was removed meanwhile; `vetrina releases list`")
+        if release.dark and gate is not None:
+            forced = msgspec.structs.replace(gate, forced=True)
+            _put_manifest(release.path, msgspec.structs.replace(release.manifest, gate=forced))
+        point_current(releases, name)
     return name
 
 
@@ -265,17 +287,23 @@ def prune(releases: Path, *, keep: int | None = None, keep_dark: int = 0) -> lis
     The served release and what `rollback` would go back to always stay; `keep` None removes dark
     ones only.
     """
+    with _switching(releases):
+        gone = _old(releases, keep, keep_dark)
+        for name in gone:
+            (releases / name).rename(releases / f"{DRAFT}{name}")  # so that nobody sees half of it
+    for name in gone:
+        shutil.rmtree(releases / f"{DRAFT}{name}")
+    return gone
+
+
+def _old(releases: Path, keep: int | None, keep_dark: int) -> list[str]:
     served = current(releases) if (releases / CURRENT).exists() else ""
     dark = [name for name in names(releases) if name != served and _peek(releases, name).dark]
     lit = [name for name in names(releases) if name not in dark]
     behind = next((name for name in lit if name < served), served)
     spare = {served, behind}
     old = [] if keep is None else [name for name in lit[keep:] if name not in spare]
-    gone = sorted([*dark[keep_dark:], *old])
-    for name in gone:
-        (releases / name).rename(releases / f"{DRAFT}{name}")  # so that nobody sees half of it
-        shutil.rmtree(releases / f"{DRAFT}{name}")
-    return gone
+    return sorted([*dark[keep_dark:], *old])
 
 
 def _peek(releases: Path, name: str) -> Release:

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.live.log import ChangeLog, Logged
+from pipelines.live.log import ChangeLog, LiveError, Logged
 from pipelines.live.overlay import Overlay
 from pipelines.release import Manifest
 
@@ -17,6 +17,7 @@ def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
     """Open the log of a folder, bring an overlay up to date, and let it follow."""
     log = ChangeLog.open(folder, prepare=overlay.prepare, apply=overlay.apply)
     try:
+        refuse_older(folder, log.id, log.last, manifest)
         for part in _parts(log.replay(after=folded_upto(manifest.shop, log.id))):
             overlay.apply(part)
     except BaseException:
@@ -31,6 +32,19 @@ def folded_upto(shop: dict[str, Any], log: str) -> int:
     if not isinstance(folded, dict) or folded.get("log") != log:
         return 0  # of another log, or built without one
     return int(folded["sequence"])
+
+
+def refuse_older(folder: Path, log: str, last: int, manifest: Manifest) -> None:
+    """Raise LiveError where a release holds more of a log than there is.
+
+    New changes would get numbers that the release seems to hold, and be passed over.
+    """
+    folded = folded_upto(manifest.shop, log)
+    if folded > last:
+        raise LiveError(
+            f"{folder}: the log of changes ends at number {last}, but release {manifest.name} "
+            f"holds changes up to {folded}: it is an older copy; bring back the newer log"
+        )
 
 
 def _parts(changes: Iterator[Logged]) -> Iterator[list[Logged]]:

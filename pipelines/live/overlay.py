@@ -49,6 +49,11 @@ class Base(NamedTuple):
     fields: tuple[str, ...]  # that are encoded
 
     @property
+    def made_by(self) -> str:
+        """Return what a vector in the log is known by: of which fields, and by which encoder."""
+        return f"{self.fingerprint} {','.join(self.fields)}"
+
+    @property
     def size(self) -> int:
         """How many rows the release has."""
         return self.parts.products.size
@@ -319,7 +324,7 @@ class Overlay:
 
     def apply(self, logged: Sequence[Logged]) -> None:
         """Make changes that are in the log; from here on every view shows them."""
-        mine = self._base.fingerprint
+        mine = self._base.made_by
         foreign = [one.vector is None or one.encoder != mine for one in logged]
         made = iter(
             self._text_vectors([o.change for o, f in zip(logged, foreign, strict=True) if f])
@@ -368,7 +373,7 @@ class Overlay:
         return self._new_rows.get(name) if row is None else row
 
     def _written(self, change: Change, vector: Float32[np.ndarray, "t"] | None) -> Encoded:
-        return Encoded(change, vector, "" if vector is None else self._base.fingerprint)
+        return Encoded(change, vector, "" if vector is None else self._base.made_by)
 
     def _text_vectors(self, changes: Sequence[Change]) -> list[Float32[np.ndarray, "t"] | None]:
         """Return the vector of each text that the release does not have for that product."""

@@ -4,6 +4,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -322,13 +324,51 @@ def test_a_build_killed_at_any_step_leaves_a_whole_release(tmp_path: Path) -> No
         assert content == ("old" if release.path.name == old else "new")
         newest = publish(releases, "newest")
         assert current(releases) == newest
-        assert not list(releases.glob(".draft-*"))
+        assert {path.name for path in releases.glob(".*")} == {".lock", ".switch"}
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL
         killed += 1
 
     assert killed >= 10
+
+
+def test_a_release_that_is_being_switched_to_is_not_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, *_ = [publish(tmp_path, str(number)) for number in range(4)]
+    real = release.point_current
+    pruned: list[Future[list[str]]] = []
+
+    def slowly(releases: Path, name: str) -> None:
+        pruned.append(pool.submit(prune, releases, keep=1))
+        time.sleep(0.1)
+        real(releases, name)
+
+    monkeypatch.setattr(release, "point_current", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        rollback(tmp_path, oldest)
+
+    assert oldest not in pruned[0].result()
+    assert open_release(tmp_path).manifest.name == oldest
+
+
+def test_a_release_that_was_pruned_while_it_was_checked_is_not_switched_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, *_, newest = [publish(tmp_path, str(number)) for number in range(4)]
+    real = release.open_release
+
+    def meanwhile(releases: Path, name: str) -> release.Release:
+        found = real(releases, name)
+        prune(releases, keep=1)
+        return found
+
+    monkeypatch.setattr(release, "open_release", meanwhile)
+    with pytest.raises(ReleaseError, match="was removed meanwhile"):
+        rollback(tmp_path, oldest)
+
+    assert current(tmp_path) == newest
 
 
 def test_a_manifest_says_when_it_was_made(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A build with a log of changes: what was live is in the release, and not live any more."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipelines.live.changes import Change, Delete, Edit, Upsert
 from pipelines.live.fold import FoldedShop
 from pipelines.live.log import ChangeLog, LiveError
 from pipelines.progress import silent
-from pipelines.release import open_release
+from pipelines.release import current, open_release
 from pipelines.shop import Shop
 from retrieval import Availability, Product, Query, Stage
 from tests.conftest import NUM_PRODUCTS, write_shop
@@ -117,10 +118,25 @@ def test_what_a_change_deletes_is_not_lost_to_the_gate_and_little_is_made_again(
     name = build(shop, releases, plain, None, silent, live)
 
     made = {stage for stage, one in priced.stages.items() if one.made_in == priced.name}
-    assert made == {"products", "catalogue", "channels", "ranker"}
+    assert made == {"products", "catalogue", "completions", "channels", "ranker"}
     gate = open_release(releases, name).manifest.gate
     assert gate is not None
     assert gate.against == priced.name
     [gone] = [check for check in gate.checks if check.name == "live products gone"]
     assert (gone.value, gone.passed) == (0.0, True)
     assert open_release(releases).manifest.quality["products"] == NUM_PRODUCTS - 10
+
+
+def test_a_build_from_an_older_copy_of_the_log_is_refused(tmp_path: Path) -> None:
+    shop, live, copy, releases = (tmp_path / name for name in ("shop", "live", "copy", "releases"))
+    write_shop(shop, pictures=False)
+    plain = load(None, ["ranking.train=false", "encoders.text.runtime=torch"])
+    write(live, Delete(id="p4"))
+    shutil.copytree(live, copy)
+    write(live, Delete(id="p5"))
+    name = build(shop, releases, plain, None, silent, live)
+
+    with pytest.raises(LiveError, match="older copy; bring back"):
+        build(shop, releases, plain, None, silent, copy)
+
+    assert current(releases) == name

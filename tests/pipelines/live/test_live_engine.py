@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipelines.engine import Engine
 from pipelines.errors import UserError
 from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
-from pipelines.live.follow import follow
-from pipelines.live.log import Outcome
+from pipelines.live.follow import FOLDED, follow
+from pipelines.live.log import LiveError, Outcome
 from pipelines.live.overlay import Overlay
 from retrieval import Availability, Product, Query, Scene, Slate, Stage
 from tests.conftest import UNTIL
@@ -251,6 +252,39 @@ def test_vectors_of_another_encoder_are_made_again(real_engine: Engine, tmp_path
 
     assert [p.product.id for p in after] == [p.product.id for p in before]
     assert after[0].channels == pytest.approx(before[0].channels, abs=1e-4)
+
+
+def test_vectors_of_other_fields_are_made_again(real_engine: Engine, tmp_path: Path) -> None:
+    first = following(real_engine, tmp_path)
+    first._live = Overlay(first._live._base._replace(fields=("description",)))
+    first._log.close()
+    first._log = follow(tmp_path, first._live, first._release.manifest)
+    make(first, Upsert(product=SOUP))
+    first.close()
+
+    again = following(real_engine, tmp_path)
+    view = again._live.view()
+    row = view.rows_of(["new1"]).rows
+    again.close()
+
+    text = again._live._base.text(view.records(row)[0])
+    expected = again.encoder.joined(again.encoder.titles([text])[0], None)
+    assert view.vectors(row)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_log_that_is_shorter_than_what_the_release_holds_of_it_is_refused(
+    real_engine: Engine, tmp_path: Path
+) -> None:
+    """It was brought back from a copy: new changes would be passed over at the next opening."""
+    first = following(real_engine, tmp_path)
+    make(first, Upsert(product=SOUP))
+    first.close()
+    folded = {FOLDED: {"log": first._log.id, "sequence": 2}}
+    manifest = msgspec.structs.replace(first._release.manifest, shop=folded)
+
+    with pytest.raises(LiveError, match="the log of changes ends at number 1"):
+        follow(tmp_path, Overlay(first._live._base), manifest)
+    following(real_engine, tmp_path).close()  # nobody holds it
 
 
 def test_what_was_replaced_is_left_behind(live: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,3 +222,12 @@ def test_nothing_acknowledged_is_lost_however_often_the_writer_is_killed() -> No
 
     assert ended.returncode == 0, ended.stderr
     assert "none lost" in ended.stdout
+
+
+def test_nothing_acknowledged_is_lost_when_builds_and_switches_are_killed() -> None:
+    command = [sys.executable, "-m", "benchmarks.live_fold_kills", "--kills", "12"]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "12 builds killed: none lost" in ended.stdout

@@ -64,6 +64,14 @@ class LiveMachine(RuleBasedStateMachine):
     def fold(self) -> None:
         self.world.fold()
 
+    @rule()
+    def switch(self) -> None:
+        self.world.switch()
+
+    @rule()
+    def kill(self) -> None:
+        self.world.kill()
+
     @invariant()
     def every_product_is_as_it_should_be(self) -> None:
         self.world.look_up()
@@ -89,8 +97,8 @@ def test_three_hundred_operations_leave_no_difference(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.live.overlay.SLACK", 20)  # replaced things are left behind often
-    monkeypatch.setitem(OPERATIONS, "reopen", 4)
-    monkeypatch.setitem(OPERATIONS, "fold", 2)
+    for name in ("reopen", "fold", "switch", "kill"):
+        monkeypatch.setitem(OPERATIONS, name, 3)
 
     for _ in range(300):
         world.step()
