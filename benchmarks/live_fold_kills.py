@@ -47,7 +47,7 @@ from retrieval.scenes import facts_of
 
 WRITERS = 2
 SLOTS = 12  # products of each writer, of which every other one is in the shop
-LASTS = 13  # one change in so many makes a product that stays as it is
+LASTS = 5  # one change in so many makes a product that stays as it is
 OTHERS = 16  # products that nobody changes
 MOST_LINES = 5  # of one bulk
 SEARCHED = 30  # of the newest products, after each kill
