@@ -2,12 +2,13 @@
 
 from index.arrays import map_array, save_array
 from index.card import CardScan, open_on_card
+from index.coded import Pairs
 from index.columns import Columns, Found
 from index.completions import Completions, Phrase
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
 from index.few_documents import FewDocuments
-from index.filter_language import Expression, parse
+from index.filter_language import Expression, Field, field_named, parse, without, written
 from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
 from index.milvus_index import Address, Milvus, MilvusIndex
 from index.planning import Planned, build_index, plan, recall_at_k
@@ -39,6 +40,7 @@ __all__ = [
     "Expression",
     "FaissIndex",
     "FewDocuments",
+    "Field",
     "FilterError",
     "FilterPlan",
     "FiltersItself",
@@ -49,6 +51,7 @@ __all__ = [
     "LexicalIndex",
     "Milvus",
     "MilvusIndex",
+    "Pairs",
     "Phrase",
     "Planned",
     "ReadAs",
@@ -60,6 +63,7 @@ __all__ = [
     "WordReader",
     "build_index",
     "check_synonyms",
+    "field_named",
     "fit_vectors",
     "map_array",
     "num_cards",
@@ -69,4 +73,6 @@ __all__ = [
     "recall_at_k",
     "save_array",
     "use_threads",
+    "without",
+    "written",
 ]

@@ -1,15 +1,20 @@
 """Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
+from index.coded import Coded, coded, numbers
+from index.filter_language import Field
 from index.filters import matching
 from index.types import DamagedIndex, IndexFault
+
+REMEMBERED_COLUMNS = 32  # as numbers
 
 
 class Found(NamedTuple):
@@ -32,6 +37,8 @@ class Columns:
                 f"{table.num_rows - len(self._row_of)} of {table.num_rows} ids stand twice; "
                 "an id names one row"
             )
+        self._coded = lru_cache(REMEMBERED_COLUMNS)(self._code)
+        self._numbers = lru_cache(REMEMBERED_COLUMNS)(self._number)
 
     @staticmethod
     def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
@@ -87,6 +94,14 @@ class Columns:
         """Return which rows pass a filter, or FilterError with the position; "" passes all."""
         return matching(self._table, text) if text.strip() else np.ones(self.size, bool)
 
+    def coded(self, field: Field) -> Coded:
+        """Return a column of words as codes, read once."""
+        return self._coded(field.name, field.key)
+
+    def numbers(self, name: str) -> Float64[np.ndarray, "n"]:
+        """Return a column of numbers, read once; NaN where there is none."""
+        return self._numbers(name)
+
     def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
         """Return these rows as dictionaries, in this order."""
         maps = [field.name for field in self._table.schema if pa.types.is_map(field.type)]
@@ -94,6 +109,12 @@ class Columns:
             {name: dict(value) if name in maps else value for name, value in record.items()}
             for record in map(self._record, rows.tolist())
         ]
+
+    def _code(self, name: str, key: str | None) -> Coded:
+        return coded(self._table, Field(name, key))
+
+    def _number(self, name: str) -> Float64[np.ndarray, "n"]:
+        return numbers(self._table, name)
 
     def _record(self, row: int) -> dict[str, Any]:
         """Read one row from its own batch: `take` over all batches would copy whole columns."""

@@ -1,6 +1,7 @@
 """Reads a filter into a small typed tree: `brand: ANY("A", "B") AND price: IN(10, 50.0e)`."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Union
 
@@ -140,6 +141,44 @@ def written(expression: Expression) -> str:
             return " AND ".join(map(_within, parts))
         case Either(parts):
             return " OR ".join(map(_within, parts))
+
+
+def field_named(text: str) -> Field:
+    """Return the field of a name such as `brand`, `attributes.size` or `attributes."a.b"`."""
+    name, dot, key = text.partition(".")
+    quoted = len(key) > 1 and key.startswith('"') and key.endswith('"')
+    return Field(name, (_unquoted(key) if quoted else key) if dot else None)
+
+
+def without(expression: Expression, field: Field) -> Expression | None:
+    """Return a filter without its conditions on one field, None where nothing is left.
+
+    A condition is what AND joins. FilterError where one tests other fields as well: in a
+    disjunction they cannot be told apart.
+    """
+    if isinstance(expression, Both):
+        kept = [without(part, field) for part in expression.parts]
+        parts = tuple(part for part in kept if part is not None)
+        return Both(parts) if len(parts) > 1 else parts[0] if parts else None
+    fields = list(_fields(expression))
+    mine = [one for one in fields if (one.name, one.key) == (field.name, field.key)]
+    if mine and len(mine) < len(fields):
+        raise FilterError(
+            f"field {_name(field)!r} at position {mine[0].position} stands in one condition with "
+            "other fields, so it cannot be left out; join its conditions to the others by AND"
+        )
+    return None if mine else expression
+
+
+def _fields(expression: Expression) -> Iterator[Field]:
+    match expression:
+        case Both(parts) | Either(parts):
+            for part in parts:
+                yield from _fields(part)
+        case Negation(inner):
+            yield from _fields(inner)
+        case _:
+            yield expression.field
 
 
 def _refuse_unreadable(text: str) -> None:

@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from index import (
     Columns,
     Expression,
-    FilterError,
     FiltersItself,
-    Found,
     WordReader,
     parse,
     use_threads,
@@ -25,28 +23,33 @@ from pipelines.clock import Clock
 from pipelines.config import Config
 from pipelines.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, RequestError, UserError
+from pipelines.facets import check_facets, count
+from pipelines.listing import Listing, Matching, Walked, check_list, is_listed, listing, matching
 from pipelines.live.changes import Change
 from pipelines.live.follow import follow
 from pipelines.live.log import ChangeLog, Outcome
 from pipelines.live.overlay import Base, Overlay, View
+from pipelines.paging import Step, step_of
 from pipelines.parts import Parts, open_album, open_parts, open_ranker, retriever
 from pipelines.rank_log import Ranking
 from pipelines.release import Manifest, Release, open_release
 from pipelines.request import now_of, request_context, request_features, with_interests
+from pipelines.scope import Scope, filtered_by, find, scope_of
 from ranking.batching import TooLate
 from ranking.context import Context
 from ranking.opening import How
 from ranking.ranker import MAX_CANDIDATES, UnfitLogits, Window
-from ranking.slate import Ordered, Reasoning, compose
+from ranking.slate import Ordered, Page, Reasoning, compose
 from retrieval import Candidates, Placement, Query, Scene, Slate, Stage
 from retrieval.ask import Ask
 from retrieval.fusion import positions_by_score, positions_in, proposed, take
 from retrieval.marks import moved
 from retrieval.query_encoder import QueryEncoder, UnreadablePicture
-from retrieval.retriever import Fusion, Retriever
+from retrieval.retriever import Fusion, Retriever, searches
 from retrieval.scenes import fact_codes, facts_of
-from retrieval.types import Filtered, Reading, local_seconds
+from retrieval.types import Placed, Reading, local_seconds
 
+LATE_MS = 60_000.0  # for a ranking that cannot be left out
 REMEMBERED_QUERIES = 4096
 REMEMBERED_VIEWS = 2  # what is live now, and before
 ASKED = "what was asked"  # the name of the query among what the ranker looks at
@@ -57,25 +60,12 @@ FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (19
 Watch = Callable[[Ranking], None]
 
 
-class Marked(NamedTuple):
-    """Products that a request likes (above 0) or dislikes (below 0)."""
+class Aim(NamedTuple):
+    """How far a request goes."""
 
-    rows: Int64[np.ndarray, "l"]
-    weights: Float32[np.ndarray, "l"]
-    missing: tuple[str, ...]
-
-
-UNMARKED = Marked(np.empty(0, np.int64), np.empty(0, np.float32), ())
-
-
-class Scope(NamedTuple):
-    """What a request may be answered with."""
-
-    view: View  # the products as they are while it is answered
-    allowed: Bool[np.ndarray, "n"]
-    given: Int64[np.ndarray, "c"] | None  # "rank just these"
-    missing: tuple[str, ...]  # named, but not in this release
-    marked: Marked
+    stage: Stage
+    depth: int  # candidates
+    late: bool = False  # rank, even if the time is over
 
 
 class Opinions(NamedTuple):
@@ -99,12 +89,13 @@ class Engine:
         self._album = open_album(release.path)
         self._encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
         self._retriever = retriever(self._parts, self._parts.behaviour, config)
+        self._depth = config.retrieval.candidates
         self._words = WordReader(config.retrieval.language)
         self._ranker = open_ranker(release.path, how_of(config))
         fingerprint, fields = release.manifest.fingerprints["text"], config.encoders.text.fields
         self._live = Overlay(Base(self._parts, self._encoder, fingerprint, fields))
         self._log: ChangeLog | None = None
-        self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(self._find)
+        self._rows_of = lru_cache(REMEMBERED_CANDIDATES)(find)
         self._stage_of = lru_cache(REMEMBERED_VIEWS)(self._over)
         self._shown = not_hidden(config)
         self._live.view().allowed(self._shown)  # refuses what cannot be read
@@ -138,22 +129,86 @@ class Engine:
         Ranking begins only while there is time; the slate says which stage answered.
         """
         clock = Clock(query.deadline_ms)
+        if is_listed(query):
+            return self._listed(query, stage, clock)
         with clock.stage("filter"):
-            scope = self._scope(query)
+            scope = self._scope(query, self._live.view())
+        aim = Aim(stage, max(self._depth, query.k))
+        walked = self._walk(query, scope, aim, clock)
+        with clock.stage("compose"):
+            placed = self._placed(query, scope, walked, Page.top(walked.ordered, query.k))
+        return self._slate(query, scope, walked, placed, clock)
+
+    def _listed(self, query: Query, stage: Stage, clock: Clock) -> Slate:
+        """Return one page of all that a request matches, with what is to be counted."""
+        with clock.stage("filter"):
+            check_list(query)
+            check_facets(query.facets)
+            step = step_of(query, stage, self.release)
+            scope = self._scope(step.query, self._live.view())
+        view, query = scope.view, step.query
+        made: Listing | None = view.lists.get(step.key(step.stage))
+        if made is None:
+            made = self._list(step, scope, clock)
+            view.lists.keep(step.key(made.walked.stage), made, len(made.rows))
+        with clock.stage("count"):
+            facets = count(query, partial(self._matched, step, made, view), view.columns)
+        with clock.stage("compose"):
+            placed = self._placed(query, scope, made.walked, made.page(step.offset, query.k))
+        return msgspec.structs.replace(
+            self._slate(query, scope, made.walked, placed, clock),
+            matched=made.told(facets, stale=step.is_stale(view.sequence)),
+            cursor=step.next(len(made.rows), made.walked.stage, self.release, view.sequence),
+        )
+
+    def _list(self, step: Step, scope: Scope, clock: Clock) -> Listing:
+        """Return the whole list; one that was ranked when it began is ranked again, if late."""
+        walked = self._walk(step.query, scope, Aim(step.stage, self._depth, step.goes_on), clock)
+        step.refuse_another(walked.stage)
+        with clock.stage("list"):
+            found = matching(
+                walked.ordered.candidates, scope, searched=walked.searched, limit=self._depth
+            )
+            return listing(step.query, walked, found, scope.view.columns)
+
+    def _matched(self, step: Step, made: Listing, view: View, where: str) -> Matching:
+        """Return what the request of a list matches under a filter, its own or another."""
+        query = msgspec.structs.replace(step.query, filter=where)
+        scope, walked = self._scope(query, view), made.walked
+        candidates = walked.ordered.candidates
+        if where != step.query.filter and walked.searched and scope.given is None:
+            candidates = self._retrieve(self._ask(query, scope), scope, self._depth)
+        return matching(candidates, scope, searched=walked.searched, limit=self._depth)
+
+    def _walk(self, query: Query, scope: Scope, aim: Aim, clock: Clock) -> Walked:
+        """Encode, retrieve and, where there is time, rank."""
         with clock.stage("encode"):
             ask = self._ask(query, scope)
         with clock.stage("retrieve"):
-            candidates = self._retrieve(query, ask, scope)
-        ordered = None
-        if stage is Stage.RANKING and clock.left_ms() > 0:
+            candidates = self._retrieve(ask, scope, aim.depth)
+        if aim.stage is Stage.RANKING and (aim.late or clock.left_ms() > 0):
             with clock.stage("rank"):
-                ordered = self._rank(query, ask, candidates, scope.view, clock)
-        with clock.stage("compose"):
-            shown = ordered or Ordered(candidates, candidates.fused, None, {})
-            placed = compose(shown, partial(_look_up, scope.view), query.k, explain=query.explain)
+                left_ms = LATE_MS if aim.late else clock.left_ms()
+                walked = self._rank(query, ask, candidates, scope.view, left_ms)
+            if walked is not None:
+                return walked
+        ordered = Ordered(candidates, candidates.fused, None, {})
+        return Walked(ordered, Stage.RETRIEVAL, searches(ask))
+
+    def _placed(self, query: Query, scope: Scope, walked: Walked, page: Page) -> tuple[Placed, ...]:
+        ordered = walked.ordered
+        if query.explain and walked.reasons is not None:
+            ranked = page.places[(page.places >= 0) & (page.places < MAX_CANDIDATES)]
+            ordered = ordered._replace(reasoning=walked.reasons(ranked))
+        return compose(ordered, partial(_look_up, scope.view), page, explain=query.explain)
+
+    def _slate(
+        self, query: Query, scope: Scope, walked: Walked, placed: tuple[Placed, ...], clock: Clock
+    ) -> Slate:
+        candidates = walked.ordered.candidates
         return Slate(
             products=placed,
-            stage=Stage.RANKING if ordered else Stage.RETRIEVAL,
+            stage=walked.stage,
             release=self.release,
             timings_ms=clock.timings_ms,
             missing=scope.missing,
@@ -198,14 +253,14 @@ class Engine:
 
     def opinions(self, query: Query) -> Opinions:
         """Return what each channel says to a search, before it is fused."""
-        scope = self._scope(query)
+        scope = self._scope(query, self._live.view())
         ask = self._ask(query, scope)
         stage = self._stage_of(scope.view)
         if scope.given is not None:
             scores = stage.scores(ask, scope.given)
             positions = {name: positions_by_score(column) for name, column in scores.items()}
             return Opinions(scope.view.ids_of(scope.given), positions, scores)
-        said, scores = stage.judged(ask, max(self._config.retrieval.candidates, query.k))
+        said, scores = stage.judged(ask, max(self._depth, query.k))
         rows = proposed(said)
         return Opinions(scope.view.ids_of(rows), positions_in(said, rows), scores)
 
@@ -287,24 +342,8 @@ class Engine:
             return False
         return self._ranker.is_better(window_of(query))
 
-    def _scope(self, query: Query) -> Scope:
-        view = self._live.view()
-        chosen, marked = _chosen(view, query.filter), _marked(view, query)
-        shown = view.allowed(self._shown)
-        if query.candidates is None:
-            allowed = shown if chosen is None else shown & chosen
-            if len(marked.rows):
-                allowed = allowed.copy()
-                allowed[marked.rows] = False
-            return Scope(view, allowed, None, marked.missing, marked)
-        found = self._rows_of(view, query.candidates)
-        given = found.rows if chosen is None else found.rows[chosen[found.rows]]
-        return Scope(view, shown, given, (*found.missing, *marked.missing), marked)
-
-    def _find(self, view: View, candidates: tuple[str, ...]) -> Found:
-        found = view.rows_of(list(dict.fromkeys(candidates)))
-        found.rows.setflags(write=False)  # others get it, too
-        return found
+    def _scope(self, query: Query, view: View) -> Scope:
+        return scope_of(view, query, self._shown, self._rows_of)
 
     def _over(self, view: View) -> Retriever:
         return view.over(self._retriever)
@@ -351,16 +390,13 @@ class Engine:
         vectors = scope.view.vectors(marked.rows)
         return ask._replace(joined_vector=moved(ask.joined_vector, vectors, marked.weights))
 
-    def _retrieve(self, query: Query, ask: Ask, scope: Scope) -> Candidates:
-        if scope.given is not None:
-            return self._stage_of(scope.view).order(ask, scope.given)
-        return self._stage_of(scope.view).retrieve(
-            ask, max(self._config.retrieval.candidates, query.k)
-        )
+    def _retrieve(self, ask: Ask, scope: Scope, depth: int) -> Candidates:
+        stage = self._stage_of(scope.view)
+        return stage.retrieve(ask, depth) if scope.given is None else stage.order(ask, scope.given)
 
     def _rank(
-        self, query: Query, ask: Ask, candidates: Candidates, view: View, clock: Clock
-    ) -> Ordered | None:
+        self, query: Query, ask: Ask, candidates: Candidates, view: View, left_ms: float
+    ) -> Walked | None:
         """Score the best candidates by cross-attention; the rest keep their order behind them.
 
         None where such requests are not ranked, when the ranker answers with something that is
@@ -376,7 +412,7 @@ class Engine:
         )
         context = request_context(ask, self._traits(query.user), scene_of(query), self._config)
         try:
-            ranked = self._ranker.rank(rows, features, context, clock.left_ms())
+            ranked = self._ranker.rank(rows, features, context, left_ms)
         except (UnfitLogits, TooLate):
             return None
         logits = ranked.logits
@@ -386,15 +422,15 @@ class Engine:
         order = np.argsort(-logits, kind="stable")
         behind = np.arange(len(best.rows), count)
         floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
-        return Ordered(
+        ordered = Ordered(
             take(candidates, np.concatenate([order, behind])),
             np.concatenate([logits[order], floor]).astype(np.float32),
             features[order],
             {outcome: column[order] for outcome, column in ranked.probabilities.items()},
-            self._reasoning(query, ask, context, rows, features, order[: query.k])
-            if query.explain
-            else None,
         )
+        facts = facts_of(ask.at_seconds, self._traits(query.user), scene_of(query))
+        reasons = partial(self._reasoning, facts, context, rows[order], features[order])
+        return Walked(ordered, Stage.RANKING, searches(ask), reasons)
 
     def _may_be_kept(self, query: Query) -> bool:
         """Tell whether a ranking may be logged: unmoved by marks, of a shopper who allows it."""
@@ -405,8 +441,7 @@ class Engine:
 
     def _reasoning(
         self,
-        query: Query,
-        ask: Ask,
+        facts: Sequence[str],
         context: Context,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
@@ -414,12 +449,9 @@ class Engine:
     ) -> Reasoning:
         assert self._ranker is not None
         recent = context.recent[context.recent >= 0]
-        tokens = (
-            ASKED,
-            *(str(record["title"]) for record in self._parts.products.records(recent)),
-            *facts_of(ask.at_seconds, self._traits(query.user), scene_of(query)),
-        )
-        return Reasoning(tokens, self._ranker.explain(rows, features, context, places))
+        titles = (str(record["title"]) for record in self._parts.products.records(recent))
+        explained = self._ranker.explain(rows, features, context, places)
+        return Reasoning((ASKED, *titles, *facts), explained, places)
 
     def _traits(self, user_id: str | None) -> dict[str, str]:
         return traits_of(self._parts.users, user_id) if user_id else {}
@@ -438,46 +470,11 @@ class Engine:
             raise RequestError("image", str(e)) from None
 
 
-def _chosen(view: View, text: str) -> Bool[np.ndarray, "n"] | None:
-    if not text.strip():
-        return None
-    try:
-        return view.allowed(text)
-    except FilterError as e:
-        raise RequestError("filter", str(e)) from None
-
-
-def _marked(view: View, query: Query) -> Marked:
-    both = query.liked.keys() & query.disliked.keys()
-    if both:
-        raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
-    marks = {**query.liked, **{name: -mark for name, mark in query.disliked.items()}}
-    if not marks:
-        return UNMARKED
-    found = view.rows_of(list(marks))
-    known = [name for name in marks if name not in set(found.missing)]
-    weights = np.array([marks[name] for name in known], np.float32)
-    return Marked(found.rows, weights, found.missing)
-
-
 def _look_up(view: View, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in record.items() if value is not None}
         for record in view.records(rows)
     ]
-
-
-def filtered_by(scope: Scope, candidates: Candidates) -> Filtered | None:
-    """Return how many products might be shown and how they were searched; None: all might."""
-    passed, products = int(np.count_nonzero(scope.allowed)), scope.view.num_products
-    if scope.given is not None or passed == products:
-        return None
-    return Filtered(
-        passed=passed,
-        of=products,
-        exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
-        channels=candidates.searched,
-    )
 
 
 def window_of(query: Query) -> Window:

@@ -10,6 +10,7 @@ class UserError(ValueError):
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
       UnfitDraft       a release that the gate keeps dark
     RequestError     one field of one request
+      StaleCursor      a cursor of a list that cannot go on
     LiveError        a log of changes that cannot be used
     TrainingError    data too small, or unfit, to learn from
     TuningError      a study that cannot go on, or in which no trial succeeded
@@ -48,6 +49,10 @@ class RequestError(UserError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class StaleCursor(RequestError):
+    """A cursor of a list that cannot go on, because what it was made from is served no more."""
 
 
 class TrainingError(UserError):

@@ -25,13 +25,13 @@ from pipelines.errors import RequestError
 from pipelines.live.changes import Change, Delete, Edit, NewValues, Refusal, Upsert
 from pipelines.live.log import Outcome
 from pipelines.refusals import (
+    ASKING,
     BAD,
     HANDLERS,
     LARGEST_BODY,
     MISSING,
     TAKING,
     UNREADY,
-    USUAL,
     cut_off,
     not_taken,
     takes_no_changes,
@@ -128,7 +128,7 @@ def ask(path: str) -> Handle:
         path,
         status_code=200,
         request_class=JsonRequest,
-        responses=USUAL,
+        responses=ASKING,
         operation_id=name_of,
     )
 

@@ -12,7 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from index import Unreachable
 from pipelines.desk import Unavailable
-from pipelines.errors import RequestError
+from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.changes import Refusal as NotTaken
 from pipelines.wire import HINTS, Failure, FailureBody
 
@@ -35,6 +35,7 @@ USUAL = BAD | {
     413: _spec(f"A body of more than {LARGEST_BODY:,} bytes."),
     415: _spec("A body that is not application/json."),
 }
+ASKING = USUAL | {409: _spec("A cursor of a list that cannot go on; begin the list again.")}
 TAKING = USUAL | {
     403: _spec("This server takes no changes."),
     404: _spec("There is no such product."),
@@ -96,6 +97,10 @@ def _on_request_error(_: Any, error: RequestError) -> Refusal:
     return _refusal(400, error.message, error.field)
 
 
+def _on_stale_cursor(_: Any, error: StaleCursor) -> Refusal:
+    return _refusal(409, error.message, error.field)
+
+
 def _on_unavailable(_: Any, error: Unavailable) -> Refusal:
     return _refusal(503, str(error), headers={"retry-after": "1"})
 
@@ -134,6 +139,7 @@ def _on_fault(request: AnyRequest, error: Exception) -> Refusal:
 
 HANDLERS: ExceptionHandlersMap = {
     RequestError: _on_request_error,
+    StaleCursor: _on_stale_cursor,
     Unavailable: _on_unavailable,
     Unreachable: _on_unreachable,
     ValidationException: _on_validation,

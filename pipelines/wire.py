@@ -10,21 +10,33 @@ from pipelines.errors import RequestError
 from pipelines.live.changes import Change, NewValues, Refusal, read_change
 from pipelines.live.log import Outcome
 from retrieval import Product, Query, Scene, Slate, Stage
-from retrieval.types import Noun, ProductId
+from retrieval.types import Collapse, Facet, Matched, Noun, ProductId, Sort
 
-NOUNS: dict[str, type[Noun]] = {"": Query, "scene": Scene}  # where an unknown field can stand
+NOUNS: dict[str, type[Noun]] = {  # where an unknown field can stand
+    "": Query,
+    "scene": Scene,
+    "facets": Facet,
+    "sort": Sort,
+    "collapse": Collapse,
+}
 HINTS = {  # what to do, where the message of the decoder does not say it
     "body": 'send one JSON object in UTF-8, such as {"text": "oat milk", "k": 20}',
     "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
     "(no `data:` in front, no line breaks)",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
     "filter": "position 10001 is one too many",
+    "facets": 'send at most 20, such as {"field": "brand"} or {"field": "price", "intervals": '
+    "[[null, 10], [10, 20]]}",
+    "sort": 'send at most 4, such as {"field": "price", "order": "desc"}',
+    "collapse": 'send for example {"field": "item_group_id"}',
+    "cursor": "send one as it was given, or * to begin a list",
     "candidates": "send the ids of at most 100,000 products",
     "liked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',
     "disliked": 'send at most 100 product ids with weights above 0 and up to 1: {"p17": 1.0}',
 }
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
 UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+ELEMENT = re.compile(r"\[[^\]]*\]")  # of a list, in the name of a field
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MOST_LINES = 10_000  # of a bulk
 LONGEST_NAME = 80  # characters of a foreign name that a message repeats
@@ -59,6 +71,8 @@ class CandidateList(Noun, frozen=True, kw_only=True):
     stage: Stage
     release: str
     timings_ms: dict[str, float]
+    matched: Matched | None = None
+    cursor: str = ""
 
 
 class Taken(Noun, frozen=True, kw_only=True):
@@ -231,6 +245,8 @@ def candidate_list(slate: Slate) -> CandidateList:
         stage=slate.stage,
         release=slate.release,
         timings_ms=slate.timings_ms,
+        matched=slate.matched,
+        cursor=slate.cursor,
     )
 
 
@@ -241,7 +257,7 @@ def _invalid(message: str, nouns: Mapping[str, type[Noun]]) -> RequestError:
     said = message[: where.start()] if where else message
     if unknown := UNKNOWN.fullmatch(said):
         name = unknown["field"][:LONGEST_NAME]
-        known = ", ".join(nouns[field].__struct_fields__)
+        known = ", ".join(nouns[ELEMENT.sub("", field)].__struct_fields__)
         return RequestError(
             f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {known}"
         )
@@ -254,6 +270,10 @@ def _texts(query: Query) -> Iterator[tuple[str, str]]:
     yield "text", query.text
     yield "user", query.user or ""
     yield "filter", query.filter
+    yield "facets", "".join(facet.field for facet in query.facets)
+    yield "sort", "".join(sort.field for sort in query.sort)
+    yield "collapse", "" if query.collapse is None else query.collapse.field
+    yield "cursor", query.cursor
     yield "liked", "".join(query.liked)
     yield "disliked", "".join(query.disliked)
     yield "candidates", "".join(query.candidates or ())

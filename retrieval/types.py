@@ -16,6 +16,8 @@ Picture = Annotated[bytes, Meta(max_length=10_000_000, description="base64 in JS
 Word = Annotated[str, Meta(max_length=128)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Mark = Annotated[float, Meta(gt=0, le=1)]  # how much a product is liked or disliked
+FieldName = Annotated[str, Meta(min_length=1, max_length=200)]
+Interval = tuple[float | None, float | None]
 Marks = Annotated[dict[ProductId, Mark], Meta(max_length=100)]
 
 
@@ -147,12 +149,47 @@ class Scene(Noun, frozen=True, kw_only=True):
     country: Word = "US"
 
 
+class Facet(Noun, frozen=True, kw_only=True):
+    """A field whose values are counted among the products that match.
+
+    Words are counted one by one. Numbers are counted in `intervals`, from the first number up to,
+    and without, the second, null for an open end; without intervals, in at most `limit` of about as
+    many products each. `excluded_filter` leaves the filter's conditions on this very field out.
+    """
+
+    field: FieldName
+    limit: Annotated[int, Meta(ge=1, le=300)] = 10
+    intervals: Annotated[tuple[Interval, ...], Meta(max_length=50)] = ()
+    excluded_filter: bool = False
+
+
+class Direction(StrEnum):
+    """Which end of a column stands first."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+
+class Sort(Noun, frozen=True, kw_only=True):
+    """A column to sort by; what has no value there is last either way."""
+
+    field: FieldName
+    order: Direction = Direction.ASCENDING
+
+
+class Collapse(Noun, frozen=True, kw_only=True):
+    """A field of which each value is shown once, by the first product that has it."""
+
+    field: FieldName = "item_group_id"
+
+
 class Query(Noun, frozen=True, kw_only=True):
     """A whole request. With text or a picture it is a search, without it a recommendation.
 
     `liked` and `disliked` name products with weights: the answer holds what is like the former
     and unlike the latter, and none of them. `candidates` asks to rank just these; `deadline_ms`
-    bounds the answer's time.
+    bounds the answer's time. `facets`, `sort`, `collapse` and `cursor` ask for a list of all that
+    matches: counted, sorted, each group once, page by page; the cursor `*` begins one.
     """
 
     text: Text = ""
@@ -163,6 +200,10 @@ class Query(Noun, frozen=True, kw_only=True):
     scene: Scene = Scene()
     filter: Annotated[str, Meta(max_length=10_000)] = ""
     candidates: Annotated[tuple[ProductId, ...], Meta(max_length=100_000)] | None = None
+    facets: Annotated[tuple[Facet, ...], Meta(max_length=20)] = ()
+    sort: Annotated[tuple[Sort, ...], Meta(max_length=4)] = ()
+    collapse: Collapse | None = None
+    cursor: Annotated[str, Meta(max_length=400)] = ""
     k: Annotated[int, Meta(ge=1, le=1_000)] = 20
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
     explain: bool = False
@@ -207,6 +248,43 @@ class Reading(Noun, frozen=True, kw_only=True):
     why: str
 
 
+class FacetValue(Noun, frozen=True, kw_only=True):
+    """How many of the products that match have a word, or a number in an interval."""
+
+    value: str = ""
+    interval: Interval | None = None
+    count: int
+
+
+class FacetCounts(Noun, frozen=True, kw_only=True):
+    """The counts of one field: of words the most frequent first, of numbers in order.
+
+    `distinct` says how many values there are, also those beyond the limit. `exact` and `of` are as
+    in `Matched`, of what was counted here.
+    """
+
+    field: str
+    values: tuple[FacetValue, ...]
+    distinct: int
+    exact: bool
+    of: int
+
+
+class Matched(Noun, frozen=True, kw_only=True):
+    """What a list holds: `total` entries, walked to the end by cursors.
+
+    They stand for the `of` products that were looked at, one for each group where groups are
+    collapsed. `exact` says that these are all that match; else there may be more. `stale` says that
+    products have changed since the list began.
+    """
+
+    total: int
+    of: int
+    exact: bool
+    stale: bool = False
+    facets: tuple[FacetCounts, ...] = ()
+
+
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     """Proposed products as columns: row numbers of one release, never objects.
 
@@ -239,6 +317,7 @@ class Placed(Noun, frozen=True, kw_only=True):
     score: float
     probabilities: dict[str, float] = {}  # of a click, a purchase… where that is calibrated
     sponsored: bool = False
+    variants: int = 0  # further products of its group that match, where groups are collapsed
     why: tuple[str, ...] = ()
     channels: dict[str, float] = {}
     features: dict[str, float] = {}
@@ -255,6 +334,8 @@ class Slate(Noun, frozen=True, kw_only=True):
     timings_ms: dict[str, float] = {}
     missing: tuple[str, ...] = ()  # asked for by id, but not in this release
     filtered: Filtered | None = None  # for `explain`, where not every product might be shown
+    matched: Matched | None = None  # where a list was asked for
+    cursor: str = ""  # of the next page of the list; empty: there is none
     readings: tuple[Reading, ...] = ()  # for `explain`, of words that were not taken as written
 
 

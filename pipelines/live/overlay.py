@@ -7,7 +7,7 @@ touched.
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,11 @@ from index import FewDocuments, Found
 from index.filters import matching
 from pipelines.encode import text_of, words_of
 from pipelines.live.changes import Change, Delete, Refusal, Upsert
+from pipelines.live.columns import LiveColumns
 from pipelines.live.log import Encoded, Logged
 from pipelines.live.records import Record, batch_of, edits_of, record_of
 from pipelines.parts import Parts
+from pipelines.remembered import Remembered
 from pipelines.shop import PRODUCT_SCHEMA
 from ranking.catalogue_words import ProductText
 from retrieval.grown import GrownChannel, Segment, VectorSegment, WordSegment
@@ -29,6 +31,8 @@ from retrieval.retriever import Channel, Retriever
 MOST_REWRITTEN = 100_000  # products with new words, all compared in each search
 REMEMBERED_TEXTS = 4_096
 REMEMBERED_FILTERS = 256
+MOST_LISTS = 64  # that are remembered for their next pages
+MOST_LISTED = 2_000_000  # rows in all of them
 MOST_CHUNKS = 32
 SLACK = 1_000  # replaced records and words that are carried along at least
 
@@ -89,6 +93,7 @@ class Changed(NamedTuple):
     records: Places  # in a store
     contents: Places
     new_rows: dict[str, int]  # by id, behind those of the release
+    sequence: int = 0  # the number of the newest change
 
 
 class View:
@@ -108,6 +113,11 @@ class View:
         self._stand_ins = store.stand_ins
         self._new_rows = changed.new_rows
         self._allowed: Masks = {}
+        self.sequence = changed.sequence
+        self.columns = LiveColumns(
+            base.parts.products, self._table, self._records.of, still=self.still
+        )
+        self.lists: Remembered[Any] = Remembered(MOST_LISTS, MOST_LISTED)
 
     @property
     def still(self) -> bool:
@@ -284,6 +294,7 @@ class Overlay:
         self._gone: set[int] = set()
         self._new_rows: dict[str, int] = {}
         self._encoded: TextVectors = {}
+        self._sequence = 0
         self._lock = Lock()
         self._view: View | None = None
 
@@ -318,6 +329,7 @@ class Overlay:
         with self._lock:
             for one, vector in zip(logged, vectors, strict=True):
                 self._make(one.change, vector)
+                self._sequence = one.sequence
             self._view = None
 
     def _look(self) -> View:
@@ -326,6 +338,7 @@ class Overlay:
             _places(self._record_at),
             _places(self._content_at),
             self._new_rows,
+            self._sequence,
         )
         return View(self._base, self._store, changed)
 
