@@ -52,9 +52,15 @@ def coded(table: pa.Table, field: Field) -> Coded:
     flat = flat[flat >= 0]
     if field.name == PATHS:
         words, rows, flat = _with_all_above(words, rows, flat)
-    keys = np.unique(rows * max(len(words), 1) + flat)
+    keys = distinct(rows * max(len(words), 1) + flat)
     rows, flat = np.divmod(keys, max(len(words), 1))
     return Coded(words, flat, np.searchsorted(rows, np.arange(table.num_rows + 1)))
+
+
+def distinct(keys: Int64[np.ndarray, "m"]) -> Int64[np.ndarray, "k"]:
+    """Return each number once, ascending; much faster than `np.unique` where they are many."""
+    keys = np.sort(keys)
+    return keys[np.diff(keys, prepend=keys[:1] - 1) != 0]
 
 
 def numbers(table: pa.Table, name: str) -> Float64[np.ndarray, "n"]:

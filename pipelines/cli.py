@@ -203,6 +203,17 @@ def marked(verb: Any) -> Any:
     return click.option("liked", "--like", multiple=True, metavar="ID", help=like)(verb)
 
 
+def listed(verb: Any) -> Any:
+    """Add what counts, sorts, collapses and turns pages to a verb."""
+    facet = "Count the values of a field among all that matches; may be repeated."
+    sort = "Sort by a field, such as price or price:desc; may be repeated."
+    collapse = "Show each value of a field once, such as item_group_id."
+    verb = click.option("--cursor", default="", help="The next page; * begins a list.")(verb)
+    verb = click.option("--collapse", metavar="FIELD", help=collapse)(verb)
+    verb = click.option("sorts", "--sort", multiple=True, metavar="FIELD", help=sort)(verb)
+    return click.option("facets", "--facet", multiple=True, metavar="FIELD", help=facet)(verb)
+
+
 @vetrina.group(invoke_without_command=True)
 @click.option("--shop", type=SHOP, help="Folder of a shop.")
 @click.option("--ranges", type=click.Path(path_type=Path), help="YAML of ranges.")
@@ -285,6 +296,7 @@ def tune_fusion(
 @click.argument("text", default="")
 @releases_option
 @marked
+@listed
 @click.option("--image", type=click.Path(path_type=Path), help="Search by a picture.")
 @click.option("--user", help="A shopper that the release knows.")
 @click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
@@ -303,6 +315,7 @@ def search(text: str, releases: Path, image: Path | None, **asked: Any) -> None:
 @vetrina.command()
 @releases_option
 @marked
+@listed
 @click.option("--user", help="A shopper that the release knows.")
 @click.option("--at", metavar="TIME", help="The moment of the request, by default now.")
 @click.option("--filter", "filter_", default="", help='Such as: brand: ANY("A") AND price < 5')

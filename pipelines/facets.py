@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from index import Field, FilterError, Pairs, parse, without, written
+from index.coded import distinct
 from pipelines.errors import RequestError
 from pipelines.fields import field_for, is_number, numbered
 from pipelines.listing import Matching, collapsed_field, groups
@@ -104,7 +105,7 @@ def by_code(pairs: Pairs, num_words: int, groups: Groups) -> Int64[np.ndarray, "
     """Return how many products, or groups, have each word."""
     codes = pairs.codes
     if groups is not None and num_words:
-        codes = np.unique(groups[pairs.at] * num_words + codes) % num_words
+        codes = distinct(groups[pairs.at] * num_words + codes) % num_words
     return np.bincount(codes, minlength=num_words)
 
 
@@ -165,7 +166,7 @@ def _number_in(numbers: Values, groups: Groups, interval: Interval) -> int:
         inside &= numbers >= low
     if high is not None:
         inside &= numbers < high
-    return int(np.count_nonzero(inside) if groups is None else len(np.unique(groups[inside])))
+    return int(np.count_nonzero(inside) if groups is None else len(distinct(groups[inside])))
 
 
 def _check_interval(interval: Interval, where: str) -> None:

@@ -18,7 +18,7 @@ from pipelines.errors import ReleaseError, RequestError
 from pipelines.release import Manifest, Release, current, names, read_manifest
 from pipelines.verdict import Check, Verdict
 from retrieval import Query, Scene, Slate
-from retrieval.types import Filtered
+from retrieval.types import Collapse, Direction, Facet, FacetValue, Filtered, Matched, Sort
 
 WIDTH = 110
 LONG = ("_curve", "_choices")  # of an index, which `vetrina index plan` shows
@@ -43,6 +43,10 @@ def answer_table(  # noqa: PLR0913 - the options of a verb
     user: str | None,
     at: str | None,
     filter_: str,
+    facets: tuple[str, ...],
+    sorts: tuple[str, ...],
+    collapse: str | None,
+    cursor: str,
     k: int,
     explain: bool,
 ) -> str:
@@ -57,6 +61,10 @@ def answer_table(  # noqa: PLR0913 - the options of a verb
         user=user,
         scene=Scene(at=moment(at) if at else None),
         filter=filter_,
+        facets=tuple(Facet(field=field) for field in facets),
+        sort=tuple(map(read_sort, sorts)),
+        collapse=None if collapse is None else Collapse(field=collapse),
+        cursor=cursor,
         k=k,
         explain=explain,
         deadline_ms=60_000,
@@ -64,6 +72,12 @@ def answer_table(  # noqa: PLR0913 - the options of a verb
     from pipelines.engine import Engine
 
     return slate_table(Engine.open(releases).answer(query))
+
+
+def read_sort(text: str) -> Sort:
+    """Return the column of `price`, `price:asc` or `price:desc`."""
+    field, _, order = text.rpartition(":") if text.endswith((":asc", ":desc")) else (text, "", "")
+    return Sort(field=field, order=Direction(order or "asc"))
 
 
 def read_picture(path: Path) -> bytes:
@@ -101,12 +115,34 @@ def slate_table(slate: Slate) -> str:
             text += (
                 f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"
             )
+    if slate.matched is not None:
+        text += f"{matched_lines(slate.matched)}\n"
+    if slate.cursor:
+        text += f"next page: --cursor {slate.cursor}\n"
     if slate.filtered:
         text += f"{filtered_line(slate.filtered)}\n"
     for reading in slate.readings:
         text += f"{reading.asked} ({reading.why}) is read as {', '.join(reading.read_as)}\n"
     spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
     return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
+
+
+def matched_lines(matched: Matched) -> str:
+    """Write how long a list is, and what was counted in it, a line a field."""
+    return "\n".join(
+        [
+            f"{matched.total:,} in the list, of {matched.of:,} products, "
+            f"{'all that match' if matched.exact else 'there may be more'}",
+            *(f"{one.field}: {', '.join(map(_counted, one.values))}" for one in matched.facets),
+        ]
+    )
+
+
+def _counted(value: FacetValue) -> str:
+    if value.interval is None:
+        return f"{value.value} {value.count:,}"
+    low, high = ("*" if end is None else f"{end:g}" for end in value.interval)
+    return f"{low}-{high} {value.count:,}"
 
 
 def filtered_line(filtered: Filtered) -> str:

@@ -112,6 +112,31 @@ PICTURES = [
     Bad("a picture cut short", shown(png_of(64, 64, b"x" * 99)), "image", "damaged or cut short"),
     Bad("over 10 MB", shown(bytes(10_000_001)), "image", "at most 10 MB"),
 ]
+LISTS = [
+    Bad("21 facets", {"facets": [{"field": "brand"}] * 21}, "facets", "send at most 20"),
+    Bad("a facet by name alone", {"facets": ["brand"]}, "facets[0]", "send at most 20"),
+    Bad("a strange key", {"facets": [{"field": "brand", "size": 3}]}, "facets[0].size", "limit"),
+    Bad("no value at all", {"facets": [{"field": "brand", "limit": 0}]}, "facets[0].limit", ">= 1"),
+    Bad("301 values", {"facets": [{"field": "brand", "limit": 301}]}, "facets[0].limit", "<= 300"),
+    Bad(
+        "51 intervals",
+        {"facets": [{"field": "price", "intervals": [[1, 2]] * 51}]},
+        "facets[0].intervals",
+        "length <= 50",
+    ),
+    Bad(
+        "an interval of three ends",
+        {"facets": [{"field": "price", "intervals": [[1, 2, 3]]}]},
+        "facets[0].intervals[0]",
+        "length 2",
+    ),
+    Bad("five columns", {"sort": [{"field": "price"}] * 5}, "sort", "send at most 4"),
+    Bad("up", {"sort": [{"field": "price", "order": "up"}]}, "sort[0].order", "'up'"),
+    Bad("a strange group", {"collapse": {"by": "x"}}, "collapse.by", "choose one of field"),
+    Bad("a long cursor", {"cursor": "x" * 401}, "cursor", "length <= 400"),
+    Bad("a NUL in a cursor", {"cursor": "a\x00"}, "cursor", "U+0000"),
+    Bad("an escape in a facet", {"facets": [{"field": "\x1b"}]}, "facets", "U+001B"),
+]
 FILTERS = [
     Bad("an unreadable filter", {"text": "a", "filter": "price <"}, "filter", "cannot be read"),
     Bad("SQL", {"text": "a", "filter": "1; DROP TABLE x"}, "filter", "write for example brand"),
@@ -168,7 +193,7 @@ HTTP = [
     Bad("a page's own folder", b"", "", "nothing at this path", "/..%2fpage.css", 404,
         method="GET"),
 ]  # fmt: skip
-EVERY = NOT_JSON + FIELDS + PICTURES + FILTERS + PURPOSES + HTTP
+EVERY = NOT_JSON + FIELDS + PICTURES + LISTS + FILTERS + PURPOSES + HTTP
 
 
 @pytest.mark.parametrize("bad", EVERY, ids=lambda bad: bad.name)

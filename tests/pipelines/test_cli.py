@@ -81,6 +81,21 @@ def test_an_explained_search_says_how_many_products_pass_its_filter(
     assert "19 of 48 products pass the filter; semantic by scan, exactness 1.00" in printed
 
 
+def test_a_list_is_counted_sorted_and_goes_on_on_the_next_page(call: Call, releases: Path) -> None:
+    asked = ["recommend", "--releases", releases, "--at", "2024-03-01", "--sort", "price:desc"]
+
+    _, first, _ = call(*asked, "--facet", "brand", "--facet", "price", "-k", 2)
+    cursor = first.split("--cursor ")[1].split()[0]
+    _, second, _ = call(*asked, "--cursor", cursor, "-k", 1)
+    _, alone, _ = call(*asked, "--collapse", "brand")
+
+    assert "47 in the list, of 47 products, all that match" in first
+    assert "brand: East 12, North 12, South 12, West 11" in first
+    assert "price: *-6 " in first
+    assert [line for line in second.splitlines() if line.strip().startswith("3 ")]
+    assert "4 in the list, of 47 products" in alone
+
+
 def test_a_recommendation_explains_itself(call: Call, releases: Path) -> None:
     code, printed, _ = call(
         "recommend", "--releases", releases, "--user", "u1", "--at", "2024-03-01", "--explain"

@@ -9,6 +9,7 @@ from litestar.testing import TestClient
 
 from index import Unreachable
 from pipelines.config import Config
+from pipelines.errors import StaleCursor
 from pipelines.http import PAGE, PAGE_FILES, create_app
 from retrieval import Query, Slate, Stage
 from retrieval.types import Placement
@@ -219,3 +220,35 @@ def test_an_index_elsewhere_that_does_not_answer_is_503_without_its_address(
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "5"
     assert "inner" not in refused.text
+
+
+def test_what_is_listed_reaches_the_engine_and_comes_back(client: Client, engine: Any) -> None:
+    body = {
+        "text": "milk",
+        "facets": [{"field": "price", "intervals": [[None, 10], [10, 20]], "limit": 3}],
+        "sort": [{"field": "price", "order": "desc"}],
+        "collapse": {},
+        "cursor": "*",
+    }
+
+    answer = client.post("/v1/search", json=body).json()
+
+    [asked] = engine.asked
+    assert asked.facets[0].intervals == ((None, 10), (10, 20))
+    assert (asked.sort[0].field, asked.sort[0].order) == ("price", "desc")
+    assert (asked.collapse.field, asked.cursor) == ("item_group_id", "*")
+    assert (answer["matched"], answer["cursor"]) == (None, "")
+
+
+def test_a_list_of_a_release_that_is_served_no_more_is_a_conflict() -> None:
+    class Newer:
+        release = "r2"
+
+        def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+            raise StaleCursor("cursor", "is of release 'r1'; begin the list again")
+
+    with TestClient(create_app(Newer(), Config())) as client:
+        answer = client.post("/v1/search", json={"text": "milk", "cursor": "abc"})
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]["field"] == "cursor"
