@@ -60,7 +60,7 @@ def coded(table: pa.Table, field: Field) -> Coded:
 def distinct(keys: Int64[np.ndarray, "m"]) -> Int64[np.ndarray, "k"]:
     """Return each number once, ascending; much faster than `np.unique` where they are many."""
     keys = np.sort(keys)
-    return keys[np.diff(keys, prepend=keys[:1] - 1) != 0]
+    return np.asarray(keys[np.diff(keys, prepend=keys[:1] - 1) != 0])
 
 
 def numbers(table: pa.Table, name: str) -> Float64[np.ndarray, "n"]:
