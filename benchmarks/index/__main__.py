@@ -117,7 +117,7 @@ def measure_all(
         gc.collect()
 
     measure("planned", lambda: ours("planned", vectors, tuning, options))
-    alone = best_of_faiss(results.parts["planned"])
+    alone = "" if options.without_alone else best_of_faiss(results.parts["planned"])
     if alone:
         measure("faiss alone", lambda: ours("faiss alone", vectors, tuning, options, alone))
     for name in peers(options.only):
@@ -386,6 +386,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="that all search on")
     parser.add_argument("--build-threads", type=int, default=1, help="that peers are built on")
     parser.add_argument("--only", action="append", default=[], help="peers with this in their name")
+    parser.add_argument("--without-alone", action="store_true", help="no plan of FAISS alone")
     parser.add_argument("--out", type=Path, help="a .jsonl file that keeps what is finished")
     parser.add_argument("--plot", type=Path, help="an .svg or .png file to draw")
     parser.add_argument("--seed", type=int, default=0)

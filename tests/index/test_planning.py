@@ -313,6 +313,23 @@ def test_padding_of_svs_is_told_from_the_vector_at_place_0() -> None:
 
 
 @needs_svs
+def test_one_query_takes_the_short_way_and_is_answered_as_among_many() -> None:
+    vectors, queries = clustered(2_000), clustered(20, seed=1)
+    vectors[50:60] = vectors[40]  # ties
+    queries[0] = vectors[40]
+    built = SvsIndex.build(vectors)
+    many = built.search(queries, 20)
+
+    for _ in range(2):
+        built.effort = built.effort  # the same again
+        alone = [built.search(query[None], 20)[0] for query in queries]
+        assert built._ready == 20
+        for one, other in zip(alone, many, strict=True):
+            np.testing.assert_array_equal(one.rows, other.rows)
+            np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@needs_svs
 def test_more_answers_than_it_was_tuned_for_are_found_as_well() -> None:
     vectors, queries = clustered(4_000), clustered(40, seed=1)
     built = SvsIndex.build(vectors)
