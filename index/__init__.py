@@ -6,7 +6,7 @@ from index.card import CardScan, open_on_card
 from index.coded import Pairs
 from index.columns import Columns, Found
 from index.completions import Completions, Phrase
-from index.curve import Curve, Point, measured_curve, recall_at_k, true_hits
+from index.curve import Curve, Point, measured_curve, recall_at_k, recall_of_each, true_hits
 from index.designs import DESIGNS
 from index.exact import ExactIndex
 from index.faiss_index import FaissIndex, num_cards, use_threads
@@ -93,6 +93,7 @@ __all__ = [
     "plan",
     "plan_shards",
     "recall_at_k",
+    "recall_of_each",
     "save_array",
     "save_index",
     "survey",

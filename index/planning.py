@@ -18,6 +18,7 @@ from index.types import Hits, IndexFault
 
 FLAT_BELOW = 20_000  # vectors; comparing them all takes a few milliseconds
 SAMPLE = 10_000  # rows that designs are tried on, where there are more
+SPARE = 0.1  # of what may be missed: so much more is found, as other queries miss more by chance
 
 Vectors = Float32[np.ndarray, "n d"]
 Queries = Float32[np.ndarray, "q d"]
@@ -96,34 +97,71 @@ def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
     seed: int = 0,
     before: Before | None = None,
 ) -> Planned:
-    """Choose a design, build it, and give it the least effort that meets the recall target.
+    """Choose a design, build it, and give it little more effort than meets the recall target.
 
     A design that misses the target at its most effort is replaced by the next best, in the end by
-    a flat one; one that was asked for by name, as a kind or a factory string, is kept. The design
-    of an index from `before` is taken again without trying others while it meets the target.
+    a flat one, or by what finds most where none is enough; one that was asked for by name, as a
+    kind or a factory string, is kept. The design of an index from `before` is taken again without
+    trying others while it meets the target.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
     wanted = Wanted(k, recall_target, memory_bytes, kind, factory, seed)
     asked = Asked(queries, true_hits(vectors, queries, k, rows), recall_target)
     told = _told(wanted, len(rows))
-    again = None if before is None else _again(before, told)
+    again = None if before is None else _again(before, told, (len(rows), vectors.shape[1]), wanted)
     if again is not None:
         planned = _planned(again, vectors, rows, asked, before)
         if planned.recall >= recall_target:
             return planned
-    choices = () if told else survey(vectors, queries, rows, wanted)
-    for design in [told] if told else _in_turn(choices):
+    if told is not None:
+        return _planned(told, vectors, rows, asked)
+    return _chosen(vectors, rows, asked, wanted)
+
+
+def _again(
+    before: Before, told: Design | None, shape: tuple[int, int], wanted: Wanted
+) -> Design | None:
+    """Return the design to take again: that of before, unless another one is asked for.
+
+    None where it cannot be built here, or would take more memory by now than is allowed.
+    """
+    if told is not None:
+        return told if told.name == before.kind else None
+    design = BY_NAME.get(before.kind)
+    return None if design is None or _why_not(design, shape, wanted) else design
+
+
+def _chosen(vectors: Vectors, rows: Rows, asked: Asked, wanted: Wanted) -> Planned:
+    """Build the designs of a survey in turn until one meets the target; else take the best."""
+    choices = survey(vectors, asked.queries, rows, wanted)
+    found: dict[str, float] = {}
+    best: Planned | None = None
+    for design in _in_turn(choices):
         planned = _planned(design, vectors, rows, asked)
-        if planned.recall >= recall_target:
+        found[design.name] = planned.recall
+        if best is None or planned.recall > best.recall:
+            best = planned
+        if planned.recall >= asked.recall:
             break
-    return planned._replace(choices=choices)
+    assert best is not None, "a survey without a design that was tried is an error"
+    return best._replace(choices=_as_built(choices, best.kind, found))
 
 
-def _again(before: Before, told: Design | None) -> Design | None:
-    """Return the design to take again: that of before, unless another one is asked for."""
-    if told is None:
-        return BY_NAME.get(before.kind)
-    return told if told.name == before.kind else None
+def _as_built(
+    choices: tuple[Choice, ...], kind: str, found: dict[str, float]
+) -> tuple[Choice, ...]:
+    """Say of each design that was built for all rows, and not taken, what it found there."""
+    instead = "chosen: what has less work finds less in all rows"
+    return tuple(
+        one
+        if one.kind not in found or (one.chosen and one.kind == kind)
+        else structs.replace(one, chosen=True, why=instead)
+        if one.kind == kind
+        else structs.replace(
+            one, chosen=False, why=f"finds {found[one.kind]:.3f} at most in all rows"
+        )
+        for one in choices
+    )
 
 
 def _planned(
@@ -135,7 +173,8 @@ def _planned(
     if before is not None and not design.by_svs:
         index = FaissIndex.refilled(before.file, vectors, form, rows, design.deeper)
     index = index or design.build(vectors, rows)
-    curve = measured_curve(index, asked.queries, asked.truth, asked.recall)
+    spare = SPARE * (1 - asked.recall)
+    curve = measured_curve(index, asked.queries, asked.truth, asked.recall, spare)
     recall = recall_at_k(index, asked.queries, asked.truth)
     return Planned(index, form, index.effort, recall, design.name, curve)
 

@@ -109,7 +109,7 @@ class SvsIndex(ApproximateIndex):
     @effort.setter
     def effort(self, value: int) -> None:
         self._effort = min(value, len(self._rows))
-        self._ready = 0
+        self._told, self._ready = (0, 0), 0  # so that the next search tells the library
 
     @property
     def most_effort(self) -> int:
@@ -183,7 +183,7 @@ class SvsIndex(ApproximateIndex):
         places, alone = places.view(np.int64), scores[0]
         if not alone.item(-1):
             return None
-        if (alone[1:] == alone[:-1]).any():
+        if 1 in (alone[1:] == alone[:-1]).tobytes():  # half as long as any()
             order = np.lexsort((places[0], -alone))
             return [Hits(places[0, order], alone[order])]
         return [Hits(places[0], alone)]

@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-from index import Before, Columns
+from index import Before, Columns, why_no_svs
 from pipelines.balance import write_weights
 from pipelines.completions import write_completions
 from pipelines.contents import (
@@ -38,6 +38,7 @@ SAID = ("title", "brand", "categories", "description")  # what the word index re
 COUNTED = ("title", "brand", "description")  # what the ranker's words are
 OFFERED = ("title", "brand", "categories", "tags")  # what completions are made of, and who is shown
 GROUPED = ("categories", "brand", "price")
+FLAT = "flat"  # the design that compares all vectors
 SPACES = ("joined", "picture")  # of the encoders
 
 
@@ -107,7 +108,7 @@ class Rebuild:
             (encoders.text.fields, encoders.max_failed_share),
         )
         self.stages.run("vectors", key, lambda: write_vectors(job, self._texts, self.products))
-        lesson = key_of(made_by, job.config.index, job.config.seed)
+        lesson = key_of(made_by, job.config.index, job.config.seed, why_no_svs())
         own = self.stages.name if is_elsewhere(job.config.index) else ""  # a collection a release
         self.stages.learn(
             "indexes",
@@ -150,7 +151,7 @@ class Rebuild:
             self._columns(*PRODUCT_SCHEMA.names),
             self.stages.made["words"].key,
             self._vectors,
-            self._indexes,
+            (self._indexes, config.index, why_no_svs()),  # the towers have an index, too
             job.shop.fingerprint("promotions", "pictures", "videos"),
         )
         self.stages.learn(
@@ -206,9 +207,9 @@ class Rebuild:
         return _chosen_from(made, write_indexes(self.job, self.products, before))
 
     def _index_before(self, space: str, made: Made) -> Before | None:
-        kind = made.told.get(f"{space}_kind")
-        if self._live is None or kind is None:
-            return None
+        kind, chosen = (made.told.get(f"{space}_{name}") for name in ("kind", "choices"))
+        if self._live is None or kind is None or (kind == FLAT and not chosen):
+            return None  # nothing was chosen while there were few products
         return Before(kind, self._live / f"index/{space}.faiss")
 
     def _ranker(self) -> Told:

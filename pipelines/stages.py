@@ -6,7 +6,7 @@ A stage whose key is that of the live release makes the same files, so they are 
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -126,8 +126,7 @@ class Stages:
             return False
         told, files = self._files_of(lambda: again(before))
         if told is None:
-            for file in files:
-                (self.folder / file).unlink()
+            self._remove(files)
             return False
         self.made[name] = msgspec.structs.replace(
             before, key=key, files=files, told=told, made_in=self.name, drift=drift
@@ -146,11 +145,19 @@ class Stages:
             return False
         taken = [self._linked(self.live.path / file, self.folder / file) for file in files]
         if any(expected[file] != found for file, found in zip(files, taken, strict=True)):
-            for file in files:
-                (self.folder / file).unlink()
+            self._remove(files)
             return False
         self.known |= {file: expected[file] for file in files}
         return True
+
+    def _remove(self, files: Iterable[str]) -> None:
+        """Take files out of the draft, and the folders that hold nothing after that."""
+        for path in (self.folder / file for file in files):
+            path.unlink()
+            for folder in path.parents:
+                if folder == self.folder or any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
     def digest(self, file: str) -> str:
         """Return a hash over the content of a file of the draft; "" where it is not there."""

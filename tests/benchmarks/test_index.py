@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.index.__main__ import Asked, at_target, recall_of, synthetic
 from benchmarks.index.drawing import Measured, draw
+from benchmarks.index.results import Layer, Part, Results
+from index import Choice
 
 
 def test_the_speed_at_a_recall_lies_between_the_points_beside_it() -> None:
@@ -52,3 +54,31 @@ def test_a_plot_names_every_way(tmp_path: Path) -> None:
     drawn = (tmp_path / "x.svg").read_text()
     assert "vetrina, planned: ivf" in drawn
     assert "another" in drawn
+
+
+def test_a_run_goes_on_after_its_last_whole_result_and_knows_no_other_run(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    Results(file, "few vectors").add(part("planned"))
+    Results(file, "many vectors").add(part("hnswlib"))
+    with file.open("a") as cut_off:
+        cut_off.write('{"run": "few vectors", "slot": "usea')
+
+    Results(file, "few vectors").add(part("voyager"))
+
+    parts = Results(file, "few vectors").parts
+    assert list(parts) == ["planned", "voyager"]
+    assert parts["planned"] == part("planned")
+
+
+def part(slot: str) -> Part:
+    return Part(
+        run="few vectors" if slot != "hnswlib" else "many vectors",
+        slot=slot,
+        name=slot,
+        points=(Measured(50, 0.9, 400.0, 1_600.0),),
+        build_seconds=1.0,
+        num_bytes=10,
+        took_seconds=2.0,
+        layer=Layer("svs", 50, 0.99, 0.98, 0.95),
+        choices=(Choice(kind="flat", form="Flat", num_bytes=1),),
+    )

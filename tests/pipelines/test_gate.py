@@ -31,6 +31,16 @@ class Parts(NamedTuple):
     trained: None = None
 
 
+class Places:
+    """Reads the place of a product from its text, and answers with its vector."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def texts(self, asked: list[str]) -> np.ndarray:
+        return self.parts.joined_vectors[[int(text[1:]) for text in asked]]
+
+
 class FakeEngine:
     """Answers each text with a list of ids, after a while."""
 
@@ -188,14 +198,28 @@ def test_a_draft_that_takes_many_times_as_long_fails(parts: Parts) -> None:
     assert (check.passed, other.passed) == (False, True)
 
 
-def test_recall_is_measured_on_the_index_as_it_is_served(parts: Parts) -> None:
-    class Encoder:
-        def texts(self, asked: list[str]) -> np.ndarray:
-            return parts.joined_vectors[[int(text[1:]) for text in asked]]
+def test_a_recall_that_is_missed_by_chance_passes_and_says_so(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {"luck": np.array([0.85, 1.0, 0.97, 0.94, 0.98]), "fault": np.full(5, 0.94)}
+    engine = FakeEngine(
+        parts._replace(joined_index=ExactIndex(parts.joined_vectors)), {}, encoder=Places(parts)
+    )
 
+    checks = {}
+    for name, of_each in shares.items():
+        monkeypatch.setattr("pipelines.gate.recall_of_each", lambda *_, found=of_each: found)
+        [checks[name]] = recalls(engine, searches(5), load())  # type: ignore[arg-type]
+
+    assert checks["luck"].passed
+    assert "may be chance" in checks["luck"].told
+    assert not checks["fault"].passed
+
+
+def test_recall_is_measured_on_the_index_as_it_is_served(parts: Parts) -> None:
     config = load(None, ["index.recall_k=1"])
     true, false = (
-        FakeEngine(parts._replace(joined_index=index), {}, encoder=Encoder())
+        FakeEngine(parts._replace(joined_index=index), {}, encoder=Places(parts))
         for index in (ExactIndex(parts.joined_vectors), ExactIndex(-parts.joined_vectors))
     )
 

@@ -228,6 +228,47 @@ def test_a_damaged_file_of_the_live_release_is_made_again(tmp_path: Path) -> Non
         assert second.made["a"].made_in == new.name
 
 
+def test_what_cannot_be_applied_again_leaves_no_empty_folder(tmp_path: Path) -> None:
+    from pipelines.release import draft
+
+    def spoilt(draft_folder: Path) -> None:
+        (draft_folder / "index/x.svs/graph").mkdir(parents=True)
+        write(draft_folder / "index/x.svs/graph/a.txt")
+        write(draft_folder / "index/y.txt")
+
+    with draft(tmp_path) as new:
+        first = stages.Stages(new.path, new.name, None, 0.1)
+        first.learn("a", "key", "lesson", lambda: write(new.path / "a.txt"), no_more, float)
+        new.seal(stages=first.made, **ABOUT)
+        new.publish()
+
+    with draft(tmp_path) as new:
+        second = stages.Stages(new.path, new.name, open_release(tmp_path), 0.1)
+        second.learn(
+            "a", "another", "lesson", lambda: None, lambda made: spoilt(new.path), lambda: 0.0
+        )
+
+        assert second.made["a"].files == ()
+        assert list(new.path.iterdir()) == []
+
+
+def test_indexes_are_chosen_anew_where_svs_comes_or_goes(
+    shop: Path, config: Config, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_release(copied).manifest.stages["indexes"]
+    monkeypatch.setattr(rebuild, "why_no_svs", lambda: "another machine")
+
+    build(shop, copied, config, UNTIL, silent)
+
+    after = open_release(copied).manifest
+    assert after.stages["indexes"].lesson != before.lesson
+    assert after.stages["indexes"].made_in == after.name
+
+
+def no_more(made: Any) -> None:
+    pytest.fail(f"{made} was applied again")
+
+
 def test_other_code_makes_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     before = stages.key_of("x")
 
