@@ -227,8 +227,8 @@ class ChangeLog:
     def _commit(self, connection: sqlite3.Connection, logged: Sequence[Logged]) -> None:
         if _bytes(connection) > self._most_bytes:
             raise LiveError(
-                f"{self.folder} holds more than {self._most_bytes:,} bytes of changes; fold them "
-                "into a build and begin a new log"
+                f"{self.folder} holds more than {self._most_bytes:,} bytes of changes; import "
+                "the shop anew from a source that has them, and begin a new log for those that come"
             )
         rows = [
             (one.sequence, written(one.change), _blob(one.vector), one.encoder) for one in logged
