@@ -179,7 +179,7 @@ class ApproximateIndex(ABC):
         self, query: Float32[np.ndarray, "1 d"], k: int, held: Bool[np.ndarray, "m"], depth: int
     ) -> Hits:
         """Fetch this many rows and keep the best `k` that pass."""
-        places, scores = self._nearest(query, depth)
+        places, scores = self._nearest(query, self._depth(depth))
         passes = (places[0] >= 0) & held[places[0]]
         [hits] = self._hits(query, places[:, passes], scores[:, passes], k)
         return hits

@@ -23,8 +23,7 @@ WRAPPERS = {
     faiss.IndexRefine: "base_index",
     faiss.IndexIDMap: "index",
 }
-# These compare codes by tables in the processor's registers, and cannot skip single rows.
-FAST_SCANS = (faiss.IndexIVFFastScan,)
+FAST_SCANS = (faiss.IndexIVFFastScan,)  # codes are compared by tables in the registers
 ONLY_HERE = (faiss.IndexIVFFastScan, faiss.IndexIVFRaBitQ)  # have no build on a card
 
 
@@ -180,7 +179,7 @@ class FaissIndex(ApproximateIndex):
         depth = self._depth(k)
         selector = faiss.IDSelectorBitmap(np.packbits(held, bitorder="little"))
         ivf, _ = _kinds(self._core)
-        if ivf and not self._wrapped:
+        if ivf and not self._wrapped and not isinstance(ivf, FAST_SCANS):
             cells = _Cells(ivf, query, depth, selector)
             return lambda effort: self._best(query, *cells.up_to(effort), k)
         return lambda effort: self._best(
@@ -267,10 +266,20 @@ def _kind(index: faiss.Index) -> Kind:
     """Return how an index can be told which rows pass; closed: it cannot."""
     ivf, hnsw = _kinds(_core(index))
     if ivf or hnsw:
-        if isinstance(ivf, FAST_SCANS):
+        if isinstance(ivf, FAST_SCANS) and not _skips_rows(ivf):
             return "closed"
         return "cells" if ivf else "graph"
     return "flat" if isinstance(faiss.downcast_index(index), faiss.IndexFlat) else "closed"
+
+
+def _skips_rows(ivf: faiss.IndexIVF) -> bool:
+    """Tell whether a fast scan can be told which rows pass, which older versions cannot be."""
+    nobody = faiss.SearchParametersIVF(sel=faiss.IDSelectorBatch(np.empty(0, np.int64)), nprobe=1)
+    try:
+        _, places = ivf.search(np.ones((1, ivf.d), np.float32), 1, params=nobody)
+    except RuntimeError:
+        return False
+    return bool((places < 0).all())
 
 
 def _kinds(core: faiss.Index) -> tuple[faiss.IndexIVF | None, faiss.IndexHNSW | None]:

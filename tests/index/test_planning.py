@@ -28,7 +28,7 @@ from index import planning as planning_module
 from index.designs import design_named
 from index.planning import _marked as marked
 from index.svs_index import _marked as marked_padding
-from index.types import Hits
+from index.types import Hits, Way
 
 needs_svs = pytest.mark.skipif(bool(why_no_svs()), reason=why_no_svs() or "SVS is here")
 DIM = 32
@@ -231,6 +231,34 @@ def test_an_index_is_built_the_same_twice_whatever_threads_there_are(kind: str) 
 
     for one, other in zip(first.search(queries, 20), second.search(queries, 20), strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
+
+
+def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
+    vectors, queries = clustered(6_000), clustered(40, seed=1)
+    built = build_index(vectors, queries, kind="ivf-pq", k=10).built
+    even = np.arange(6_000) % 2 == 0
+
+    found = [built._looks(query[None], 10, even)(built.most_effort) for query in queries]
+
+    assert built.shape.kind == "cells"
+    truth = [Hits(2 * h.rows, h.scores) for h in true_hits(vectors[even], queries, 10)]
+    pairs = zip(found, truth, strict=True)
+    assert np.mean([len(np.intersect1d(one.rows, true.rows)) / 10 for one, true in pairs]) >= 0.95
+    assert all(even[hits.rows].all() for hits in found)
+
+
+def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("index.faiss_index._skips_rows", lambda _: False)
+    vectors, queries = clustered(6_000), clustered(40, seed=1)
+    built = build_index(vectors, queries, kind="ivf-pq", k=10).built
+    most = np.arange(6_000) % 50 > 0
+
+    found = built.search(queries, 10, most)
+
+    assert Way.OVERFETCH in {hits.plan.way for hits in found if hits.plan is not None}
+    assert all(most[hits.rows].all() for hits in found)
 
 
 def test_texts_asked_of_pictures_get_an_effort_of_their_own_that_keeps_recall(
