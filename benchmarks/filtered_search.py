@@ -9,10 +9,10 @@ it exists). A query is the first three words of a title. For each query a filter
 0.1 and 0.01 % of the rows: any ("random"), the most similar ("towards"), or the least similar
 ("against", the hardest there is: thousands of rows are nearly as good as the best that pass).
 
-Ours is the index that a build plans, and HNSW; peers are FAISS over all lists with a bitmap, and
-hnswlib with a filter, whose effort is doubled until it reaches the recall asked for. One query at a
-time, one thread; making the filter is not timed. `--costs` prints the constants of
-`index/filtered.py` instead.
+Ours is the index that a build plans, what it plans without SVS, and HNSW; peers are FAISS over all
+lists with a bitmap, its flat index with one, and hnswlib with a filter, whose effort is doubled
+until it reaches the recall asked for. One query at a time, one thread; making the filter is not
+timed. `--costs` prints the constants of `index/filtered.py` instead.
 """
 
 import argparse
@@ -28,7 +28,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from index import ExactIndex, FaissIndex, Hits, build_index, use_threads
-from index.filtered import Costs, replaced
+from index.approximate import ApproximateIndex
+from index.byte_codes import ByteCodes
+from index.filtered import AGAIN, Costs, replaced
 from retrieval.text_encoder import open_text_encoder
 
 TITLES = {
@@ -157,13 +159,13 @@ def who_passes(
 
 def our_ways(vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, Search]:
     ways = {}
-    for factory in ("", "HNSW32"):
-        planned = build_index(vectors, queries, factory=factory, k=k)
-        ways[f"ours, {planned.factory}"] = searching(planned.built, k)
+    for kind in ("", "ivf-pq", "hnsw"):
+        planned = build_index(vectors, queries, kind=kind, k=k)
+        ways[f"ours, {planned.kind}"] = searching(planned.built, k)
     return ways
 
 
-def searching(index: FaissIndex, k: int) -> Search:
+def searching(index: ApproximateIndex, k: int) -> Search:
     return lambda query, allowed: index.search(query[None], k, allowed)[0]
 
 
@@ -281,7 +283,12 @@ def measured_costs(vectors: np.ndarray) -> Costs:
     skip = (few - 16 * cell) / len(vectors)
     graph = FaissIndex.build(vectors, "HNSW32")
     narrow, wide = (searched_graph(graph, query, effort) for effort in (100, 400))
-    return Costs(score=score, skip=max(skip, 0), cell=cell, step=(wide - narrow) / 300)
+    step = (wide - narrow) / 300
+    codes, passed = ByteCodes.build(vectors, np.arange(len(vectors))), half.sum()
+    shallow, deep = (scanned_bytes(codes, vectors, query, half, k) for k in (10, 1_010))
+    again = (deep - shallow) / 1_000
+    byte = (shallow - len(vectors) * max(skip, 0) - (10 + AGAIN) * again) / passed
+    return Costs(score, max(skip, 0), cell, step, byte, again)
 
 
 def passing_none(vectors: np.ndarray, cells: int) -> float:
@@ -297,6 +304,12 @@ def passing_none(vectors: np.ndarray, cells: int) -> float:
 def searched_graph(index: FaissIndex, query: np.ndarray, effort: int) -> float:
     index.effort = effort
     return nanoseconds(lambda: index.search(query, 10))
+
+
+def scanned_bytes(
+    codes: ByteCodes, vectors: np.ndarray, query: np.ndarray, allowed: np.ndarray, k: int
+) -> float:
+    return nanoseconds(lambda: codes.best(vectors, query, k, allowed))
 
 
 def nanoseconds(work: Callable[[], Any], repetitions: int = 15) -> float:

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float32, Int64
 from msgspec import structs
 
 from index.arrays import map_array, save_array
+from index.byte_codes import ByteCodes
 from index.exact import best
-from index.filtered import Shape, choose, settle
+from index.filtered import Shape, choose, scans_bytes, settle
 from index.row_scores import row_scores
 from index.types import FilterPlan, Hits, Way
 from index.vectors import fit_vectors, same_dimension
@@ -28,6 +29,7 @@ class ApproximateIndex(ABC):
     """
 
     tuned_for = 100  # answers, for which the effort was chosen
+    codes: ByteCodes | None = None  # of the same rows, to scan those that pass a filter
 
     def __init__(
         self,
@@ -170,6 +172,11 @@ class ApproximateIndex(ABC):
             if found is not None:
                 return found
             plan = structs.replace(plan, way=Way.SCAN, effort=0, exactness=1.0)
+        if self.codes is not None and scans_bytes(self.shape, plan.passed, k):
+            among = self.codes.best(self._plain, query, k, held)
+            if among is not None:
+                plan = structs.replace(plan, exactness=among.exactness)
+                return Hits(among.hits.rows, among.hits.scores, plan)
         rows = self._rows[np.flatnonzero(held)]
         [scores] = row_scores(self._plain, rows[None], query)
         hits = best(rows, scores, k)

@@ -1,4 +1,4 @@
-"""The module that knows FAISS: its -1, its float32, its factory strings, its cards."""
+"""Indexes of FAISS: its -1, its float32, its factory strings, its cards."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -137,7 +137,7 @@ class FaissIndex(ApproximateIndex):
     def shape(self) -> Shape:
         """What the choice of a way to search among filtered rows needs to know."""
         most = self.most_effort if self._kind in ("cells", "graph") else len(self._rows)
-        return Shape(self._kind, len(self._rows), self.effort, most)
+        return Shape(self._kind, len(self._rows), self.effort, most, self.codes is not None)
 
     def save(self, path: Path) -> None:
         """Write the FAISS file, and beside it which rows it holds."""

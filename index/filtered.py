@@ -1,6 +1,6 @@
 """Chooses how to search among the rows that pass a filter, and tells when enough was seen.
 
-Three ways: compare all that pass ("scan", exact), search with a selector and more effort
+Three ways: compare all that pass ("scan"), search with a selector and more effort
 ("select"), or search without it, deeper, and drop what does not pass ("overfetch"). How many rows
 pass says what a look costs, not whether it finds the answers: where a filter keeps what is unlike
 the query, they lie where an index looks last. So every look is repeated with twice the effort, and
@@ -21,6 +21,7 @@ CHANGED = 0.01  # share of the answers that a doubled effort may still replace
 WASTED = 0.5  # of a scan's cost, at most, is spent on looks that may prove nothing
 SAME_SCORE = 1e-6  # two scores this near are the same answer
 SPARE = 1.2  # an over-fetch takes this much more than the share of passing rows asks for
+AGAIN = 500  # more rows than asked for are scored again after a scan of bytes
 
 
 class Costs(NamedTuple):
@@ -33,6 +34,8 @@ class Costs(NamedTuple):
     skip: float = 1.3  # finding that a row does not pass
     cell: float = 269.0  # entering one cell
     step: float = 1_113.0  # one node of a graph with all its neighbours
+    byte: float = 34.0  # comparing one row of 384 bytes
+    again: float = 600.0  # keeping one row of those, and scoring it again
 
 
 class Shape(NamedTuple):
@@ -46,6 +49,7 @@ class Shape(NamedTuple):
     rows: int
     effort: int
     most: int
+    has_bytes: bool = False  # its rows can be scanned as bytes first
 
 
 COSTS = Costs()
@@ -54,9 +58,9 @@ COSTS = Costs()
 def choose(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> FilterPlan:
     """Return the cheapest way to the best `k` of the `passed` rows, with the effort it begins with.
 
-    A scan costs in proportion to the rows that pass. Any other way begins with the effort that a
-    filter drawn at random would need, `effort / share`, in two looks; it is taken where these two
-    cost less than half a scan.
+    A scan costs in proportion to the rows that pass, as bytes or in full, whichever is less. Any
+    other way begins with the effort that a filter drawn at random would need, `effort / share`, in
+    two looks; it is taken where these two cost less than half a scan.
     """
     scan = FilterPlan(way=Way.SCAN, passed=passed, of=shape.rows, effort=0, exactness=1.0)
     if shape.kind == "flat" or passed <= k:
@@ -64,7 +68,7 @@ def choose(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> FilterPla
     share = passed / shape.rows
     effort = _first_effort(shape, share, k)
     both = cost(shape, effort, share, costs) + cost(shape, 2 * effort, share, costs)
-    if both > WASTED * passed * costs.score:
+    if both > WASTED * scan_cost(shape, passed, k, costs):
         return scan
     way = Way.OVERFETCH if shape.kind == "closed" else Way.SELECT
     return FilterPlan(way=way, passed=passed, of=shape.rows, effort=effort, exactness=0.0)
@@ -93,6 +97,21 @@ def cost(shape: Shape, effort: int, share: float, costs: Costs = COSTS) -> float
     return effort * costs.cell + seen * (costs.skip + share * costs.score)
 
 
+def scan_cost(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> float:
+    """Return about how many nanoseconds comparing all that pass takes."""
+    in_full = passed * costs.score
+    return min(in_full, _bytes_cost(shape, passed, k, costs)) if shape.has_bytes else in_full
+
+
+def scans_bytes(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> bool:
+    """Tell whether a scan reads the rows that pass as bytes first."""
+    return shape.has_bytes and _bytes_cost(shape, passed, k, costs) < passed * costs.score
+
+
+def _bytes_cost(shape: Shape, passed: int, k: int, costs: Costs) -> float:
+    return shape.rows * costs.skip + passed * costs.byte + (k + AGAIN) * costs.again
+
+
 def settle(
     look: Callable[[int], Hits], plan: FilterPlan, shape: Shape, k: int, costs: Costs = COSTS
 ) -> Hits | None:
@@ -111,7 +130,7 @@ def settle(
         if changed <= CHANGED:
             return _as_found(found, plan, effort, 1 - changed)
         needed = cost(shape, ceil(effort * changed / CHANGED), share, costs)
-        if needed > plan.passed * costs.score:
+        if needed > scan_cost(shape, plan.passed, k, costs):
             return None
     complete = shape.kind == "cells" and len(found.rows) == wanted
     return _as_found(found, plan, effort, 1.0) if complete else None

@@ -8,6 +8,7 @@ from jaxtyping import Float32
 
 from index.approximate import ApproximateIndex
 from index.arrays import map_array
+from index.byte_codes import ByteCodes
 from index.faiss_index import FaissIndex
 from index.svs_index import ROWS, SvsIndex, why_no_svs
 
@@ -17,8 +18,13 @@ FOLDER = ".svs"  # in place of .faiss
 
 
 def save_index(index: ApproximateIndex, path: Path) -> None:
-    """Write an index: `path` itself, with a name in .faiss, or a folder in .svs beside it."""
+    """Write an index: `path` itself, with a name in .faiss, or a folder in .svs beside it.
+
+    Its codes, where it has some, lie beside both.
+    """
     index.save(path if isinstance(index, FaissIndex) else path.with_suffix(FOLDER))
+    if index.codes is not None:
+        index.codes.save(path)
 
 
 def open_index(path: Path, vectors: Float32[np.ndarray, "n d"]) -> ApproximateIndex:
@@ -26,6 +32,12 @@ def open_index(path: Path, vectors: Float32[np.ndarray, "n d"]) -> ApproximateIn
 
     Where SVS wrote it and cannot be used here, all vectors are compared instead: right, and slower.
     """
+    index = _opened(path, vectors)
+    index.codes = ByteCodes.open(path, index.rows, index.dim)
+    return index
+
+
+def _opened(path: Path, vectors: Float32[np.ndarray, "n d"]) -> ApproximateIndex:
     folder = path.with_suffix(FOLDER)
     if not folder.is_dir():
         return FaissIndex.open(path, vectors)

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 from msgspec import structs
 
 from index.approximate import ApproximateIndex
+from index.byte_codes import ByteCodes
 from index.curve import Curve, measured_curve, recall_at_k, true_hits
 from index.designs import BY_NAME, DESIGNS, Cost, Design, cells_of, design_named
 from index.faiss_index import FaissIndex
@@ -102,20 +103,38 @@ def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
     A design that misses the target at its most effort is replaced by the next best, in the end by
     a flat one, or by what finds most where none is enough; one that was asked for by name, as a
     kind or a factory string, is kept. The design of an index from `before` is taken again without
-    trying others while it meets the target.
+    trying others while it meets the target. Beside it stand the rows as bytes, to scan those that
+    pass a filter, unless there are few rows, or the memory is too little for them.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
     wanted = Wanted(k, recall_target, memory_bytes, kind, factory, seed)
-    asked = Asked(queries, true_hits(vectors, queries, k, rows), recall_target)
+    planned = _built(vectors, queries, rows, wanted, before)
+    if _has_bytes(planned, (len(rows), vectors.shape[1]), wanted):
+        planned.built.codes = ByteCodes.build(vectors, rows)
+    return planned
+
+
+def _built(
+    vectors: Vectors, queries: Queries, rows: Rows, wanted: Wanted, before: Before | None
+) -> Planned:
+    asked = Asked(queries, true_hits(vectors, queries, wanted.k, rows), wanted.recall)
     told = _told(wanted, len(rows))
     again = None if before is None else _again(before, told, (len(rows), vectors.shape[1]), wanted)
     if again is not None:
         planned = _planned(again, vectors, rows, asked, before)
-        if planned.recall >= recall_target:
+        if planned.recall >= wanted.recall:
             return planned
     if told is not None:
         return _planned(told, vectors, rows, asked)
     return _chosen(vectors, rows, asked, wanted)
+
+
+def _has_bytes(planned: Planned, shape: tuple[int, int], wanted: Wanted) -> bool:
+    """Tell whether the rows are kept as bytes, too."""
+    if shape[0] < FLAT_BELOW:
+        return False
+    held = BY_NAME[planned.kind].num_bytes(*shape) if planned.kind in BY_NAME else 0
+    return not wanted.memory_bytes or held + ByteCodes.num_bytes(*shape) <= wanted.memory_bytes
 
 
 def _again(

@@ -1,4 +1,4 @@
-"""Inner products of chosen rows, read where they lie; with faiss_index all that knows FAISS."""
+"""Inner products of chosen rows, read where they lie, by FAISS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -123,7 +123,8 @@ class SvsIndex(ApproximateIndex):
     @property
     def shape(self) -> Shape:
         """What the choice of a way to search among filtered rows needs to know."""
-        return Shape("closed", len(self._rows), self.effort, len(self._rows))
+        has_bytes = self.codes is not None
+        return Shape("closed", len(self._rows), self.effort, len(self._rows), has_bytes)
 
     def save(self, path: Path) -> None:
         """Write a folder: the graph, the compressed vectors, and which rows they are."""
