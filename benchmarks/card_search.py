@@ -21,12 +21,16 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from index import CardScan, FaissIndex, Hits, num_cards, recall_at_k, use_threads
+from index import CardScan, FaissIndex, Hits, num_cards, recall_at_k, use_threads, why_no_cagra
+from index.cagra import cagra_graph
+from index.designs import design_named
 
 DIM, K, BATCH = 384, 100, 256
 QUERIES, CALLS, BATCHES = 512, 200, 20
 CELLS = 4096
 TARGET = 0.95
+NODES_ON_CARD = 256  # that a walk keeps
+MOST_NODES = 3_200
 ROW = "{:42} {:>8} {:>9} {:>10} {:>10} {:>12}"
 
 Vectors = Float32[np.ndarray, "n d"]
@@ -116,7 +120,36 @@ def _faiss_on_card(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list
     seconds = perf_counter() - start
     probes = _tuned(cells, tuning, truth)
     name = f"FAISS GpuIndexIVFFlat, {probes} of {CELLS} cells"
-    return [*made, Way(name, _asked(cells), seconds, 4 * vectors.size)]
+    made += [Way(name, _asked(cells), seconds, 4 * vectors.size)]
+    if why_no_cagra():
+        print(f"CAGRA is left out: {why_no_cagra()}")
+        return made
+    return [*made, *_cagra(vectors, tuning, truth, resources)]
+
+
+def _cagra(
+    vectors: Vectors, tuning: Vectors, truth: list[Hits], resources: faiss.StandardGpuResources
+) -> list[Way]:
+    """Build the graph that a release may hold, and walk it on the card and on the processor."""
+    start = perf_counter()
+    served = design_named("cagra").build(vectors, np.arange(len(vectors)))
+    seconds = perf_counter() - start
+    served.effort = K
+    while recall_at_k(served, tuning, truth) < TARGET and served.effort < MOST_NODES:
+        served.effort *= 2
+    num_bytes = design_named("cagra").num_bytes(*vectors.shape)
+    graph = faiss.index_cpu_to_gpu(resources, 0, cagra_graph(vectors))
+    parameters = faiss.SearchParametersCagra()
+    parameters.itopk_size = NODES_ON_CARD
+
+    def on_card(queries: Vectors, k: int) -> list[Hits]:
+        scores, rows = graph.search(queries, k, params=parameters)
+        return [Hits(r, s) for r, s in zip(rows, scores, strict=True)]
+
+    return [
+        Way(f"FAISS CAGRA on the card, {NODES_ON_CARD} nodes", on_card, seconds, num_bytes),
+        Way(f"CAGRA walked by the processor, {served.effort}", served.search, seconds, num_bytes),
+    ]
 
 
 def _on_processor(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[Way]:

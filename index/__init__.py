@@ -2,6 +2,7 @@
 
 from index.approximate import ApproximateIndex
 from index.arrays import map_array, save_array
+from index.cagra import why_no_cagra
 from index.card import CardScan, open_on_card
 from index.coded import Pairs
 from index.columns import Columns, Found
@@ -100,6 +101,7 @@ __all__ = [
     "true_hits",
     "tune_sharded",
     "use_threads",
+    "why_no_cagra",
     "why_no_svs",
     "without",
     "written",

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index.approximate import ApproximateIndex
+from index.cagra import DEGREE as CAGRA_DEGREE
+from index.cagra import NEAR, cagra_graph, why_no_cagra
 from index.faiss_index import FaissIndex
 from index.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
 from index.types import IndexFault
@@ -40,7 +42,7 @@ class Design(NamedTuple):
     """One way to index vectors; `name` is what index.kind says, `form` what its library reads."""
 
     name: str
-    form: str  # a FAISS factory string in which {cells}, {half} and {dim} are filled in, or SVS's
+    form: str  # a FAISS factory string with {cells}, {half} and {dim}; or what SVS or CAGRA read
     search: Search
     cost: Cost
     row_bytes: Callable[[float], float]  # of a vector with so many numbers, edges and ids included
@@ -52,14 +54,22 @@ class Design(NamedTuple):
         return self.name.startswith("svs")
 
     @property
+    def by_cagra(self) -> bool:
+        """Whether a card builds its graph."""
+        return self.name == "cagra"
+
+    @property
     def least_rows(self) -> int:
         """Return of how many rows it can be built."""
-        return {"scan": 0, "graph": 1, "cells": VECTORS_PER_CELL}[self.search]
+        least = {"scan": 0, "graph": 1, "cells": VECTORS_PER_CELL}[self.search]
+        return NEAR + 1 if self.by_cagra else least
 
     def why_not(self, num_rows: int, dim: int) -> str:
         """Return why it cannot be built here for so many rows; nothing where it can."""
         if self.by_svs:
             return why_no_svs()
+        if self.by_cagra and (reason := why_no_cagra()):
+            return reason
         if num_rows < self.least_rows:
             return f"it is made of {self.least_rows} vectors or more"
         return "the vectors have an odd length" if "{half}" in self.form and dim % 2 else ""
@@ -78,6 +88,8 @@ class Design(NamedTuple):
         form = self.filled(len(rows), vectors.shape[1])
         if self.by_svs:
             return SvsIndex.build(vectors, form, rows, self.deeper, threads=threads)
+        if self.by_cagra:
+            return FaissIndex(cagra_graph(vectors[rows]), vectors, rows)
         return FaissIndex.build(vectors, form, rows, self.deeper)
 
     def nanoseconds(self, effort: int, num_rows: int, dim: int) -> float:
@@ -148,6 +160,13 @@ DESIGNS = (
         "graph",
         Cost(2_600.0, start=85_000.0),
         lambda dim: 4 * dim + _hnsw_edges(),
+    ),
+    Design(  # reckoned as the graph of HNSW, which it is walked as
+        "cagra",
+        f"CAGRA{CAGRA_DEGREE}",
+        "graph",
+        Cost(2_600.0, start=85_000.0),
+        lambda dim: 4 * dim + 4.0 * CAGRA_DEGREE + 16,
     ),
     Design(
         "hnsw-sq8",

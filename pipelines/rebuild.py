@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-from index import Before, Columns, why_no_svs
+from index import Before, Columns, why_no_cagra, why_no_svs
 from pipelines.balance import write_weights
 from pipelines.completions import write_completions
 from pipelines.contents import (
@@ -108,7 +108,7 @@ class Rebuild:
             (encoders.text.fields, encoders.max_failed_share),
         )
         self.stages.run("vectors", key, lambda: write_vectors(job, self._texts, self.products))
-        lesson = key_of(made_by, job.config.index, job.config.seed, why_no_svs())
+        lesson = key_of(made_by, job.config.index, job.config.seed, _missing_here())
         own = self.stages.name if is_elsewhere(job.config.index) else ""  # a collection a release
         self.stages.learn(
             "indexes",
@@ -151,7 +151,7 @@ class Rebuild:
             self._columns(*PRODUCT_SCHEMA.names),
             self.stages.made["words"].key,
             self._vectors,
-            (self._indexes, config.index, why_no_svs()),  # the towers have an index, too
+            (self._indexes, config.index, _missing_here()),  # the towers have an index, too
             job.shop.fingerprint("promotions", "pictures", "videos"),
         )
         self.stages.learn(
@@ -300,6 +300,11 @@ class Rebuild:
     @cached_property
     def _digests(self) -> dict[str, str]:
         return {}
+
+
+def _missing_here() -> tuple[str, str]:
+    """Return why designs of an index are not for this machine, which may be another tomorrow."""
+    return why_no_svs(), why_no_cagra()
 
 
 def _chosen_from(made: Made, told: Told) -> Told:

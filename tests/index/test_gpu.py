@@ -1,14 +1,28 @@
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 import torch
 
-from index import CardScan, ExactIndex, FaissIndex, num_cards, open_on_card
+from index import (
+    CardScan,
+    ExactIndex,
+    FaissIndex,
+    IndexFault,
+    num_cards,
+    open_index,
+    open_on_card,
+    save_index,
+    why_no_cagra,
+)
+from index.approximate import ApproximateIndex
 from index.card import SPARE
+from index.designs import design_named
 from index.types import FilterPlan, Way
 
 faiss_sees_a_card = pytest.mark.skipif(not num_cards(), reason="FAISS sees no card here")
+cagra_is_here = pytest.mark.skipif(bool(why_no_cagra()), reason=why_no_cagra() or "it is")
 torch_sees_a_card = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch sees no card here"
 )
@@ -97,9 +111,53 @@ def test_an_index_built_on_a_card_is_served_on_the_processor(factory: str) -> No
     assert [hits.rows[0] for hits in answers] == list(range(50))
 
 
-def test_without_a_card_there_are_none() -> None:
-    import faiss
+@pytest.mark.gpu
+@cagra_is_here
+def test_a_graph_of_a_card_is_saved_and_walked_by_the_processor(tmp_path: Path) -> None:
+    vectors = unit(5_000, 32)
+    built = design_named("cagra").build(vectors, np.arange(0, 5_000, 2))
+    save_index(built, tmp_path / "some.faiss")
 
+    index = open_index(tmp_path / "some.faiss", vectors)
+    index.effort = 200
+
+    assert found_themselves(index, vectors) >= 0.95
+    assert found_themselves(index, vectors, np.arange(5_000) % 4 == 0) >= 0.95
+
+
+def test_a_graph_of_a_card_is_walked_where_there_is_none(tmp_path: Path) -> None:
+    vectors, rows = unit(5_000, 32), np.arange(0, 5_000, 2)
+    graph = faiss.IndexHNSWCagra(32, 32, faiss.METRIC_INNER_PRODUCT)  # what a card hands over
+    graph.add(vectors[rows])
+    save_index(FaissIndex(graph, vectors, rows), tmp_path / "some.faiss")
+
+    index = open_index(tmp_path / "some.faiss", vectors)
+    index.effort = 200
+
+    assert index.shape.kind == "graph"
+    assert found_themselves(index, vectors) >= 0.95
+    assert found_themselves(index, vectors, np.arange(5_000) % 4 == 0) >= 0.95
+
+
+def found_themselves(
+    index: ApproximateIndex, vectors: np.ndarray, allowed: np.ndarray | None = None
+) -> float:
+    """Return which share of some vectors is its own nearest among those that may be found."""
+    asked = np.arange(0, 400, 4)
+    found = [hits.rows[0] for hits in index.search(vectors[asked], 10, allowed)]
+    return float(np.mean(np.array(found) == asked))
+
+
+@pytest.mark.skipif(not why_no_cagra(), reason="CAGRA can be built here")
+def test_where_no_card_can_build_a_graph_that_is_asked_for_the_reason_is_said() -> None:
+    design = design_named("cagra")
+
+    assert design.why_not(5_000, 32) == why_no_cagra()
+    with pytest.raises(IndexFault, match=r"index\.kind='cagra' cannot be built here: FAISS"):
+        design.build(unit(5_000, 32), np.arange(5_000))
+
+
+def test_without_a_card_there_are_none() -> None:
     if hasattr(faiss, "get_num_gpus"):
         assert num_cards() == faiss.get_num_gpus()
     else:
