@@ -145,12 +145,12 @@ class ApproximateIndex(ABC):
         k: int,
     ) -> list[Hits]:
         """Return the best `k` of each query, ties by the lower row; -1, the padding, ends here."""
+        if self.deeper:
+            return self._scored_again(queries, places, k)
         rows = places if self._rows_are_places else self._rows[places]
         padded = places.size > 0 and places.min() < 0
         if padded:
             rows = np.where(places < 0, -1, rows)
-        if self.deeper:
-            scores = row_scores(self._plain, rows, queries)
         rows, scores = in_order(rows, scores)
         if rows.shape[1] > k:
             rows, scores = rows[:, :k], scores[:, :k]
@@ -158,6 +158,19 @@ class ApproximateIndex(ABC):
             kept = [row >= 0 for row in rows]
             return [Hits(r[p], s[p]) for r, s, p in zip(rows, scores, kept, strict=True)]
         return [Hits(*pair) for pair in zip(rows, scores, strict=True)]
+
+    def _scored_again(
+        self, queries: Float32[np.ndarray, "q d"], places: Int64[np.ndarray, "q m"], k: int
+    ) -> list[Hits]:
+        if places.size and places.min() < 0:
+            kept = [row[row >= 0] for row in places]
+            if len(kept) > 1:
+                pairs = zip(queries, kept, strict=True)
+                return [self._scored_again(q[None], p[None], k)[0] for q, p in pairs]
+            places = kept[0][None]
+        rows = places if self._rows_are_places else self._rows[places]
+        scores = row_scores(self._plain, rows, queries)
+        return [best(*pair, k) for pair in zip(rows, scores, strict=True)]
 
     def _among(
         self,

@@ -24,7 +24,8 @@ def row_scores(
     scores = np.full(rows.shape, -np.inf, np.float32)
     arrays = (scores, np.ascontiguousarray(queries), vectors, np.ascontiguousarray(rows))
     pointers = map(faiss.swig_ptr, arrays)
-    with one_thread() if len(rows) == 1 else nullcontext():  # waking others takes longer
+    alone = len(rows) == 1 and faiss.omp_get_max_threads() > 1
+    with one_thread() if alone else nullcontext():  # waking others takes longer
         faiss.fvec_inner_products_by_idx(*pointers, vectors.shape[1], *rows.shape)
     return scores
 
