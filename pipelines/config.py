@@ -279,6 +279,9 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
     threads: Positive = 2
+    follow_seconds: Annotated[float, Meta(ge=0, le=3_600)] = (
+        2.0  # between looks at CURRENT; 0: none
+    )
     live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
 

@@ -26,7 +26,7 @@ from pipelines.errors import ReleaseError, RequestError, UserError
 from pipelines.facets import check_facets, count
 from pipelines.listing import Listing, Matching, Walked, check_list, is_listed, listing, matching
 from pipelines.live.changes import Change
-from pipelines.live.follow import follow
+from pipelines.live.follow import follow, follow_on
 from pipelines.live.log import ChangeLog, Outcome
 from pipelines.live.overlay import Base, Overlay, View
 from pipelines.paging import Step, step_of
@@ -122,6 +122,20 @@ class Engine:
         engine.answer(Query(text="warm"))  # so that the first shopper does not wait for the models
         engine._watch = watch
         return engine
+
+    def succeed(self, before: "Engine") -> None:
+        """Take over the log and the watcher of an engine of another release.
+
+        From then on both know every change, until `before` retires.
+        """
+        if before._log is not None:
+            follow_on(before._log, self._live, self._release.manifest)
+        self._log, self._watch = before._log, before._watch
+
+    def retire(self) -> None:
+        """Hear of no more changes: another engine answers."""
+        if self._log is not None:
+            self._log.leave(self._live.apply)
 
     def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
         """Return a page for this request, or a RequestError that names the field.

@@ -1,23 +1,39 @@
 """Runs the door on granian: opens the port at once, the release behind it, and stops cleanly."""
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from pipelines.config import Config
-from pipelines.desk import Answers
+from pipelines.desk import Answers, Desk
 from pipelines.errors import UserError
 from pipelines.http import create_app
 from pipelines.rank_log import RankLog
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+
+logger = logging.getLogger(__name__)
+
+
+class Successors(Protocol):
+    """Where the next engine comes from; its methods are called from a thread beside the loop."""
+
+    def next(self) -> Answers | None:
+        """Return an engine to answer with from now on, opened; None: go on. UserError, once."""
+        ...
+
+    def settle(self, engine: Any) -> None:
+        """Hear that the server answers with this engine now."""
+        ...
 
 
 def serve(
@@ -25,24 +41,19 @@ def serve(
 ) -> None:
     """Answer from the current release until SIGINT or SIGTERM; port 0 takes a free one.
 
+    When another release becomes current it is opened beside the one that answers, and answers
+    then; one that cannot be opened is told of, and the one before goes on.
     A port that is taken, and a release that cannot be opened, are a UserError.
     """
-    from pipelines.engine import Engine  # loads torch and FAISS
+    from pipelines.succession import Succession  # loads torch and FAISS
 
     live = Path(config.serve.live) if config.serve.live else None
-    opened: list[Engine] = []
-
-    def open_engine() -> Engine:
-        opened.append(Engine.open(releases, watch=watch, live=live))
-        return opened[0]
-
     log = RankLog(Path(config.serve.log)) if config.serve.log else None
-    watch = log.put if log else None
+    engines = Succession(releases, watch=log.put if log else None, live=live)
     try:
-        serve_engine(open_engine, config, host=host, port=port)
+        serve_engine(engines.first, config, host=host, port=port, successors=engines)
     finally:
-        for engine in opened:
-            engine.close()
+        engines.close()
         if log:
             log.close()
             if log.dropped:
@@ -55,12 +66,13 @@ def serve_engine(
     *,
     host: str | None = None,
     port: int | None = None,
+    successors: Successors | None = None,
 ) -> None:
     """The same for any engine; it is opened while the port already answers /healthz."""
     host, port = free_address(
         config.serve.host if host is None else host, config.serve.port if port is None else port
     )
-    asyncio.run(_serve(open_engine, config, host, port))
+    asyncio.run(_serve(open_engine, config, (host, port), successors))
 
 
 def free_address(host: str, port: int) -> tuple[str, int]:
@@ -82,7 +94,13 @@ def free_address(host: str, port: int) -> tuple[str, int]:
         ) from None
 
 
-async def _serve(open_engine: Callable[[], Answers], config: Config, host: str, port: int) -> None:
+async def _serve(
+    open_engine: Callable[[], Answers],
+    config: Config,
+    at: tuple[str, int],
+    successors: Successors | None,
+) -> None:
+    host, port = at
     app = create_app(None, config)
     server = Server(
         app,
@@ -105,10 +123,35 @@ async def _serve(open_engine: Callable[[], Answers], config: Config, host: str, 
         if not serving.done():
             app.state.desk.engine = engine = await opening
             _say(f"{address} answers from release {engine.release}; Ctrl-C stops it")
+            if successors is not None and config.serve.follow_seconds:
+                following = asyncio.create_task(
+                    _follow(app.state.desk, successors, config.serve.follow_seconds)
+                )
+                await serving
+                following.cancel()
     finally:
         if opening.done() and opening.exception():
             stop()
         await serving
+
+
+async def _follow(desk: Desk, successors: Successors, seconds: float) -> None:
+    """Answer with the next engine as soon as there is one, for ever."""
+    while True:
+        await asyncio.sleep(seconds)
+        served = desk.opened().release
+        try:
+            engine = await asyncio.to_thread(successors.next)
+        except UserError as e:
+            _say(f"{e}; release {served} answers on")
+            continue
+        except (OSError, RuntimeError, MemoryError):
+            logger.exception("the next release was not opened; release %s answers on", served)
+            continue
+        if engine is not None:
+            desk.engine = engine
+            _say(f"release {engine.release} answers now, after {served}")
+            await asyncio.to_thread(successors.settle, engine)
 
 
 async def _until_it_listens(serving: asyncio.Task[None], host: str, port: int) -> None:

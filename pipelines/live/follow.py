@@ -1,16 +1,13 @@
 """Makes the changes of a log that a release does not hold, and then those that come."""
 
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.live.log import ChangeLog, LiveError, Logged
+from pipelines.live.log import ChangeLog, LiveError, in_parts
 from pipelines.live.overlay import Overlay
 from pipelines.release import Manifest
 
 FOLDED = "folded"  # what a manifest's `shop` calls it
-AT_ONCE = 1_000
 
 
 def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
@@ -18,12 +15,21 @@ def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
     log = ChangeLog.open(folder, prepare=overlay.prepare, apply=overlay.apply)
     try:
         refuse_older(folder, log.id, log.last, manifest)
-        for part in _parts(log.replay(after=folded_upto(manifest.shop, log.id))):
+        for part in in_parts(log.replay(after=folded_upto(manifest.shop, log.id))):
             overlay.apply(part)
     except BaseException:
         log.close()
         raise
     return log
+
+
+def follow_on(log: ChangeLog, overlay: Overlay, manifest: Manifest) -> None:
+    """Bring an overlay up to date with a log in use, and let it follow beside the one before it."""
+    last = log.last
+    refuse_older(log.folder, log.id, last, manifest)
+    for part in in_parts(log.replay(folded_upto(manifest.shop, log.id), last)):
+        overlay.apply(part)
+    log.hand_over(overlay.prepare, overlay.apply, after=last)
 
 
 def folded_upto(shop: dict[str, Any], log: str) -> int:
@@ -45,8 +51,3 @@ def refuse_older(folder: Path, log: str, last: int, manifest: Manifest) -> None:
             f"{folder}: the log of changes ends at number {last}, but release {manifest.name} "
             f"holds changes up to {folded}: it is an older copy; bring back the newer log"
         )
-
-
-def _parts(changes: Iterator[Logged]) -> Iterator[list[Logged]]:
-    while part := list(islice(changes, AT_ONCE)):
-        yield part

@@ -5,6 +5,8 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -82,6 +84,13 @@ class _Waiting(NamedTuple):
     outcome: "Future[list[Outcome]]"
 
 
+class _Turn(NamedTuple):
+    """Something that is done between two groups of changes."""
+
+    work: Callable[[], None]
+    done: "Future[None]"
+
+
 class ChangeLog:
     """Changes in the order of their sequence numbers; one process writes, any may read.
 
@@ -101,11 +110,12 @@ class ChangeLog:
         self.folder = folder
         self._lock = lock
         self._prepare = prepare
-        self._apply = apply
+        self._told: tuple[Apply, ...] = (apply,)
         self._most_bytes = most_bytes
         self._closing = Lock()
         self._closed = False
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Waiting | _Turn | None] = SimpleQueue()
+        self._aside: _Turn | None = None  # a turn that comes behind the group in work
         self.id, self._last = _identity(folder)
         self._thread = Thread(target=self._write, name="change log", daemon=True)
         self._thread.start()
@@ -147,11 +157,33 @@ class ChangeLog:
     def submit(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
         """Return at once what `append` returns, to come."""
         waiting = _Waiting(changes, Future())
+        self._put(waiting)
+        return waiting.outcome
+
+    def hand_over(self, prepare: Prepare, apply: Apply, after: int) -> None:
+        """Let another `prepare` decide from here on, and tell another `apply`, too.
+
+        `apply` is told at once of what came after number `after`. It happens between two changes,
+        so it is told of each once, and in order. Who was told before is told on, until `leave`.
+        """
+        turn = _Turn(partial(self._hand_over, prepare, apply, after), Future())
+        self._put(turn)
+        turn.done.result()
+
+    def leave(self, apply: Apply) -> None:
+        """Tell this one no more."""
+        self._told = tuple(one for one in self._told if one != apply)
+
+    def _put(self, item: _Waiting | _Turn) -> None:
         with self._closing:
             if self._closed:
                 raise LiveError(f"{self.folder}: the log of changes is closed")
-            self._queue.put(waiting)
-        return waiting.outcome
+            self._queue.put(item)
+
+    def _hand_over(self, prepare: Prepare, apply: Apply, after: int) -> None:
+        for part in in_parts(self.replay(after, self._last)):
+            apply(part)
+        self._prepare, self._told = prepare, (*self._told, apply)
 
     def replay(self, after: int = 0, upto: int | None = None) -> Iterator[Logged]:
         """Yield the changes with a number above `after` and at most `upto`, in order."""
@@ -168,21 +200,31 @@ class ChangeLog:
     def _write(self) -> None:
         connection = _connect(self.folder)
         try:
-            while group := self._next_group():
-                self._settle(connection, group)
+            while item := self._next():
+                if isinstance(item, _Turn):
+                    _take(item)
+                else:
+                    self._settle(connection, self._with_company(item))
         finally:
             connection.close()
 
-    def _next_group(self) -> list[_Waiting]:
-        """Return all that wait now, up to a bound; nothing at the end."""
-        first = self._queue.get()
-        if first is None:
-            return []
+    def _next(self) -> _Waiting | _Turn | None:
+        """Return what comes next; None at the end."""
+        if self._aside is not None:
+            turn, self._aside = self._aside, None
+            return turn
+        return self._queue.get()
+
+    def _with_company(self, first: _Waiting) -> list[_Waiting]:
+        """Return all that wait now, up to a bound and before the next turn."""
         group, count = [first], len(first.changes)
         while count < MOST_IN_GROUP:
             try:
                 more = self._queue.get_nowait()
             except Empty:
+                break
+            if isinstance(more, _Turn):
+                self._aside = more
                 break
             if more is None:
                 self._queue.put(None)  # nothing comes behind the end
@@ -214,7 +256,8 @@ class ChangeLog:
         if logged:
             self._commit(connection, logged)
             self._last = logged[-1].sequence
-            self._apply(logged)
+            for apply in self._told:
+                apply(logged)
         return outcomes
 
     def _fit(self, changes: Sequence[Change]) -> list[Encoded | Refusal]:
@@ -252,6 +295,22 @@ class ChangeLog:
         if not certain:
             with self._closing:
                 self._closed = True
+
+
+def in_parts(changes: Iterator[Logged]) -> Iterator[list[Logged]]:
+    """Yield changes by the thousand."""
+    while part := list(islice(changes, READ_AT_ONCE)):
+        yield part
+
+
+def _take(turn: _Turn) -> None:
+    """Do what was asked for, and tell who waits for it how it went."""
+    try:
+        turn.work()
+    except Exception as e:
+        turn.done.set_exception(e)
+    else:
+        turn.done.set_result(None)
 
 
 def replay(folder: Path, after: int = 0, upto: int | None = None) -> Iterator[Logged]:

@@ -359,7 +359,7 @@ class Overlay:
                 507,
                 "product",
                 f"is one too many: {MOST_REWRITTEN:,} products have changed since the release was "
-                "built; fold them with `vetrina build --live` and start the server again",
+                "built; fold them with `vetrina build --live`",
             )
         there[change.id] = not isinstance(change, Delete)
         return None

@@ -21,9 +21,12 @@ DAMAGED = "lambda: (_ for _ in ()).throw(ReleaseError('release r1 is damaged'))"
 
 
 @contextmanager
-def server(open_engine: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+def server(
+    open_engine: str, port: int = 0, successors: str = "None"
+) -> Iterator[subprocess.Popen[str]]:
     script = f"""
         import sys, threading, time
+        import msgspec
         from types import SimpleNamespace
         from pipelines.config import Config
         from pipelines.errors import ReleaseError, UserError
@@ -35,8 +38,20 @@ def server(open_engine: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
                 print("working", flush=True)
                 time.sleep(0.7)
                 return Slate(products=(), stage=stage, release="r1")
+        class Successors:
+            coming = [lambda: None, lambda: damaged(), lambda: None, lambda: next_engine("r2")]
+            def next(self):
+                return self.coming.pop(0)() if self.coming else None
+            def settle(self, engine):
+                print(engine.release, "settled", flush=True)
+        def damaged():
+            raise ReleaseError("release r3 is damaged")
+        def next_engine(name):
+            return SimpleNamespace(release=name)
+        quick = msgspec.structs.replace(Config().serve, follow_seconds=0.05)
+        config = msgspec.structs.replace(Config(), serve=quick)
         try:
-            serve_engine({open_engine}, Config(), port={port})
+            serve_engine({open_engine}, config, port={port}, successors={successors})
         except UserError as e:
             sys.exit(f"vetrina: {{e}}")
         print("stopped well")
@@ -144,3 +159,21 @@ def test_requests_in_progress_are_answered_before_it_stops() -> None:
         code, slate = answer.result()
 
     assert (code, slate["release"]) == (200, "r1")
+
+
+def test_another_release_that_becomes_current_answers_without_a_restart() -> None:
+    with server(OPEN_AT_ONCE, successors="Successors()") as process:
+        assert process.stdout is not None
+        address = address_in(process.stdout.readline())
+        told = [process.stdout.readline() for _ in range(4)]
+        answer = status(f"{address}/readyz")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+
+    assert told[1:] == [
+        "release r3 is damaged; release r1 answers on\n",
+        "release r2 answers now, after r1\n",
+        "r2 settled\n",
+    ]
+    assert answer == (200, {"status": "ready", "release": "r2"})
+    assert (process.returncode, out, err) == (0, "stopped well\n", "")

@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from pipelines.live.changes import (
     read_change,
     written,
 )
-from pipelines.live.log import FILE, ChangeLog, Encoded, LiveError, identity, replay
+from pipelines.live.log import (
+    FILE,
+    ChangeLog,
+    Encoded,
+    LiveError,
+    Logged,
+    as_they_are,
+    identity,
+    replay,
+)
 from retrieval import Availability, Product
 
 
@@ -231,3 +240,59 @@ def test_nothing_acknowledged_is_lost_when_builds_and_switches_are_killed() -> N
 
     assert ended.returncode == 0, ended.stderr
     assert "12 builds killed: none lost" in ended.stdout
+
+
+def test_who_takes_over_is_told_of_every_change_once_and_in_order(tmp_path: Path) -> None:
+    first: list[int] = []
+    second: list[int] = []
+    log = ChangeLog.open(tmp_path, apply=noting(first))
+    log.append([upsert("a"), upsert("b"), upsert("c")])
+
+    with ThreadPoolExecutor(4) as pool:
+        appended = [pool.submit(log.append, [upsert(f"x{n}")]) for n in range(100)]
+        log.hand_over(as_they_are, noting(second), after=2)
+        for one in appended:
+            one.result()
+    log.append([upsert("d")])
+    log.leave(log._told[0])
+    log.append([upsert("e")])
+    log.close()
+
+    assert first == list(range(1, 105))
+    assert second == list(range(3, 106))
+
+
+def test_who_takes_over_decides_what_is_taken(log: ChangeLog) -> None:
+    refused = Refusal(404, "id", "is unknown")
+
+    log.hand_over(lambda changes: [refused for _ in changes], lambda _: None, after=0)
+
+    assert log.append([upsert("a")]) == [refused]
+
+
+def test_a_take_over_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    told: list[int] = []
+    log = ChangeLog.open(tmp_path, apply=noting(told))
+    log.append([upsert("a")])
+
+    def broken(_: Sequence[Logged]) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        log.hand_over(as_they_are, broken, after=0)
+    numbers = log.append([upsert("b")])
+    log.close()
+
+    assert (numbers, told) == ([2], [1, 2])
+
+
+def test_a_closed_log_is_not_taken_over(tmp_path: Path) -> None:
+    log = ChangeLog.open(tmp_path)
+    log.close()
+
+    with pytest.raises(LiveError, match="is closed"):
+        log.hand_over(as_they_are, lambda _: None, after=0)
+
+
+def noting(numbers: list[int]) -> Callable[[Sequence[Logged]], None]:
+    return lambda logged: numbers.extend(one.sequence for one in logged)
