@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from index.arrays import map_array, save_array
 from index.exact import best
-from index.filtered import AGAIN
+from index.filtered import AGAIN, COSTS
 from index.row_scores import row_scores
 from index.types import DamagedIndex, Hits
 from index.vectors import fit_vectors
@@ -19,12 +19,18 @@ from index.vectors import fit_vectors
 MOST = 127  # of a number as a signed byte
 SHIFT = 128  # added to each of them, as FAISS multiplies unsigned bytes
 BLOCK = 32  # bytes that are multiplied at once
+LEAST_DIM = 256  # numbers of a vector, below which bytes save nothing
 AT_ONCE = 32_768  # vectors
+WIDE = 8.0  # deviations from its median that a number may lie off, before its row is set apart
+APART = 0.005  # share of the rows that may be set apart
 MISSED = 0.005  # share of the answers that may be expected to be missed
-CERTAIN = 3.0  # standard deviations of what bytes are off by; so far down a second look goes
+CERTAIN = 3.0  # deviations of the error of bytes that a second look goes down
 SECOND = 1.2  # times as deep as is reckoned
+LARGEST = 0.9999  # exactness of what is not proven
+ROUNDING = 1e-7  # of a score in float32
 CODES = ".bytes.faiss"
-SCALES = ".scales.npy"
+SCALES = ".bytes.npy"
+ROWS_APART = ".bytes.apart.npy"
 
 
 class Among(NamedTuple):
@@ -34,55 +40,60 @@ class Among(NamedTuple):
     exactness: float
 
 
-class ByteCodes:
-    """One byte a number of each vector: `c = round((x - centre) / scale)`, from -127 to 127.
+class Scales(NamedTuple):
+    """What the bytes of each number of a vector stand for."""
 
-    With `w = round(q * scale / step)` the inner product `q @ x` is about `q @ centre + step *
+    centre: Float32[np.ndarray, "d"]
+    step: Float32[np.ndarray, "d"]
+    square: Float32[np.ndarray, "d"]  # mean of the squares of the bytes, as signed ones
+
+
+class ByteCodes:
+    """One byte a number of each vector: `c = round((x - centre) / step)`, from -127 to 127.
+
+    With `w = round(q * step / unit)` the inner product `q @ x` is about `q @ centre + unit *
     (w @ c)`. FAISS multiplies unsigned bytes, so both get 128 added, and some bytes more fill every
     row up to the same sum: what the shift adds to a product is then the same for every row.
     The best by bytes are scored again from the vectors, so many that hardly a better one is left.
+    Rows with numbers far from all others, or with another sum, stand apart and always are.
     """
 
     def __init__(
         self,
         codes: faiss.IndexScalarQuantizer,
-        scales: Float32[np.ndarray, "2 d"],
+        scales: Scales,
+        apart: Int64[np.ndarray, "a"],
         rows: Int64[np.ndarray, "m"],
     ) -> None:
-        self._codes, self._scales, self._rows = codes, scales, rows
-        self._centre, self._scale = np.asarray(scales)
-        self._filling = np.full(codes.d - len(self._centre), SHIFT, np.float32)
-        self._sum = float(codes.reconstruct(0).sum())  # of the bytes of any row
+        self._codes, self._scales, self._apart, self._rows = codes, scales, apart, rows
+        self._filling = np.full(codes.d - len(scales.centre), SHIFT, np.float32)
+        whole = np.setdiff1d(np.arange(min(len(rows), len(apart) + 1)), apart)
+        self._sum = float(codes.reconstruct(int(whole[0])).sum())  # of the bytes of any row
 
     @classmethod
     def build(
         cls, vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]
-    ) -> "ByteCodes":
-        """Encode these rows, reading them three times in pieces."""
-        scales = _scales(vectors, rows)
-        shifted = np.empty((len(rows), vectors.shape[1]), np.uint8)
-        for start, part in _parts(vectors, rows):
-            shifted[start : start + len(part)] = np.rint((part - scales[0]) / scales[1]) + SHIFT
-        filling = _filling(shifted)
-        codes = faiss.IndexScalarQuantizer(
-            shifted.shape[1] + filling.shape[1],
-            faiss.ScalarQuantizer.QT_8bit_direct,
-            faiss.METRIC_INNER_PRODUCT,
-        )
-        for start in range(0, len(rows), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            codes.add(np.hstack([shifted[some], filling[some]]).astype(np.float32))
-        return cls(codes, scales, rows)
+    ) -> "ByteCodes | None":
+        """Encode these rows; None where too many of them would stand apart.
 
-    @staticmethod
-    def num_bytes(num_rows: int, dim: int) -> int:
-        """Return about how much memory the codes of so many rows take."""
-        return num_rows * (ceil(dim / BLOCK) + 1) * BLOCK
+        Where numbers far from all others are many, bytes reach as far as they do.
+        """
+        for wide in (WIDE, np.inf):
+            bytes_of = _encoded(vectors, rows, wide)
+            if bytes_of.is_apart.mean() <= APART:
+                return cls(_held(bytes_of), bytes_of.scales, bytes_of.apart, rows)
+        return None
+
+    @property
+    def num_bytes(self) -> int:
+        """How much memory the codes take."""
+        return int(self._codes.ntotal * self._codes.d)
 
     def save(self, path: Path) -> None:
-        """Write the codes beside an index at `path`, and what they are multiples of."""
+        """Write the codes beside an index at `path`, and what they stand for."""
         faiss.write_index(self._codes, str(path.with_suffix(CODES)))
-        save_array(path.with_suffix(SCALES), self._scales)
+        save_array(path.with_suffix(SCALES), np.stack(self._scales))
+        save_array(path.with_suffix(ROWS_APART), self._apart)
 
     @classmethod
     def open(cls, path: Path, rows: Int64[np.ndarray, "m"], dim: int) -> "ByteCodes | None":
@@ -92,15 +103,23 @@ class ByteCodes:
             return None
         try:
             codes = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as e:
-            raise DamagedIndex(f"{file.name} is not a FAISS index: {str(e)[:200]}") from None
-        scales = map_array(path.with_suffix(SCALES))
-        if codes.ntotal != len(rows) or scales.shape != (2, dim) or codes.d < dim:
+            scales = map_array(path.with_suffix(SCALES))
+            apart = np.asarray(map_array(path.with_suffix(ROWS_APART)))
+        except (RuntimeError, FileNotFoundError) as e:
+            raise DamagedIndex(f"{file.name} cannot be read: {str(e)[:200]}") from None
+        fits = codes.ntotal == len(rows) > len(apart) and scales.shape == (3, dim) <= (3, codes.d)
+        if not fits or (len(apart) and not 0 <= apart.min() <= apart.max() < len(rows)):
             raise DamagedIndex(
                 f"{file.name} holds {codes.ntotal} rows of {codes.d} bytes, but {len(rows)} of "
                 f"{dim} numbers belong to it"
             )
-        return cls(codes, scales, rows)
+        return cls(codes, Scales(*np.asarray(scales)), apart, rows)
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove what `save` wrote beside an index at `path`, if it did."""
+        for suffix in (CODES, SCALES, ROWS_APART):
+            path.with_suffix(suffix).unlink(missing_ok=True)
 
     def best(
         self,
@@ -109,42 +128,65 @@ class ByteCodes:
         k: int,
         held: Bool[np.ndarray, "m"],
     ) -> Among | None:
-        """Return the best `k` of the rows that pass, with scores of the vectors themselves.
+        """Return the best `k`, 1 or more, of the rows that pass, with scores of the vectors.
 
         Where many rows are nearly as good as the last answer, a second look scores more of them
-        again. None: so many that comparing all that pass is cheaper.
+        again. None: so many that comparing all that pass is cheaper, or that some may be missed.
         """
         passed = int(np.count_nonzero(held))
+        asked = self._asked(query[0].astype(np.float64))
         selector = faiss.IDSelectorBitmap(np.packbits(held, bitorder="little"))
+        apart = self._apart[held[self._apart]]
         depth = min(k + AGAIN, passed)
-        for is_last in (False, True):
-            places, rough = self._nearest(query[0], depth, selector)
-            rows = self._rows[places]
+        for _ in range(2):
+            places, rough = self._nearest(asked, depth, selector)
+            found = np.union1d(places, apart) if len(apart) else places
+            rows = self._rows[found]
             [scores] = row_scores(vectors, rows[None], query)
             hits = best(rows, scores, k)
             if depth == passed:
                 return Among(hits, 1.0)
-            rest = _rest(rough, scores, float(hits.scores[-1]))
-            if is_last or rest.better <= MISSED * k:
-                return Among(hits, round(max(1 - rest.better / k, 0.0), 4))
-            depth = min(ceil(SECOND * (depth + rest.near)), passed)
-            if 3 * depth > passed:
+            rest = _rest(rough, float(hits.scores[-1]), asked.error)
+            if rest.better <= MISSED * k:
+                return Among(hits, min(round(1 - rest.better / k, 4), LARGEST))
+            depth = ceil(SECOND * (depth + rest.near))
+            if depth * COSTS.again > passed * (COSTS.score - COSTS.byte):
                 break
         return None
 
+    def _asked(self, query: Float64[np.ndarray, "d"]) -> "_Asked":
+        """Return a query as bytes, and what a score by bytes is off by, one deviation.
+
+        A row is off by half a step at most in each number, and by step / sqrt(12) in the mean of
+        the squares; the query by what its bytes leave over, times those of the row.
+        """
+        centre, step, square = self._scales
+        weights = query * step
+        unit = max(float(np.abs(weights).max()) / MOST, np.finfo(np.float64).tiny)
+        signed = np.rint(weights / unit)
+        left = weights - unit * signed
+        shifted = np.concatenate([signed + SHIFT, self._filling]).astype(np.float32)
+        by_shift = SHIFT * (self._sum + float(shifted.sum(dtype=np.float64)) - SHIFT * len(shifted))
+        error = sqrt(float(np.sum(weights**2) / 12 + np.sum(left**2 * square)))
+        return _Asked(shifted, unit, float(query @ centre) - unit * by_shift, error)
+
     def _nearest(
-        self, query: Float32[np.ndarray, "d"], depth: int, selector: faiss.IDSelector
+        self, asked: "_Asked", depth: int, selector: faiss.IDSelector
     ) -> tuple[Int64[np.ndarray, "m"], Float64[np.ndarray, "m"]]:
         """Return the best places by bytes with their scores, best first."""
-        weights = query * self._scale
-        step = float(np.abs(weights).max()) / MOST or 1.0
-        shifted = np.concatenate([np.rint(weights / step) + SHIFT, self._filling])
         scores, places = self._codes.search(
-            shifted[None], depth, params=faiss.SearchParameters(sel=selector)
+            asked.shifted[None], depth, params=faiss.SearchParameters(sel=selector)
         )
-        added = SHIFT * (self._sum + float(shifted.sum()) - SHIFT * self._codes.d)
-        rough = float(query @ self._centre) + step * (scores[0].astype(np.float64) - added)
-        return places[0], rough
+        return places[0], asked.added + asked.unit * scores[0].astype(np.float64)
+
+
+class _Asked(NamedTuple):
+    """A query as bytes: its product with a row's, times `unit`, and with `added`, is a score."""
+
+    shifted: Float32[np.ndarray, "b"]
+    unit: float
+    added: float
+    error: float
 
 
 class _Rest(NamedTuple):
@@ -154,18 +196,19 @@ class _Rest(NamedTuple):
     near: float  # by bytes within CERTAIN errors of the last answer
 
 
-def _rest(rough: Float64[np.ndarray, "m"], scores: Float32[np.ndarray, "m"], last: float) -> _Rest:
-    """Reckon, rather too much, what was left: by how dense rows lie, and what bytes are off by.
+def _rest(rough: Float64[np.ndarray, "m"], last: float, error: float) -> _Rest:
+    """Reckon what was left, from how dense the last rows lie and what bytes are off by.
 
     With errors of deviation s, `density` rows a unit of score, and the last row by bytes `z * s`
     below the last answer, `density * s * (phi(z) - z * Q(z))` better rows are expected beyond it:
     the unit normal loss, where phi is the normal density and Q its upper tail.
     """
-    error = float(np.sqrt(np.mean((scores - rough) ** 2)))
+    least = ROUNDING * max(abs(last), abs(float(rough[0])), abs(float(rough[-1])))
+    error = max(error, least, np.finfo(np.float64).tiny)
     later = rough[len(rough) // 2 :]
-    density = len(later) / max(later[0] - later[-1], 1e-9)
+    density = len(later) / max(float(later[0] - later[-1]), error / len(later))
     gap = last - float(rough[-1])
-    z = gap / max(error, 1e-9)
+    z = gap / error
     loss = exp(-z * z / 2) / sqrt(2 * pi) - z * erfc(z / sqrt(2)) / 2
     return _Rest(density * error * loss, max(density * (CERTAIN * error - gap), 0.0))
 
@@ -177,22 +220,95 @@ def _parts(
         yield start, fit_vectors(vectors[rows[start : start + AT_ONCE]], "index")
 
 
-def _scales(
-    vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]
-) -> Float32[np.ndarray, "2 d"]:
-    """Return the centre of each number, and the step of its bytes; 1 where it never changes."""
-    low, high = np.full((2, vectors.shape[1]), [[np.inf], [-np.inf]], np.float32)
+class _Bytes(NamedTuple):
+    """Rows as bytes, and what each lacks to the sum of all, to be filled up by some bytes more."""
+
+    scales: Scales
+    shifted: UInt8[np.ndarray, "m d"]
+    is_apart: Bool[np.ndarray, "m"]
+    lacking: Int64[np.ndarray, "m"]
+    more: int
+
+    @property
+    def apart(self) -> Int64[np.ndarray, "a"]:
+        """Return the rows that stand apart."""
+        return np.flatnonzero(self.is_apart)
+
+
+def _encoded(
+    vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"], wide: float
+) -> _Bytes:
+    low, high = _limits(vectors, rows, wide)
+    centre, step = (low + high) / 2, (high - low) / (2 * MOST)
+    step = np.where(step > 0, step, 1).astype(np.float32)
+    shifted = np.empty((len(rows), len(centre)), np.uint8)
+    squares, is_apart = np.zeros(len(centre)), np.zeros(len(rows), bool)
+    for start, part in _parts(vectors, rows):
+        signed = np.rint((part - centre) / step)
+        is_apart[start : start + len(part)] = (np.abs(signed) > MOST + 1).any(axis=1)
+        signed = np.clip(signed, -MOST, MOST)
+        squares += np.square(signed).sum(axis=0)
+        shifted[start : start + len(part)] = signed + SHIFT
+    lacking, count = _to_fill(shifted, is_apart)
+    is_apart |= (lacking < 0) | (lacking > 255 * count)
+    scales = Scales(centre, step, (squares / len(rows)).astype(np.float32))
+    return _Bytes(scales, shifted, is_apart, lacking, count)
+
+
+def _held(bytes_of: _Bytes) -> faiss.IndexScalarQuantizer:
+    index = faiss.IndexScalarQuantizer(
+        bytes_of.shifted.shape[1] + bytes_of.more,
+        faiss.ScalarQuantizer.QT_8bit_direct,
+        faiss.METRIC_INNER_PRODUCT,
+    )
+    for start in range(0, len(bytes_of.shifted), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        filling = _filling(bytes_of.lacking[some], bytes_of.more)
+        index.add(np.hstack([bytes_of.shifted[some], filling]).astype(np.float32))
+    return index
+
+
+def _limits(
+    vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"], wide: float
+) -> tuple[Float32[np.ndarray, "d"], Float32[np.ndarray, "d"]]:
+    """Return the lowest and highest of each number, in rows whose numbers are all near the middle.
+
+    Near are `wide` deviations; the deviation is that of the middle half, as of a normal one (the
+    half lies within 0.6745 of it), in rows drawn evenly, so that a few that are far off count for
+    nothing.
+    """
+    drawn = fit_vectors(vectors[rows[:: -(-len(rows) // AT_ONCE)]], "index")
+    first, middle, third = np.percentile(drawn, [25, 50, 75], axis=0).astype(np.float32)
+    deviation = (third - first) / (2 * 0.6745)
+    reach = np.where(deviation > 0, wide * np.maximum(deviation, 1e-30), np.inf)
+    low, high = middle.copy(), middle.copy()
     for _, part in _parts(vectors, rows):
-        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
-    centre, scale = (low + high) / 2, (high - low) / (2 * MOST)
-    return np.stack([centre, np.where(scale > 0, scale, 1)])
+        near = part[(np.abs(part - middle) <= reach).all(axis=1)]
+        low = np.minimum(low, near.min(axis=0, initial=np.inf))
+        high = np.maximum(high, near.max(axis=0, initial=-np.inf))
+    return low, high
 
 
-def _filling(shifted: UInt8[np.ndarray, "m d"]) -> UInt8[np.ndarray, "m f"]:
-    """Return bytes that bring every row to the same sum, and all bytes of a row to full blocks."""
+def _to_fill(
+    shifted: UInt8[np.ndarray, "m d"], is_apart: Bool[np.ndarray, "m"]
+) -> tuple[Int64[np.ndarray, "m"], int]:
+    """Return what each row lacks to the sum of all, and how many bytes are to fill it up.
+
+    They fill a row up to full blocks, and with more than two blocks some rows stand apart.
+    """
     sums = shifted.sum(axis=1, dtype=np.int64)
-    lacking = sums.max() - sums
+    usual = sums[~is_apart]
     dim = shifted.shape[1]
-    count = ceil((dim + ceil(lacking.max() / 255)) / BLOCK) * BLOCK - dim
-    each, more = np.divmod(lacking[:, None], max(count, 1))
+    least = -dim % BLOCK
+    if not len(usual):
+        return np.zeros(len(sums), np.int64), least
+    needed = ceil(int(usual.max() - usual.min()) / 255)
+    count = least + ceil(max(min(needed, 2 * BLOCK) - least, 0) / BLOCK) * BLOCK
+    middle = (int(usual.max()) + int(usual.min())) // 2
+    return middle + 255 * count // 2 - sums, count
+
+
+def _filling(lacking: Int64[np.ndarray, "p"], count: int) -> UInt8[np.ndarray, "p f"]:
+    """Return bytes that have these sums, as far as bytes can."""
+    each, more = np.divmod(np.clip(lacking, 0, 255 * count)[:, None], max(count, 1))
     return np.asarray(each + (np.arange(count) < more), np.uint8)

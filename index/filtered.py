@@ -105,7 +105,7 @@ def scan_cost(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> float:
 
 def scans_bytes(shape: Shape, passed: int, k: int, costs: Costs = COSTS) -> bool:
     """Tell whether a scan reads the rows that pass as bytes first."""
-    return shape.has_bytes and _bytes_cost(shape, passed, k, costs) < passed * costs.score
+    return k > 0 and shape.has_bytes and _bytes_cost(shape, passed, k, costs) < passed * costs.score
 
 
 def _bytes_cost(shape: Shape, passed: int, k: int, costs: Costs) -> float:

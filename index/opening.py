@@ -23,7 +23,9 @@ def save_index(index: ApproximateIndex, path: Path) -> None:
     Its codes, where it has some, lie beside both.
     """
     index.save(path if isinstance(index, FaissIndex) else path.with_suffix(FOLDER))
-    if index.codes is not None:
+    if index.codes is None:
+        ByteCodes.remove(path)
+    else:
         index.codes.save(path)
 
 

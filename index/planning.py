@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 from msgspec import structs
 
 from index.approximate import ApproximateIndex
-from index.byte_codes import ByteCodes
+from index.byte_codes import LEAST_DIM, ByteCodes
 from index.curve import Curve, measured_curve, recall_at_k, true_hits
 from index.designs import BY_NAME, DESIGNS, Cost, Design, cells_of, design_named
 from index.faiss_index import FaissIndex
@@ -104,13 +104,13 @@ def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
     a flat one, or by what finds most where none is enough; one that was asked for by name, as a
     kind or a factory string, is kept. The design of an index from `before` is taken again without
     trying others while it meets the target. Beside it stand the rows as bytes, to scan those that
-    pass a filter, unless there are few rows, or the memory is too little for them.
+    pass a filter, unless there are few rows, or short ones, or too little memory for both, or the
+    index compares all vectors as it is.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
     wanted = Wanted(k, recall_target, memory_bytes, kind, factory, seed)
     planned = _built(vectors, queries, rows, wanted, before)
-    if _has_bytes(planned, (len(rows), vectors.shape[1]), wanted):
-        planned.built.codes = ByteCodes.build(vectors, rows)
+    planned.built.codes = _codes(planned, vectors, rows, wanted)
     return planned
 
 
@@ -129,12 +129,19 @@ def _built(
     return _chosen(vectors, rows, asked, wanted)
 
 
-def _has_bytes(planned: Planned, shape: tuple[int, int], wanted: Wanted) -> bool:
-    """Tell whether the rows are kept as bytes, too."""
-    if shape[0] < FLAT_BELOW:
-        return False
-    held = BY_NAME[planned.kind].num_bytes(*shape) if planned.kind in BY_NAME else 0
-    return not wanted.memory_bytes or held + ByteCodes.num_bytes(*shape) <= wanted.memory_bytes
+def _codes(planned: Planned, vectors: Vectors, rows: Rows, wanted: Wanted) -> ByteCodes | None:
+    """Return the rows as bytes, where these are worth their memory and that is allowed."""
+    shape = len(rows), vectors.shape[1]
+    if shape[0] < FLAT_BELOW or shape[1] < LEAST_DIM or planned.built.shape.kind == "flat":
+        return None
+    left = float("inf")
+    if wanted.memory_bytes:
+        known = planned.kind in BY_NAME  # what a factory string takes is not
+        left = wanted.memory_bytes - BY_NAME[planned.kind].num_bytes(*shape) if known else 0
+    if left < shape[0] * shape[1]:
+        return None
+    codes = ByteCodes.build(vectors, rows)
+    return None if codes is None or codes.num_bytes > left else codes
 
 
 def _again(

@@ -46,7 +46,7 @@ class Way(StrEnum):
 class FilterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How a filtered search went: `passed` of the rows `of` the index, and what that is worth.
 
-    `exactness` estimates the share of the true answers that were found; 1 for a scan of vectors.
+    `exactness` estimates the share of the true answers that were found; 1: all, for sure.
     """
 
     way: Way

@@ -217,9 +217,9 @@ class Query(Noun, frozen=True, kw_only=True):
 class Searched(Noun, frozen=True, kw_only=True):
     """How a channel searched its vectors among the products that might be shown.
 
-    `way` is `scan` (all that pass were compared), `select` (its index skipped the others) or
-    `overfetch` (it fetched more and dropped the others). `exactness` estimates the share of the
-    true answers that were found; 1: all.
+    `way` is `scan` (all that pass were compared, if many as bytes first), `select` (its index
+    skipped the others) or `overfetch` (it fetched more and dropped the others). `exactness`
+    estimates the share of the true answers that were found; 1: all, for sure.
     """
 
     way: str
