@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 
 from index import ExactIndex, FaissIndex, Hits, build_index, use_threads
 from index.approximate import ApproximateIndex
-from index.byte_codes import ByteCodes
-from index.filtered import AGAIN, Costs, replaced
+from index.byte_codes import DRAWN, FEWEST, ByteCodes
+from index.filtered import Costs, replaced
 from retrieval.text_encoder import open_text_encoder
 
 TITLES = {
@@ -287,7 +287,8 @@ def measured_costs(vectors: np.ndarray) -> Costs:
     codes, passed = ByteCodes.build(vectors, np.arange(len(vectors))), half.sum()
     shallow, deep = (scanned_bytes(codes, vectors, query, half, k) for k in (10, 1_010))
     again = (deep - shallow) / 1_000
-    byte = (shallow - len(vectors) * max(skip, 0) - (10 + AGAIN) * again) / passed
+    in_full = 10 + FEWEST + DRAWN
+    byte = (shallow - len(vectors) * max(skip, 0) - in_full * again) / passed
     return Costs(score, max(skip, 0), cell, step, byte, again)
 
 
@@ -309,7 +310,7 @@ def searched_graph(index: FaissIndex, query: np.ndarray, effort: int) -> float:
 def scanned_bytes(
     codes: ByteCodes, vectors: np.ndarray, query: np.ndarray, allowed: np.ndarray, k: int
 ) -> float:
-    return nanoseconds(lambda: codes.best(vectors, query, k, allowed))
+    return nanoseconds(lambda: codes.best(codes.sized_up(vectors, query, k, allowed)))
 
 
 def nanoseconds(work: Callable[[], Any], repetitions: int = 15) -> float:

@@ -180,13 +180,17 @@ class ApproximateIndex(ABC):
         plan: FilterPlan,
     ) -> Hits:
         """Search as planned; where that proves too little, compare every row that passes."""
+        scan = None
+        if self.codes is not None and scans_bytes(self.shape, plan.passed, k):
+            scan = self.codes.sized_up(self._plain, query, k, held)
         if plan.way is not Way.SCAN:
-            found = settle(self._looks(query, k, held), plan, self.shape, k)
+            looks = scan is None or not scan.is_crowded
+            found = settle(self._looks(query, k, held), plan, self.shape, k) if looks else None
             if found is not None:
                 return found
             plan = structs.replace(plan, way=Way.SCAN, effort=0, exactness=1.0)
-        if self.codes is not None and scans_bytes(self.shape, plan.passed, k):
-            among = self.codes.best(self._plain, query, k, held)
+        if scan is not None and self.codes is not None:
+            among = self.codes.best(scan)
             if among is not None:
                 plan = structs.replace(plan, exactness=among.exactness)
                 return Hits(among.hits.rows, among.hits.scores, plan)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from index.arrays import map_array, save_array
 from index.exact import best
-from index.filtered import AGAIN, COSTS
+from index.filtered import COSTS
 from index.row_scores import row_scores
 from index.types import DamagedIndex, Hits
 from index.vectors import fit_vectors
@@ -24,10 +24,13 @@ AT_ONCE = 32_768  # vectors
 WIDE = 8.0  # deviations from its median that a number may lie off, before its row is set apart
 APART = 0.005  # share of the rows that may be set apart
 MISSED = 0.005  # share of the answers that may be expected to be missed
-CERTAIN = 3.0  # deviations of the error of bytes that a second look goes down
-SECOND = 1.2  # times as deep as is reckoned
+CERTAIN = 2.5  # deviations of the error of bytes that a look goes below the last answer
+DEEPER = 1.3  # times as deep as is reckoned
+DRAWN, BEST = 256, 12  # rows that pass, by the best of which it is reckoned
+FEWEST = 32  # more rows than asked for that are scored again
 LARGEST = 0.9999  # exactness of what is not proven
 ROUNDING = 1e-7  # of a score in float32
+TINY = float(np.finfo(np.float64).tiny)
 CODES = ".bytes.faiss"
 SCALES = ".bytes.npy"
 ROWS_APART = ".bytes.apart.npy"
@@ -121,37 +124,46 @@ class ByteCodes:
         for suffix in (CODES, SCALES, ROWS_APART):
             path.with_suffix(suffix).unlink(missing_ok=True)
 
-    def best(
+    def sized_up(
         self,
         vectors: Float32[np.ndarray, "n d"],
         query: Float32[np.ndarray, "1 d"],
         k: int,
         held: Bool[np.ndarray, "m"],
-    ) -> Among | None:
+    ) -> "SizedUp":
+        """Return what a scan of the rows that pass has to do, by some of them that are drawn."""
+        asked = self._asked(query[0].astype(np.float64))
+        passing = np.flatnonzero(held)
+        drawn = self._rows[passing[:: -(-len(passing) // DRAWN)]]
+        [scores] = row_scores(vectors, drawn[None], query)
+        good = np.sort(scores)[-BEST:].astype(np.float64)
+        spread = max(good[-1] - good[0], ROUNDING * np.abs(good).max(), TINY)
+        density = float(len(good) * len(passing) / len(drawn) / spread)
+        near = ceil(DEEPER * min(CERTAIN * asked.error * density, len(passing)))
+        return SizedUp(vectors, query, k, held, len(passing), asked, near)
+
+    def best(self, scan: "SizedUp") -> Among | None:
         """Return the best `k`, 1 or more, of the rows that pass, with scores of the vectors.
 
-        Where many rows are nearly as good as the last answer, a second look scores more of them
-        again. None: so many that comparing all that pass is cheaper, or that some may be missed.
+        As many more are scored again as are reckoned to be nearly as good as the last of them;
+        where they are more, in a second look. None: so many that comparing all that pass is
+        cheaper, or that some may be missed.
         """
-        passed = int(np.count_nonzero(held))
-        asked = self._asked(query[0].astype(np.float64))
-        selector = faiss.IDSelectorBitmap(np.packbits(held, bitorder="little"))
-        apart = self._apart[held[self._apart]]
-        depth = min(k + AGAIN, passed)
+        selector = faiss.IDSelectorBitmap(np.packbits(scan.held, bitorder="little"))
+        apart = self._apart[scan.held[self._apart]]
+        depth = scan.k + max(scan.near, FEWEST)
         for _ in range(2):
-            places, rough = self._nearest(asked, depth, selector)
+            if depth * COSTS.again > scan.passed * (COSTS.score - COSTS.byte):
+                break
+            places, rough = self._nearest(scan.asked, depth, selector)
             found = np.union1d(places, apart) if len(apart) else places
             rows = self._rows[found]
-            [scores] = row_scores(vectors, rows[None], query)
-            hits = best(rows, scores, k)
-            if depth == passed:
-                return Among(hits, 1.0)
-            rest = _rest(rough, float(hits.scores[-1]), asked.error)
-            if rest.better <= MISSED * k:
-                return Among(hits, min(round(1 - rest.better / k, 4), LARGEST))
-            depth = ceil(SECOND * (depth + rest.near))
-            if depth * COSTS.again > passed * (COSTS.score - COSTS.byte):
-                break
+            [scores] = row_scores(scan.vectors, rows[None], scan.query)
+            hits = best(rows, scores, scan.k)
+            rest = _rest(rough, float(hits.scores[-1]), scan.asked.error)
+            if rest.better <= MISSED * scan.k:
+                return Among(hits, min(round(1 - rest.better / scan.k, 4), LARGEST))
+            depth = ceil(DEEPER * (depth + rest.near))
         return None
 
     def _asked(self, query: Float64[np.ndarray, "d"]) -> "_Asked":
@@ -162,7 +174,7 @@ class ByteCodes:
         """
         centre, step, square = self._scales
         weights = query * step
-        unit = max(float(np.abs(weights).max()) / MOST, np.finfo(np.float64).tiny)
+        unit = max(float(np.abs(weights).max()) / MOST, TINY)
         signed = np.rint(weights / unit)
         left = weights - unit * signed
         shifted = np.concatenate([signed + SHIFT, self._filling]).astype(np.float32)
@@ -189,6 +201,23 @@ class _Asked(NamedTuple):
     error: float
 
 
+class SizedUp(NamedTuple):
+    """A scan before it is made."""
+
+    vectors: Float32[np.ndarray, "n d"]
+    query: Float32[np.ndarray, "1 d"]
+    k: int
+    held: Bool[np.ndarray, "m"]
+    passed: int
+    asked: _Asked
+    near: int  # rows, about, that are nearly as good as the last of the best `k`
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the filter goes against the query, so that no index looks where they lie."""
+        return self.near > self.k
+
+
 class _Rest(NamedTuple):
     """What is reckoned to be among the rows that were not scored again."""
 
@@ -204,7 +233,7 @@ def _rest(rough: Float64[np.ndarray, "m"], last: float, error: float) -> _Rest:
     the unit normal loss, where phi is the normal density and Q its upper tail.
     """
     least = ROUNDING * max(abs(last), abs(float(rough[0])), abs(float(rough[-1])))
-    error = max(error, least, np.finfo(np.float64).tiny)
+    error = max(error, least, TINY)
     later = rough[len(rough) // 2 :]
     density = len(later) / max(float(later[0] - later[-1]), error / len(later))
     gap = last - float(rough[-1])

@@ -21,7 +21,7 @@ CHANGED = 0.01  # share of the answers that a doubled effort may still replace
 WASTED = 0.5  # of a scan's cost, at most, is spent on looks that may prove nothing
 SAME_SCORE = 1e-6  # two scores this near are the same answer
 SPARE = 1.2  # an over-fetch takes this much more than the share of passing rows asks for
-AGAIN = 500  # more rows than asked for are scored again after a scan of bytes
+AGAIN = 700  # more rows than asked for, about, are scored in full beside a scan of bytes
 
 
 class Costs(NamedTuple):
@@ -123,6 +123,9 @@ def settle(
     """
     wanted, share = min(k, plan.passed), plan.passed / plan.of
     effort, found = plan.effort, look(plan.effort)
+    in_proportion = ceil(effort * wanted / max(len(found.rows), 1))
+    if cost(shape, in_proportion, share, costs) > scan_cost(shape, plan.passed, k, costs):
+        return None  # what passes is not where the index looks
     while effort < shape.most:
         before, effort = found, min(2 * effort, shape.most)
         found = look(effort)

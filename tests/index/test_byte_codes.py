@@ -12,7 +12,7 @@ import index.approximate
 import index.byte_codes
 import index.planning
 from index import DamagedIndex, ExactIndex, FaissIndex, Hits, Way, build_index, open_index
-from index.byte_codes import LEAST_DIM, ByteCodes
+from index.byte_codes import LEAST_DIM, Among, ByteCodes
 from index.designs import design_named
 from index.filtered import Shape, choose, scans_bytes
 from index.opening import save_index
@@ -39,7 +39,7 @@ def kept(scores: np.ndarray, favour: str, share: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("favour", ["random", "towards", "against"])
-@pytest.mark.parametrize("share", [0.5, 0.2])
+@pytest.mark.parametrize("share", [0.7, 0.5])
 def test_a_scan_of_bytes_finds_the_best_that_pass_wherever_they_lie(
     favour: str, share: float
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_scan_of_bytes_finds_the_best_that_pass_wherever_they_lie(
 
     for query in vectors(5, seed=2):
         allowed = kept(held @ query, favour, share)
-        among = codes.best(held, query[None], 100, allowed)
+        among = scanned(codes, held, query[None], 100, allowed)
         [true] = ExactIndex(held).search(query[None], 100, allowed)
 
         assert among is not None
@@ -100,9 +100,8 @@ def test_a_second_look_goes_as_deep_as_the_first_one_reckons(
         return nearest(asked, depth, selector)
 
     monkeypatch.setattr(codes, "_nearest", recording)
-    monkeypatch.setattr(index.byte_codes, "AGAIN", 150)
 
-    among = codes.best(held, query, 100, allowed)
+    among = codes.best(codes.sized_up(held, query, 100, allowed)._replace(near=150))
 
     assert among is not None
     assert len(depths) == 2
@@ -113,10 +112,10 @@ def test_a_second_look_goes_as_deep_as_the_first_one_reckons(
 def test_an_answer_that_may_miss_some_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     held, query, allowed = against_half()
     [true] = ExactIndex(held).search(query, 100, allowed)
-    monkeypatch.setattr(index.byte_codes, "AGAIN", 100)
+    codes = coded(held)
     monkeypatch.setattr(index.byte_codes, "MISSED", 1.0)
 
-    among = coded(held).best(held, query, 100, allowed)
+    among = codes.best(codes.sized_up(held, query, 100, allowed)._replace(near=100))
 
     assert among is not None
     found = share_found(among.hits, true)
@@ -129,10 +128,23 @@ def against_half() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return held, query, kept(held @ query[0], "against", 0.5)
 
 
+def test_a_filter_against_the_query_is_known_by_a_few_rows_that_pass() -> None:
+    held = vectors()
+    codes = coded(held)
+
+    for query in vectors(5, seed=2):
+        scores = held @ query
+        crowded = {
+            favour: codes.sized_up(held, query[None], 100, kept(scores, favour, 0.5)).is_crowded
+            for favour in ("random", "towards", "against")
+        }
+        assert crowded == {"random": False, "towards": False, "against": True}
+
+
 def test_where_too_many_rows_are_nearly_as_good_all_are_compared() -> None:
     held = np.tile(vectors(1), (20_000, 1))
 
-    assert coded(held).best(held, held[:1], 10, np.ones(len(held), bool)) is None
+    assert scanned(coded(held), held, held[:1], 10, np.ones(len(held), bool)) is None
 
 
 def test_rows_of_two_kinds_do_not_pass_for_sure() -> None:
@@ -147,7 +159,7 @@ def test_rows_of_two_kinds_do_not_pass_for_sure() -> None:
     query = np.array([[1, step, *[1 / 256] * 9]], "float32")
     allowed = np.arange(len(held)) < len(held) - 2
 
-    among = coded(held).best(held, query, 100, allowed)
+    among = scanned(coded(held), held, query, 100, allowed)
 
     [true] = ExactIndex(held).search(query, 100, allowed)
     assert among is None or share_found(among.hits, true) >= 0.98
@@ -161,7 +173,7 @@ def test_a_row_far_from_all_others_stands_apart_and_makes_no_steps_coarse(scale:
     allowed[7] = True
 
     codes = coded(held)
-    among = codes.best(held, query, 100, allowed)
+    among = scanned(codes, held, query, 100, allowed)
 
     [true] = ExactIndex(held).search(query, 100, allowed)
     assert 7 in codes._apart
@@ -175,7 +187,7 @@ def test_where_half_of_the_rows_lie_far_from_the_others_bytes_reach_them() -> No
     held[::4] += 1_000
 
     codes = coded(held)
-    among = codes.best(held, query, 100, np.ones(len(held), bool))
+    among = scanned(codes, held, query, 100, np.ones(len(held), bool))
 
     assert len(codes._apart) == 0
     assert among is None or among.exactness >= 0.98
@@ -188,20 +200,16 @@ def test_where_no_bytes_fill_the_rows_up_there_are_none() -> None:
     assert ByteCodes.build(held, np.arange(5_000)) is None
 
 
-def test_fewer_rows_than_asked_for_are_all_found() -> None:
+def test_few_rows_are_compared_in_full() -> None:
     held = vectors(50)
 
-    among = coded(held).best(held, held[:1], 100, np.arange(50) < 20)
-
-    assert among is not None
-    assert sorted(among.hits.rows) == list(range(20))
-    assert among.exactness == 1.0
+    assert scanned(coded(held), held, held[:1], 100, np.arange(50) < 20) is None
 
 
 def test_only_what_is_proven_is_called_exact() -> None:
     held = vectors()
 
-    among = coded(held).best(held, held[:1], 10, ROWS % 2 == 0)
+    among = scanned(coded(held), held, held[:1], 10, ROWS % 2 == 0)
 
     assert among is not None
     assert among.exactness < 1
@@ -215,12 +223,18 @@ def test_a_product_without_a_vector_is_never_found_by_bytes() -> None:
     query = vectors(1, seed=2)
 
     assert codes is not None
-    among = codes.best(held, query, 100, np.ones(len(rows), bool))
+    among = scanned(codes, held, query, 100, np.ones(len(rows), bool))
 
     [true] = ExactIndex(held).search(query, 100, ROWS % 2 == 0)
     assert among is not None
     assert share_found(among.hits, true) == 1.0
     assert (among.hits.rows % 2 == 0).all()
+
+
+def scanned(
+    codes: ByteCodes, held: np.ndarray, query: np.ndarray, k: int, allowed: np.ndarray
+) -> Among | None:
+    return codes.best(codes.sized_up(held, query, k, allowed))
 
 
 def coded(held: np.ndarray) -> ByteCodes:

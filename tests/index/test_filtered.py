@@ -102,6 +102,15 @@ def test_a_look_that_finds_nothing_gives_up_at_once() -> None:
     assert len(efforts) == 2
 
 
+def test_an_index_that_fetches_few_that_pass_is_not_asked_for_more() -> None:
+    efforts: list[int] = []
+    plan = choose(CLOSED, 95_000, k=100)
+    against = recorded(efforts, lambda effort: hits(0.5))
+
+    assert settle(against, plan, CLOSED, k=100) is None
+    assert efforts == [plan.effort]
+
+
 def recorded(efforts: list[int], look: Callable[[int], Hits]) -> Callable[[int], Hits]:
     def recording(effort: int) -> Hits:
         efforts.append(effort)
