@@ -232,10 +232,23 @@ class _Build(Transformer):
         return inner
 
     def any_of(self, field: Token, _: Token, __: Token, *values: Token) -> AnyOf:
+        for value in values:
+            if value == '""':
+                raise FilterError(
+                    f"cannot be read at position {_place(value)}: an empty word, which no product "
+                    f"has; NOT {field}: ANY(...) passes those without a value, too"
+                )
         return AnyOf(_field(field), tuple(map(_unquoted, values)))
 
     def between(self, field: Token, _: Token, __: Token, low: Token, high: Token) -> Between:
-        return Between(_field(field), _bound(low), _bound(high))
+        between = Between(_field(field), _bound(low), _bound(high))
+        least, most = between.low.value, between.high.value
+        if least is not None and most is not None and least > most:
+            raise FilterError(
+                f"cannot be read at position {_place(low)}: from {low} to {high} is nothing; write "
+                "the lower end first"
+            )
+        return between
 
     def compare(self, field: Token, comparison: Token, number: Token) -> Compare:
         return Compare(_field(field), str(comparison), float(number))

@@ -40,9 +40,13 @@ def main() -> None:
     """
     try:
         vetrina.main(standalone_mode=False)
-    except click.ClickException as e:
+    except click.exceptions.NoArgsIsHelpError as e:
         e.show()
         sys.exit(e.exit_code)
+    except click.ClickException as e:
+        context = getattr(e, "ctx", None)
+        more = f"; see `{context.command_path} --help`" if context else ""
+        _fail(f"{e.format_message().rstrip('.')}{more}", e.exit_code)
     except click.Abort:
         sys.exit("stopped")
     except UnfitDraft as e:
@@ -73,3 +77,7 @@ for verb in VERBS:
 def _fail(message: str, code: int = 2) -> None:
     click.echo(f"vetrina: {message}", err=True)
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

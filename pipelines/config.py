@@ -342,6 +342,16 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{where}: {e}") from None
 
 
+def refuse_all_but(section: str, overrides: Iterable[str]) -> None:
+    """Raise ConfigError for an override of another section, which would do nothing."""
+    for one in overrides:
+        if not one.startswith(f"{section}."):
+            raise ConfigError(
+                f"--set {one}: only the section `{section}` is read here, such as "
+                f"{section}.threads=4; a release holds the rest, so build again to change that"
+            )
+
+
 def with_live(config: Config, folder: str | None) -> Config:
     """Return the configuration with another folder for changes, where one is given."""
     if folder is None:

@@ -84,9 +84,10 @@ def make_pinned(live: Source, draft: Source) -> tuple[Pinned, ...]:
     """Return queries made from a shop's own products and baskets, the same in each build.
 
     A search is for words of the title of a product that the live release has and the shop still
-    has; a recommendation is for a shopper's first basket of the newest window, which the draft
-    has seen. Who and what is drawn by a hash of the name, so that a change of the catalogue
-    changes few of them. Nothing here is of the draft's moment or later.
+    has, and all products that these words name should come; a recommendation is for a shopper's
+    first basket of the newest window, which the draft has seen. Who and what is drawn by a hash of
+    the name, so that a change of the catalogue changes few of them. Nothing here is of the draft's
+    moment or later.
     """
     count, behaviour = draft.config.gate.queries, draft.behaviour
     end = behaviour.until_seconds
@@ -148,11 +149,20 @@ def _searches(live: Source, draft: Source, count: int) -> list[Pinned]:
     titles, ids = live.products.column("title"), live.products.ids
     known = set(draft.products.ids)
     words_of = {ids[row]: _words(titles[row]) for row in np.flatnonzero(shown).tolist()}
-    named = [name for name, words in words_of.items() if words and name in known]
+    named_by: dict[str, list[str]] = {}
+    for name, words in words_of.items():
+        if words and name in known:
+            named_by.setdefault(words, []).append(name)
+    firsts = [min(names) for names in named_by.values()]  # so that no text is asked twice
     at = _moment(draft.behaviour.until_seconds)
     return [
-        Pinned(id=f"{BY_PRODUCT} {name}", text=words_of[name], at=at, relevant={name: 1.0})
-        for name in drawn(named, count)
+        Pinned(
+            id=f"{BY_PRODUCT} {name}",
+            text=words_of[name],
+            at=at,
+            relevant=dict.fromkeys(sorted(named_by[words_of[name]])[:MOST_JUDGED], 1.0),
+        )
+        for name in drawn(firsts, count)
     ]
 
 

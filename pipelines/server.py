@@ -142,16 +142,14 @@ async def _follow(desk: Desk, successors: Successors, seconds: float) -> None:
         served = desk.opened().release
         try:
             engine = await asyncio.to_thread(successors.next)
+            if engine is not None:
+                desk.engine = engine
+                _say(f"release {engine.release} answers now, after {served}")
+                await asyncio.to_thread(successors.settle, engine)
         except UserError as e:
             _say(f"{e}; release {served} answers on")
-            continue
-        except (OSError, RuntimeError, MemoryError):
-            logger.exception("the next release was not opened; release %s answers on", served)
-            continue
-        if engine is not None:
-            desk.engine = engine
-            _say(f"release {engine.release} answers now, after {served}")
-            await asyncio.to_thread(successors.settle, engine)
+        except Exception:  # of any kind: what answers goes on, and the next release may do better
+            logger.exception("no other release follows; %s answers on", desk.opened().release)
 
 
 async def _until_it_listens(serving: asyncio.Task[None], host: str, port: int) -> None:

@@ -2,10 +2,21 @@
 
 import gc
 from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
 
 from pipelines.engine import Engine, Watch
-from pipelines.errors import ReleaseError
-from pipelines.release import current
+from pipelines.errors import ReleaseError, UserError
+from pipelines.release import CURRENT, current
+
+PAUSE = 60.0  # seconds, before what failed for a reason of the machine's is tried again
+
+
+class Named(NamedTuple):
+    """What CURRENT names, and which writing of it that is: each is a file of its own."""
+
+    release: str
+    file: tuple[int, int] = (0, 0)
 
 
 class Succession:
@@ -21,7 +32,8 @@ class Succession:
         self._releases = releases
         self._watch, self._live = watch, live
         self._serving: Engine | None = None
-        self._refused = ""  # a release
+        self._refused = Named("")
+        self._again_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
 
     def first(self) -> Engine:
@@ -32,30 +44,39 @@ class Succession:
     def next(self) -> Engine | None:
         """Return the engine of the current release, opened; None where it is served already.
 
-        It knows every change of the log. UserError, once, where it cannot be opened.
+        It knows every change of the log. One that cannot be opened is a UserError, once for each
+        time that CURRENT is pointed at it; any other error comes again after a minute.
         """
         assert self._serving is not None, "first() comes first"
-        name = self._current()
-        if name in (self._serving.release, self._refused):
+        named = self._current()
+        if named.release == self._serving.release:
+            self._refused = Named("")
             return None
-        self._refused = name  # unless it can be opened
-        engine = Engine.open(self._releases, name)
-        engine.succeed(self._serving)
-        self._refused = ""
+        if named == self._refused and monotonic() < self._again_at:
+            return None
+        self._refused, self._again_at = named, monotonic() + PAUSE  # unless it can be opened
+        try:
+            engine = Engine.open(self._releases, named.release)
+            engine.succeed(self._serving)
+        except UserError:
+            self._again_at = float("inf")
+            raise
+        self._refused = Named("")
         return engine
 
-    def _current(self) -> str:
+    def _current(self) -> Named:
         """Return what CURRENT names; where it names nothing, complain once and go on as before."""
         assert self._serving is not None, "first() comes first"
         try:
             name = current(self._releases)
         except ReleaseError as e:
             if str(e) == self._complaint:
-                return self._serving.release
+                return Named(self._serving.release)
             self._complaint = str(e)
             raise
         self._complaint = ""
-        return name
+        told = (self._releases / CURRENT).stat()
+        return Named(name, (told.st_ino, told.st_mtime_ns))
 
     def settle(self, engine: Engine) -> None:
         """Let go of the engine before this one, with which the server answers from now on."""

@@ -19,6 +19,10 @@ NOUNS: dict[str, type[Noun]] = {  # where an unknown field can stand
     "sort": Sort,
     "collapse": Collapse,
 }
+BODIES: dict[type[Noun], str] = {  # what a change is sent as
+    Product: 'send one JSON object in UTF-8, such as {"id": "p1", "title": "Oat milk", "price": 2}',
+    NewValues: 'send one JSON object in UTF-8, such as {"price": 2.5}',
+}
 HINTS = {  # what to do, where the message of the decoder does not say it
     "body": 'send one JSON object in UTF-8, such as {"text": "oat milk", "k": 20}',
     "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
@@ -196,9 +200,9 @@ def _read(body: bytes, kind: type[N]) -> N:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as e:
-        raise _invalid(str(e), {"": kind}) from None
+        raise _invalid(str(e), {"": kind}, BODIES[kind]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise RequestError("body", f"{e}; send one JSON object in UTF-8") from None
+        raise RequestError("body", f"{e}; {BODIES[kind]}") from None
 
 
 def explained(query: Query, *, explain: bool) -> Query:
@@ -250,7 +254,9 @@ def candidate_list(slate: Slate) -> CandidateList:
     )
 
 
-def _invalid(message: str, nouns: Mapping[str, type[Noun]]) -> RequestError:
+def _invalid(
+    message: str, nouns: Mapping[str, type[Noun]], body: str = HINTS["body"]
+) -> RequestError:
     """Turn `Expected ... - at `$.scene.at`` into the field `scene.at` and what to do about it."""
     where = WHERE.search(message)
     field = where["field"] if where else ""
@@ -262,7 +268,7 @@ def _invalid(message: str, nouns: Mapping[str, type[Noun]]) -> RequestError:
             f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {known}"
         )
     field = field or "body"
-    hint = HINTS.get(field.partition("[")[0])
+    hint = body if field == "body" else HINTS.get(field.partition("[")[0])
     return RequestError(field, f"{said}; {hint}" if hint else said)
 
 

@@ -34,15 +34,18 @@ class Availability(StrEnum):
     BACKORDER = "BACKORDER"
 
 
+Price = Annotated[float, Meta(ge=0, le=1e9)]  # as the import takes it
+
+
 class Product(Noun, frozen=True, kw_only=True):
     """What is sold. A category is a path: `Food > Bread > Rye`."""
 
     id: ProductId
-    title: str
+    title: Annotated[str, Meta(min_length=1)]
     description: str = ""
     brand: str = ""
     categories: tuple[str, ...] = ()
-    price: Annotated[float, Meta(ge=0)] | None = None
+    price: Price | None = None
     currency: str = ""
     availability: Availability = Availability.IN_STOCK
     attributes: dict[str, str] = {}

@@ -1,15 +1,14 @@
 """What can change between two builds: a whole product, its end, its price or its availability."""
 
 import re
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from retrieval import Availability, Product
-from retrieval.types import Noun, ProductId
+from retrieval.types import Noun, Price, ProductId
 
-Price = Annotated[float, Meta(ge=0)]
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such an id could not be asked for
 LARGEST_CHANGE = 65_536  # bytes of its JSON
 EXAMPLE = '{"type": "edit", "id": "p1", "price": 2.5}'

@@ -324,3 +324,29 @@ def test_weights_of_searches_are_tuned_and_written(
     assert code == 0
     assert "nDCG@10 of 24 queries that were not chosen by" in printed
     assert (tmp_path / "fusion.yaml").read_text() in printed
+
+
+def test_a_server_refuses_a_setting_that_would_do_nothing(call: Call, releases: Path) -> None:
+    code, _, errors = call("serve", "--releases", releases, "--set", "retrieval.rrf_k=5")
+
+    assert code == 2
+    assert "--set retrieval.rrf_k=5: only the section `serve` is read here" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("serve", "--port", "99999"), "99999 is not in the range 0<=x<=65535"),
+        (("search", "--relases", "x"), "No such option"),
+        (("search",), "Missing option"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_that_names_the_help(
+    call: Call, words: tuple[str, ...], said: str
+) -> None:
+    code, _, errors = call(*words)
+
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert said in errors
+    assert f"see `vetrina {words[0]} --help`" in errors

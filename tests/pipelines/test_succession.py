@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import succession
 from pipelines.build import build
 from pipelines.config import Config
 from pipelines.engine import Engine
@@ -111,6 +112,34 @@ def test_a_release_that_cannot_be_opened_is_told_of_once(server: Succession, bot
 
     make(first, Upsert(product=RELISH))
     assert knows(first)
+    assert server.next() is None
+    point_current(both, second.name)
+    mended = server.next()
+    assert mended is not None
+    assert mended.release == second.name
+
+
+def test_what_fails_for_a_reason_of_the_machine_is_tried_again_after_a_pause(
+    server: Succession, both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.first()
+    second = switch(both)
+    with monkeypatch.context() as full:
+        full.setattr(Engine, "open", no_memory)
+        with pytest.raises(MemoryError):
+            server.next()
+
+    assert server.next() is None
+    monkeypatch.setattr(succession, "PAUSE", 0.0)
+    monkeypatch.setattr(server, "_again_at", 0.0)
+    engine = server.next()
+
+    assert engine is not None
+    assert engine.release == second
+
+
+def no_memory(*_: object, **__: object) -> Engine:
+    raise MemoryError
 
 
 def test_a_broken_current_is_told_of_once_and_followed_again_when_it_is_whole(
