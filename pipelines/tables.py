@@ -117,6 +117,8 @@ def slate_table(slate: Slate) -> str:
             )
     if slate.matched is not None:
         text += f"{matched_lines(slate.matched)}\n"
+    if slate.missing:
+        text += f"this release lacks {', '.join(slate.missing)}\n"
     if slate.cursor:
         text += f"next page: --cursor {slate.cursor}\n"
     if slate.filtered:

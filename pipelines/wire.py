@@ -9,7 +9,7 @@ import msgspec
 from pipelines.errors import RequestError
 from pipelines.live.changes import Change, NewValues, Refusal, read_change
 from pipelines.live.log import Outcome
-from retrieval import Product, Query, Scene, Slate, Stage
+from retrieval import Availability, Placement, Product, Query, Scene, Slate, Stage
 from retrieval.types import Collapse, Facet, Matched, Noun, ProductId, Sort
 
 NOUNS: dict[str, type[Noun]] = {  # where an unknown field can stand
@@ -27,6 +27,8 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "body": 'send one JSON object in UTF-8, such as {"text": "oat milk", "k": 20}',
     "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
     "(no `data:` in front, no line breaks)",
+    "availability": f"write one of {', '.join(Availability)}",
+    "scene.placement": f"write one of {', '.join(Placement)}",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
     "filter": "position 10001 is one too many",
     "facets": 'send at most 20, such as {"field": "brand"} or {"field": "price", "intervals": '

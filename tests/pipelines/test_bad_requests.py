@@ -100,7 +100,7 @@ FIELDS = [
     Bad("a day without a time", at("2017-11-15"), "scene.at", "write the shop's local time"),
     Bad("a date in words", at("tomorrow"), "scene.at", "write the shop's local time"),
     Bad("seconds since 1970", at(1510704000), "scene.at", "got `int`"),
-    Bad("a strange window", {"scene": {"placement": "moon"}}, "scene.placement", "'moon'"),
+    Bad("a strange window", {"scene": {"placement": "moon"}}, "scene.placement", "'moon'; write"),
 ]
 PICTURES = [
     Bad("not base64", {"image": "!!!"}, "image", "Invalid base64"),

@@ -96,6 +96,13 @@ def test_a_list_is_counted_sorted_and_goes_on_on_the_next_page(call: Call, relea
     assert "4 in the list, of 47 products" in alone
 
 
+def test_an_answer_names_the_products_that_its_release_lacks(call: Call, releases: Path) -> None:
+    code, printed, _ = call("recommend", "--releases", releases, "--like", "p1", "--like", "zz")
+
+    assert code == 0
+    assert "this release lacks zz\n" in printed
+
+
 def test_a_recommendation_explains_itself(call: Call, releases: Path) -> None:
     code, printed, _ = call(
         "recommend", "--releases", releases, "--user", "u1", "--at", "2024-03-01", "--explain"

@@ -141,3 +141,16 @@ def test_a_full_disk_is_a_503_and_takes_nothing(writer: Client, engine: Any) -> 
     assert answer.status_code == 503
     assert "cannot be written" in answer.json()["error"]["message"]
     assert "disk" not in answer.text
+
+
+def test_a_refused_product_says_what_is_sent_instead(writer: Client) -> None:
+    without_title = writer.put("/v1/products/p1", json={"id": "p1"})
+    nothing = writer.patch("/v1/products/p1", json={})
+    strange = writer.patch("/v1/products/p1", json={"availability": "maybe"})
+    endless = writer.patch("/v1/products/p1", json={"price": 1e39})
+
+    assert [a.status_code for a in (without_title, nothing, strange, endless)] == [400] * 4
+    assert '"title": "Oat milk"' in without_title.json()["error"]["message"]
+    assert '{"price": 2.5}' in nothing.json()["error"]["message"]
+    assert "write one of IN_STOCK, OUT_OF_STOCK" in strange.json()["error"]["message"]
+    assert endless.json()["error"]["field"] == "price"
