@@ -16,6 +16,8 @@ from index.row_scores import row_scores
 from index.types import FilterPlan, Hits, Way
 from index.vectors import fit_vectors, same_dimension
 
+NEARLY_ALL = 0.9  # share of the rows; if more pass, a filter seldom goes against a query
+
 Found = tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]  # places and scores
 
 
@@ -180,17 +182,18 @@ class ApproximateIndex(ABC):
         plan: FilterPlan,
     ) -> Hits:
         """Search as planned; where that proves too little, compare every row that passes."""
+        codes = self.codes if scans_bytes(self.shape, plan.passed, k) else None
         scan = None
-        if self.codes is not None and scans_bytes(self.shape, plan.passed, k):
-            scan = self.codes.sized_up(self._plain, query, k, held)
+        if codes is not None and plan.passed < NEARLY_ALL * plan.of:
+            scan = codes.sized_up(self._plain, query, k, held)
         if plan.way is not Way.SCAN:
             looks = scan is None or not scan.is_crowded
             found = settle(self._looks(query, k, held), plan, self.shape, k) if looks else None
             if found is not None:
                 return found
             plan = structs.replace(plan, way=Way.SCAN, effort=0, exactness=1.0)
-        if scan is not None and self.codes is not None:
-            among = self.codes.best(scan)
+        if codes is not None:
+            among = codes.best(scan or codes.sized_up(self._plain, query, k, held))
             if among is not None:
                 plan = structs.replace(plan, exactness=among.exactness)
                 return Hits(among.hits.rows, among.hits.scores, plan)
