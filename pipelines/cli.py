@@ -39,7 +39,7 @@ def main() -> None:
     A draft that the gate keeps dark is its table and exit code 3.
     """
     try:
-        vetrina.main(standalone_mode=False)
+        vetrina.main(prog_name="vetrina", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as e:
         e.show()
         sys.exit(e.exit_code)

@@ -20,7 +20,8 @@ from pipelines.config import Config, ConfigError
 from retrieval.spaces import has_vector
 
 KIND = "shards"
-LEAST_ROWS = max(design.least_rows for design in DESIGNS)  # fewer are compared one by one
+# Fewer are compared one by one.
+LEAST_ROWS = max(design.least_rows for design in DESIGNS if design.search == "cells")
 A_SHARE = 2  # of the memory that is free, where index.memory does not say how much
 
 
