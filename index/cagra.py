@@ -3,8 +3,8 @@
 from functools import cache
 
 import faiss
+import numpy as np
 from jaxtyping import Float32
-from numpy import ndarray
 
 from index.faiss_index import num_cards
 from index.types import IndexFault
@@ -22,7 +22,7 @@ def why_no_cagra() -> str:
     return "" if num_cards() else "FAISS sees no card here, on which CAGRA is built"
 
 
-def cagra_graph(vectors: Float32[ndarray, "n d"]) -> faiss.IndexHNSWCagra:
+def cagra_graph(vectors: Float32[np.ndarray, "n d"]) -> faiss.IndexHNSWCagra:
     """Build the graph on the first card, and return it with its vectors for the processor.
 
     Ootomo et al., CAGRA: Highly Parallel Graph Construction and Approximate Nearest Neighbor

@@ -12,12 +12,7 @@ PORT = click.IntRange(0, 65_535)
 @click.command()
 @releases_option
 @click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
-@click.option(
-    "--port",
-    type=PORT,
-    default=None,
-    help="Port to listen on, 0: any free [8000].",
-)
+@click.option("--port", type=PORT, default=None, help="Port to listen on, 0: any free [8000].")
 @click.option("--live", metavar="FOLDER", help="Take changes, and keep them in this folder.")
 @configured
 def serve(
@@ -55,12 +50,7 @@ def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("artifacts/demo"))
 @click.option("--host", default=None, help="Address to listen on [127.0.0.1].")
-@click.option(
-    "--port",
-    type=PORT,
-    default=None,
-    help="Port to listen on, 0: any free [8000].",
-)
+@click.option("--port", type=PORT, default=None, help="Port to listen on, 0: any free [8000].")
 @click.option("--serve/--no-serve", "serves", default=True, help="Open the shop page at the end.")
 def demo(folder: Path, host: str | None, port: int | None, serves: bool) -> None:  # noqa: FBT001
     """Import, train, build, measure and serve a real supermarket."""
