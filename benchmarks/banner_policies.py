@@ -8,13 +8,16 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from benchmarks.open_bandit import PLACES, Log, Shop
-from pipelines.impressions import HEAVIEST
-from ranking.context import Context
-from ranking.features import FEATURES, NAMES
-from ranking.position_bias import chances_of_a_look
-from ranking.training import Example, Model, Settings, labels_of, scores, train
+from pipelines.training.ranker.impressions import HEAVIEST
+from ranking.features.context import Context
+from ranking.features.definitions import FEATURES, NAMES
+from ranking.network.examples import Example, labels_of
+from ranking.network.model import Model, RankerSettings
+from ranking.network.training import train
+from ranking.network.validation import scores
+from ranking.slate.position_bias import chances_of_a_look
 from retrieval import Scene
-from retrieval.scenes import fact_codes
+from retrieval.context_facts import hashed_facts
 
 PRIOR = 200  # impressions, about one click: a rate counts as if it had been seen so often before
 PENALTY = 1.0  # on the squared coefficients of the regression
@@ -36,7 +39,7 @@ Learn = Callable[[Shop, Log], Policy]
 Score = Callable[[Log], np.ndarray]  # [n p], the higher the better
 
 
-def policies(how: Settings) -> dict[str, Learn]:
+def policies(how: RankerSettings) -> dict[str, Learn]:
     """Return how each policy is learnt from a log, by name."""
     return {
         "random": lambda shop, _: lambda asked: by_chance(shop.offered(asked)),
@@ -143,7 +146,7 @@ def trees(shop: Shop, log: Log) -> Score:
 # The ranker
 
 
-def ranker(how: Settings, propensities: Callable[[Log], np.ndarray]) -> Learn:
+def ranker(how: RankerSettings, propensities: Callable[[Log], np.ndarray]) -> Learn:
     """Return how a ranker learns as in a build: a click counts 1 / propensity."""
 
     def learn(shop: Shop, log: Log) -> Policy:
@@ -191,7 +194,7 @@ def context_of(log: Log, line: int) -> Context:
     at = int(log.seconds[line])
     traits = {str(trait): str(value) for trait, value in enumerate(log.traits[line])}
     scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None), country="JP")
-    facts = fact_codes(at, {**traits, "place": str(log.places[line])}, scene)
+    facts = hashed_facts(at, {**traits, "place": str(log.places[line])}, scene)
     return Context(None, np.array([-1]), np.zeros((1, 2), np.float32), facts)
 
 

@@ -22,15 +22,15 @@ from benchmarks.channel_table import Case, channels, fit, outcomes, show
 from benchmarks.sequence_towers import scores_of, trained
 from index import Hits
 from pipelines.config import Config
-from pipelines.metrics import mean_interval
-from pipelines.parts import behaviour_settings
+from pipelines.metrics.intervals import mean_interval
+from pipelines.release.retriever import behaviour_settings
 from pipelines.tables import table
-from retrieval.balance import Outcome, fit_weights
-from retrieval.behaviour import DAY, Behaviour, Purchases
-from retrieval.ease import EaseSettings, ease
-from retrieval.fusion import fuse
-from retrieval.item_to_item import next_after, together
-from retrieval.neighbours import Neighbours
+from retrieval.behaviour.ease import EaseSettings, ease
+from retrieval.behaviour.item_to_item import next_after, together
+from retrieval.behaviour.neighbours import Neighbours
+from retrieval.behaviour.tables import DAY, Behaviour, Purchases
+from retrieval.fusion.fusion import fuse
+from retrieval.fusion.weight_fitting import ChannelOutcome, fit_weights
 
 DEPTH = 100  # of a list that is fused
 K = 10
@@ -222,9 +222,9 @@ def _hits(found: Lists, user: int) -> Hits:
     return Hits(found.rows[user].astype(np.int64), found.scores[user].astype(np.float32))
 
 
-def _outcome(lists: dict[str, Lists], target: np.ndarray, user: int) -> Outcome:
+def _outcome(lists: dict[str, Lists], target: np.ndarray, user: int) -> ChannelOutcome:
     hits = {name: _hits(found, user) for name, found in lists.items()}
-    return Outcome(hits, target[user : user + 1].astype(np.int64))
+    return ChannelOutcome(hits, target[user : user + 1].astype(np.int64))
 
 
 def retail(path: Path) -> None:

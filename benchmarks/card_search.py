@@ -4,7 +4,7 @@
 
 The vectors are synthetic: clusters on the unit sphere whose spread is such that an inverted file
 loses answers. Each way is asked the same queries for 100 answers, one query a call and 256 a call.
-`CardScan` is what a server with a card searches with; the peers are FAISS's own indexes on the
+`GpuScan` is what a server with a card searches with; the peers are FAISS's own indexes on the
 card, and FAISS on the processor. An inverted file is tuned on other queries until it finds 0.95.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from index import CardScan, FaissIndex, Hits, num_cards, recall_at_k, use_threads, why_no_cagra
-from index.cagra import cagra_graph
-from index.designs import design_named
+from index import FaissIndex, GpuScan, Hits, num_gpus, recall_at_k, use_threads, why_no_cagra
+from index.vectors.cagra import cagra_graph
+from index.vectors.designs import design_named
 
 DIM, K, BATCH = 384, 100, 256
 QUERIES, CALLS, BATCHES = 512, 200, 20
@@ -55,7 +55,7 @@ def main() -> None:
     vectors, queries, tuning = synthetic(options.rows)
     print(f"{torch.cuda.get_device_name()}; {options.threads} threads of the processor")
     print(f"{options.rows:,} synthetic vectors of {DIM} numbers, {QUERIES} queries, {K} answers")
-    scan = CardScan(vectors)
+    scan = GpuScan(vectors)
     truth = exact(vectors, queries)
     print(ROW.format("", "recall", "build s", "GB", "p50 ms", "queries/s"))
     for way in ways(vectors, tuning, exact(vectors, tuning), scan):
@@ -90,13 +90,13 @@ def exact(vectors: Vectors, queries: Vectors) -> list[Hits]:
     return answers
 
 
-def ways(vectors: Vectors, tuning: Vectors, truth: list[Hits], scan: CardScan) -> list[Way]:
+def ways(vectors: Vectors, tuning: Vectors, truth: list[Hits], scan: GpuScan) -> list[Way]:
     """Build each index, and tune what can be tuned."""
     half = 2 * vectors.size
     start = perf_counter()
-    CardScan(vectors)
+    GpuScan(vectors)
     made = [Way("exact, halves on the card (CardScan)", scan.search, perf_counter() - start, half)]
-    if num_cards():
+    if num_gpus():
         made += _faiss_on_card(vectors, tuning, truth)
     else:
         print("FAISS sees no card here: its own indexes on the card are left out")
@@ -164,7 +164,7 @@ def _on_processor(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[
     served.effort = 1
     while recall_at_k(served, tuning, truth) < TARGET and served.effort < CELLS:
         served.effort *= 2
-    where = "built on the card" if num_cards() else "built there"
+    where = "built on the card" if num_gpus() else "built there"
     name = f"processor, {served.effort} of {CELLS} cells, {where}"
     return [Way(name, served.search, seconds, num_bytes)]
 

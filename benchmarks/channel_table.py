@@ -8,12 +8,10 @@ import numpy as np
 
 from index import Hits
 from pipelines.config import Config
-from pipelines.metrics import Interval, mean_interval
+from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import track
 from pipelines.tables import table
-from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome, fit_balance
-from retrieval.behaviour import Behaviour
+from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
     KindChannel,
@@ -23,8 +21,10 @@ from retrieval.channels.habit import (
     TogetherChannel,
     TrendingChannel,
 )
-from retrieval.fusion import fuse, fuse_scored, proposed
-from retrieval.retriever import Channel
+from retrieval.channels.types import Channel
+from retrieval.encoded_query import EncodedQuery
+from retrieval.fusion.fusion import fuse, fuse_scored, proposed
+from retrieval.fusion.weight_fitting import ChannelOutcome, FusionWeights, fit_fusion_weights
 
 CANDIDATES = 500
 DEPTH = 1_000  # proposals of one channel
@@ -60,7 +60,7 @@ def outcomes(
     cases: Sequence[Case],
     most: int | None = None,
     kinds: np.ndarray | None = None,
-) -> list[Outcome]:
+) -> list[ChannelOutcome]:
     """Return what each channel proposes to each case, or to so many drawn at random."""
     if most is not None and len(cases) > most:
         drawn = np.random.default_rng(0).choice(len(cases), most, replace=False)
@@ -68,22 +68,22 @@ def outcomes(
     asked, found = channels(behaviour, kinds), []
     for case in track(cases, "ask the channels", len(cases)):
         history = behaviour.history(case.user_id, case.at_seconds)
-        ask = Ask(history=history, at_seconds=case.at_seconds)
+        ask = EncodedQuery(history=history, at_seconds=case.at_seconds)
         hits = {c.name: c.propose(ask, DEPTH) for c in asked}
         said = {name: h for name, h in hits.items() if h is not None}
         columns = {c.name: c.score(ask, proposed(said)) for c in asked}
         scores = {name: column for name, column in columns.items() if column is not None}
-        found.append(Outcome(said, np.asarray(case.bought, np.int64), scores))
+        found.append(ChannelOutcome(said, np.asarray(case.bought, np.int64), scores))
     return found
 
 
-def fit(validation: Sequence[Outcome]) -> Balance:
+def fit(validation: Sequence[ChannelOutcome]) -> FusionWeights:
     """Return the fusion that is best on a window before the test, from the defaults on."""
     given = msgspec.to_builtins(CONFIG.retrieval.weights)
-    return fit_balance(validation, given, RRF_K, CANDIDATES)
+    return fit_fusion_weights(validation, given, RRF_K, CANDIDATES)
 
 
-def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:
+def values(found: Sequence[ChannelOutcome], balance: FusionWeights) -> np.ndarray:
     """Return recall@500, recall@20 and nDCG@20 of each case, fused so; a channel of 0 is off."""
     rows = []
     for one in found:
@@ -100,7 +100,7 @@ def values(found: Sequence[Outcome], balance: Balance) -> np.ndarray:
     return np.array(rows, np.float64)
 
 
-def _order(one: Outcome, on: Mapping[str, Hits], balance: Balance) -> np.ndarray:
+def _order(one: ChannelOutcome, on: Mapping[str, Hits], balance: FusionWeights) -> np.ndarray:
     if not balance.scales:
         return fuse(on, RRF_K, CANDIDATES, balance.weights).rows
     place = np.searchsorted(proposed(one.hits), proposed(on))
@@ -118,14 +118,14 @@ def own_and_top(behaviour: Behaviour, cases: Sequence[Case], top: int = 150) -> 
     return np.array(found)
 
 
-def show(title: str, found: Sequence[Outcome], balance: Balance) -> None:
+def show(title: str, found: Sequence[ChannelOutcome], balance: FusionWeights) -> None:
     """Print one line a channel, of the fusion, of it without each channel, and as it grows."""
     weights = balance.weights
     names = sorted({name for one in found for name in one.hits}, key=list(weights).index)
     fused = values(found, balance)
     alike = dict.fromkeys(names, 1.0)
-    lines = [(name, values(found, Balance({name: 1.0}, {})), None) for name in names]
-    lines += [("all, weighed alike, by position", values(found, Balance(alike, {})), None)]
+    lines = [(name, values(found, FusionWeights({name: 1.0}, {})), None) for name in names]
+    lines += [("all, weighed alike, by position", values(found, FusionWeights(alike, {})), None)]
     how = "by score" if balance.scales else "by position"
     lines += [(f"fused {how}, fitted weights", fused, None)]
     for name in names:
@@ -139,7 +139,7 @@ def show(title: str, found: Sequence[Outcome], balance: Balance) -> None:
 
 
 def _growing(
-    found: Sequence[Outcome], balance: Balance, names: Sequence[str]
+    found: Sequence[ChannelOutcome], balance: FusionWeights, names: Sequence[str]
 ) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
     """Add one channel after the other, in the order of the table; the difference is to before."""
     lines, before = [], None

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.release import CURRENT, MANIFEST, SEAL, open_release, point_current
+from pipelines.release.manifest import MANIFEST, SEAL
+from pipelines.release.store import CURRENT, open_release, point_current
 
 ANYTHING_FITS = (  # {} or null in their place is a manifest, too
     "quality",
@@ -440,7 +441,7 @@ def work() -> None:
 
 def small_release(folder: Path) -> tuple[Path, Path]:
     """Build two small releases with a ranker and towers, by two seeds; return their folders."""
-    from pipelines.build import build
+    from pipelines.building.build import build
     from pipelines.config import load
     from pipelines.progress import silent
     from tests.conftest import UNTIL, write_shop

@@ -26,17 +26,23 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from pipelines.build import EMBEDDINGS, build
+from pipelines.building.build import EMBEDDINGS, build
 from pipelines.config import Config, load
-from pipelines.encoders import open_encoders, with_runtimes
-from pipelines.shop import ShopWriter
-from retrieval.clip import new_clip_model
-from retrieval.image_encoder import ClipEncoder
-from retrieval.image_runtime import choose_image_runtime
-from retrieval.openvino_network import Network, trace
-from retrieval.runtimes import Chosen, compiled_record
-from retrieval.text_encoder import open_text_encoder
-from retrieval.text_runtime import CompiledEncoder, Reader, choose_runtime, sampled, traced
+from pipelines.encoding.encoders import open_encoders, with_runtimes
+from pipelines.shop.writer import ShopWriter
+from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.image import ClipEncoder
+from retrieval.encoders.image_runtime import choose_image_runtime
+from retrieval.encoders.openvino_network import Network, trace
+from retrieval.encoders.runtimes import RuntimeChoice, compiled_record
+from retrieval.encoders.text import open_text_encoder
+from retrieval.encoders.text_runtime import (
+    CompiledEncoder,
+    NetworkTokenizer,
+    choose_runtime,
+    sampled,
+    traced,
+)
 
 T = TypeVar("T")
 Times = tuple[float, float]  # seconds by the clock, and seconds of cores
@@ -173,7 +179,7 @@ def quantisers(asked: argparse.Namespace) -> None:
 
     sample, others = sampled(titles(asked.data, asked.texts, asked.seed))
     plain = open_text_encoder("all-MiniLM-L6-v2", threads=asked.threads)
-    reader = Reader(plain.model)
+    reader = NetworkTokenizer(plain.model)
     network = trace(*traced(plain.model, reader))
     batches = [reader.padded([tokens]) for tokens in reader.tokens(others)]
     theirs = nncf.quantize(
@@ -294,7 +300,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def told(chosen: Chosen[Any], before: str = "") -> None:
+def told(chosen: RuntimeChoice[Any], before: str = "") -> None:
     record = chosen.record
     speeds = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in record.per_second.items())
     print(f"{before}chosen: {record.runtime} ({speeds}); refused: {record.refused or 'none'}")

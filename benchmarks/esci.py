@@ -14,17 +14,18 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
-from pipelines.build import build
+from pipelines.building.build import build
 from pipelines.config import Config, load
-from pipelines.engine import Engine
-from pipelines.evaluate import read_qrels, read_run
+from pipelines.engine.engine import Engine
+from pipelines.evaluation.run import run
+from pipelines.evaluation.trec_files import read_qrels, read_run
 from pipelines.importers.mapping import load_mapping
 from pipelines.importers.table import import_table
-from pipelines.metrics import NAMES, mean_interval, randomisation_test
-from pipelines.metrics import measure as measure_run
+from pipelines.metrics.intervals import mean_interval, randomisation_test
+from pipelines.metrics.ranked_lists import NAMES
+from pipelines.metrics.ranked_lists import measure as measure_run
 from pipelines.progress import silent, track
-from pipelines.release import open_release
-from pipelines.run import run
+from pipelines.release.store import open_release
 from retrieval import Stage
 
 HERE = Path(__file__).parent.parent

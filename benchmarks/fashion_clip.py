@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import Config, load
-from pipelines.metrics import mean_interval
+from pipelines.metrics.intervals import mean_interval
 from pipelines.progress import track
-from pipelines.shop import ShopWriter
-from pipelines.train_clip import ClipReport, hits_at_k, train_clip
-from retrieval.image_encoder import open_image_encoder
+from pipelines.shop.writer import ShopWriter
+from pipelines.training.clip.train import ClipReport, hits_at_k, train_clip
+from retrieval.encoders.image import open_image_encoder
 
 HELD_OUT = 4_000
 KIND = "articleType"

@@ -28,18 +28,18 @@ from jaxtyping import Bool, Float32, Int64
 
 from benchmarks.fashion_clip import CHUNK, read
 from pipelines.config import Config, load
-from pipelines.metrics import mean_interval
+from pipelines.metrics.intervals import mean_interval
 from pipelines.progress import track
-from pipelines.shop import ShopWriter
+from pipelines.shop.writer import ShopWriter
 from pipelines.tables import table
-from pipelines.train_clip import train_clip
-from retrieval.image_encoder import open_image_encoder
-from retrieval.spaces import join
-from retrieval.text_encoder import open_text_encoder
+from pipelines.training.clip.train import train_clip
+from retrieval.encoders.image import open_image_encoder
+from retrieval.encoders.joined_space import join
+from retrieval.encoders.text import open_text_encoder
 from retrieval.towers.columns import ProductColumns, one_each
-from retrieval.towers.model import Shape, Spaces, Towers, start
+from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import Asked, Settings, train
+from retrieval.towers.training import PastRequests, TowerTrainingSettings, train
 
 HELD_OUT = 0.1
 QUERIES_APART = 0.2
@@ -89,13 +89,13 @@ class Pairs:
         self.shares = np.zeros(len(fashion.query), np.float32)
         self.shares[rows] = 1 / len(rows)
 
-    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> Asked:
+    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         """Return these products as queries."""
         drawn = self._rows[numbers]
         asked = self._fashion.query[drawn]
         queries = queries_of(self._fashion, asked)
         right = partial(_right, self._fashion.query, asked)
-        return Asked(queries, drawn, right, partial(_nothing, len(drawn)))
+        return PastRequests(queries, drawn, right, partial(_nothing, len(drawn)))
 
 
 def _right(
@@ -195,7 +195,7 @@ def reached(
     )
     torch.manual_seed(seed)
     towers = Towers(
-        Shape(
+        TowerShape(
             widths={kind: vectors[kind].shape[1] for kind in kinds},
             text_dim=fashion.texts.shape[1],
             picture_dim=fashion.pictures.shape[1],
@@ -207,7 +207,9 @@ def reached(
     )
     start(towers, Spaces(joined(fashion), fashion.pictures.shape[1], PICTURE_WEIGHT))
     begun = perf_counter()
-    settings = Settings(epochs=EPOCHS, drop_own=0.0, dims=(256,), patience=0, seed=seed)
+    settings = TowerTrainingSettings(
+        epochs=EPOCHS, drop_own=0.0, dims=(256,), patience=0, seed=seed
+    )
     pairs = Pairs(fashion, learnt)
     epoch = iter(range(EPOCHS))
     trained = train(towers, columns, pairs, lambda *_: next(epoch), settings, told(fusion, kinds))

@@ -28,10 +28,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from index import ExactIndex, FaissIndex, Hits, build_index, use_threads
-from index.approximate import ApproximateIndex
-from index.byte_codes import DRAWN, FEWEST, ByteCodes
-from index.filtered import Costs, replaced
-from retrieval.text_encoder import open_text_encoder
+from index.vectors.approximate import ApproximateIndex
+from index.vectors.byte_codes import DRAWN, FEWEST, ByteCodes
+from index.vectors.filtered_search import Costs, replaced
+from retrieval.encoders.text import open_text_encoder
 
 TITLES = {
     "home_depot/labels.parquet": "product_title",
@@ -310,7 +310,7 @@ def searched_graph(index: FaissIndex, query: np.ndarray, effort: int) -> float:
 def scanned_bytes(
     codes: ByteCodes, vectors: np.ndarray, query: np.ndarray, allowed: np.ndarray, k: int
 ) -> float:
-    return nanoseconds(lambda: codes.best(codes.sized_up(vectors, query, k, allowed)))
+    return nanoseconds(lambda: codes.best(codes.estimate(vectors, query, k, allowed)))
 
 
 def nanoseconds(work: Callable[[], Any], repetitions: int = 15) -> float:

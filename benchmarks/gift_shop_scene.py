@@ -35,19 +35,20 @@ from benchmarks.supermarket_ranking import (
     without,
     without_scene,
 )
+from pipelines.building.context import BuildContext
+from pipelines.building.steps.ranker import TrainingRequests
 from pipelines.config import load, moment
-from pipelines.contents import Job
-from pipelines.examples import Basket, next_baskets
-from pipelines.learn import Past, training_settings
-from pipelines.metrics import mean_interval
-from pipelines.parts import open_parts
-from pipelines.purchases import read_purchases
-from pipelines.shop import ShopWriter
+from pipelines.metrics.intervals import mean_interval
+from pipelines.release.parts import open_parts
+from pipelines.shop.purchases import Basket, next_baskets, read_purchases
+from pipelines.shop.writer import ShopWriter
 from pipelines.tables import table
-from ranking.features import NAMES
-from ranking.training import Example, Settings
+from pipelines.training.ranker.setup import training_settings
+from ranking.features.definitions import NAMES
+from ranking.network.examples import Example
+from ranking.network.model import RankerSettings
 from retrieval import Candidates
-from retrieval.ask import Ask
+from retrieval.encoded_query import EncodedQuery
 from retrieval.retriever import Retriever
 from retrieval.types import local_seconds
 
@@ -75,7 +76,9 @@ def main() -> None:
     compare(past, asked, codes, training_settings(config))
 
 
-def compare(past: Past, asked: dict[str, Asked], codes: Codes, how: Settings) -> None:
+def compare(
+    past: TrainingRequests, asked: dict[str, Asked], codes: Codes, how: RankerSettings
+) -> None:
     """Train with the scene and without it, and print what each makes of the next baskets."""
 
     def no_scene(one: Example) -> Example:
@@ -98,7 +101,7 @@ def compare(past: Past, asked: dict[str, Asked], codes: Codes, how: Settings) ->
     print(table(("requests", "method", "nDCG@20", "95 %", "whole against without scene"), lines))
 
 
-def propose(stage: Retriever, request: Ask) -> Candidates:
+def propose(stage: Retriever, request: EncodedQuery) -> Candidates:
     return stage.retrieve(request, CANDIDATES)
 
 
@@ -162,7 +165,7 @@ def write_shop(path: Path, folder: Path) -> None:
         shop.set_users(pa.table({"id": living["id"], "traits": pairs}))
 
 
-def known_baskets(job: Job, since: str) -> list[Basket]:
+def known_baskets(job: BuildContext, since: str) -> list[Basket]:
     """Return the first basket from a day on of each customer who had bought before the cut."""
     products = open_parts(job.folder).products
     log = read_purchases(job.shop, products, None)

@@ -33,10 +33,10 @@ import torch
 from benchmarks.banner_policies import Learn, Policy, by_place, policies
 from benchmarks.open_bandit import PLACES, Log, Shop, read
 from pipelines.config import load
-from pipelines.learn import training_settings
-from pipelines.metrics import Interval, interval_of, mean_interval, resampled_means
-from pipelines.off_policy import doubly_robust_terms, importance, values
-from ranking.position_bias import examination
+from pipelines.metrics.intervals import Interval, interval_of, mean_interval, resampled_means
+from pipelines.metrics.off_policy import doubly_robust_terms, importance, values
+from pipelines.training.ranker.setup import training_settings
+from ranking.slate.position_bias import examination
 
 LEARNT_DAYS = 4  # of seven
 JUDGED_ON = {"bts": ("random",), "random": ("bts", "random")}  # by the log that is learnt from

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from pipelines.engine import Engine
+from pipelines.engine.engine import Engine
 from pipelines.live.changes import Change, Edit, Upsert
 from retrieval import Product, Query
 

@@ -27,23 +27,23 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-import pipelines.build as building
-import pipelines.encoders
+import pipelines.building.build as building
+import pipelines.encoding.encoders
 from benchmarks.live_kills import forked
 from benchmarks.live_model import ENCODER, record_of, told
+from pipelines.building.plan import BuildPlan
 from pipelines.config import Config, load
-from pipelines.engine import Engine
-from pipelines.errors import UnfitDraft
-from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
-from pipelines.live.follow import folded_upto
-from pipelines.live.log import ChangeLog, Outcome, identity, replay
+from pipelines.engine.engine import Engine
+from pipelines.live.catch_up import folded_upto
+from pipelines.live.change_log import ChangeLog, Outcome, identity, replay
+from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.records import batch_of
 from pipelines.progress import silent
-from pipelines.rebuild import Rebuild
-from pipelines.release import Draft, current, names, open_release, prune, rollback
-from pipelines.shop import ShopWriter
+from pipelines.release.store import Draft, current, names, open_release, prune, rollback
+from pipelines.release.verdict import UnfitDraft
+from pipelines.shop.writer import ShopWriter
 from retrieval import Product, Query, Scene, Stage
-from retrieval.scenes import facts_of
+from retrieval.context_facts import facts_of
 
 WRITERS = 2
 SLOTS = 12  # products of each writer, of which every other one is in the shop
@@ -61,7 +61,7 @@ WAYS = ("moment", "step")
 PHASES = ("fold-in", "draft", "seal", "judge", "publish", "prune")
 BEGINS = (  # with what a phase does
     (building, "open_shop", "fold-in"),
-    (Rebuild, "all", "draft"),
+    (BuildPlan, "all", "draft"),
     (Draft, "seal", "seal"),
     (building, "check", "judge"),
     (Draft, "publish", "publish"),
@@ -216,7 +216,7 @@ def _write(
     while True:
         count = random_.randint(1, MOST_LINES)
         outcomes = taken([change(writer, number + i) for i in range(count)])
-        if refused := [one for one in outcomes if isinstance(one, Refusal)]:
+        if refused := [one for one in outcomes if isinstance(one, RejectedChange)]:
             sys.stderr.write(f"refused: {refused[0]}\n")
             os._exit(1)  # what it is about should be there
         place.acknowledge(writer, count)
@@ -501,7 +501,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pipelines.encoders.open_text = lambda _: ENCODER  # type: ignore[assignment]
+    pipelines.encoding.encoders.open_text = lambda _: ENCODER  # type: ignore[assignment]
     facts_of(0, {}, Scene())  # reads the holidays of all countries, which no child has to then
     killed, done = kill_often(options.kills, options.seed)
     for phase in PHASES:

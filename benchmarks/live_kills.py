@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+from pipelines.live.change_log import ChangeLog, replay
 from pipelines.live.changes import Change, Delete, Edit, Upsert
-from pipelines.live.log import ChangeLog, replay
 from retrieval import Product
 
 WRITERS = 4

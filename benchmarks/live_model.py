@@ -29,20 +29,22 @@ import xxhash
 
 from benchmarks.live_kills import forked
 from index import Columns, FaissIndex, LexicalIndex
-from pipelines.encode import text_of
-from pipelines.live.changes import Change, Delete, Edit, Refusal, Upsert
-from pipelines.live.fold import Outlook
-from pipelines.live.follow import FOLDED, follow
-from pipelines.live.log import ChangeLog, identity
-from pipelines.live.overlay import Base, Overlay, View
+from pipelines.live.base import Base
+from pipelines.live.catch_up import FOLDED, follow
+from pipelines.live.change_log import ChangeLog, identity
+from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
+from pipelines.live.folded_shop import LoggedChanges
+from pipelines.live.overlay import Overlay
 from pipelines.live.records import batch_of
-from pipelines.parts import Parts
-from pipelines.release import Manifest
+from pipelines.live.snapshot import CatalogueSnapshot
+from pipelines.release.manifest import Manifest
+from pipelines.release.parts import Parts
+from pipelines.shop.product_text import text_of
 from retrieval import Availability, Product
-from retrieval.ask import Ask
 from retrieval.channels.lexical import LexicalChannel
 from retrieval.channels.semantic import SemanticChannel
-from retrieval.query_encoder import QueryEncoder
+from retrieval.encoded_query import EncodedQuery
+from retrieval.encoders.query import QueryEncoder
 from retrieval.retriever import Retriever
 
 FIELDS = {"title": 2.0, "brand": 1.0}
@@ -171,7 +173,7 @@ class World:
         """Make changes in both, and compare what became of each."""
         expected = [self._expect(change) for change in changes]
         outcomes = self.log.append(changes)
-        found = [not isinstance(outcome, Refusal) for outcome in outcomes]
+        found = [not isinstance(outcome, RejectedChange) for outcome in outcomes]
         _same(found, expected, "which changes were taken")
 
     def filter(self) -> None:
@@ -194,7 +196,7 @@ class World:
         view = self.view()
         [vector] = ENCODER.encode([text])
         allowed = view.allowed("")
-        ask = Ask(text=text, joined_vector=vector, allowed=allowed)
+        ask = EncodedQuery(text=text, joined_vector=vector, allowed=allowed)
         hits = view.over(self.now.retriever).proposals(ask, NAMES)
         names = list(self.model)
         scores = ENCODER.encode([self.model[n].title for n in names]) @ vector if names else []
@@ -226,7 +228,7 @@ class World:
     def fold(self) -> None:
         """Build from the first products with the log on top; nobody switches to it yet."""
         sequence = self.log.last
-        outlook = Outlook(logged.change for logged in self.log.replay(upto=sequence))
+        outlook = LoggedChanges(logged.change for logged in self.log.replay(upto=sequence))
         kept = [now for one in map(record_of, self.first) if (now := outlook.of(one)) is not None]
         known = {one.id for one in self.first}
         kept += [one for name, one in outlook.whole.items() if name not in known]
@@ -249,7 +251,7 @@ class World:
         self._catch_up(batches, len(said))
         self._follow()
 
-    def view(self) -> View:
+    def view(self) -> CatalogueSnapshot:
         """Return the engine's side as it is now."""
         return self.overlay.view()
 

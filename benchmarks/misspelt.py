@@ -20,15 +20,16 @@ import numpy as np
 from esci import GAINS
 from pyarrow import parquet
 
-from index import Lenience, LexicalIndex
-from index.vocabulary import ONE_EDIT_FROM
-from pipelines.contents import LEXICAL_FIELDS
-from pipelines.encode import text_of
+from index import LexicalIndex, QueryRelaxation
+from index.words.vocabulary import ONE_EDIT_FROM
+from pipelines.building.steps.words import LEXICAL_FIELDS
 from pipelines.importers.mapping import load_mapping
 from pipelines.importers.table import import_table
-from pipelines.metrics import mean_interval, ndcg, randomisation_test
+from pipelines.metrics.intervals import mean_interval, randomisation_test
+from pipelines.metrics.ranked_lists import ndcg_of_list
 from pipelines.progress import silent
-from pipelines.shop import Shop
+from pipelines.shop.product_text import text_of
+from pipelines.shop.reader import Shop
 
 HERE = Path(__file__).parent.parent
 DEPTH, CUT = 100, 10
@@ -55,7 +56,7 @@ def measure(data: Path, scratch: Path, draws: int, seed: int) -> None:
     ids = [r["id"] for r in records]
     strict, lenient = (
         LexicalIndex.build(
-            scratch / name, LEXICAL_FIELDS, documents, "english", Lenience(corrects=corrects)
+            scratch / name, LEXICAL_FIELDS, documents, "english", QueryRelaxation(corrects=corrects)
         )
         for name, corrects in (("strict", False), ("lenient", True))
     )
@@ -112,7 +113,7 @@ def worths(
 ) -> list[float]:
     """Return nDCG@10 of each query, the mean over its draws."""
     return [
-        float(np.mean([ndcg(asks(index, text, ids), judged[query], CUT) for text in drawn]))
+        float(np.mean([ndcg_of_list(asks(index, text, ids), judged[query], CUT) for text in drawn]))
         for query, drawn in texts.items()
     ]
 

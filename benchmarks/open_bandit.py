@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ranking.training import Products
+from ranking.network.examples import RankedProducts
 
 CAMPAIGNS = ("men", "women")
 PLACES = 3
@@ -36,7 +36,7 @@ class Log(NamedTuple):
 class Shop(NamedTuple):
     """The products of both campaigns, and which campaign each belongs to."""
 
-    products: Products
+    products: RankedProducts
     campaigns: np.ndarray
 
     def offered(self, log: Log) -> np.ndarray:
@@ -67,7 +67,7 @@ def shop_of(items: pa.Table) -> Shop:
     number = np.asarray(items["item_feature_0"])[:, None]
     vectors = np.concatenate([number, *kinds, np.eye(items.num_rows)], axis=1)
     categories = kinds[0].argmax(axis=1)
-    products = Products(vectors.astype(np.float32), categories.astype(np.int32))
+    products = RankedProducts(vectors.astype(np.float32), categories.astype(np.int32))
     return Shop(products, campaigns_of(items))
 
 

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from benchmarks.rank_on_a_card import MOST_FACTS, RECENT, call, random_network, random_tokens
-from ranking.batching import Batching
-from ranking.calls import Call
-from ranking.graphs import GraphRuntime, has_card
-from ranking.runtime import Runtime, TorchRuntime
+from ranking.rank_call import RankCall
+from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
+from ranking.runtimes.request_batching import BatchingRuntime
+from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
 
 MOST_REQUESTS, MOST_CANDIDATES = 8, 8_192
 WARM = 5  # calls of each caller
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    card = torch.cuda.get_device_name() if has_card() else "no card here"
+    card = torch.cuda.get_device_name() if has_gpu() else "no card here"
     print(f"torch {torch.__version__}, {given.threads} threads, {given.candidates} candidates")
     print(card)
     print(ROW.format("", "", "callers", "a second", "p50 ms", "p99 ms", "busy ms"))
@@ -63,21 +63,21 @@ def main() -> None:
 def runtimes() -> Iterator[tuple[str, Runtime]]:
     network, tokens = random_network(), random_tokens()
     yield "processor", TorchRuntime(network, tokens)
-    if has_card():
+    if has_gpu():
         yield "card", GraphRuntime(network, tokens, recent=RECENT, facts=MOST_FACTS)
 
 
-def ways(runtime: Runtime) -> Iterator[tuple[str, Callable[[Call], Any]]]:
+def ways(runtime: Runtime) -> Iterator[tuple[str, Callable[[RankCall], Any]]]:
     yield "apart", lambda one: runtime.logits([one])
-    yield "in turn", Batching(runtime, 1, MOST_CANDIDATES).logits
-    yield "batched", Batching(runtime, MOST_REQUESTS, MOST_CANDIDATES).logits
+    yield "in turn", BatchingRuntime(runtime, 1, MOST_CANDIDATES).logits
+    yield "batched", BatchingRuntime(runtime, MOST_REQUESTS, MOST_CANDIDATES).logits
 
 
-def measured(ask: Callable[[Call], Any], calls: list[Call], times: int) -> Load:
+def measured(ask: Callable[[RankCall], Any], calls: list[RankCall], times: int) -> Load:
     """Let every caller ask so many times, all at once."""
     start = Barrier(len(calls) + 1)
 
-    def caller(one: Call) -> list[float]:
+    def caller(one: RankCall) -> list[float]:
         for _ in range(WARM):
             ask(one)
         start.wait()

@@ -25,17 +25,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from index import map_array
 from pipelines.config import Config
-from pipelines.learn import training_settings
+from pipelines.training.ranker.setup import training_settings
 from ranking.bundle import Bundle
-from ranking.context import Context
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, Shape
-from ranking.export import WholeCall, example_inputs, export, is_installed
-from ranking.features import NAMES
-from ranking.quantise import quantise
-from ranking.ranker import Architecture, Ranker, Trained, open_network, save, told
-from ranking.training import Model, Products, shape_of
-from retrieval.openvino_network import Network, precisions, trace
-from retrieval.openvino_network import is_installed as has_openvino
+from ranking.compression.export import WholeCall, example_inputs, export, is_installed
+from ranking.compression.quantisation import quantise
+from ranking.features.context import Context
+from ranking.features.definitions import NAMES
+from ranking.network.cross_attention import OUTCOMES, CrossAttentionRanker, RankerShape
+from ranking.network.examples import RankedProducts
+from ranking.network.model import Model, shape_of
+from ranking.network.training import TrainedRanker
+from ranking.ranker import Architecture, Ranker, open_network, save, told
+from retrieval.encoders.openvino_network import Network, precisions, trace
+from retrieval.encoders.openvino_network import is_installed as has_openvino
 
 NUM_PRODUCTS, VECTOR_DIM, NUM_FACTS = 20_000, 384, 12
 PAIR_TOKENS = 64
@@ -82,9 +84,9 @@ def write_ranker(folder: Path) -> None:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     vectors = random.normal(size=(NUM_PRODUCTS, VECTOR_DIM)).astype(np.float32) * VECTOR_DIM**-0.5
-    products = Products(vectors, np.zeros(NUM_PRODUCTS, np.int32))
+    products = RankedProducts(vectors, np.zeros(NUM_PRODUCTS, np.int32))
     model = Model(training_settings(Config()), products).eval()
-    save(Trained(model, "purchase", ()), products, (), {}, folder)
+    save(TrainedRanker(model, "purchase", ()), products, (), {}, folder)
 
 
 def asked(count: int) -> Asked:
@@ -131,7 +133,7 @@ def describe(candidates: Sequence[int]) -> None:
     )
 
 
-def operations(shape: Shape, count: int, recent: int, facts: int) -> int:
+def operations(shape: RankerShape, count: int, recent: int, facts: int) -> int:
     """Return multiplications and additions of matrices, as `CrossAttentionRanker` says."""
     d, f, b, m = shape.dim, shape.num_features, shape.bins, shape.points
     inner, hidden = shape.heads * shape.head_dim, shape.hidden
@@ -145,7 +147,7 @@ def operations(shape: Shape, count: int, recent: int, facts: int) -> int:
     return 2 * (read + looks + across + count * d * len(OUTCOMES))
 
 
-def weight_bytes(shape: Shape) -> int:
+def weight_bytes(shape: RankerShape) -> int:
     """Return the bytes of the weights that one call reads, in 32 bits, without biases."""
     d, f, b = shape.dim, shape.num_features, shape.bins
     attention = 4 * d * shape.heads * shape.head_dim + 2 * d * shape.hidden

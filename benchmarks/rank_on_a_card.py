@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranking.calls import Call, Context
-from ranking.cross_attention import CrossAttentionRanker, Shape
-from ranking.graphs import GraphRuntime, has_card
-from ranking.runtime import Runtime, TorchRuntime
+from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.rank_call import Context, RankCall
+from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
+from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
 
 # That of the defaults; written out, as this runs where half of what a shop needs is missing.
-SHAPE = Shape(
+SHAPE = RankerShape(
     dim=64,
     heads=4,
     head_dim=16,
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, nargs="+", default=[1, 8])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    card = torch.cuda.get_device_name() if has_card() else "no card here"
+    card = torch.cuda.get_device_name() if has_gpu() else "no card here"
     print(f"torch {torch.__version__}, {given.threads} threads, {card}")
     print(ROW.format("", "requests", "cand.", "p50 ms", "p99 ms", "a second", "ratio", "away"))
     opened = list(runtimes())
@@ -60,7 +60,7 @@ def main() -> None:
 def runtimes() -> Iterator[tuple[str, Runtime]]:
     network, tokens = random_network(), random_tokens()
     yield "processor", TorchRuntime(network, tokens)
-    if not has_card():
+    if not has_gpu():
         return
     for name, record in (("card, kernel by kernel", False), ("card, one graph", True)):
         start = perf_counter()
@@ -70,7 +70,7 @@ def runtimes() -> Iterator[tuple[str, Runtime]]:
         yield name, runtime
 
 
-def compare(opened: Sequence[tuple[str, Runtime]], calls: Sequence[Call], times: int) -> None:
+def compare(opened: Sequence[tuple[str, Runtime]], calls: Sequence[RankCall], times: int) -> None:
     """Print a row for each way to rank these requests."""
     expected = opened[0][1].logits(calls)
     first = 0.0
@@ -117,12 +117,12 @@ def random_tokens() -> np.ndarray:
     return random.normal(size=(NUM_PRODUCTS, SHAPE.dim)).astype(np.float16)
 
 
-def call(seed: int, count: int) -> Call:
+def call(seed: int, count: int) -> RankCall:
     """Return a request of so many candidates."""
     random = np.random.default_rng(seed)
     facts = np.zeros(MOST_FACTS, np.int64)
     facts[:FACTS] = random.integers(1, SHAPE.num_facts, FACTS)
-    return Call(
+    return RankCall(
         random.choice(NUM_PRODUCTS, count, replace=False),
         random.normal(size=(count, SHAPE.num_features)).astype(np.float32),
         Context(

@@ -23,11 +23,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from pipelines.packshot_shapes import CONTAINERS
-from pipelines.packshots import MEDIA_TYPE, Label, colour_of, draw_all
-from pipelines.shop import ShopWriter
-from retrieval.clip import new_clip_model
-from retrieval.image_encoder import ClipEncoder
+from pipelines.importers.packshots.drawing import MEDIA_TYPE, Label, colour_of, draw_all
+from pipelines.importers.packshots.shapes import CONTAINERS
+from pipelines.shop.writer import ShopWriter
+from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.image import ClipEncoder
 
 UNTIL = datetime(2024, 3, 1)
 DAYS = 180
@@ -149,7 +149,7 @@ def build(folder: Path, settings: list[str]) -> Cost:
     told = [f"encoders.image.model={folder / 'clip'}", *settings]
     words = ["build", "--shop", str(folder / "shop"), "--releases", str(folder / "releases")]
     words += [part for one in told for part in ("--set", one)]
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from pipelines.cli.main import main; main()", *words]
     path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     start = perf_counter()
     process = subprocess.Popen(

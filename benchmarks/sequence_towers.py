@@ -9,17 +9,17 @@ from jaxtyping import Bool, Float32, Int64
 
 from pipelines.progress import track
 from retrieval.towers.columns import ProductColumns
-from retrieval.towers.model import Shape, Towers
+from retrieval.towers.model import Towers, TowerShape
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import Asked, Settings, similarities, train
+from retrieval.towers.training import PastRequests, TowerTrainingSettings, similarities, train
 
 RECENT = 24
 AT_ONCE = 512
 JUDGED = 2_000  # users by whose newest known product the epoch is chosen
-SETTINGS = Settings(
+SETTINGS = TowerTrainingSettings(
     epochs=12, batch_size=512, learning_rate=2e-3, dims=(128,), drop_own=0.0, max_seconds=420.0
 )
-SHAPE = Shape(
+SHAPE = TowerShape(
     widths={}, text_dim=1, picture_dim=0, num_own=0, num_popularity=1, dim=128, recent=RECENT
 )
 
@@ -41,12 +41,14 @@ class Steps:
         counts = np.bincount(self._next, minlength=num_products)
         self.shares = (counts / counts.sum()).astype(np.float32)
 
-    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> Asked:
+    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         """Return these steps as requests."""
         pairs = zip(self._users[numbers], self._places[numbers], strict=True)
         queries = queries_of([self._before[user][:place] for user, place in pairs])
         wanted = self._next[numbers]
-        return Asked(queries, wanted, partial(_equal, wanted), partial(_nothing, len(wanted)))
+        return PastRequests(
+            queries, wanted, partial(_equal, wanted), partial(_nothing, len(wanted))
+        )
 
 
 def _equal(wanted: Int64[np.ndarray, "b"], rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from index import use_threads
-from index.shards import (
+from index.vectors.shards import (
     CHUNK,
     GIB,
     build_shards,

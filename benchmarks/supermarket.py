@@ -10,8 +10,8 @@ coupons. A basket counts by its distinct ranked products, a household if it boug
 Recall is the share of the basket in the first 20; nDCG has gain 1 for what was bought.
 
 With --releases, the current release there, built with `--until 2017-11-15`, answers the same
-requests through `pipelines.run`. With --write, the requests and judgments are written for
-`vetrina run` and `vetrina evaluate`, and nothing is measured.
+requests through `pipelines.evaluation.run`. With --write, the requests and judgments are written
+for `vetrina run` and `vetrina evaluate`, and nothing is measured.
 """
 
 import argparse
@@ -27,12 +27,13 @@ from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from benchmarks.next_basket.features import FEATURES
 from benchmarks.next_basket.lambdamart import Learned, lambdamart
 from pipelines.config import moment
-from pipelines.engine import Engine
-from pipelines.evaluate import read_run
-from pipelines.metrics import NAMES, Rankings, mean_interval, measure, randomisation_test
+from pipelines.engine.engine import Engine
+from pipelines.evaluation.run import run
+from pipelines.evaluation.trec_files import read_run
+from pipelines.metrics.intervals import mean_interval, randomisation_test
+from pipelines.metrics.ranked_lists import NAMES, Rankings, measure
 from pipelines.progress import track
-from pipelines.release import open_release
-from pipelines.run import run
+from pipelines.release.store import open_release
 from retrieval import Stage
 
 START = "2017-11-15"

@@ -28,33 +28,37 @@ from jaxtyping import Int64
 from benchmarks.next_basket.baskets import read_journey, task
 from benchmarks.next_basket.lambdamart import SETTINGS
 from benchmarks.supermarket import START, household_names, product_ids
-from pipelines.build import EMBEDDINGS, build
-from pipelines.config import Config, load, moment
-from pipelines.contents import Job
-from pipelines.encoders import open_encoders
-from pipelines.engine import not_hidden
-from pipelines.examples import Basket
-from pipelines.importers.journey import import_journey
-from pipelines.learn import Past, calibrate, logits_of, past_requests, training_settings
-from pipelines.metrics import mean_interval, randomisation_test
-from pipelines.parts import open_parts, retriever
-from pipelines.plots import reliability as draw
+from pipelines.building.build import EMBEDDINGS, build
+from pipelines.building.context import BuildContext
+from pipelines.building.steps.ranker import TrainingRequests, past_requests
+from pipelines.config import Config, load, moment, not_hidden
+from pipelines.encoding.encoders import open_encoders
+from pipelines.importers.journey.importer import import_journey
+from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.progress import track
-from pipelines.purchases import read_purchases
-from pipelines.release import open_release
-from pipelines.request import request_context, request_features
-from pipelines.shop import Shop
+from pipelines.release.parts import open_parts
+from pipelines.release.retriever import retriever
+from pipelines.release.store import open_release
+from pipelines.reports.plots import reliability as draw
+from pipelines.shop.purchases import Basket, read_purchases
+from pipelines.shop.reader import Shop
 from pipelines.tables import table
-from ranking.calibration import SIGMOID
-from ranking.features import FEATURES, NAMES
+from pipelines.training.ranker.calibration import calibrate, logits_of
+from pipelines.training.ranker.setup import training_settings
+from ranking.calibration.calibration import SIGMOID
+from ranking.calibration.reliability import measure, reliability
+from ranking.features.definitions import FEATURES, NAMES
+from ranking.features.request import request_context, request_features
+from ranking.network.examples import Example, labels_of
+from ranking.network.model import RankerSettings
+from ranking.network.training import TrainedRanker, train
+from ranking.network.validation import scores
 from ranking.ranker import MAX_CANDIDATES
-from ranking.reliability import measure, reliability
-from ranking.training import Example, Settings, Trained, labels_of, scores, train
 from retrieval import Candidates, Scene
-from retrieval.ask import Ask
-from retrieval.fusion import take
+from retrieval.context_facts import hashed_fact
+from retrieval.encoded_query import EncodedQuery
+from retrieval.fusion.fusion import take
 from retrieval.retriever import Retriever
-from retrieval.scenes import fact_code
 
 PAGE, CALIBRATED = 20, 500
 PROMOTED = [NAMES.index(name) for name in ("offer", "display")]
@@ -65,7 +69,7 @@ TREE_SETTINGS = {**SETTINGS, "deterministic": False}
 
 Change = Callable[[Example], Example]
 Codes = Int64[np.ndarray, "t"]
-Propose = Callable[[Retriever, Ask], Candidates]
+Propose = Callable[[Retriever, EncodedQuery], Candidates]
 
 
 class Asked(NamedTuple):
@@ -88,7 +92,7 @@ def main() -> None:
     compare(past, asked, traits, config, given)
 
 
-def read(root: Path, config: Config) -> tuple[Past, Asked, Codes]:
+def read(root: Path, config: Config) -> tuple[TrainingRequests, Asked, Codes]:
     """Build a release as of the cut; return its past, what is asked, and the codes of traits."""
     import_journey(root / "shop", track, pictures=False)
     job = release_of(root, config, START)
@@ -104,23 +108,23 @@ def read(root: Path, config: Config) -> tuple[Past, Asked, Codes]:
         )
     ]
 
-    def propose(stage: Retriever, request: Ask) -> Candidates:
+    def propose(stage: Retriever, request: EncodedQuery) -> Candidates:
         return take(stage.order(request, given), np.arange(MAX_CANDIDATES))
 
     return past_of(job, START), ask(job, baskets, propose), trait_codes(job.shop)
 
 
-def release_of(root: Path, config: Config, until: str) -> Job:
+def release_of(root: Path, config: Config, until: str) -> BuildContext:
     """Build a release of the shop in this folder, and return what its steps have shared."""
     shop, end = Shop(root / "shop"), moment(until)
     name = build(root / "shop", root / "releases", config, end, track)
     path = open_release(root / "releases", name).path
-    return Job(
+    return BuildContext(
         shop, path, root / "releases" / EMBEDDINGS, open_encoders(config), config, end, track
     )
 
 
-def past_of(job: Job, until: str) -> Past:
+def past_of(job: BuildContext, until: str) -> TrainingRequests:
     """Return the past requests, in memory: the folder of the release may go."""
     products = open_parts(job.folder).products
     past = past_requests(job, read_purchases(job.shop, products, moment(until)))
@@ -130,11 +134,11 @@ def past_of(job: Job, until: str) -> Past:
 def trait_codes(shop: Shop) -> Codes:
     """Return the codes of everything that is declared of a shopper."""
     traits = [dict(r["traits"]) for r in shop.users().to_pylist()]
-    codes = {fact_code(f"trait {name}={value}") for own in traits for name, value in own.items()}
+    codes = {hashed_fact(f"trait {name}={value}") for own in traits for name, value in own.items()}
     return np.array(sorted(codes))
 
 
-def ask(job: Job, baskets: list[Basket], propose: Propose) -> Asked:
+def ask(job: BuildContext, baskets: list[Basket], propose: Propose) -> Asked:
     """Return the requests of the test as the engine would see them."""
     parts = open_parts(job.folder)
     stage = retriever(parts, parts.behaviour, job.config)
@@ -144,7 +148,7 @@ def ask(job: Job, baskets: list[Basket], propose: Propose) -> Asked:
     for basket in track(baskets, "ask for the next baskets", len(baskets)):
         at = basket.at_seconds
         history = parts.behaviour.history(basket.user_id, at)
-        request = Ask(history=history, at_seconds=at, allowed=shown)
+        request = EncodedQuery(history=history, at_seconds=at, allowed=shown)
         found = propose(stage, request)
         scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
         requests.append(
@@ -152,7 +156,12 @@ def ask(job: Job, baskets: list[Basket], propose: Propose) -> Asked:
                 rows=found.rows,
                 features=request_features(parts.behaviour, parts.catalogue, request, found),
                 labels=labels_of(purchase=np.isin(found.rows, basket.rows)),
-                context=request_context(request, traits.get(basket.user_id, {}), scene, job.config),
+                context=request_context(
+                    request,
+                    traits.get(basket.user_id, {}),
+                    scene,
+                    job.config.ranking.recent_products,
+                ),
                 at_seconds=at,
             )
         )
@@ -160,7 +169,7 @@ def ask(job: Job, baskets: list[Basket], propose: Propose) -> Asked:
 
 
 def compare(
-    past: Past, asked: Asked, traits: Codes, config: Config, given: argparse.Namespace
+    past: TrainingRequests, asked: Asked, traits: Codes, config: Config, given: argparse.Namespace
 ) -> None:
     """Train every method on the same past, and print what each makes of the next baskets."""
     torch.set_num_threads(config.threads)
@@ -189,7 +198,7 @@ def compare(
         given.plot.write_text(plot, encoding="utf-8")
 
 
-def ablations(traits: Codes, how: Settings) -> dict[str, tuple[Change, Settings]]:
+def ablations(traits: Codes, how: RankerSettings) -> dict[str, tuple[Change, RankerSettings]]:
     """Return what is left out, by name."""
     return {
         "without profile": (lambda one: without_profile(one, traits), how),
@@ -220,14 +229,16 @@ def without(one: Example, columns: list[int]) -> Example:
     return one._replace(features=features)
 
 
-def changed(past: Past, asked: Asked, change: Change) -> tuple[Past, Asked]:
+def changed(past: TrainingRequests, asked: Asked, change: Change) -> tuple[TrainingRequests, Asked]:
     return (
-        Past(past.products, *([change(one) for one in part] for part in past[1:])),
+        TrainingRequests(past.products, *([change(one) for one in part] for part in past[1:])),
         asked._replace(requests=[change(one) for one in asked.requests]),
     )
 
 
-def fit(name: str, past: Past, asked: Asked, how: Settings) -> tuple[np.ndarray, Trained]:
+def fit(
+    name: str, past: TrainingRequests, asked: Asked, how: RankerSettings
+) -> tuple[np.ndarray, TrainedRanker]:
     """Train a ranker and return the nDCG of each basket."""
     steps = how.epochs * -(-len(past.training) // how.batch_size)
 
@@ -241,7 +252,7 @@ def fit(name: str, past: Past, asked: Asked, how: Settings) -> tuple[np.ndarray,
     return gains(asked, list(scores(trained.model, asked.requests, past.products))), trained
 
 
-def trees(past: Past, asked: Asked) -> list[np.ndarray]:
+def trees(past: TrainingRequests, asked: Asked) -> list[np.ndarray]:
     """Return LambdaMART's scores, learnt from the past recommendations, of which all are asked."""
     import lightgbm  # not before torch: loaded after lightgbm's OpenMP, torch is 30 times slower
 
@@ -298,7 +309,7 @@ def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
         print(f"the whole against it {name}, {label}, {kept.sum():,}: {difference(ahead[kept])}")
 
 
-def judge_probabilities(past: Past, asked: Asked, trained: Trained) -> str:
+def judge_probabilities(past: TrainingRequests, asked: Asked, trained: TrainedRanker) -> str:
     """Print how far the probabilities of a purchase are from what happened; return the plot."""
     choice = calibrate(trained.model, past.validation, past.products)["purchase"]
     shown = [

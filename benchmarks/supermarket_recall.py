@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.channel_table import Case, fit, outcomes, own_and_top, show
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from pipelines.config import Config, load
-from pipelines.metrics import mean_interval
-from pipelines.parts import behaviour_settings
-from retrieval.behaviour import Behaviour, Purchases
+from pipelines.metrics.intervals import mean_interval
+from pipelines.release.retriever import behaviour_settings
+from retrieval.behaviour.tables import Behaviour, Purchases
 
 START, VALIDATION, DAYS = "2017-11-15", "2017-10-18", 28
 MOST = 800  # households to fit the weights on

@@ -23,23 +23,22 @@ from jaxtyping import Float32, Float64
 
 from benchmarks.channel_table import values
 from index import Hits
-from pipelines.build import build
+from pipelines.building.build import build
 from pipelines.config import Config, load
-from pipelines.examples import Basket, next_baskets
-from pipelines.importers.journey import import_journey
-from pipelines.metrics import Interval, mean_interval
-from pipelines.parts import Parts, open_parts, retriever
+from pipelines.importers.journey.importer import import_journey
+from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import track
-from pipelines.purchases import read_purchases
-from pipelines.release import open_release
-from pipelines.request import with_interests
-from pipelines.shop import Shop
+from pipelines.release.parts import Parts, open_parts
+from pipelines.release.retriever import retriever, with_interests
+from pipelines.release.store import open_release
+from pipelines.shop.purchases import Basket, next_baskets, read_purchases
+from pipelines.shop.reader import Shop
 from pipelines.tables import table
 from retrieval import Scene
-from retrieval.ask import Ask
-from retrieval.balance import Balance, Outcome
-from retrieval.fusion import proposed
-from retrieval.scenes import fact_codes
+from retrieval.context_facts import hashed_facts
+from retrieval.encoded_query import EncodedQuery
+from retrieval.fusion.fusion import proposed
+from retrieval.fusion.weight_fitting import ChannelOutcome, FusionWeights
 from retrieval.towers.model import interests
 
 UNTIL = datetime(2017, 11, 15)
@@ -111,19 +110,19 @@ def measure(shop: Shop, plain: Parts, trained: Parts, config: Config) -> None:
     )
 
 
-def asked(shop: Shop, parts: Parts, baskets: list[Basket]) -> list[Ask]:
+def asked(shop: Shop, parts: Parts, baskets: list[Basket]) -> list[EncodedQuery]:
     """Return each shopper's request a moment before the basket, with nothing seen since UNTIL."""
     traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
     found = []
     for basket in baskets:
         at = basket.at_seconds
-        facts = fact_codes(at, traits.get(basket.user_id, {}), Scene())
+        facts = hashed_facts(at, traits.get(basket.user_id, {}), Scene())
         history = parts.behaviour.history(basket.user_id, at)
-        found.append(Ask(history=history, at_seconds=at, facts=facts))
+        found.append(EncodedQuery(history=history, at_seconds=at, facts=facts))
     return found
 
 
-def fused(parts: Parts, asks: list[Ask], baskets: list[Basket], config: Config) -> Found:
+def fused(parts: Parts, asks: list[EncodedQuery], baskets: list[Basket], config: Config) -> Found:
     """Return what the fused first stage reaches."""
     stage = retriever(parts, parts.behaviour, config)
     depth = max(config.retrieval.per_channel, config.retrieval.candidates)
@@ -131,12 +130,12 @@ def fused(parts: Parts, asks: list[Ask], baskets: list[Basket], config: Config) 
     for ask, basket in zip(track(asks, "ask the channels", len(asks)), baskets, strict=True):
         whole = with_interests(ask, parts.trained)
         hits = stage.proposals(whole, depth)
-        outcomes.append(Outcome(hits, basket.rows, stage.scores(whole, proposed(hits))))
-    return values(outcomes, Balance(dict(parts.weights or {}), dict(parts.scales or {})))
+        outcomes.append(ChannelOutcome(hits, basket.rows, stage.scores(whole, proposed(hits))))
+    return values(outcomes, FusionWeights(dict(parts.weights or {}), dict(parts.scales or {})))
 
 
 def alone(
-    parts: Parts, asks: list[Ask]
+    parts: Parts, asks: list[EncodedQuery]
 ) -> tuple[Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "m d"]]]:
     assert parts.trained is not None
     vectors = parts.trained.vectors
@@ -155,8 +154,8 @@ def ranked(
     for meant, basket in zip(queries, baskets, strict=True):
         scores = (products @ unit(meant[:, :dim]).T).max(axis=1, initial=-1)
         rows = np.argsort(-scores, kind="stable")[:DEPTH]
-        outcomes.append(Outcome({"towers": Hits(rows, scores[rows])}, basket.rows))
-    return values(outcomes, Balance({"towers": 1.0}, {}))
+        outcomes.append(ChannelOutcome({"towers": Hits(rows, scores[rows])}, basket.rows))
+    return values(outcomes, FusionWeights({"towers": 1.0}, {}))
 
 
 def unit(vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:

@@ -22,13 +22,13 @@ import torch
 
 from benchmarks.text_relevance import ESCI, GAINS, LEARNT, told
 from pipelines.config import load
-from pipelines.metrics import ndcg
-from pipelines.text_pairs import K, read_judgments, split
-from ranking.catalogue_words import ProductText
-from ranking.text_heads import Head, Judged, LambdaMart, NetworkRecipe, Recipe, read_list
-from ranking.text_match import MATCH_NAMES, Rarity, Reader
-from retrieval.fusion import reciprocal_rank_fusion
-from retrieval.text_encoder import open_text_encoder
+from pipelines.metrics.ranked_lists import ndcg_of_list
+from pipelines.training.text.pairs import K, read_judgments, split
+from ranking.features.catalogue_words import ProductText
+from ranking.text_heads import Head, JudgedList, LambdaMart, NetworkRecipe, Recipe, read_list
+from ranking.text_heads.match_features import MATCH_NAMES, Rarity, TextHeadReader
+from retrieval.encoders.text import open_text_encoder
+from retrieval.fusion.fusion import reciprocal_rank_fusion
 
 MAX_TOKENS = 64
 HELD_OUT = 0.1
@@ -36,13 +36,13 @@ ROW = "{:12} {:>4}  {:18} {:24} {}"
 
 Gains = dict[ProductText, float]
 Shelves = Mapping[str, Gains]  # query -> product -> gain
-Score = Callable[[Judged], np.ndarray]
+Score = Callable[[JudgedList], np.ndarray]
 
 
 class Lists(NamedTuple):
     """Judged lists, read, and the titles that break ties."""
 
-    judged: list[Judged]
+    judged: list[JudgedList]
     titles: list[list[str]]
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     encoder = open_text_encoder(
         config.encoders.text.model, max_tokens=MAX_TOKENS, threads=config.threads
     )
-    learnt, measured = read(asked.data, Reader(encoder.read), config.seed)
+    learnt, measured = read(asked.data, TextHeadReader(encoder.read), config.seed)
     heads = fit(recipes(config.seed, config.threads), learnt)
     show(measured, retrievals(config.retrieval.rrf_k), heads)
 
@@ -81,7 +81,7 @@ def retrievals(rrf_k: float) -> dict[str, Score]:
     def by(name: str) -> Score:
         return lambda judged: judged.asked.features[:, column(name)]
 
-    def hybrid(judged: Judged) -> np.ndarray:
+    def hybrid(judged: JudgedList) -> np.ndarray:
         parts = {
             name: positions(judged.asked.features[:, column(name)])
             for name in ("cosine_text", "bm25_text")
@@ -102,11 +102,13 @@ def positions(scores: np.ndarray) -> np.ndarray:
     return (1 + (scores[None, :] > scores[:, None]).sum(axis=1)).astype(np.int32)
 
 
-def read(data: Path, reader: Reader, seed: int) -> tuple[list[Judged], dict[str, Lists]]:
+def read(
+    data: Path, reader: TextHeadReader, seed: int
+) -> tuple[list[JudgedList], dict[str, Lists]]:
     """Return what is learnt from, and the lists that heads are measured on."""
     start = perf_counter()
     sources = {"home_depot": home_depot, "crowdflower": crowdflower}
-    learnt: list[Judged] = []
+    learnt: list[JudgedList] = []
     measured: dict[str, Lists] = {ESCI: lists_of(esci(data / ESCI), reader)}
     for name in LEARNT:
         shelves = sources[name](data / name / "labels.parquet")
@@ -162,7 +164,7 @@ def _clean(text: str | None) -> str:
     return (text or "").strip()
 
 
-def lists_of(shelves: Shelves, reader: Reader) -> Lists:
+def lists_of(shelves: Shelves, reader: TextHeadReader) -> Lists:
     """Read the queries and products of a shop; a word's rarity is counted in that shop."""
     products = list(dict.fromkeys(product for judged in shelves.values() for product in judged))
     found = dict(zip(products, reader.products(products), strict=True))
@@ -170,7 +172,7 @@ def lists_of(shelves: Shelves, reader: Reader) -> Lists:
     queries = reader.queries(list(shelves))
     return Lists(
         [
-            Judged(
+            JudgedList(
                 read_list(query, [found[product] for product in judged], rarity),
                 np.array(list(judged.values()), np.float32),
             )
@@ -180,7 +182,7 @@ def lists_of(shelves: Shelves, reader: Reader) -> Lists:
     )
 
 
-def fit(recipes: Mapping[str, Recipe], lists: list[Judged]) -> dict[str, Head]:
+def fit(recipes: Mapping[str, Recipe], lists: list[JudgedList]) -> dict[str, Head]:
     heads = {}
     for name, recipe in recipes.items():
         start = perf_counter()
@@ -207,7 +209,7 @@ def show(
             print(ROW.format(name, len(found), method, told(found), gap).rstrip())
 
 
-def together(heads: Mapping[str, Head], judged: Judged) -> np.ndarray:
+def together(heads: Mapping[str, Head], judged: JudgedList) -> np.ndarray:
     """Return the mean of the heads, each in its own deviations within the list."""
     scores = np.stack([head.scores(judged.asked) for head in heads.values()]).astype(np.float64)
     spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-6)
@@ -227,7 +229,9 @@ def values(score: Score, lists: Lists) -> np.ndarray:
 def _ndcg(scores: np.ndarray, titles: Iterable[str], relevance: np.ndarray) -> float:
     rows = [str(row) for row in range(len(scores))]
     order = sorted(zip(-scores.astype(np.float64).round(6), titles, rows, strict=True))
-    return ndcg([row for *_, row in order], dict(zip(rows, relevance.tolist(), strict=True)), K)
+    return ndcg_of_list(
+        [row for *_, row in order], dict(zip(rows, relevance.tolist(), strict=True)), K
+    )
 
 
 if __name__ == "__main__":

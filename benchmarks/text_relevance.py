@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipelines.config import load
-from pipelines.metrics import mean_interval, randomisation_test
+from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.progress import track
-from pipelines.text_pairs import Encode, Lists, ranked_ndcg, read_judgments, split
-from pipelines.train_text import REPORT, TextReport, train_text
-from retrieval.text_encoder import open_text_encoder
+from pipelines.training.text.pairs import Encode, Lists, ranked_ndcg, read_judgments, split
+from pipelines.training.text.train import REPORT, TextReport, train_text
+from retrieval.encoders.text import open_text_encoder
 
 LEARNT = ("home_depot", "crowdflower")
 GAINS = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}

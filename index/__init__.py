@@ -1,82 +1,95 @@
 """Index: vectors, terms, columns and rows. It has never heard of a product."""
 
-from index.approximate import ApproximateIndex
 from index.arrays import map_array, save_array
-from index.cagra import why_no_cagra
-from index.card import CardScan, open_on_card
-from index.coded import Pairs
-from index.columns import Columns, Found
-from index.completions import Completions, Phrase
-from index.curve import Curve, Point, measured_curve, recall_at_k, recall_of_each, true_hits
-from index.designs import DESIGNS
-from index.exact import ExactIndex
-from index.faiss_index import FaissIndex, num_cards, use_threads
-from index.few_documents import FewDocuments
-from index.filter_language import Expression, Field, field_named, parse, without, written
-from index.lexical import Lenience, LexicalIndex, WordReader, check_synonyms
-from index.milvus_index import Address, Milvus, MilvusIndex
-from index.opening import open_index, save_index
-from index.planning import SAMPLE, Before, Choice, Planned, Wanted, build_index, plan, survey
-from index.reading import ReadAs
-from index.shards import ShardedIndex, build_shards, open_sharded, plan_shards
-from index.shards import tune as tune_sharded
-from index.svs_index import SvsIndex, why_no_svs
-from index.synonyms import SynonymError
-from index.types import (
+from index.columns.dictionaries import RowCodes
+from index.columns.filter_language import Expression, Field, field_named, parse, without, written
+from index.columns.table import Columns, RowLookup
+from index.errors import (
     DamagedIndex,
     DimensionMismatch,
     FilterError,
-    FilterPlan,
-    FiltersItself,
-    Hits,
     IndexFault,
     UnfitVectors,
     Unreachable,
-    VectorIndex,
-    Way,
 )
-from index.vectors import fit_vectors
+from index.types import FilterPlan, FiltersItself, Hits, VectorIndex, Way
+from index.vectors.approximate import ApproximateIndex
+from index.vectors.cagra import why_no_cagra
+from index.vectors.designs import DESIGNS
+from index.vectors.exact import ExactIndex
+from index.vectors.faiss_index import FaissIndex, num_gpus, use_threads
+from index.vectors.files import open_index, save_index
+from index.vectors.gpu_scan import GpuScan, open_on_gpu
+from index.vectors.milvus_index import Address, Milvus, MilvusIndex
+from index.vectors.planning import (
+    SAMPLE,
+    DesignTrial,
+    IndexRequirements,
+    PlannedIndex,
+    PreviousIndex,
+    build_index,
+    plan,
+    survey,
+)
+from index.vectors.recall_curve import (
+    Point,
+    RecallCurve,
+    measured_curve,
+    recall_at_k,
+    recall_of_each,
+    true_hits,
+)
+from index.vectors.shards import ShardedIndex, build_shards, open_sharded, plan_shards
+from index.vectors.shards import tune as tune_sharded
+from index.vectors.svs_index import SvsIndex, why_no_svs
+from index.vectors.validation import fit_vectors
+from index.words.analysis import WordReader
+from index.words.completions import Completions, Phrase
+from index.words.delta_index import DeltaIndex
+from index.words.lexical_index import LexicalIndex, QueryRelaxation, check_synonyms
+from index.words.query_reading import QueryRewrite
+from index.words.synonyms import SynonymError
 
 __all__ = [
     "DESIGNS",
     "SAMPLE",
     "Address",
     "ApproximateIndex",
-    "Before",
-    "CardScan",
-    "Choice",
     "Columns",
     "Completions",
-    "Curve",
     "DamagedIndex",
+    "DeltaIndex",
+    "DesignTrial",
     "DimensionMismatch",
     "ExactIndex",
     "Expression",
     "FaissIndex",
-    "FewDocuments",
     "Field",
     "FilterError",
     "FilterPlan",
     "FiltersItself",
-    "Found",
+    "GpuScan",
     "Hits",
     "IndexFault",
-    "Lenience",
+    "IndexRequirements",
     "LexicalIndex",
     "Milvus",
     "MilvusIndex",
-    "Pairs",
     "Phrase",
-    "Planned",
+    "PlannedIndex",
     "Point",
-    "ReadAs",
+    "PreviousIndex",
+    "QueryRelaxation",
+    "QueryRewrite",
+    "RecallCurve",
+    "RowCodes",
+    "RowLookup",
     "ShardedIndex",
     "SvsIndex",
     "SynonymError",
     "UnfitVectors",
     "Unreachable",
     "VectorIndex",
-    "Wanted",
     "Way",
     "WordReader",
     "build_index",
@@ -86,9 +99,9 @@ __all__ = [
     "fit_vectors",
     "map_array",
     "measured_curve",
-    "num_cards",
+    "num_gpus",
     "open_index",
-    "open_on_card",
+    "open_on_gpu",
     "open_sharded",
     "parse",
     "plan",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.types import DamagedIndex
+from index.errors import DamagedIndex
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta
 
-from pipelines.errors import UserError
-from retrieval.precision import Precision
+from pipelines.errors import UserError, first_line
+from retrieval.encoders.precision import Precision
 
 Positive = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -162,7 +162,7 @@ ChannelName = Literal[
     "trending",
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
-Language = Literal[  # as index.lexical.LANGUAGES
+Language = Literal[  # as index.words.analysis.LANGUAGES
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
     "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
     "tamil", "turkish", "none",
@@ -375,7 +375,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{path}: not readable as YAML: {_first_line(e)}") from None
+        raise ConfigError(f"{path}: not readable as YAML: {first_line(e)}") from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -424,8 +424,10 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     try:
         raw[leaf] = msgspec.yaml.decode(value.encode())
     except msgspec.DecodeError as e:
-        raise ConfigError(f"override {override!r}: {_first_line(e)}") from None
+        raise ConfigError(f"override {override!r}: {first_line(e)}") from None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def not_hidden(config: Config) -> str:
+    """Return the filter that every window is under, unless candidates are given."""
+    tags = ", ".join(f'"{tag}"' for tag in config.retrieval.hidden_tags)
+    return f"NOT tags: ANY({tags})" if tags else ""

@@ -5,33 +5,26 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines import metrics
-from pipelines.build import build, describe
-from pipelines.config import Config, load, moment
-from pipelines.engine import Engine, config_of, not_hidden
+from pipelines.building.build import build, describe
+from pipelines.config import Config, load, moment, not_hidden
+from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError
-from pipelines.evaluate import Measured
-from pipelines.evidence import Asked, Evidence, Known, known
-from pipelines.holdout import (
-    BASELINES,
-    Holdout,
-    hold_out,
-    holdout_table,
-    judged,
-    measure,
-    rank_by_baselines,
-    rank_by_release,
-)
-from pipelines.importers.journey import import_journey
-from pipelines.parts import open_parts
+from pipelines.evaluation.baseline_table import holdout_table, measure
+from pipelines.evaluation.baselines import BASELINES, rank_by_baselines
+from pipelines.evaluation.evaluate import MeasuredRun
+from pipelines.evaluation.next_basket import Holdout, hold_out, judged, rank_by_release
+from pipelines.importers.journey.importer import import_journey
+from pipelines.metrics import ranked_lists
 from pipelines.progress import Track
-from pipelines.release import current as current_name
-from pipelines.release import read_manifest
-from pipelines.report import NAME as REPORT
-from pipelines.report import findings, measured, write_page
-from pipelines.shop import Shop
-from pipelines.tables import quality_table
-from pipelines.train_clip import already_trained, train_clip
+from pipelines.release.manifest import config_of, read_manifest
+from pipelines.release.parts import open_parts
+from pipelines.release.store import current as current_name
+from pipelines.release.tables import quality_table
+from pipelines.reports.evidence import Evidence, ReleaseHistory, ReportedRequest, release_history
+from pipelines.reports.output import NAME as REPORT
+from pipelines.reports.report import findings, measured, write_page
+from pipelines.shop.reader import Shop
+from pipelines.training.clip.train import already_trained, train_clip
 
 UNTIL = "2017-11-15"
 CONFIGS = (
@@ -101,31 +94,33 @@ def is_current(shop: Path, releases: Path, config: Config) -> bool:
     )
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class MeasuredTable(msgspec.Struct, frozen=True):
     """The table of a measurement, and the release that it is of."""
 
     release: str
     table: str
 
 
-def evidence(rankings: dict[str, dict[str, list[str]]], held: Holdout, seen: Known) -> Evidence:
+def evidence(
+    rankings: dict[str, dict[str, list[str]]], held: Holdout, seen: ReleaseHistory
+) -> Evidence:
     """Return what a report on the release beside plain personal frequency is made of."""
     gains = dict(sorted(judged(held).items()))
     return Evidence(
         gains=gains,
         runs={
-            name: Measured(rankings[name], metrics.measure(rankings[name], gains))
+            name: MeasuredRun(rankings[name], ranked_lists.measure(rankings[name], gains))
             for name in ("vetrina", BASELINES[-1])
         },
         asked={
-            test.user_id: Asked(
+            test.user_id: ReportedRequest(
                 user=test.user_id,
                 at=test.at.isoformat(),
                 num_candidates=len(held.product_ids),
             )
             for test in held.tests
         },
-        known=seen,
+        history=seen,
     )
 
 
@@ -136,7 +131,7 @@ def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
     """
     name, page = current_name(releases), file.with_name(REPORT)
     try:
-        remembered = msgspec.json.decode(file.read_bytes(), type=Remembered)
+        remembered = msgspec.json.decode(file.read_bytes(), type=MeasuredTable)
         if remembered.release == name and page.is_file():
             return remembered.table
     except (OSError, msgspec.DecodeError):
@@ -147,9 +142,9 @@ def measurement(shop: Path, releases: Path, file: Path, track: Track) -> str:
     held = hold_out(Shop(shop), release.products, shown, moment(UNTIL))
     rankings = rank_by_baselines(held, release.behaviour, release.products)
     rankings["vetrina"] = rank_by_release(held, engine, track)
-    seen = known(name, release.products, release.behaviour)
+    seen = release_history(name, release.products, release.behaviour)
     told = evidence(rankings, held, seen)
     write_page(findings(told, measured(told)), page)
     found = holdout_table(measure(rankings, held), held)
-    file.write_bytes(msgspec.json.encode(Remembered(name, found)))
+    file.write_bytes(msgspec.json.encode(MeasuredTable(name, found)))
     return found

@@ -1,7 +1,5 @@
 """What a user can do wrong; each message says what was given, expected, and what to do."""
 
-from pipelines.verdict import Verdict
-
 
 class UserError(ValueError):
     """The root: printed as one line, never with a traceback.
@@ -25,23 +23,6 @@ class ReleaseError(UserError):
     """A release that is missing, damaged, foreign or not fit to serve; names it."""
 
 
-class UnfitDraft(ReleaseError):
-    """A release that the gate keeps dark; holds its name and what was found."""
-
-    def __init__(self, name: str, verdict: Verdict) -> None:
-        found = "; ".join(
-            f"{check.name} is {check.value:g}, {'below' if check.least else 'above'} the limit "
-            f"{check.limit:g}"
-            for check in verdict.failed
-        )
-        super().__init__(
-            f"release {name} is not fit to serve and stays dark: {found}; mend what it was built "
-            f"from, or serve it all the same with `vetrina releases publish {name} --force`"
-        )
-        self.name = name
-        self.verdict = verdict
-
-
 class RequestError(UserError):
     """One field of a request that cannot be answered."""
 
@@ -61,3 +42,23 @@ class TrainingError(UserError):
 
 class TuningError(UserError):
     """A study that cannot go on, or in which no trial succeeded; names the folder or the reason."""
+
+
+def json_fault(content: bytes, error: Exception) -> str:
+    """Say why `content` is not the JSON that was expected, in the same words for every msgspec.
+
+    `error` is what the decoder raised. Text that is not UTF-8 is named with the position of the
+    first wrong byte, counted from 0; for anything else the first line of the decoder's message
+    is returned.
+    """
+    try:
+        content.decode()
+    except UnicodeDecodeError as e:
+        return f"is not UTF-8 (byte {e.start})"
+    return first_line(error)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a foreign error's message; its type's name where it has none."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from ranking.calibration import Calibration
+from ranking.calibration.calibration import Calibration
 
-Window = Literal["search", "picture", "recommendation"]
+RequestKind = Literal["search", "picture", "recommendation"]
 MAX_CANDIDATES = 1_000  # more are left in their fused order behind these
 
 
@@ -16,7 +16,7 @@ class UnfitLogits(ArithmeticError):
     """A model that answers with something that is not a number."""
 
 
-class Ranked(NamedTuple):
+class RankerAnswer(NamedTuple):
     """One logit a candidate, in the order of the candidates, and what it says of each outcome."""
 
     logits: Float32[np.ndarray, "c"]
@@ -28,7 +28,7 @@ def ranked(
     outcomes: Sequence[str],
     outcome: str,
     calibrations: Mapping[str, Calibration],
-) -> Ranked:
+) -> RankerAnswer:
     """Return the column that orders, with probabilities; UnfitLogits when one is not a number."""
     unfit = ~np.isfinite(logits).all(axis=1)
     if unfit.any():
@@ -37,4 +37,4 @@ def ranked(
         name: calibration.probabilities(logits[:, outcomes.index(name)])
         for name, calibration in calibrations.items()
     }
-    return Ranked(logits[:, outcomes.index(outcome)], probabilities)
+    return RankerAnswer(logits[:, outcomes.index(outcome)], probabilities)

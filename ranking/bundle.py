@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float16, Float32, Int64
 from msgspec import Meta
 
-from ranking.answers import Ranked, Window, ranked
-from ranking.calibration import FILE as CALIBRATION
-from ranking.calibration import Calibration, UnknownCalibration, read
+from ranking.answers import RankerAnswer, RequestKind, ranked
+from ranking.calibration.calibration import FILE as CALIBRATION
+from ranking.calibration.calibration import Calibration, UnknownCalibration, read
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
 INPUTS = (
@@ -37,7 +37,7 @@ class UnknownBundle(ValueError):
     """A folder that is no bundle of this version, or that is damaged."""
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BundleDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is needed to feed the network and to read its answer."""
 
     format: Literal[1] = 1
@@ -57,8 +57,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 @runtime_checkable
-class Asked(Protocol):
-    """One request, as `ranking.context.Context` holds it; unused places are -1 and 0."""
+class RequestContext(Protocol):
+    """One request, as `ranking.features.context.Context` holds it; unused places are -1 and 0."""
 
     @property
     def query(self) -> Float32[np.ndarray, "v"] | None:
@@ -84,7 +84,7 @@ class Bundle:
         self,
         session: Any,
         tokens: Float16[np.ndarray, "n d"],
-        about: About,
+        about: BundleDescription,
         calibrations: Mapping[str, Calibration],
     ) -> None:
         self.about = about
@@ -94,7 +94,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path, threads: int = 1) -> "Bundle":
-        """Read what `ranking.export` wrote; UnknownBundle where it is anything else.
+        """Read what `ranking.compression.export` wrote; UnknownBundle where it is anything else.
 
         Sizes are bounded and no code in the folder is run, but the numbers are taken as they are:
         compare checksums where you do not trust the way that the folder came.
@@ -110,7 +110,7 @@ class Bundle:
             raise _unknown(folder, f"calibrations of {sorted(calibrations)}, not of its outcomes")
         return cls(open_session(folder, about, threads), tokens, about, calibrations)
 
-    def is_better(self, window: Window) -> bool:
+    def is_better(self, window: RequestKind) -> bool:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
         return window in self.about.windows
 
@@ -118,8 +118,8 @@ class Bundle:
         self,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
-        context: Asked,
-    ) -> Ranked:
+        context: RequestContext,
+    ) -> RankerAnswer:
         """Return a logit for each row; UnfitLogits when one is not a number.
 
         The columns of the features are those that `about.features` names.
@@ -131,7 +131,7 @@ class Bundle:
         self,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
-        context: Asked,
+        context: RequestContext,
     ) -> Float32[np.ndarray, "c o"]:
         """Return the answer of the network, whatever it is."""
         logits: np.ndarray
@@ -142,7 +142,7 @@ class Bundle:
         self,
         rows: Int64[np.ndarray, "c"],
         features: Float32[np.ndarray, "c f"],
-        context: Asked,
+        context: RequestContext,
     ) -> dict[str, np.ndarray]:
         recent = context.recent[context.recent >= 0]
         silence = np.zeros(self.about.vector_dim, np.float32)
@@ -158,14 +158,14 @@ class Bundle:
         return dict(zip(INPUTS, values, strict=True))
 
 
-def _about(folder: Path) -> About:
+def _about(folder: Path) -> BundleDescription:
     try:
-        return msgspec.json.decode(_bytes(folder, ABOUT, LARGEST_ABOUT), type=About)
+        return msgspec.json.decode(_bytes(folder, ABOUT, LARGEST_ABOUT), type=BundleDescription)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise _unknown(folder, f"{ABOUT}: {e}") from None
 
 
-def _tokens(folder: Path, about: About) -> Float16[np.ndarray, "n d"]:
+def _tokens(folder: Path, about: BundleDescription) -> Float16[np.ndarray, "n d"]:
     _size(folder, TOKENS)
     try:
         tokens = np.lib.format.open_memmap(folder / TOKENS, mode="r")
@@ -180,7 +180,7 @@ def _tokens(folder: Path, about: About) -> Float16[np.ndarray, "n d"]:
     return tokens
 
 
-def open_session(folder: Path, about: About, threads: int) -> Any:
+def open_session(folder: Path, about: BundleDescription, threads: int) -> Any:
     """Open the network of a folder; UnknownBundle where it is not what `about` says."""
     import onnxruntime
 

@@ -11,26 +11,32 @@ from jaxtyping import Float16, Float32, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
-from ranking.answers import MAX_CANDIDATES, Ranked, UnfitLogits, Window, ranked
-from ranking.bundle import About
-from ranking.calibration import Calibration, UnknownCalibration, read
-from ranking.calibration import save as write
-from ranking.calls import Call, Context
-from ranking.cross_attention import OUTCOMES, CrossAttentionRanker, ProductTokens, Shape
-from ranking.explain import Explained, explain
-from ranking.features import NAMES
-from ranking.opening import TORCH, How, Opened, Place, open_runtime
-from ranking.runtime import TorchRuntime
-from ranking.training import Products, Trained
+from ranking.answers import MAX_CANDIDATES, RankerAnswer, RequestKind, UnfitLogits, ranked
+from ranking.bundle import BundleDescription
+from ranking.calibration.calibration import Calibration, UnknownCalibration, read
+from ranking.calibration.calibration import save as write
+from ranking.features.definitions import NAMES
+from ranking.network.cross_attention import (
+    OUTCOMES,
+    CrossAttentionRanker,
+    ProductTokens,
+    RankerShape,
+)
+from ranking.network.examples import RankedProducts
+from ranking.network.explanation import Explanation, explain
+from ranking.network.training import TrainedRanker
+from ranking.rank_call import Context, RankCall
+from ranking.runtimes.choosing import TORCH, OpenRuntime, RankerFiles, RuntimeSettings, open_runtime
+from ranking.runtimes.torch_runtime import TorchRuntime
 
 __all__ = [
     "MAX_CANDIDATES",
     "Architecture",
-    "Ranked",
     "Ranker",
+    "RankerAnswer",
+    "RequestKind",
     "UnfitLogits",
     "UnknownRanker",
-    "Window",
     "open_network",
     "product_tokens",
     "save",
@@ -41,7 +47,7 @@ __all__ = [
 
 TOKENS_AT_ONCE = 8_192
 TOKENS, TOKEN_WEIGHTS = "tokens.npy", "tokens.safetensors"  # and what makes them
-IN_TORCH = How()
+IN_TORCH = RuntimeSettings()
 
 
 class UnknownRanker(ValueError):
@@ -51,7 +57,7 @@ class UnknownRanker(ValueError):
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to build the network again before its weights are read."""
 
-    shape: Shape
+    shape: RankerShape
     features: tuple[str, ...]
     outcome: str  # that the candidates are ordered by
     windows: tuple[str, ...]  # where it was measured to be better than the order of retrieval
@@ -69,16 +75,16 @@ class Ranker:
         tokens: Float16[np.ndarray, "n d"],
         about: Architecture,
         calibrations: Mapping[str, Calibration],
-        opened: Opened | None = None,
+        opened: OpenRuntime | None = None,
     ) -> None:
         self._network = network.eval()
         self._torch = TorchRuntime(network, tokens)
-        self._opened = opened or Opened(TORCH, self._torch, None)
+        self._opened = opened or OpenRuntime(TORCH, self._torch, None)
         self._windows = about.windows
         self._outcome = about.outcome
         self._calibrations = calibrations
 
-    def is_better(self, window: Window) -> bool:
+    def is_better(self, window: RequestKind) -> bool:
         """Tell whether it beat the order of retrieval, when it was built, on such requests."""
         return window in self._windows
 
@@ -88,7 +94,7 @@ class Ranker:
         return self._opened.name
 
     @classmethod
-    def open(cls, folder: Path, how: How = IN_TORCH) -> "Ranker":
+    def open(cls, folder: Path, how: RuntimeSettings = IN_TORCH) -> "Ranker":
         """Read a folder of `save`; the caller has checked its checksums."""
         about, network = open_network(folder)
         try:
@@ -96,7 +102,7 @@ class Ranker:
         except UnknownCalibration as e:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
         tokens = map_array(folder / TOKENS)
-        opened = open_runtime(Place(folder, network, tokens, told(about)), how)
+        opened = open_runtime(RankerFiles(folder, network, tokens, told(about)), how)
         return cls(network, tokens, about, calibrations, opened)
 
     def rank(
@@ -105,12 +111,12 @@ class Ranker:
         features: Float32[np.ndarray, "c f"],
         context: Context,
         left_ms: float = math.inf,
-    ) -> Ranked:
+    ) -> RankerAnswer:
         """Return a logit for each row; UnfitLogits when one is not a number.
 
         Where requests queue for the network, TooLate when the time is over first.
         """
-        call, (_, runtime, queue) = Call(rows, features, context), self._opened
+        call, (_, runtime, queue) = RankCall(rows, features, context), self._opened
         logits = queue.logits(call, left_ms) if queue else runtime.logits([call])[0]
         return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
 
@@ -120,19 +126,19 @@ class Ranker:
         features: Float32[np.ndarray, "c f"],
         context: Context,
         places: Int64[np.ndarray, "k"],
-    ) -> Explained:
+    ) -> Explanation:
         """Say what the candidates at these places looked at, and what moved their logits.
 
         The context tokens are the query, the recent products and the facts, in their order.
         """
         with torch.no_grad():
-            inputs = self._torch.inputs([Call(rows, features, context)])
+            inputs = self._torch.inputs([RankCall(rows, features, context)])
         return explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
 
 
-def told(about: Architecture) -> About:
+def told(about: Architecture) -> BundleDescription:
     """Return what a bundle in full precision says of itself."""
-    return About(
+    return BundleDescription(
         precision="fp32",
         features=about.features,
         outcomes=OUTCOMES,
@@ -162,8 +168,8 @@ def open_network(folder: Path) -> tuple[Architecture, CrossAttentionRanker]:
 
 
 def save(
-    trained: Trained,
-    products: Products,
+    trained: TrainedRanker,
+    products: RankedProducts,
     windows: tuple[str, ...],
     calibrations: Mapping[str, Calibration],
     folder: Path,
@@ -180,7 +186,7 @@ def save(
     write(calibrations, folder)
 
 
-def save_tokens(trained: Path, products: Products, folder: Path) -> None:
+def save_tokens(trained: Path, products: RankedProducts, folder: Path) -> None:
     """Write the tokens of other products, as a ranker of `save` makes them.
 
     A category below 0 is one that it has not seen: the mean of all stands in for it.
@@ -203,7 +209,7 @@ def save_network(about: Architecture, network: CrossAttentionRanker, folder: Pat
     save_file(network.state_dict(), folder / "ranker.safetensors")
 
 
-def product_tokens(tokens: ProductTokens, products: Products) -> Float16[np.ndarray, "n d"]:
+def product_tokens(tokens: ProductTokens, products: RankedProducts) -> Float16[np.ndarray, "n d"]:
     """Return one token a product, in half precision: 2 d bytes."""
     parts = []
     with torch.inference_mode():

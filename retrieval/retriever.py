@@ -1,37 +1,20 @@
 """Asks every channel that has something to say and fuses what they propose."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import msgspec
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import Hits
-from retrieval.ask import Ask
-from retrieval.fusion import EQUAL, fuse, fuse_given, fuse_normalised, fuse_scored, proposed
+from retrieval.channels.types import Channel
+from retrieval.encoded_query import EncodedQuery
+from retrieval.fusion.fusion import EQUAL, fuse, fuse_given, fuse_normalised, fuse_scored, proposed
 from retrieval.types import Candidates, Searched
 
 Scores = Float32[np.ndarray, "c"]
 Fusion = Literal["position", "minmax", "theoretical"]
-
-
-@runtime_checkable
-class Channel(Protocol):
-    """One reason to propose a product. None means: this request is not for me."""
-
-    @property
-    def name(self) -> str:
-        """How explanations call the channel."""
-        ...
-
-    def propose(self, ask: Ask, k: int) -> Hits | None:
-        """Return the best `k` products of the channel."""
-        ...
-
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
-        """Return the channel's score of each given row, 0 for no opinion."""
-        ...
 
 
 class Retriever:
@@ -73,7 +56,7 @@ class Retriever:
             fusion=self._fusion,
         )
 
-    def retrieve(self, ask: Ask, limit: int) -> Candidates:
+    def retrieve(self, ask: EncodedQuery, limit: int) -> Candidates:
         """Return at most `limit` products, the best fused score first.
 
         Every channel's score is known for every candidate, whoever proposed it, so that the
@@ -96,36 +79,38 @@ class Retriever:
         scores = self.scores(ask, candidates.rows)
         return msgspec.structs.replace(candidates, scores=scores, searched=searched)
 
-    def judged(self, ask: Ask, limit: int) -> tuple[dict[str, Hits], dict[str, Scores]]:
+    def judged(self, ask: EncodedQuery, limit: int) -> tuple[dict[str, Hits], dict[str, Scores]]:
         """Return what `retrieve` fuses: proposals, and what each channel thinks of all of them."""
         said = self.proposals(ask, max(self._per_channel, limit))
         return said, self.scores(ask, proposed(said))
 
-    def proposals(self, ask: Ask, k: int) -> dict[str, Hits]:
+    def proposals(self, ask: EncodedQuery, k: int) -> dict[str, Hits]:
         """Return the best `k` products of each channel that has something to say."""
         hits = {c.name: c.propose(ask, k) for c in self._channels(ask)}
         return {name: h for name, h in hits.items() if h is not None}
 
-    def order(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Candidates:
+    def order(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> Candidates:
         """Return just these rows, best first."""
         scores, scales = self.scores(ask, rows), self._scales_of(ask)
         theoretical = self._theoretical(ask)
         return fuse_given(rows, scores, self._rrf_k, self._weights, scales, theoretical=theoretical)
 
-    def scores(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> dict[str, Float32[np.ndarray, "c"]]:
+    def scores(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> dict[str, Float32[np.ndarray, "c"]]:
         """Return what each channel that has something to say thinks of each given row."""
         scores = {c.name: c.score(ask, rows) for c in self._channels(ask)}
         return {name: column for name, column in scores.items() if column is not None}
 
-    def _scales_of(self, ask: Ask) -> Mapping[str, float] | None:
+    def _scales_of(self, ask: EncodedQuery) -> Mapping[str, float] | None:
         return None if searches(ask) else self._scales
 
-    def _theoretical(self, ask: Ask) -> bool | None:
+    def _theoretical(self, ask: EncodedQuery) -> bool | None:
         """Tell how scores of a search are normalised; None: it is fused by position."""
         by_score = searches(ask) and self._fusion != "position"
         return self._fusion == "theoretical" if by_score else None
 
-    def _channels(self, ask: Ask) -> tuple[Channel, ...]:
+    def _channels(self, ask: EncodedQuery) -> tuple[Channel, ...]:
         return self._searching if searches(ask) else self._recommending
 
 
@@ -138,7 +123,7 @@ def searches_of(said: Mapping[str, Hits]) -> dict[str, Searched]:
     }
 
 
-def searches(ask: Ask) -> bool:
+def searches(ask: EncodedQuery) -> bool:
     """Tell whether a request says or shows something; everything else is a recommendation."""
     asked = ask.text.strip() or ask.joined_vector is not None or ask.image_vector is not None
     return bool(asked)

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.build import build
+from pipelines.building.build import build
 from pipelines.config import Config, load
-from pipelines.engine import Engine
-from pipelines.packshots import MEDIA_TYPE
+from pipelines.engine.engine import Engine
+from pipelines.importers.packshots.drawing import MEDIA_TYPE
 from pipelines.progress import silent
-from pipelines.shop import ShopWriter
-from retrieval.clip import new_clip_model
-from retrieval.image_encoder import ClipEncoder
+from pipelines.shop.writer import ShopWriter
+from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.image import ClipEncoder
 
 UNTIL = datetime(2024, 3, 1)
 KINDS = ("Rye Bread", "Oat Milk", "Tomato Soup", "Green Tea", "Dark Chocolate", "Apple Juice")

@@ -14,16 +14,19 @@ import msgspec
 import pytest
 
 import retrieval
-from index.filters import matching
-from pipelines import run, wire
-from pipelines.cli import vetrina
+from index.columns.filter_masks import matching
+from pipelines.cli.main import vetrina
 from pipelines.config import ChannelName, Config, load
-from pipelines.http import create_app
+from pipelines.engine import decoding
+from pipelines.evaluation import requests as requests_module
 from pipelines.importers.mapping import Mapping, load_mapping
-from pipelines.release import MANIFEST, SEAL, open_release
-from pipelines.shop import PRODUCT_SCHEMA
-from pipelines.tuning_ranges import read_ranges, value_of
-from ranking.export import is_installed
+from pipelines.release.manifest import MANIFEST, SEAL
+from pipelines.release.store import open_release
+from pipelines.serving import bodies
+from pipelines.serving.app import create_app
+from pipelines.shop.schemas import PRODUCT_SCHEMA
+from pipelines.tuning.ranges import read_ranges, value_of
+from ranking.compression.export import is_installed
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -115,7 +118,7 @@ def test_the_mapping_table_holds_every_key() -> None:
 def test_the_request_table_holds_every_key() -> None:
     keys = [row[0] for row in table(USING, "Run and evaluate")]
 
-    assert keys == list(run.Request.__struct_fields__)
+    assert keys == list(requests_module.Request.__struct_fields__)
 
 
 def test_the_table_of_paths_holds_every_path_of_the_interface() -> None:
@@ -143,13 +146,15 @@ def test_the_example_mapping_configuration_and_ranges_are_ones_that_we_read(tmp_
 def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
     lines = next(block for kind, block in BLOCK.findall(USING.read_text()) if kind == "json")
 
-    requests = [msgspec.json.decode(line, type=run.Request) for line in lines.splitlines()]
+    requests = [
+        msgspec.json.decode(line, type=requests_module.Request) for line in lines.splitlines()
+    ]
 
     assert len({request.id for request in requests}) == len(requests) > 1
 
 
 def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
-    readers = {"": wire.read_query, "PUT": wire.read_product, "PATCH": wire.read_values}
+    readers = {"": decoding.read_query, "PUT": bodies.read_product, "PATCH": bodies.read_values}
     asked = re.findall(
         r"curl -s (?:-X (\w+) )?[^\n]*\\\n  -d '(\{.*\})'", USING.read_text(), re.MULTILINE
     )
@@ -162,7 +167,7 @@ def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
 def test_the_example_changes_of_a_bulk_are_ones_that_we_read() -> None:
     lines = re.findall(r'^\{"type": .*$', USING.read_text(), re.MULTILINE)
 
-    read = wire.read_lines("\n".join(lines).encode())
+    read = bodies.read_lines("\n".join(lines).encode())
 
     assert {type(change).__name__ for change in read} == {"Upsert", "Edit", "Delete"}
 

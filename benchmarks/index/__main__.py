@@ -43,9 +43,9 @@ from benchmarks.index.results import Layer, Part, Results
 from benchmarks.index.texts import encoded, read_words
 from index import (
     ApproximateIndex,
-    Choice,
+    DesignTrial,
     FaissIndex,
-    Planned,
+    PlannedIndex,
     SvsIndex,
     build_index,
     save_index,
@@ -79,7 +79,7 @@ class Ready(NamedTuple):
     """A way that is built, and the plan behind it, if it is ours."""
 
     way: Built
-    planned: Planned | None = None
+    planned: PlannedIndex | None = None
 
 
 def main() -> None:
@@ -207,7 +207,7 @@ def best_of_faiss(planned: Part) -> str:
     return min(able, key=lambda one: one.cost).kind if able else ""
 
 
-def as_way(planned: Planned, seconds: float, what: str) -> Built:
+def as_way(planned: PlannedIndex, seconds: float, what: str) -> Built:
     built = planned.built
 
     def look(effort: int) -> None:
@@ -303,7 +303,7 @@ def row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def print_choices(choices: Sequence[Choice]) -> None:
+def print_choices(choices: Sequence[DesignTrial]) -> None:
     print("\nwhat the plan chose from, on a sample, one thread\n")
     head = ("kind", "memory", "build", "effort", "recall", "query", "work", "why")
     print(row(head), f"{'|---' * len(head)}|", sep="\n")
@@ -326,7 +326,7 @@ def print_ratios(part: Part, parts: Sequence[Part]) -> None:
         print(f"| {other.name} | {ours.single / met.single:.2f} | {ours.batch / met.batch:.2f} |")
 
 
-def layer_of(planned: Planned, asked: Asked, options: argparse.Namespace) -> Layer | None:
+def layer_of(planned: PlannedIndex, asked: Asked, options: argparse.Namespace) -> Layer | None:
     """Measure how fast ours is beside its own library, on the same index with the same effort."""
     same = directly(planned.built, options.threads)
     if same is None:

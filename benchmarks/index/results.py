@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.index.drawing import Measured
-from index import Choice
+from index import DesignTrial
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     num_bytes: int
     took_seconds: float  # building and measuring
     layer: Layer | None = None  # of ours, where its library can be called directly
-    choices: tuple[Choice, ...] = ()  # of what is planned
+    choices: tuple[DesignTrial, ...] = ()  # of what is planned
 
 
 class Results:

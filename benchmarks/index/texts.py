@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipelines.config import load
-from pipelines.encode import encode_texts
-from pipelines.encoders import open_encoders, with_runtimes
+from pipelines.encoding.encoders import open_encoders, with_runtimes
+from pipelines.encoding.texts import encode_texts
 from pipelines.progress import track
 
 TEXTS = {  # every column of products' words

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import ShopError
-from pipelines.importers.intake import CHUNK, RowError, id_of, text_of
 from pipelines.importers.mapping import EventColumns
+from pipelines.importers.products import CHUNK, RowError, id_of, text_of
 from pipelines.importers.rows import Row
-from pipelines.quality import Quality, shown
-from pipelines.shop import EVENT_SCHEMA, ShopWriter
+from pipelines.shop.quality import Quality, shown
+from pipelines.shop.schemas import EVENT_SCHEMA
+from pipelines.shop.writer import ShopWriter
 from retrieval import EventType
 
 YEARS = range(1990, 2101)

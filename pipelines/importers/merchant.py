@@ -9,12 +9,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from pipelines.errors import ShopError
-from pipelines.importers.intake import Intake
 from pipelines.importers.mapping import shown_columns
+from pipelines.importers.products import Intake
 from pipelines.importers.rows import UTF_16, Row, Rows, check_file, open_rows
 from pipelines.progress import Track
-from pipelines.quality import Quality, QualityReport
-from pipelines.shop import ShopWriter
+from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.writer import ShopWriter
 
 MAX_REFUSED_SHARE = 0.5
 MAX_DEPTH = 50  # of elements

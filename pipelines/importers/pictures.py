@@ -9,11 +9,12 @@ import pyarrow as pa
 from pipelines.errors import ShopError
 from pipelines.importers.mapping import PictureColumns, check_columns, fields_of
 from pipelines.importers.rows import open_rows
-from pipelines.quality import Quality, shown
-from pipelines.shop import PICTURE_SCHEMA, ShopWriter
-from retrieval.pictures import MAX_BYTES, BrokenPicture, open_picture
-from retrieval.video import MAX_BYTES as MAX_VIDEO_BYTES
-from retrieval.video import BrokenVideo, frames_of
+from pipelines.shop.quality import Quality, shown
+from pipelines.shop.schemas import PICTURE_SCHEMA
+from pipelines.shop.writer import ShopWriter
+from retrieval.encoders.pictures import MAX_BYTES, BrokenPicture, open_picture
+from retrieval.encoders.video import MAX_BYTES as MAX_VIDEO_BYTES
+from retrieval.encoders.video import BrokenVideo, frames_of
 
 CHUNK_BYTES = 16_000_000
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
@@ -29,7 +30,7 @@ MEDIA_TYPES = (
 )
 
 
-class Wanted(NamedTuple):
+class PictureTarget(NamedTuple):
     """A product that may have a picture, where it stands, and what its row says about it."""
 
     id: str
@@ -46,7 +47,7 @@ class PictureIntake:
         self._waiting: list[dict[str, Any]] = []
         self._bytes = 0
 
-    def take(self, source: str, wanted: Wanted, content: bytes) -> None:
+    def take(self, source: str, wanted: PictureTarget, content: bytes) -> None:
         """Keep a picture that opens; count one that does not."""
         try:
             open_picture(content)
@@ -60,12 +61,12 @@ class PictureIntake:
         if self._bytes >= CHUNK_BYTES:
             self.flush()
 
-    def refuse(self, source: str, wanted: Wanted, reason: str) -> None:
+    def refuse(self, source: str, wanted: PictureTarget, reason: str) -> None:
         """Count a picture that cannot be had; its product is kept."""
         self._quality.unreadable_images += 1
         self._quality.example(source, wanted.line, f"picture of {shown(wanted.id)}: {reason}")
 
-    def take_video(self, source: str, wanted: Wanted, content: bytes) -> None:
+    def take_video(self, source: str, wanted: PictureTarget, content: bytes) -> None:
         """Keep a video that opens; count one that does not."""
         try:
             frames_of(content, 1)
@@ -75,7 +76,7 @@ class PictureIntake:
         self._shop.add_videos(pa.table({"id": [wanted.id], "video": pa.array([content])}))
         self._quality.videos += 1
 
-    def refuse_video(self, source: str, wanted: Wanted, reason: str) -> None:
+    def refuse_video(self, source: str, wanted: PictureTarget, reason: str) -> None:
         """Count a video that cannot be had; its product is kept."""
         self._quality.unreadable_videos += 1
         self._quality.example(source, wanted.line, f"video of {shown(wanted.id)}: {reason}")
@@ -106,18 +107,18 @@ def take_files(
     name = product["id"]
     named = list(product["images"])[:MOST_PICTURES]
     for reference in named or [""]:
-        take_file(intake, source, folder, Wanted(name, line, reference))
+        take_file(intake, source, folder, PictureTarget(name, line, reference))
     for number in range(1, 1 if named else MOST_PICTURES):
         found = _named_as(folder, f"{name}_{number}", SUFFIXES)
         if not found:
             break
-        take_file(intake, source, folder, Wanted(name, line, found))
+        take_file(intake, source, folder, PictureTarget(name, line, found))
     videos = list(product["videos"])[:MOST_VIDEOS]
     for reference in videos or filter(None, [_named_as(folder, name, VIDEO_SUFFIXES)]):
-        take_video(intake, source, folder, Wanted(name, line, reference))
+        take_video(intake, source, folder, PictureTarget(name, line, reference))
 
 
-def take_video(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) -> None:
+def take_video(intake: PictureIntake, source: str, folder: Path, wanted: PictureTarget) -> None:
     """Take the video that a row names; an address is text, and is never fetched."""
     if "://" in wanted.reference or wanted.reference.startswith("//"):
         return
@@ -130,7 +131,7 @@ def take_video(intake: PictureIntake, source: str, folder: Path, wanted: Wanted)
     intake.take_video(source, wanted, content)
 
 
-def take_file(intake: PictureIntake, source: str, folder: Path, wanted: Wanted) -> None:
+def take_file(intake: PictureIntake, source: str, folder: Path, wanted: PictureTarget) -> None:
     """Take a product's picture from a folder: the file its row names, or the one named as its id.
 
     Nothing outside the folder is opened, and no address is ever fetched.
@@ -164,7 +165,7 @@ def take_parquet(
         content = row.values[columns.image]
         if left.get(product_id):
             left[product_id] -= 1
-            wanted = Wanted(product_id, row.line, "")
+            wanted = PictureTarget(product_id, row.line, "")
             if isinstance(content, bytes):
                 intake.take(str(path), wanted, content)
             else:

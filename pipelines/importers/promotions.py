@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.events import moment_of
-from pipelines.importers.intake import CHUNK, RowError, id_of
+from pipelines.importers.products import CHUNK, RowError, id_of
 from pipelines.importers.rows import Row, Rows, open_rows
-from pipelines.quality import Quality, shown
-from pipelines.shop import PROMOTION_SCHEMA, ShopWriter
+from pipelines.shop.quality import Quality, shown
+from pipelines.shop.schemas import PROMOTION_SCHEMA
+from pipelines.shop.writer import ShopWriter
 from retrieval.types import Promotion
 
 REQUIRED = ("product", "kind", "start", "end")

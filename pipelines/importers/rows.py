@@ -11,8 +11,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import ShopError
-from pipelines.quality import shown
+from pipelines.errors import ShopError, first_line
+from pipelines.shop.quality import shown
 
 MAX_LINE_BYTES = 1_000_000  # a CSV field is bounded by the csv module, at 131,072 characters
 MAX_ROW_GROUP_BYTES = 8_000_000_000  # unpacked
@@ -202,7 +202,7 @@ def _read_parquet(path: Path, separator: str) -> Rows:
         names = tuple(file.schema_arrow.names)
         sizes = [file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)]
     except (OSError, pa.ArrowException, UnicodeDecodeError) as e:
-        raise ShopError(f"{path} is not a Parquet file, or is damaged: {_first_line(e)}") from None
+        raise ShopError(f"{path} is not a Parquet file, or is damaged: {first_line(e)}") from None
     _refuse_twice(str(path), names)
     if max(sizes, default=0) > MAX_ROW_GROUP_BYTES:
         raise ShopError(
@@ -220,7 +220,7 @@ def _parquet_rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
                 number += 1
                 yield Row(number, values)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as e:
-        raise ShopError(f"{path}, after row {number}: damaged: {_first_line(e)}") from None
+        raise ShopError(f"{path}, after row {number}: damaged: {first_line(e)}") from None
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
@@ -230,10 +230,6 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
         (group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0
     )
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1)))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 READERS: dict[str, Callable[[Path, str], Rows]] = {

@@ -5,25 +5,14 @@ from typing import Any, NamedTuple
 
 from pipelines.config import ConfigError
 from pipelines.importers.events import EventIntake
-from pipelines.importers.intake import Intake
-from pipelines.importers.mapping import (
-    Mapping,
-    check_columns,
-    fields_of,
-    load_mapping,
-    names_of,
-)
-from pipelines.importers.pictures import (
-    PictureIntake,
-    check_pictures,
-    take_files,
-    take_parquet,
-)
+from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_mapping, names_of
+from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
+from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
 from pipelines.importers.rows import Row, Rows, open_rows
 from pipelines.progress import Track
-from pipelines.quality import Quality, QualityReport
-from pipelines.shop import ShopWriter
+from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.writer import ShopWriter
 
 __all__ = ["Mapping", "import_table", "load_mapping"]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from pipelines.errors import json_fault
 from retrieval import Availability, Product
 from retrieval.types import Noun, Price, ProductId
 
@@ -56,7 +57,7 @@ class Edit(NewValues, frozen=True, kw_only=True, tag_field="type", tag="edit"):
 Change = Upsert | Delete | Edit
 
 
-class Refusal(NamedTuple):
+class RejectedChange(NamedTuple):
     """Why a change was not taken: an HTTP status, the field, and what to do."""
 
     status: int
@@ -67,16 +68,17 @@ class Refusal(NamedTuple):
 _READER: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 
 
-def read_change(line: bytes) -> Change | Refusal:
+def read_change(line: bytes) -> Change | RejectedChange:
     """Return the change of one JSON object, or why it is none."""
     if len(line) > LARGEST_CHANGE:
         return too_large(len(line))
     try:
         change = _READER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        return Refusal(400, "line", f"is not a change: {e}; send for example {EXAMPLE}")
+        fault = json_fault(line, e)
+        return RejectedChange(400, "line", f"is not a change: {fault}; send for example {EXAMPLE}")
     if found := CONTROL.search(change.id):
-        return Refusal(400, "id", f"holds the control character U+{ord(found[0]):04X}")
+        return RejectedChange(400, "id", f"holds the control character U+{ord(found[0]):04X}")
     return change
 
 
@@ -85,8 +87,8 @@ def written(change: Change) -> bytes:
     return msgspec.json.encode(change)
 
 
-def too_large(size: int) -> Refusal:
+def too_large(size: int) -> RejectedChange:
     """Return the refusal of a change of so many bytes."""
-    return Refusal(
+    return RejectedChange(
         413, "line", f"has {size:,} bytes; a change may have {LARGEST_CHANGE:,}: shorten its texts"
     )

@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.live.changes import Edit, Upsert
-from pipelines.shop import PRODUCT_SCHEMA
+from pipelines.shop.schemas import PRODUCT_SCHEMA
 
 Record = dict[str, Any]
 

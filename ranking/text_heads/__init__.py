@@ -3,9 +3,9 @@
 A recipe is fitted on judged lists and returns a head; a head gives one score a candidate.
 """
 
-from ranking.losses import LOSSES
+from ranking.network.losses import LOSSES
 from ranking.text_heads.lambdamart import LambdaMart, MissingLightGBM
-from ranking.text_heads.lists import Judged, TextList, read_list
+from ranking.text_heads.lists import JudgedList, TextList, read_list
 from ranking.text_heads.networks import READERS
 from ranking.text_heads.training import NetworkRecipe
 from ranking.text_heads.types import Head, Recipe
@@ -14,7 +14,7 @@ __all__ = [
     "LOSSES",
     "READERS",
     "Head",
-    "Judged",
+    "JudgedList",
     "LambdaMart",
     "MissingLightGBM",
     "NetworkRecipe",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from ranking.text_heads.lists import Judged, TextList
+from ranking.text_heads.lists import JudgedList, TextList
 from ranking.text_heads.training import PAGE, hold_out
 
 GRADES = 4  # whole grades above 0 that relevance is rounded to
@@ -41,7 +41,7 @@ class LambdaMart(NamedTuple):
     held_out: float = 0.1  # share of the queries
     seed: int = 0
 
-    def fit(self, lists: Sequence[Judged]) -> TreesHead:
+    def fit(self, lists: Sequence[JudgedList]) -> TreesHead:
         """Return the trees up to the one that orders the held-out queries best."""
         lightgbm = _lightgbm()
         training, validation = (

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Float16, Float32
 from torch import Tensor
 
-from ranking.text_match import ProductRead, QueryRead, Rarity, match
-from retrieval.text_encoder import ReadText
+from ranking.text_heads.match_features import ProductRead, QueryRead, Rarity, match
+from retrieval.encoders.text import TokenVectors
 
 MOST_PIECES = 48  # of a text; the rest is not looked at
 
@@ -22,14 +22,14 @@ class TextList(NamedTuple):
     titles: tuple[Float16[np.ndarray, "_ d"], ...]  # one matrix a candidate
 
 
-class Judged(NamedTuple):
+class JudgedList(NamedTuple):
     """A list with the truth: how relevant each candidate is, in [0, 1]."""
 
     asked: TextList
     relevance: Float32[np.ndarray, "c"]
 
 
-class Batch(NamedTuple):
+class ListBatch(NamedTuple):
     """Lists as tensors: pairs of a query and a title one after another, list after list."""
 
     features: Float[Tensor, "p f"]
@@ -54,13 +54,13 @@ def read_list(query: QueryRead, products: Sequence[ProductRead], rarity: Rarity)
     )
 
 
-def collate(lists: Sequence[TextList]) -> Batch:
+def collate(lists: Sequence[TextList]) -> ListBatch:
     """Pad lists of unequal length; there must be one at least, each with a candidate."""
     sizes = [len(asked.titles) for asked in lists]
     queries, query_mask = _padded([asked.query for asked in lists])
     title, title_mask = _padded([title for asked in lists for title in asked.titles])
     list_of = torch.repeat_interleave(torch.tensor(sizes))  # p
-    return Batch(
+    return ListBatch(
         features=torch.from_numpy(np.concatenate([asked.features for asked in lists])),
         query=queries[list_of],
         query_mask=query_mask[list_of],
@@ -70,7 +70,7 @@ def collate(lists: Sequence[TextList]) -> Batch:
     )
 
 
-def _vectors(text: ReadText) -> Float16[np.ndarray, "_ d"]:
+def _vectors(text: TokenVectors) -> Float16[np.ndarray, "_ d"]:
     """Return the first word pieces; a text without any reads as one piece that is like nothing."""
     if not len(text.pieces):
         return np.zeros((1, len(text.whole)), np.float16)

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from ranking.cross_attention import FARTHEST, CrossAttention
-from ranking.text_heads.lists import Batch
+from ranking.network.cross_attention import FARTHEST, CrossAttention
+from ranking.text_heads.lists import ListBatch
 
 HEADS = 4
 WINDOW = 3  # word pieces that a convolution sees at once
@@ -32,7 +32,7 @@ class PairTokens(nn.Module):
         self.sides = nn.Parameter(torch.zeros(2, dim))  # query, title
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, batch: Batch) -> tuple[Float[Tensor, "p q k"], Float[Tensor, "p t k"]]:
+    def forward(self, batch: ListBatch) -> tuple[Float[Tensor, "p q k"], Float[Tensor, "p t k"]]:
         """Return the pieces of both sides; what is padding means nothing."""
         near = torch.einsum("p q d, p t d -> p q t", batch.query, batch.title)
         real = rearrange(batch.query_mask, "p q -> p q 1") & rearrange(
@@ -71,7 +71,7 @@ class ConvolutionReader(PairReader):
         self.windows = nn.Conv1d(dim, dim, WINDOW, padding=WINDOW // 2)
         self.dim = 2 * dim
 
-    def forward(self, batch: Batch) -> Float[Tensor, "p r"]:
+    def forward(self, batch: ListBatch) -> Float[Tensor, "p r"]:
         """Return one vector a pair."""
         query, title = self.tokens(batch)
         sides = (query, batch.query_mask), (title, batch.title_mask)
@@ -94,7 +94,7 @@ class LstmReader(PairReader):
         self.lstm = nn.LSTM(dim, dim // 2, batch_first=True, bidirectional=True)
         self.dim = 2 * dim
 
-    def forward(self, batch: Batch) -> Float[Tensor, "p r"]:
+    def forward(self, batch: ListBatch) -> Float[Tensor, "p r"]:
         """Return one vector a pair."""
         query, title = self.tokens(batch)
         sides = (query, batch.query_mask), (title, batch.title_mask)
@@ -118,7 +118,7 @@ class AttentionReader(PairReader):
         self.attend = CrossAttention(dim, HEADS, head_dim=dim // HEADS, hidden=2 * dim)
         self.dim = dim
 
-    def forward(self, batch: Batch) -> Float[Tensor, "p r"]:
+    def forward(self, batch: ListBatch) -> Float[Tensor, "p r"]:
         """Return one vector a pair."""
         query, title = self.tokens(batch)
         seen = self.attend(title, query, batch.query_mask)
@@ -157,7 +157,7 @@ class TextNetwork(nn.Module):
             nn.init.zeros_(last.weight)  # training starts from the features alone
             self.from_reader = nn.Sequential(nn.LayerNorm(reader.dim), nn.Dropout(DROPOUT), last)
 
-    def forward(self, batch: Batch) -> Float[Tensor, "p"]:
+    def forward(self, batch: ListBatch) -> Float[Tensor, "p"]:
         """Return one logit a pair."""
         known = (batch.features - self.feature_mean) / self.feature_scale
         logits: Tensor = self.from_features(known.clamp(-FARTHEST, FARTHEST))

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from ranking.losses import LOSSES, Loss
-from ranking.text_heads.lists import Judged, TextList, collate
+from ranking.network.losses import LOSSES, Loss
+from ranking.network.validation import ndcg_of_logits
+from ranking.text_heads.lists import JudgedList, TextList, collate
 from ranking.text_heads.networks import READERS, TextNetwork
 from ranking.text_heads.types import Head
-from ranking.training import ndcg
 
 T = TypeVar("T")
 PAGE = 10  # held-out queries are judged by nDCG of the first so many
@@ -57,7 +57,7 @@ class NetworkRecipe(NamedTuple):
     held_out: float = 0.1  # share of the queries
     seed: int = 0
 
-    def fit(self, lists: Sequence[Judged]) -> NetworkHead:
+    def fit(self, lists: Sequence[JudgedList]) -> NetworkHead:
         """Return the network as it was when it ordered the held-out queries best."""
         loss = _chosen("loss", self.loss, LOSSES)
         training, validation = hold_out(lists, self.held_out, self.seed)
@@ -67,7 +67,7 @@ class NetworkRecipe(NamedTuple):
             _teach(network, training, validation, loss, self)
         return NetworkHead(network)
 
-    def _network(self, lists: Sequence[Judged]) -> TextNetwork:
+    def _network(self, lists: Sequence[JudgedList]) -> TextNetwork:
         features = np.concatenate([judged.asked.features for judged in lists])
         reader = None
         if self.reader:
@@ -76,7 +76,9 @@ class NetworkRecipe(NamedTuple):
         return TextNetwork(features, reader)
 
 
-def hold_out(lists: Sequence[Judged], share: float, seed: int) -> tuple[list[Judged], list[Judged]]:
+def hold_out(
+    lists: Sequence[JudgedList], share: float, seed: int
+) -> tuple[list[JudgedList], list[JudgedList]]:
     """Split lists at random into those to learn from and a share of them to stop by."""
     order = np.random.default_rng(seed).permutation(len(lists))
     count = max(round(share * len(lists)), 1)
@@ -87,10 +89,10 @@ def hold_out(lists: Sequence[Judged], share: float, seed: int) -> tuple[list[Jud
     return [lists[i] for i in order[count:]], [lists[i] for i in order[:count]]
 
 
-def mean_ndcg(head: Head, lists: Sequence[Judged]) -> float:
+def mean_ndcg(head: Head, lists: Sequence[JudgedList]) -> float:
     """Return nDCG@10 over lists; those without anything relevant are left out."""
     values = [
-        ndcg(head.scores(judged.asked), judged.relevance, PAGE)
+        ndcg_of_logits(head.scores(judged.asked), judged.relevance, PAGE)
         for judged in lists
         if judged.relevance.any()
     ]
@@ -99,8 +101,8 @@ def mean_ndcg(head: Head, lists: Sequence[Judged]) -> float:
 
 def _teach(
     network: TextNetwork,
-    training: Sequence[Judged],
-    validation: Sequence[Judged],
+    training: Sequence[JudgedList],
+    validation: Sequence[JudgedList],
     loss: Loss,
     recipe: NetworkRecipe,
 ) -> None:
@@ -136,15 +138,15 @@ def _optimizer(network: TextNetwork, recipe: NetworkRecipe) -> torch.optim.Optim
 
 
 def _parts(
-    lists: Sequence[Judged], size: int, random: np.random.Generator
-) -> Iterator[list[Judged]]:
+    lists: Sequence[JudgedList], size: int, random: np.random.Generator
+) -> Iterator[list[JudgedList]]:
     """Go once over the lists in a new order."""
     order = random.permutation(len(lists))
     for at in range(0, len(lists), size):
         yield [lists[i] for i in order[at : at + size]]
 
 
-def _cost(network: TextNetwork, part: Sequence[Judged], loss: Loss) -> Float[Tensor, ""]:
+def _cost(network: TextNetwork, part: Sequence[JudgedList], loss: Loss) -> Float[Tensor, ""]:
     batch = collate([judged.asked for judged in part])
     relevance = torch.from_numpy(np.concatenate([judged.relevance for judged in part]))
     return loss(batch.by_list(network(batch)), batch.by_list(relevance), batch.kept.float())

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from ranking.text_heads.lists import Judged, TextList
+from ranking.text_heads.lists import JudgedList, TextList
 
 
 @runtime_checkable
@@ -22,6 +22,6 @@ class Head(Protocol):
 class Recipe(Protocol):
     """Makes a head out of judged lists; the same lists and seed make the same head."""
 
-    def fit(self, lists: Sequence[Judged]) -> Head:
+    def fit(self, lists: Sequence[JudgedList]) -> Head:
         """Return a head, stopped early on queries that are held out from the lists."""
         ...

@@ -6,40 +6,42 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from index import Hits
-from retrieval.ask import Ask
-from retrieval.behaviour import (
+from retrieval.behaviour.purchases import decay
+from retrieval.behaviour.season import at_season
+from retrieval.behaviour.tables import (
     Behaviour,
     ease_scores,
     next_scores,
     selling_now,
     together_scores,
 )
-from retrieval.purchases import decay
-from retrieval.season import at_season
+from retrieval.encoded_query import EncodedQuery
 
 KIND_HALF_LIFE_DAYS = 120.0  # a taste for a kind outlives one for a product
 TINY = 1e-9
 
 
-class Scored(ABC):
+class ScoredChannel(ABC):
     """A channel that gives every product a number; above 0 it is proposed, the highest first."""
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the best of the products that something speaks for; None with nothing to go by."""
         scores = self.scores(ask)
         return None if scores is None else best(scores, k, ask)
 
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
         """Return each row's number, 0 where the channel speaks against it."""
         scores = self.scores(ask)
         return None if scores is None else np.maximum(scores[rows], 0)
 
     @abstractmethod
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return one number a product, or None where there is nothing to go by."""
 
 
-class RepeatChannel(Scored):
+class RepeatChannel(ScoredChannel):
     """What this shopper bought before; a purchase is half forgotten after `half_life_days`."""
 
     name = "repeat"
@@ -48,7 +50,7 @@ class RepeatChannel(Scored):
         self._num_products = behaviour.num_products
         self._half_life_days = half_life_days
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return decayed numbers of purchases; None for a stranger."""
         if not len(ask.history.rows):
             return None
@@ -57,7 +59,7 @@ class RepeatChannel(Scored):
         return sums.astype(np.float32)
 
 
-class TogetherChannel(Scored):
+class TogetherChannel(ScoredChannel):
     """Item-to-item: what is bought in one basket with what this shopper bought lately."""
 
     name = "together"
@@ -65,12 +67,12 @@ class TogetherChannel(Scored):
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return summed similarities to the recent products; None for a stranger."""
         return together_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
 
 
-class NextChannel(Scored):
+class NextChannel(ScoredChannel):
     """What others bought in the baskets after one like this shopper's last ones."""
 
     name = "next"
@@ -78,12 +80,12 @@ class NextChannel(Scored):
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return how strongly the last baskets lead to each product; None for a stranger."""
         return next_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
 
 
-class EaseChannel(Scored):
+class EaseChannel(ScoredChannel):
     """What the whole history says about each product: weights for and against, by EASE."""
 
     name = "ease"
@@ -91,14 +93,14 @@ class EaseChannel(Scored):
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return sums of weights, below 0 where the history speaks against; None for a stranger."""
         if not len(ask.history.rows):
             return None
         return ease_scores(self._behaviour, ask.history, ask.at_seconds)
 
 
-class SeasonChannel(Scored):
+class SeasonChannel(ScoredChannel):
     """What sold around this time last year; silent where the log does not reach back so far."""
 
     name = "season"
@@ -106,12 +108,12 @@ class SeasonChannel(Scored):
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return baskets in the weeks around the moment of the scene, a year before."""
         return at_season(self._behaviour.season, ask.at_seconds)
 
 
-class KindChannel(Scored):
+class KindChannel(ScoredChannel):
     """What sells of the kinds that this shopper buys, whether bought before or not."""
 
     name = "kind"
@@ -123,7 +125,7 @@ class KindChannel(Scored):
         self._kinds = np.asarray(kinds)
         self._shares = popularity / np.maximum(sold[kinds], TINY)  # of each product in its kind
 
-    def scores(self, ask: Ask) -> Float32[np.ndarray, "n"] | None:
+    def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return purchases of the kind times the product's share in it; None for a stranger.
 
         That is how many of the shopper's purchases would have been this product, had the shopper
@@ -146,17 +148,19 @@ class TrendingChannel:
         self._order = np.argsort(-self._popularity, kind="stable")
         self._order = self._order[self._popularity[self._order] > 0]
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the most bought products that are allowed."""
         order = self._order if ask.allowed is None else self._order[ask.allowed[self._order]]
         return Hits(order[:k].astype(np.int64), self._popularity[order[:k]])
 
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
         """Return each row's popularity."""
         return np.asarray(self._popularity[rows])
 
 
-def best(scores: Float32[np.ndarray, "n"], k: int, ask: Ask) -> Hits:
+def best(scores: Float32[np.ndarray, "n"], k: int, ask: EncodedQuery) -> Hits:
     """Return the allowed rows with the `k` highest scores above 0, ties by the lower row."""
     rows = np.flatnonzero(scores > 0)
     if ask.allowed is not None:

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import Hits, VectorIndex
-from retrieval.ask import Ask
-from retrieval.near import nearest
+from retrieval.channels.nearest import nearest
+from retrieval.encoded_query import EncodedQuery
 
 
 class ImageChannel:
@@ -17,13 +17,15 @@ class ImageChannel:
         self._index = index
         self._vectors = vectors
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the products that look most alike, or None without a picture."""
         if ask.image_vector is None:
             return None
         return nearest(self._index, ask.image_vector, k, ask)
 
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
         """Return the cosine of each row's picture with the query's."""
         if ask.image_vector is None:
             return None

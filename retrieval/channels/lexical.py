@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import Hits, LexicalIndex
-from retrieval.ask import Ask
+from retrieval.encoded_query import EncodedQuery
 
 
 class LexicalChannel:
@@ -15,10 +15,12 @@ class LexicalChannel:
     def __init__(self, index: LexicalIndex) -> None:
         self._index = index
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the products with the best words, or None when the request has none."""
         return self._index.search(ask.text, k, ask.allowed) if ask.text.strip() else None
 
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
         """Return BM25 of each row; 0 where no word is shared."""
         return self._index.score(ask.text, rows) if ask.text.strip() else None

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import Hits, VectorIndex
-from retrieval.ask import Ask
+from retrieval.encoded_query import EncodedQuery
 
 
 class TowersChannel:
@@ -23,7 +23,7 @@ class TowersChannel:
         self._vectors = vectors
         self._temperature = temperature
 
-    def propose(self, ask: Ask, k: int) -> Hits | None:
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the nearest products, or None when the towers were not asked."""
         if ask.interests is None or not len(ask.interests):
             return None
@@ -35,7 +35,9 @@ class TowersChannel:
         plan = min(plans, key=lambda plan: plan.exactness, default=None)
         return Hits(rows[order], scores[order], plan)
 
-    def score(self, ask: Ask, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"] | None:
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
         """Return the chance of each row, up to a factor."""
         if ask.interests is None or not len(ask.interests):
             return None

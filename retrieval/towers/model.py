@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from retrieval.ask import Ask
-from retrieval.recent import recent_products
-from retrieval.scenes import FACT_BUCKETS
+from retrieval.behaviour.recent import recent_products
+from retrieval.context_facts import FACT_BUCKETS
+from retrieval.encoded_query import EncodedQuery
 from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, ProductColumns, take
 from retrieval.towers.product import ProductTower
 from retrieval.towers.query import QueryBatch, QueryTower
@@ -26,7 +26,7 @@ class UnknownTowers(ValueError):
     """Towers that this version cannot build again; says what differs."""
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TowerShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is needed to build both towers again before their weights are read."""
 
     widths: dict[str, int]  # numbers of a vector, by kind of dense token
@@ -56,7 +56,7 @@ class Spaces(NamedTuple):
 class Towers(nn.Module):
     """A product tower and a query tower that meet in one space of unit vectors."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.shape = shape
         self.product = ProductTower(
@@ -95,7 +95,7 @@ class Towers(nn.Module):
     def open(cls, folder: Path) -> "Towers":
         """Read a folder of `save`; the caller has checked its checksums."""
         try:
-            shape = msgspec.json.decode((folder / ABOUT).read_bytes(), type=Shape)
+            shape = msgspec.json.decode((folder / ABOUT).read_bytes(), type=TowerShape)
         except msgspec.DecodeError as e:
             raise UnknownTowers(f"this version does not know such towers: {e}") from None
         if (shape.code_buckets, shape.fact_buckets) != (CODE_BUCKETS, FACT_BUCKETS):
@@ -156,7 +156,7 @@ def embed_products(
 
 @torch.inference_mode()
 def interests(
-    towers: Towers, ask: Ask, vectors: Float32[np.ndarray, "n d"]
+    towers: Towers, ask: EncodedQuery, vectors: Float32[np.ndarray, "n d"]
 ) -> Float32[np.ndarray, "m d"]:
     """Return the unit vectors of one request: one where something is asked, else several."""
     shape = towers.shape

@@ -7,7 +7,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
-from retrieval.scenes import FACT_BUCKETS
+from retrieval.context_facts import FACT_BUCKETS
 from retrieval.towers.fusing import Block, masked_softmax, silent, unit
 
 TEXT, PICTURE, MARKED, RECENT, FACT = range(5)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributed.nn import functional as across
 
 from index import FaissIndex
-from retrieval.precision import Precision, in_halves
+from retrieval.encoders.precision import Precision, in_halves
 from retrieval.towers.columns import ProductColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
@@ -28,7 +28,7 @@ CELLS, EFFORT = 256, 8
 UNTRAINED_ALIKE = 0.95  # cosine before training; a mined product so near to a right one is no wrong
 
 
-class Settings(NamedTuple):
+class TowerTrainingSettings(NamedTuple):
     """How the towers learn."""
 
     epochs: int = 3
@@ -45,7 +45,7 @@ class Settings(NamedTuple):
     seed: int = 0
 
 
-class Asked(NamedTuple):
+class PastRequests(NamedTuple):
     """Some requests of the past and what came of them."""
 
     queries: QueryBatch  # rows are products of the catalogue
@@ -61,7 +61,7 @@ class Requests(Protocol):
     size: int
     shares: Float32[np.ndarray, "n"]  # chance that a drawn right product is this one; sums to 1
 
-    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> Asked:
+    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         """Return these requests; what is random about them comes from `random`."""
         ...
 
@@ -73,7 +73,7 @@ class Epoch(NamedTuple):
     worth: float  # on validation, the higher the better
 
 
-class Trained(NamedTuple):
+class TrainedTowers(NamedTuple):
     """The towers of the best epoch, the vectors of all products, and how it went."""
 
     towers: Towers
@@ -83,7 +83,7 @@ class Trained(NamedTuple):
     seconds: float
 
 
-class Columns(NamedTuple):
+class TowerInputs(NamedTuple):
     """Products of a batch: the first `shared` are wrong for all, the others for one request."""
 
     rows: Int64[np.ndarray, "c"]
@@ -96,9 +96,9 @@ def train(
     columns: ProductColumns,
     requests: Requests,
     measure: Callable[[Towers, Float32[np.ndarray, "n d"]], float],
-    settings: Settings,
+    settings: TowerTrainingSettings,
     tell: Callable[[Iterator[int], int], Iterator[int]] = lambda steps, count: steps,
-) -> Trained:
+) -> TrainedTowers:
     """Fit the towers and return the epoch that `measure` finds best, among those trained.
 
     Runs in as many processes as accelerate was launched with: each has its share of the requests
@@ -134,7 +134,7 @@ def train(
     towers.load_state_dict(kept)
     best = int(np.argmax([epoch.worth for epoch in epochs]))
     vectors = embed_products(towers.eval(), columns)
-    return Trained(towers, vectors, tuple(epochs[1:]), best, monotonic() - start)
+    return TrainedTowers(towers, vectors, tuple(epochs[1:]), best, monotonic() - start)
 
 
 def _progress(of_steps: float, seconds: float, max_seconds: float) -> float:
@@ -177,7 +177,7 @@ class _Stepper:
         accelerator: Accelerator,
         columns: ProductColumns,
         requests: Requests,
-        settings: Settings,
+        settings: TowerTrainingSettings,
     ) -> None:
         self._towers = towers
         self._model = model
@@ -233,9 +233,9 @@ class _Stepper:
 
     def _compared(
         self,
-        asked: Asked,
-        columns: Columns,
-        mined: Columns,
+        asked: PastRequests,
+        columns: TowerInputs,
+        mined: TowerInputs,
         vectors: Float[Tensor, "b m d"],
         meant: Bool[Tensor, "b m"],
         products: Float[Tensor, "c d"],
@@ -271,17 +271,17 @@ class _Stepper:
         random = np.random.default_rng((self._settings.seed, epoch, place))
         return order[place * self._size : (place + 1) * self._size], random
 
-    def _shared(self, drawn: Int64[np.ndarray, "p"]) -> Columns:
+    def _shared(self, drawn: Int64[np.ndarray, "p"]) -> TowerInputs:
         """Return each drawn product once, and how often a batch is expected to hold it."""
         rows = np.unique(drawn)
         short = -len(rows) % self._accelerator.num_processes
         rows = np.concatenate([rows, np.repeat(rows[-1:], short)])
         missed = len(drawn) * np.log1p(-np.minimum(self._requests.shares[rows], 1 - 1e-6))
         log_counts = np.log(np.maximum(-np.expm1(missed), 1e-9))  # 1 - (1 - share) ** draws
-        return Columns(rows, log_counts.astype(np.float32), None)
+        return TowerInputs(rows, log_counts.astype(np.float32), None)
 
     @torch.no_grad()
-    def _mined(self, asked: Asked, luck: Float64[np.ndarray, "b l"]) -> Columns:
+    def _mined(self, asked: PastRequests, luck: Float64[np.ndarray, "b l"]) -> TowerInputs:
         """Return wrong products that stand nearest to each request in the live index.
 
         Left out is what is right or may be, and what looked like a right product before anything
@@ -289,7 +289,7 @@ class _Stepper:
         Which of the vectors of a request looks, and what is drawn of what it finds, is luck.
         """
         count, requests = self._settings.hard_negatives, len(asked.queries.text)
-        nothing = Columns(np.empty(0, np.int64), np.empty(0, np.float32), None)
+        nothing = TowerInputs(np.empty(0, np.int64), np.empty(0, np.float32), None)
         if not count:
             return nothing
         with self._halves():
@@ -314,9 +314,9 @@ class _Stepper:
         own[asking, np.take_along_axis(places, order, axis=1)[chosen]] = True
         used = own.any(axis=0)
         alone = np.zeros(int(used.sum()), np.float32)  # a mined product stands for itself only
-        return Columns(rows[used], alone, own[:, used])
+        return TowerInputs(rows[used], alone, own[:, used])
 
-    def _alike(self, asked: Asked, rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]:
+    def _alike(self, asked: PastRequests, rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]:
         right_rows = np.unique(asked.drawn)
         near = self._untrained[rows] @ self._untrained[right_rows].T >= UNTRAINED_ALIKE
         reached: np.ndarray = asked.right(right_rows).astype(np.float32) @ near.T

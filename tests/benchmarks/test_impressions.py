@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.banner_policies import best, by_chance, examples, policies
 from benchmarks.open_bandit import Log, Shop, read
-from ranking.cross_attention import OUTCOMES
-from ranking.training import Settings
+from ranking.network.cross_attention import OUTCOMES
+from ranking.network.model import RankerSettings
 
 LINES, FAVOURITE = 3_000, 2  # of the products for men, which are the first four of nine
-HOW = Settings(dim=8, heads=2, layers=1, epochs=3, learning_rate=1e-2)
+HOW = RankerSettings(dim=8, heads=2, layers=1, epochs=3, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.index.__main__ import Asked, at_target, recall_of, synthetic
 from benchmarks.index.drawing import Measured, draw
 from benchmarks.index.results import Layer, Part, Results
-from index import Choice
+from index import DesignTrial
 
 
 def test_the_speed_at_a_recall_lies_between_the_points_beside_it() -> None:
@@ -80,5 +80,5 @@ def part(slot: str) -> Part:
         num_bytes=10,
         took_seconds=2.0,
         layer=Layer("svs", 50, 0.99, 0.98, 0.95),
-        choices=(Choice(kind="flat", form="Flat", num_bytes=1),),
+        choices=(DesignTrial(kind="flat", form="Flat", num_bytes=1),),
     )

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.next_basket.baselines import item_knn, personal_frequency, popularity
 from benchmarks.next_basket.baskets import DAY, Journey, Receipts, Task, read_journey, task
 from benchmarks.next_basket.features import FEATURES, Pairs, describe
-from pipelines.metrics import NAMES, measure
+from pipelines.metrics.ranked_lists import NAMES, measure
 
 START = "2017-03-01"
 START_SECONDS = int(np.datetime64(START, "s").astype(np.int64))

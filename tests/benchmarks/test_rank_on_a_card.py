@@ -4,9 +4,9 @@ from pathlib import Path
 
 from benchmarks.rank_on_a_card import MOST_FACTS, NUM_PRODUCTS, RECENT, SHAPE, call
 from pipelines.config import Config
-from pipelines.learn import training_settings
-from ranking.training import shape_of
-from retrieval.scenes import MAX_FACTS
+from pipelines.training.ranker.setup import training_settings
+from ranking.network.model import shape_of
+from retrieval.context_facts import MAX_FACTS
 
 ROOT = Path(__file__).parents[2]
 

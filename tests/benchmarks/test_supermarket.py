@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.next_basket.baskets import Journey, Receipts, Task
 from benchmarks.supermarket import best, by_release, write_qrels, write_requests
-from pipelines.evaluate import read_qrels
-from pipelines.run import read_request, to_query
+from pipelines.evaluation.requests import read_request, to_query
+from pipelines.evaluation.trec_files import read_qrels
 
 MOMENT = int(np.datetime64("2017-11-20T18:30:00", "s").astype(np.int64))
 NOTHING = Receipts(*(np.empty(0, np.int64) for _ in Receipts._fields))

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.text_ranking import crowdflower, esci, positions
-from ranking.catalogue_words import ProductText
+from ranking.features.catalogue_words import ProductText
 
 
 def test_a_product_that_is_judged_twice_gets_the_better_gain_of_esci(tmp_path: Path) -> None:

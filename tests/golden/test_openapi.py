@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import Config
-from pipelines.http import create_app
+from pipelines.serving.app import create_app
 
 GOLDEN = Path(__file__).with_name("openapi.txt")
 LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")

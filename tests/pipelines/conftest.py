@@ -21,14 +21,14 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from index import FilterError
-from index.filters import matching
+from index.columns.filter_masks import matching
 from pipelines.config import Config
 from pipelines.errors import RequestError
-from pipelines.http import create_app
-from pipelines.live.changes import Change, Refusal, Upsert
-from pipelines.live.log import LiveError, Outcome
+from pipelines.live.change_log import LiveError, Outcome
+from pipelines.live.changes import Change, RejectedChange, Upsert
+from pipelines.serving.app import create_app
 from retrieval import Placed, Product, Query, Slate, Stage
-from retrieval.pictures import BrokenPicture, open_picture
+from retrieval.encoders.pictures import BrokenPicture, open_picture
 from retrieval.types import Availability
 
 COLOURS = ("#c4573a", "#2f6690", "#5b8e7d", "#e0a458", "#8d4b7e", "#7a6c5d", "#3f7d4e")
@@ -99,7 +99,7 @@ class FakeEngine:
         refused = [not isinstance(c, Upsert) and c.id not in known for c in changes]
         self.taken += [c for c, no in zip(changes, refused, strict=True) if not no]
         numbers = iter(range(len(self.taken) - len(changes) + sum(refused) + 1, 10**9))
-        unknown = Refusal(404, "id", "is no product of this shop")
+        unknown = RejectedChange(404, "id", "is no product of this shop")
         outcome.set_result([unknown if no else next(numbers) for no in refused])
         return outcome
 

@@ -7,17 +7,8 @@ import msgspec
 import pytest
 
 from index import DESIGNS
-from index.lexical import LANGUAGES
-from pipelines.config import (
-    Config,
-    ConfigError,
-    IndexKind,
-    Language,
-    load,
-    moment,
-    num_bytes,
-    show,
-)
+from index.words.analysis import LANGUAGES
+from pipelines.config import Config, ConfigError, IndexKind, Language, load, moment, num_bytes, show
 
 # What was written, and what the user reads. `FILE` stands for the path of the file.
 WRONG_FILES = {

@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from ranking.calls import Call, Context
-from ranking.cross_attention import CrossAttentionRanker, Shape
+from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.rank_call import Context, RankCall
 from tests.ranking.shapes import SHAPE
 
 NUM_PRODUCTS, MOST_RECENT, MOST_FACTS = 1_500, 5, 6
 
 
-def network(shape: Shape = SHAPE) -> CrossAttentionRanker:
+def network(shape: RankerShape = SHAPE) -> CrossAttentionRanker:
     torch.manual_seed(0)
     made = CrossAttentionRanker(shape).eval()
     for weights in made.parameters():
@@ -18,11 +18,11 @@ def network(shape: Shape = SHAPE) -> CrossAttentionRanker:
     return made
 
 
-def tokens(shape: Shape = SHAPE) -> np.ndarray:
+def tokens(shape: RankerShape = SHAPE) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(NUM_PRODUCTS, shape.dim)).astype(np.float16)
 
 
-def call(seed: int, count: int, shape: Shape = SHAPE) -> Call:
+def call(seed: int, count: int, shape: RankerShape = SHAPE) -> RankCall:
     """A request of so many candidates; every second one was asked in words."""
     random = np.random.default_rng(seed)
     num_recent = int(random.integers(0, MOST_RECENT + 1))
@@ -33,14 +33,14 @@ def call(seed: int, count: int, shape: Shape = SHAPE) -> Call:
     num_facts = int(random.integers(1, MOST_FACTS + 1))
     facts[:num_facts] = random.integers(1, shape.num_facts, num_facts)
     query = random.normal(size=shape.vector_dim).astype(np.float32) if seed % 2 else None
-    return Call(
+    return RankCall(
         random.choice(NUM_PRODUCTS, count, replace=False),
         random.normal(size=(count, shape.num_features)).astype(np.float32),
         Context(query, recent, recent_facts, facts),
     )
 
 
-def without_numbers(one: Call) -> Call:
+def without_numbers(one: RankCall) -> RankCall:
     """The same with a feature that is not a number."""
     features = one.features.copy()
     features[0, 0] = np.nan

@@ -1,8 +1,8 @@
 """The shape of a ranker that is small enough to check by hand."""
 
-from ranking.cross_attention import Shape
+from ranking.network.cross_attention import RankerShape
 
-SHAPE = Shape(
+SHAPE = RankerShape(
     dim=8,
     heads=2,
     head_dim=4,

@@ -10,14 +10,16 @@ import pytest
 import torch
 
 from ranking.bundle import ABOUT, NETWORK, TOKENS, Bundle, UnknownBundle
-from ranking.calibration import SIGMOID
-from ranking.context import Context
-from ranking.export import NEEDED, export
-from ranking.features import NAMES
-from ranking.quantise import quantise
+from ranking.calibration.calibration import SIGMOID
+from ranking.compression.export import NEEDED, export
+from ranking.compression.quantisation import quantise
+from ranking.features.context import Context
+from ranking.features.definitions import NAMES
+from ranking.network.examples import RankedProducts
+from ranking.network.model import Model, RankerSettings
+from ranking.network.training import TrainedRanker
 from ranking.ranker import Ranker, UnfitLogits, save
-from ranking.training import Model, Products, Settings, Trained
-from retrieval.scenes import FACT_BUCKETS, MAX_FACTS
+from retrieval.context_facts import FACT_BUCKETS, MAX_FACTS
 
 ROOT = Path(__file__).parents[2]
 VECTOR_DIM, NUM_PRODUCTS = 6, 30
@@ -31,17 +33,17 @@ pytestmark = pytest.mark.skipif(
 def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ranker of random weights."""
     random = np.random.default_rng(0)
-    products = Products(
+    products = RankedProducts(
         random.normal(size=(NUM_PRODUCTS, VECTOR_DIM)).astype(np.float32),
         np.arange(NUM_PRODUCTS, dtype=np.int32) % 3,
     )
     torch.manual_seed(0)
-    settings = Settings(dim=8, heads=2, layers=1, points=3, epochs=1, learning_rate=1e-3)
+    settings = RankerSettings(dim=8, heads=2, layers=1, points=3, epochs=1, learning_rate=1e-3)
     model = Model(settings, products).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.3)
     folder = tmp_path_factory.mktemp("rankers") / "ranker"
-    save(Trained(model, "purchase", ()), products, ("search",), {"purchase": SIGMOID}, folder)
+    save(TrainedRanker(model, "purchase", ()), products, ("search",), {"purchase": SIGMOID}, folder)
     return folder
 
 

@@ -11,25 +11,25 @@ import pytest
 import torch
 from jaxtyping import Bool, Float32, Int64
 
-from retrieval.ask import Ask
-from retrieval.behaviour import History
+from retrieval.behaviour.tables import History
+from retrieval.encoded_query import EncodedQuery
 from retrieval.towers.columns import ProductColumns, one_each
 from retrieval.towers.losses import LOSSES
 from retrieval.towers.model import (
-    Shape,
     Spaces,
     Towers,
+    TowerShape,
     UnknownTowers,
     embed_products,
     interests,
     start,
 )
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import Asked, Settings, train
+from retrieval.towers.training import PastRequests, TowerTrainingSettings, train
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE
-QUICK = Settings(
+QUICK = TowerTrainingSettings(
     epochs=8, batch_size=32, learning_rate=1e-2, dims=(16, 8), patience=0, precision="float32"
 )
 
@@ -46,7 +46,7 @@ class Fans:
         counts = np.bincount(self.bought.ravel(), minlength=PRODUCTS)
         self.shares = (counts / counts.sum()).astype(np.float32)
 
-    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> Asked:
+    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         recent = torch.from_numpy(self.recent[numbers])
         nobody = torch.zeros(len(numbers), 1)
         queries = QueryBatch(
@@ -59,7 +59,9 @@ class Fans:
             facts=torch.zeros((len(numbers), 1), dtype=torch.int64),
         )
         right = self.bought[numbers]
-        return Asked(queries, right.ravel(), partial(_holds, right), partial(_nothing, right))
+        return PastRequests(
+            queries, right.ravel(), partial(_holds, right), partial(_nothing, right)
+        )
 
     def measure(self, towers: Towers, vectors: Float32[np.ndarray, "n d"]) -> float:
         """Return the share of the first six products that are of the shopper's group."""
@@ -109,7 +111,7 @@ def towers(**changes: object) -> Towers:
         "interests": 2,
         "recent": 3,
     }
-    made = Towers(Shape(**{**about, **changes}))  # type: ignore[arg-type]
+    made = Towers(TowerShape(**{**about, **changes}))  # type: ignore[arg-type]
     start(made, Spaces(columns().dense["title"].vectors, 0, 0.0))
     return made.eval()
 
@@ -189,7 +191,7 @@ def test_training_ends_with_its_time() -> None:
 def test_saved_towers_say_the_same_again(tmp_path: Path) -> None:
     made = towers()
     vectors = embed_products(made, columns())
-    ask = Ask(
+    ask = EncodedQuery(
         history=History(np.array([1, 4], np.int32), np.array([0, 86_400]), np.array([0, 1])),
         at_seconds=200_000,
     )
@@ -224,9 +226,9 @@ def test_one_request_is_asked_as_a_batch_is(asked: str) -> None:
     made, vectors = towers(), embed_products(towers(), columns())
     history = History(np.array([2, 7, 2], np.int32), np.array([0, 10, 20]), np.array([0, 1, 2]))
     ask = {
-        "stranger": Ask(),
-        "shopper": Ask(history=history, at_seconds=100),
-        "words": Ask(joined_vector=vectors[3], history=history, at_seconds=100),
+        "stranger": EncodedQuery(),
+        "shopper": EncodedQuery(history=history, at_seconds=100),
+        "words": EncodedQuery(joined_vector=vectors[3], history=history, at_seconds=100),
     }[asked]
 
     found = interests(made, ask, vectors)

@@ -1,0 +1,1 @@
+"""Columns: attributes in Arrow, filters over them, and columns as numbers."""

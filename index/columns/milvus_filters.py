@@ -1,0 +1,148 @@
+"""Writes a filter as a boolean expression of Milvus, and rows as the columns that it reads.
+
+Milvus and its embedded form differ in what NOT makes of a missing value, so nothing is missing
+there: words are a list, which may be empty, and a number stands beside whether it is known.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from index.columns.filter_language import (
+    AnyOf,
+    Between,
+    Both,
+    Bound,
+    Compare,
+    Either,
+    Expression,
+    Field,
+    Negation,
+)
+from index.columns.filter_masks import PATHS, passing, upwards
+from index.errors import IndexFault
+
+LARGEST = float(np.finfo(np.float64).max)
+PLAIN = re.compile(r"[^\W_][\w .,:;>&/+-]{0,99}")  # stored as it is; anything else by its digest
+LONGEST_WORD = 512  # bytes of what is stored, at most: 100 characters in UTF-8
+MOST_WORDS = 4096  # of one row in one column, as Milvus has it
+
+
+def milvus_expression(expression: Expression, columns: pa.Schema) -> str:
+    """Return a filter as Milvus reads it; FilterError, with the position, for what columns lack."""
+    passing(columns.empty_table(), expression)  # refuses unknown fields and wrong types
+    return _written(expression)
+
+
+def milvus_columns(schema: pa.Schema) -> dict[str, str]:
+    """Return the columns of a collection that filters on this schema need: "words" or "number"."""
+    kinds = {field.name: _kind(field.type) for field in schema}
+    return {_name(name): kind for name, kind in kinds.items() if kind}
+
+
+def milvus_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yield what is stored of each row: the words of columns, and numbers with whether known."""
+    kinds = {field.name: _kind(field.type) for field in table.schema}
+    for record in table.select([name for name, kind in kinds.items() if kind]).to_pylist():
+        stored: dict[str, Any] = {}
+        for name, value in record.items():
+            if kinds[name] == "number":
+                known = value is not None and value == value
+                stored[_known(name)] = known
+                stored[_name(name)] = _bounded(float(value)) if known else 0.0
+            else:
+                stored[_name(name)] = _words(name, value)
+        yield stored
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        kind = kind.value_type
+    elif pa.types.is_map(kind):
+        kind = kind.item_type
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return "number"
+    return "words" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else ""
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """Return the words of one value; a path with every path above it, a map with its keys."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [_word(value)]
+    if value and isinstance(value[0], tuple):
+        first = dict(reversed(value))  # of a key that comes twice, the first counts
+        found = [_pair(key, one) for key, one in first.items() if one is not None]
+    elif name == PATHS:
+        found = [_word(path) for one in value if one is not None for path in upwards(one)]
+    else:
+        found = [_word(one) for one in value if one is not None]
+    distinct = list(dict.fromkeys(found))
+    if len(distinct) > MOST_WORDS:
+        raise IndexFault(
+            f"column {name!r} has a row with {len(distinct):,} values, and Milvus takes at most "
+            f"{MOST_WORDS:,}; leave some out"
+        )
+    return distinct
+
+
+def _word(value: str) -> str:
+    if PLAIN.fullmatch(value) and not value.endswith(" "):
+        return value
+    return "_" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _pair(key: str, value: str) -> str:
+    return _word(f"{key}: {value}") if ":" not in key else _word(f"\0{len(key)}\0{key}\0{value}")
+
+
+def _written(node: Expression) -> str:
+    match node:
+        case Both(parts):
+            return " and ".join(f"({_written(part)})" for part in parts)
+        case Either(parts):
+            return " or ".join(f"({_written(part)})" for part in parts)
+        case Negation(inner):
+            return f"not ({_written(inner)})"
+        case AnyOf(field, values):
+            return _any_of(field, values)
+        case Between(field, low, high):
+            ends = [_end(field, low, ">"), _end(field, high, "<")]
+            return " and ".join([f"{_known(field.name)} == true", *filter(None, ends)])
+        case Compare(field, comparison, number):
+            sign = "==" if comparison == "=" else comparison
+            return f"{_known(field.name)} == true and {_name(field.name)} {sign} {_number(number)}"
+
+
+def _any_of(field: Field, values: tuple[str, ...]) -> str:
+    stored = values if field.key is None else ()
+    words = [_word(v) for v in stored] or [_pair(field.key or "", v) for v in values]
+    listed = ", ".join(f'"{word}"' for word in dict.fromkeys(words))
+    return f"array_contains_any({_name(field.name)}, [{listed}])"
+
+
+def _end(field: Field, bound: Bound, sign: str) -> str:
+    if bound.value is None:
+        return ""
+    return f"{_name(field.name)} {sign}{'' if bound.exclusive else '='} {_number(bound.value)}"
+
+
+def _number(value: float) -> str:
+    return repr(_bounded(float(value)))
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, -LARGEST), LARGEST)
+
+
+def _name(column: str) -> str:
+    return f"c_{column}"
+
+
+def _known(column: str) -> str:
+    return f"known_{column}"

@@ -1,0 +1,124 @@
+"""Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64
+
+from index.columns.dictionaries import DictionaryColumn, coded, numbers
+from index.columns.filter_language import Field
+from index.columns.filter_masks import matching
+from index.errors import DamagedIndex, IndexFault
+
+REMEMBERED_COLUMNS = 32  # as numbers
+
+
+class RowLookup(NamedTuple):
+    """Rows of the ids that are known, in the order asked, and the ids that are not."""
+
+    rows: Int64[np.ndarray, "m"]
+    missing: tuple[str, ...]
+
+
+class Columns:
+    """A table with an `id` column; a row's number is its place."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self._row_of = {name: row for row, name in enumerate(table.column("id").to_pylist())}
+        if len(self._row_of) != table.num_rows:
+            raise IndexFault(
+                f"{table.num_rows - len(self._row_of)} of {table.num_rows} ids stand twice; "
+                "an id names one row"
+            )
+        self._coded = lru_cache(REMEMBERED_COLUMNS)(self._code)
+        self._numbers = lru_cache(REMEMBERED_COLUMNS)(self._number)
+
+    @staticmethod
+    def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Write batches, one after the other, to an Arrow file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+
+    @classmethod
+    def open(cls, path: Path) -> "Columns":
+        """Map an Arrow file into memory; the caller has checked its checksum."""
+        try:
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            table.validate(full=True)
+        except pa.ArrowInvalid as e:
+            raise DamagedIndex(f"{path.name} is not an Arrow file: {str(e)[:200]}") from None
+        return cls(table)
+
+    @property
+    def table(self) -> pa.Table:
+        """The columns themselves; for building, not for serving."""
+        return self._table
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids, by row."""
+        return list(self._row_of)
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return int(self._table.num_rows)
+
+    def rows_of(self, ids: list[str]) -> RowLookup:
+        """Return where these ids stand."""
+        rows = [self._row_of.get(name, -1) for name in ids]
+        missing = tuple(name for name, row in zip(ids, rows, strict=True) if row < 0)
+        return RowLookup(np.array([row for row in rows if row >= 0], np.int64), missing)
+
+    def ids_of(self, rows: Int64[np.ndarray, "k"]) -> list[str]:
+        """Return the ids of these rows."""
+        ids: list[str] = self._table.column("id").take(pa.array(rows)).to_pylist()
+        return ids
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column as Python values; for building, not for serving."""
+        values: list[Any] = self._table.column(name).to_pylist()
+        return values
+
+    def allowed(self, text: str) -> Bool[np.ndarray, "n"]:
+        """Return which rows pass a filter, or FilterError with the position; "" passes all."""
+        return matching(self._table, text) if text.strip() else np.ones(self.size, bool)
+
+    def coded(self, field: Field) -> DictionaryColumn:
+        """Return a column of words as codes, read once."""
+        return self._coded(field.name, field.key)
+
+    def numbers(self, name: str) -> Float64[np.ndarray, "n"]:
+        """Return a column of numbers, read once; NaN where there is none."""
+        return self._numbers(name)
+
+    def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
+        """Return these rows as dictionaries, in this order."""
+        maps = [field.name for field in self._table.schema if pa.types.is_map(field.type)]
+        return [
+            {name: dict(value) if name in maps else value for name, value in record.items()}
+            for record in map(self._record, rows.tolist())
+        ]
+
+    def _code(self, name: str, key: str | None) -> DictionaryColumn:
+        return coded(self._table, Field(name, key))
+
+    def _number(self, name: str) -> Float64[np.ndarray, "n"]:
+        return numbers(self._table, name)
+
+    def _record(self, row: int) -> dict[str, Any]:
+        """Read one row from its own batch: `take` over all batches would copy whole columns."""
+        place = int(np.searchsorted(self._starts, row, side="right")) - 1
+        start = row - int(self._starts[place])
+        [record] = self._batches[place].slice(start, 1).to_pylist()
+        return dict(record)

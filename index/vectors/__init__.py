@@ -1,0 +1,1 @@
+"""Vectors: every kind of nearest-neighbour index, and how one is chosen."""

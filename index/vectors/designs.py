@@ -1,0 +1,218 @@
+"""The designs of an index to choose from: what each holds, what a search costs, what it needs."""
+
+from collections.abc import Callable
+from math import log, log2, sqrt
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index.errors import IndexFault
+from index.vectors.approximate import ApproximateIndex
+from index.vectors.cagra import DEGREE as CAGRA_DEGREE
+from index.vectors.cagra import NEAR, cagra_graph, why_no_cagra
+from index.vectors.faiss_index import FaissIndex
+from index.vectors.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
+
+Vectors = Float32[np.ndarray, "n d"]
+Rows = Int64[np.ndarray, "m"]
+Search = Literal["scan", "graph", "cells"]
+
+DIM = 384  # that the nanoseconds below were measured with
+EDGES = 32  # of HNSW, twice as many on its lowest level
+VECTORS_PER_CELL = 39  # that FAISS wants at least, to train it
+MOST_CELLS = 2**17
+CENTRE = 40.0  # nanoseconds of comparing a query with the centre of a cell
+
+
+class Cost(NamedTuple):
+    """Nanoseconds of a search for 100, one thread, 126,876 texts, vectors of 384 numbers.
+
+    `start` is spent on every query; `step` on a row of a scan, a node that a graph keeps, or a cell
+    that is entered; `row` on a row of a cell. Only their ratios matter. They are constants, and not
+    measured where an index is built, so that a choice does not depend on how busy a machine is.
+    """
+
+    step: float
+    row: float = 0.0
+    start: float = 0.0
+
+
+class Design(NamedTuple):
+    """One way to index vectors; `name` is what index.kind says, `form` what its library reads."""
+
+    name: str
+    form: str  # a FAISS factory string with {cells}, {half} and {dim}; or what SVS or CAGRA read
+    search: Search
+    cost: Cost
+    row_bytes: Callable[[float], float]  # of a vector with so many numbers, edges and ids included
+    deeper: float = 0.0  # as ApproximateIndex
+
+    @property
+    def by_svs(self) -> bool:
+        """Whether SVS builds it; FAISS does otherwise."""
+        return self.name.startswith("svs")
+
+    @property
+    def by_cagra(self) -> bool:
+        """Whether a card builds its graph."""
+        return self.name == "cagra"
+
+    @property
+    def least_rows(self) -> int:
+        """Return of how many rows it can be built."""
+        least = {"scan": 0, "graph": 1, "cells": VECTORS_PER_CELL}[self.search]
+        return NEAR + 1 if self.by_cagra else least
+
+    def why_not(self, num_rows: int, dim: int) -> str:
+        """Return why it cannot be built here for so many rows; nothing where it can."""
+        if self.by_svs:
+            return why_no_svs()
+        if self.by_cagra and (reason := why_no_cagra()):
+            return reason
+        if num_rows < self.least_rows:
+            return f"it is made of {self.least_rows} vectors or more"
+        return "the vectors have an odd length" if "{half}" in self.form and dim % 2 else ""
+
+    def filled(self, num_rows: int, dim: int) -> str:
+        """Return the form for so many rows of `dim` numbers."""
+        return self.form.format(cells=cells_of(num_rows), half=dim // 2, dim=dim)
+
+    def num_bytes(self, num_rows: int, dim: int) -> int:
+        """Return about how much memory the index takes, the vectors themselves not counted."""
+        centres = 4 * dim * cells_of(num_rows) if self.search == "cells" else 0
+        return int(num_rows * self.row_bytes(float(dim)) + centres)
+
+    def build(self, vectors: Vectors, rows: Rows, *, threads: int = 1) -> ApproximateIndex:
+        """Build it over these rows; a graph of SVS is repeatable with one thread only."""
+        form = self.filled(len(rows), vectors.shape[1])
+        if self.by_svs:
+            return SvsIndex.build(vectors, form, rows, self.deeper, threads=threads)
+        if self.by_cagra:
+            return FaissIndex(cagra_graph(vectors[rows]), vectors, rows)
+        return FaissIndex.build(vectors, form, rows, self.deeper)
+
+    def nanoseconds(self, effort: int, num_rows: int, dim: int) -> float:
+        """Return about how long one query takes.
+
+        scan: `start + rows * step`; graph: `start + effort * step`; cells: `start + cells * CENTRE
+        + effort * step + seen * row`, where `seen` is the share of rows in so many cells.
+        """
+        wide, cells = dim / DIM, cells_of(num_rows)
+        if self.search == "scan":
+            work = num_rows * self.cost.step
+        elif self.search == "graph":
+            work = effort * self.cost.step
+        else:
+            seen = num_rows * min(effort / cells, 1.0)
+            work = cells * CENTRE + effort * self.cost.step + seen * self.cost.row
+        return self.cost.start + work * wide
+
+    def grown(self, effort: int, sample: int, num_rows: int) -> int:
+        """Return the effort that finds in all rows what `effort` found in a sample of them.
+
+        A graph keeps nodes by the logarithm of its size, an inverted file visits cells by the
+        root of it, as it has cells by the root of it.
+        """
+        if self.search == "graph":
+            return round(effort * max(log(num_rows) / log(max(sample, 2)), 1.0))
+        return max(round(effort * sqrt(cells_of(num_rows) / cells_of(sample))), 1)
+
+
+def cells_of(num_rows: int) -> int:
+    """Return how many cells an inverted file has: about four times the root of its rows."""
+    cells = 1 << round(log2(4 * sqrt(max(num_rows, 1))))
+    return max(min(cells, num_rows // VECTORS_PER_CELL, MOST_CELLS), 1)
+
+
+def _padded(num_bytes: float) -> float:
+    return -(-num_bytes // PADDING) * PADDING
+
+
+def _hnsw_edges() -> float:
+    return 4.0 * 2 * EDGES + 16
+
+
+def _vamana_edges() -> float:
+    return 4.0 * (DEGREE + 1)
+
+
+# In the order in which equals are preferred.
+DESIGNS = (
+    Design("flat", "Flat", "scan", Cost(100.0), lambda dim: 4 * dim),
+    Design(
+        "svs-lvq8",
+        "LVQ8",
+        "graph",
+        Cost(1_000.0, start=35_000.0),
+        lambda dim: _padded(dim + 9) + _vamana_edges(),
+    ),
+    Design(
+        "svs-lvq4x8",
+        "LVQ4x8",
+        "graph",
+        Cost(1_000.0, start=90_000.0),
+        lambda dim: _padded(dim / 2 + 9) + dim + _vamana_edges(),
+    ),
+    Design(
+        "hnsw",
+        f"HNSW{EDGES},Flat",
+        "graph",
+        Cost(2_600.0, start=85_000.0),
+        lambda dim: 4 * dim + _hnsw_edges(),
+    ),
+    Design(  # reckoned as the graph of HNSW, which it is walked as
+        "cagra",
+        f"CAGRA{CAGRA_DEGREE}",
+        "graph",
+        Cost(2_600.0, start=85_000.0),
+        lambda dim: 4 * dim + 4.0 * CAGRA_DEGREE + 16,
+    ),
+    Design(
+        "hnsw-sq8",
+        f"HNSW{EDGES},SQ8",
+        "graph",
+        Cost(2_900.0, start=90_000.0),
+        lambda dim: dim + 8 + _hnsw_edges(),
+        deeper=1.0,
+    ),
+    Design(
+        "ivf-pq",
+        "IVF{cells},PQ{half}x4fs",
+        "cells",
+        Cost(300.0, 18.0, start=70_000.0),
+        lambda dim: dim / 4 + 8,
+        deeper=4.0,
+    ),
+    Design(
+        "ivf",
+        "IVF{cells},Flat",
+        "cells",
+        Cost(300.0, 105.0, start=40_000.0),
+        lambda dim: 4 * dim + 8,
+    ),
+    Design(
+        "ivf-sq8",
+        "IVF{cells},SQ8",
+        "cells",
+        Cost(300.0, 55.0, start=40_000.0),
+        lambda dim: dim + 8,
+        deeper=1.0,
+    ),
+    Design(
+        "ivf-rabitq",
+        "IVF{cells},RaBitQ",
+        "cells",
+        Cost(300.0, 17.0, start=90_000.0),
+        lambda dim: dim / 8 + 24,
+        deeper=6.0,
+    ),
+)
+BY_NAME = {design.name: design for design in DESIGNS}
+
+
+def design_named(name: str) -> Design:
+    """Return a design, or IndexFault that lists them."""
+    if name not in BY_NAME:
+        raise IndexFault(f"index.kind={name!r} is not a kind; choose one of {', '.join(BY_NAME)}")
+    return BY_NAME[name]

@@ -1,0 +1,1 @@
+"""Words: the BM25 index, how texts and queries become terms, synonyms and completions."""

@@ -1,0 +1,170 @@
+"""The words of an index as they are written, with how many rows have them, and near misses."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, Int64, UInt8, UInt64
+
+from index.arrays import map_array, save_array
+from index.words.sorted_texts import StringArray
+
+SHORTEST, LONGEST = 3, 40  # characters of a word that is kept
+MOST_WORDS = 500_000  # kept, the most frequent
+MOST_COUNTED = 2_000_000  # while counting; beyond it, words met once are forgotten
+MOST_COMPARED = 4_096  # letter by letter with a misspelt word, the most frequent
+ONE_EDIT_FROM, TWO_EDITS_FROM = 4, 8  # characters of a word that may be misspelt
+
+
+class SpellingCandidate(NamedTuple):
+    """A known word, how many edits away it is, and how many rows have it."""
+
+    word: str
+    edits: int
+    rows: int
+
+
+class Vocabulary:
+    """Words without digits. Two arrays beside the words rule out at once what is not near."""
+
+    def __init__(
+        self,
+        words: StringArray,
+        rows: Int32[np.ndarray, "n"],
+        lengths: UInt8[np.ndarray, "n"],
+        letters: UInt64[np.ndarray, "n"],
+    ) -> None:
+        self._words = words
+        self._rows = rows
+        self._lengths = lengths
+        self._letters = letters
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> "Vocabulary":
+        """Keep the most frequent words, ties by the alphabet."""
+        fit = [word for word in counts if SHORTEST <= len(word) <= LONGEST and not _digits(word)]
+        kept = sorted(sorted(fit, key=lambda word: (-counts[word], word))[:MOST_WORDS])
+        return cls(
+            StringArray.of(kept),
+            np.array([counts[word] for word in kept], np.int32),
+            np.array([len(word) for word in kept], np.uint8),
+            np.array([_letters(word) for word in kept], np.uint64),
+        )
+
+    @classmethod
+    def open(cls, folder: Path) -> "Vocabulary":
+        """Map what `save` wrote; the caller has checked its checksums."""
+        columns = (map_array(folder / f"words_{name}.npy") for name in COLUMNS)
+        return cls(StringArray.open(folder, "words"), *columns)
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into the folder."""
+        self._words.save(folder, "words")
+        columns = (self._rows, self._lengths, self._letters)
+        for name, column in zip(COLUMNS, columns, strict=True):
+            save_array(folder / f"words_{name}.npy", column)
+
+    @property
+    def size(self) -> int:
+        """How many words there are."""
+        return self._words.size
+
+    def starting_with(self, prefix: str, k: int) -> list[str]:
+        """Return the `k` words that begin so which most rows have, ties by the alphabet."""
+        places = self._words.starting_with(prefix)
+        order = heaviest(self._rows[places.start : places.stop], k)
+        return self._words.at_all(places.start + order)
+
+    def near(self, word: str, k: int) -> list[SpellingCandidate]:
+        """Return the `k` nearest words within `allowed_edits`, then those that most rows have."""
+        most = allowed_edits(word)
+        if not most:
+            return []
+        places = self._may_be_near(word, most)
+        words = self._words.at_all(places)
+        edits = edits_between(word, words, most)
+        found = [
+            SpellingCandidate(other, int(far), int(self._rows[place]))
+            for other, far, place in zip(words, edits, places, strict=True)
+            if far <= most
+        ]
+        return sorted(found, key=lambda near: (near.edits, -near.rows, near.word))[:k]
+
+    def _may_be_near(self, word: str, most: int) -> Int64[np.ndarray, "m"]:
+        """Return the words whose length and letters leave it open; an edit changes two letters."""
+        fits = np.abs(self._lengths.astype(np.int16) - len(word)) <= most
+        unlike = np.bitwise_count(self._letters ^ np.uint64(_letters(word)))
+        places = np.flatnonzero(fits & (unlike <= 2 * most))
+        return np.asarray(places[heaviest(self._rows[places], MOST_COMPARED)])
+
+
+COLUMNS = ("rows", "lengths", "sets")
+
+
+class WordCounts:
+    """Counts in how many rows each word stands, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, words: Iterable[str]) -> None:
+        """Count the distinct words of one row."""
+        self.counts.update(set(words))
+        if len(self.counts) > MOST_COUNTED:
+            self.counts = Counter({word: n for word, n in self.counts.items() if n > 1})
+
+
+def allowed_edits(word: str) -> int:
+    """Return how many letters of a word may be wrong: none of a short one, or one with digits."""
+    if len(word) < ONE_EDIT_FROM or len(word) > LONGEST or _digits(word):
+        return 0
+    return 1 if len(word) < TWO_EDITS_FROM else 2
+
+
+def edits_between(word: str, others: list[str], most: int) -> Int64[np.ndarray, "m"]:
+    """Return how many edits part each of the words from this one; `most` + 1 stands for more.
+
+    An edit adds, drops or changes a letter, or exchanges two neighbours: Damerau (1964) as
+    optimal string alignment, on the `most` diagonals beside the middle one.
+    """
+    if not others:
+        return np.empty(0, np.int64)
+    width = max(map(len, others))
+    padded = "".join(other.ljust(width, "\0") for other in others)
+    table = np.frombuffer(padded.encode("utf-32-le"), np.uint32).reshape(len(others), width)
+    lengths = np.array([len(other) for other in others])
+    far = most + 1
+    before = two_before = np.full((width + 1, len(others)), far, np.int8)
+    start = np.minimum(np.arange(width + 1), far).astype(np.int8)
+    row = np.repeat(start[:, None], len(others), axis=1)
+    for i, letter in enumerate(map(ord, word), start=1):
+        two_before, before = before, row
+        row = np.full_like(before, far)
+        row[0] = min(i, far)
+        for j in range(max(1, i - most), min(width, i + most) + 1):
+            same = table[:, j - 1] == letter
+            best = np.minimum(before[j - 1] + ~same, np.minimum(before[j], row[j - 1]) + 1)
+            if i > 1 and j > 1:
+                turned = (table[:, j - 2] == letter) & (table[:, j - 1] == ord(word[i - 2]))
+                best = np.where(turned, np.minimum(best, two_before[j - 2] + 1), best)
+            row[j] = np.minimum(best, far)
+    return np.asarray(row[lengths, np.arange(len(others))], np.int64)
+
+
+def heaviest(weights: np.ndarray, k: int) -> Int64[np.ndarray, "m"]:
+    """Return the places of the `k` largest numbers, the largest first, ties by the lower place."""
+    places = np.arange(len(weights))
+    if len(weights) > k:
+        places = places[weights >= np.partition(weights, -k)[-k]] if k else places[:0]
+    return np.asarray(places[np.argsort(-weights[places], kind="stable")[:k]])
+
+
+def _digits(word: str) -> bool:
+    return any(map(str.isdigit, word))
+
+
+def _letters(word: str) -> int:
+    """Return the set of a word's letters as 64 bits; two letters may share a bit."""
+    return sum({1 << (ord(letter) % 64) for letter in word})

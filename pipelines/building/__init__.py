@@ -1,0 +1,1 @@
+"""Builds a release: its steps in order, judged by the gate, then published."""

@@ -1,0 +1,1 @@
+"""The steps of a build: each writes one part of a release."""

@@ -1,0 +1,110 @@
+"""Gathers what the product tower sees of a release: vectors, attributes, price, popularity."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from pipelines.building.context import BuildContext
+from pipelines.encoding.pictures import Several, encode_all_pictures, encode_videos
+from pipelines.encoding.texts import encode_texts
+from pipelines.release.parts import Parts
+from retrieval.behaviour.tables import ProductStatistics
+from retrieval.towers.columns import MOST_CODES, Dense, ProductColumns, code, one_each
+
+LEAST_BASKETS = 5  # with which a product gets an embedding of its own
+
+
+def tower_columns(job: BuildContext, parts: Parts, statistics: ProductStatistics) -> ProductColumns:
+    """Return all that is known of each product; popularity is that of `statistics`."""
+    return ProductColumns(
+        dense=_dense(job, parts),
+        codes=codes_of(list(_records(job))),
+        own=numbered(statistics.baskets),
+        price=standardised(_logs(parts.catalogue.prices)[:, None])[:, 0],
+        popularity=popularity_of(statistics),
+    )
+
+
+def codes_of(records: list[dict[str, Any]]) -> Int64[np.ndarray, "n a"]:
+    """Hash brand, every level of every category, attributes and tags; the first of them count."""
+    codes = np.zeros((len(records), MOST_CODES), np.int64)
+    for row, record in enumerate(records):
+        found = [code(fact) for fact in dict.fromkeys(_facts(record))][:MOST_CODES]
+        codes[row, : len(found)] = found
+    return codes
+
+
+def numbered(baskets: Float32[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
+    """Number the products that were bought often enough, from 1 on; 0: the others."""
+    often = baskets >= LEAST_BASKETS
+    return np.where(often, np.cumsum(often), 0).astype(np.int64)
+
+
+def popularity_of(statistics: ProductStatistics) -> Float32[np.ndarray, "n f"]:
+    """Return how often each product is bought and how its buyers come back, near 0 and 1."""
+    counts = np.concatenate([statistics.popularity, statistics.buyers[None]])
+    columns = np.concatenate([np.log1p(counts), statistics.repeat_share[None]])
+    return standardised(columns.T)
+
+
+def standardised(columns: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n f"]:
+    """Return columns of mean 0 and deviation 1; what never moves is 0, NaN stays."""
+    if np.isnan(columns).all():
+        return columns
+    spread = np.nanstd(columns, axis=0)
+    centred = columns - np.nanmean(columns, axis=0)
+    return np.asarray(centred / np.where(spread > 1e-6, spread, 1e6), np.float32)
+
+
+def _logs(prices: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    return np.where(prices > 0, np.log1p(prices), np.nan).astype(np.float32)
+
+
+def _dense(job: BuildContext, parts: Parts) -> dict[str, Dense]:
+    picture_dim = 0 if job.encoders.image is None else job.encoders.image.dim
+    texts = np.array(parts.joined_vectors[:, : parts.joined_vectors.shape[1] - picture_dim])
+    lengths = np.linalg.norm(texts, axis=1, keepdims=True)
+    found = {"title": one_each(texts / np.maximum(lengths, 1e-9))}
+    descriptions = [str(record["description"] or "") for record in _records(job)]
+    if any(descriptions):
+        vectors = encode_texts(descriptions, job.encoders.text, job.embeddings, job.track)
+        vectors[[not text for text in descriptions]] = 0
+        found["description"] = one_each(vectors)
+    if job.encoders.image is not None:
+        found |= _seen(job, parts)
+    return found
+
+
+def _seen(job: BuildContext, parts: Parts) -> dict[str, Dense]:
+    """Return several pictures and the frames of videos, as far as the shop has them."""
+    assert job.encoders.image is not None
+    counts, found = job.shop.meta.counts, {}
+    makers = {"picture": ("pictures", encode_all_pictures), "video": ("videos", encode_videos)}
+    for kind, (counted, encode) in makers.items():
+        if counts.get(counted, 0):
+            several: Several = encode(
+                parts.products.ids,
+                job.shop,
+                job.encoders.image,
+                job.embeddings,
+                max_failed_share=job.config.encoders.max_failed_share,
+                track=job.track,
+            )
+            if len(several.vectors):
+                found[kind] = Dense(several.vectors, several.offsets)
+    return found
+
+
+def _records(job: BuildContext) -> Any:
+    for batch in job.shop.product_batches():
+        yield from batch.to_pylist()
+
+
+def _facts(record: dict[str, Any]) -> list[str]:
+    paths = [path.split(" > ") for path in record.get("categories") or ()]
+    levels = [" > ".join(path[: i + 1]) for path in paths for i in range(len(path))]
+    facts = [f"brand={record['brand']}"] if record.get("brand") else []
+    facts += [f"category={level}" for level in levels]
+    facts += [f"{name}={value}" for name, value in sorted(dict(record["attributes"] or ()).items())]
+    return facts + [f"tag={tag}" for tag in record.get("tags") or ()]

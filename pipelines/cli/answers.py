@@ -1,0 +1,126 @@
+"""An answer as a table for a terminal."""
+
+from pathlib import Path
+
+from pipelines.config import moment
+from pipelines.errors import RequestError
+from pipelines.evaluation.requests import read_picture
+from pipelines.tables import table
+from retrieval import Query, Scene, Slate
+from retrieval.types import Collapse, Direction, Facet, FacetValue, Filtered, Matched, Sort
+
+
+def answer_table(  # noqa: PLR0913 - the options of a verb
+    releases: Path,
+    *,
+    text: str,
+    image: Path | None,
+    liked: tuple[str, ...],
+    disliked: tuple[str, ...],
+    user: str | None,
+    at: str | None,
+    filter_: str,
+    facets: tuple[str, ...],
+    sorts: tuple[str, ...],
+    collapse: str | None,
+    cursor: str,
+    k: int,
+    explain: bool,
+) -> str:
+    """Answer one request from the current release and write the slate as a table."""
+    if not 1 <= k <= 1_000:
+        raise RequestError("k", f"{k} products were asked for; ask for 1 to 1,000")
+    query = Query(
+        text=text,
+        image=None if image is None else read_picture(image),
+        liked=dict.fromkeys(liked, 1.0),
+        disliked=dict.fromkeys(disliked, 1.0),
+        user=user,
+        scene=Scene(at=moment(at) if at else None),
+        filter=filter_,
+        facets=tuple(Facet(field=field) for field in facets),
+        sort=tuple(map(read_sort, sorts)),
+        collapse=None if collapse is None else Collapse(field=collapse),
+        cursor=cursor,
+        k=k,
+        explain=explain,
+        deadline_ms=60_000,
+    )
+    from pipelines.engine.engine import Engine
+
+    return slate_table(Engine.open(releases).answer(query))
+
+
+def read_sort(text: str) -> Sort:
+    """Return the column of `price`, `price:asc` or `price:desc`."""
+    field, _, order = text.rpartition(":") if text.endswith((":asc", ":desc")) else (text, "", "")
+    return Sort(field=field, order=Direction(order or "asc"))
+
+
+def slate_table(slate: Slate) -> str:
+    """Write a slate: one line a product, then the stage and what each step cost."""
+    rows = [
+        (
+            str(p.position),
+            p.product.id,
+            p.product.title,
+            f"{p.product.price:.2f}" if p.product.price is not None else "",
+            f"{p.score:.3f}",
+            "; ".join(p.why),
+        )
+        for p in slate.products
+    ]
+    text = table(("", "id", "title", "price", "score", "why"), rows)
+    for p in slate.products:
+        told = {**p.channels, **p.features}
+        if told:
+            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in told.items()) + "\n"
+        if p.moved:
+            text += (
+                f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"
+            )
+    if slate.matched is not None:
+        text += f"{matched_lines(slate.matched)}\n"
+    if slate.missing:
+        text += f"this release lacks {', '.join(slate.missing)}\n"
+    if slate.cursor:
+        text += f"next page: --cursor {slate.cursor}\n"
+    if slate.filtered:
+        text += f"{filtered_line(slate.filtered)}\n"
+    for reading in slate.readings:
+        text += f"{reading.asked} ({reading.why}) is read as {', '.join(reading.read_as)}\n"
+    spent = ", ".join(f"{name} {ms:.1f} ms" for name, ms in slate.timings_ms.items())
+    return f"{text}release {slate.release}, stage {slate.stage}: {spent}"
+
+
+def matched_lines(matched: Matched) -> str:
+    """Write how long a list is, and what was counted in it, a line a field."""
+    return "\n".join(
+        [
+            f"{matched.total:,} in the list, of {matched.of:,} products, "
+            f"{'all that match' if matched.exact else 'there may be more'}",
+            *(f"{one.field}: {', '.join(map(_counted, one.values))}" for one in matched.facets),
+        ]
+    )
+
+
+def _counted(value: FacetValue) -> str:
+    if value.interval is None:
+        return f"{value.value} {value.count:,}"
+    low, high = ("*" if end is None else f"{end:g}" for end in value.interval)
+    return f"{low}-{high} {value.count:,}"
+
+
+def filtered_line(filtered: Filtered) -> str:
+    """Write how many products passed the filter and how each channel searched among them."""
+    ways = [
+        f"{name} by {searched.way}, exactness {searched.exactness:.2f}"
+        for name, searched in filtered.channels.items()
+    ]
+    passed = f"{filtered.passed:,} of {filtered.of:,} products pass the filter"
+    return "; ".join([passed, *ways])
+
+
+def _most(named: dict[str, float], shape: str) -> str:
+    """Write the first three of what is named, the largest first."""
+    return ", ".join(f"{name} {shape.format(value)}" for name, value in list(named.items())[:3])

@@ -1,0 +1,98 @@
+"""Verbs that measure what a release answers."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.options import releases_option
+
+
+@click.command()
+@click.argument("requests", type=click.Path(path_type=Path))
+@releases_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="TREC run to write.")
+@click.option(
+    "--stage", type=click.Choice(["retrieval", "ranking"]), default="ranking", show_default=True
+)
+def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
+    """Answer a file of requests, one JSON a line, into a TREC run."""
+    from pipelines.engine.engine import Engine
+    from pipelines.evaluation.run import run
+    from pipelines.progress import track
+    from retrieval import Stage
+
+    report = run(requests, Engine.open(releases), out, Stage(stage), track)
+    for line, message in sorted([*report.failures, *report.notes]):
+        click.echo(f"line {line}: {message}", err=True)
+    stages = ", ".join(f"{count:,} by {name}" for name, count in report.stages.items())
+    told = f" ({stages})" if stages else ""
+    click.echo(f"{report.answered:,} answered{told}, {len(report.failures):,} not; wrote {out}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--qrels", type=click.Path(path_type=Path), required=True, help="TREC judgments.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another run, to compare with.")
+@click.option(
+    "page", "--report", type=click.Path(path_type=Path), help="Folder or .html file of a page."
+)
+@click.option("data", "--json", type=click.Path(path_type=Path), help="File of the same as data.")
+@click.option("--requests", type=click.Path(path_type=Path), help="The requests of the run.")
+@click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases.")
+def evaluate(run: Path, page: Path | None, data: Path | None, **sources: Any) -> None:
+    """Measure a run against judgments, with 95 % intervals; --report writes a page with slices."""
+    if page is None and data is None:
+        _evaluate(run, **sources)
+        return
+    from pipelines.reports.evidence import ReportSources
+    from pipelines.reports.report import evaluate_and_report
+
+    written = evaluate_and_report(ReportSources(run, **sources), page, data)
+    click.echo(written.evaluation.table())
+    for file in written.files:
+        click.echo(f"wrote {file}")
+
+
+def _evaluate(
+    run: Path, qrels: Path, against: Path | None, requests: Path | None, releases: Path | None
+) -> None:
+    from pipelines.evaluation.evaluate import evaluate
+
+    if requests is not None or releases is not None:
+        raise click.UsageError("--requests and --releases are read for --report or --json")
+    click.echo(evaluate(run, qrels, against).table())
+
+
+@click.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@releases_option
+@click.option(
+    "page", "--report", type=click.Path(path_type=Path), help="Folder or .html file of a page."
+)
+@click.option("--k", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Depth.")
+def exposure(before: Path, after: Path, releases: Path, page: Path | None, k: int) -> None:
+    """Compare which products two runs show: by brand, category, price band and age."""
+    from pipelines.reports.exposure import exposure
+
+    click.echo(exposure(before, after, releases, k=k, page=page).table())
+    if page is not None:
+        from pipelines.reports.output import page_file
+
+        click.echo(f"wrote {page_file(page)}")
+
+
+@click.command()
+@click.argument("log", type=click.Path(path_type=Path))
+@releases_option
+@click.option("--release", "name", help="By default the current one.")
+def replay(log: Path, releases: Path, name: str | None) -> None:
+    """Rank logged requests again as training does, and compare; exit code 1 if they differ."""
+    from pipelines.evaluation.replay import replay
+    from pipelines.progress import track
+
+    found = replay(log, releases, name, track)
+    click.echo(found.text())
+    if not found.agrees:
+        raise SystemExit(1)

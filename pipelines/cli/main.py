@@ -1,0 +1,89 @@
+"""The command line: one short verb a job."""
+
+import sys
+
+import click
+
+from pipelines.cli.asking import recommend, search
+from pipelines.cli.building import build
+from pipelines.cli.compressing import compress, export
+from pipelines.cli.evaluating import evaluate, exposure, replay, run
+from pipelines.cli.importing import import_
+from pipelines.cli.indexes import index_
+from pipelines.cli.releases import releases
+from pipelines.cli.serving import check, demo, serve
+from pipelines.cli.training import train
+from pipelines.cli.tuning import tune
+from pipelines.errors import UserError
+from pipelines.release.verdict import UnfitDraft
+
+UNFIT = 3  # exit code of a build that the gate kept dark
+VERBS = (
+    import_,
+    train,
+    build,
+    tune,
+    search,
+    recommend,
+    run,
+    evaluate,
+    exposure,
+    replay,
+    export,
+    compress,
+    index_,
+    releases,
+    serve,
+    check,
+    demo,
+)
+
+
+def main() -> None:
+    """Run a verb; a user's mistake is one line and exit code 2, never a traceback.
+
+    A draft that the gate keeps dark is its table and exit code 3.
+    """
+    try:
+        vetrina.main(prog_name="vetrina", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        context = getattr(e, "ctx", None)
+        more = f"; see `{context.command_path} --help`" if context else ""
+        _fail(f"{e.format_message().rstrip('.')}{more}", e.exit_code)
+    except click.Abort:
+        sys.exit("stopped")
+    except UnfitDraft as e:
+        from pipelines.release.tables import verdict_table
+
+        click.echo(verdict_table(e.verdict))
+        _fail(str(e), UNFIT)
+    except UserError as e:
+        _fail(str(e))
+    except ValueError as e:
+        from index import IndexFault
+
+        if not isinstance(e, IndexFault):
+            raise
+        _fail(str(e))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vetrina")
+def vetrina() -> None:
+    """Fill every window of a shop: search, recommendation and ads, from one engine."""
+
+
+for verb in VERBS:
+    vetrina.add_command(verb)
+
+
+def _fail(message: str, code: int = 2) -> None:
+    click.echo(f"vetrina: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Remembers vectors on disk by what they were made from, so that nothing is encoded twice."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+import xxhash
+from jaxtyping import Bool, Float32
+
+Item = TypeVar("Item")
+
+# A file: 8 bytes that name the format, then blocks. A block: a head, `count` keys of 16 bytes,
+# `count` vectors of `dim` little-endian float32. The checksum is over all that follows it and
+# the encoder's fingerprint, so a torn, damaged or foreign block is never believed.
+MAGIC = b"VTREMB01"
+HEAD = Struct("<QII")  # checksum, count, dim
+KEY_BYTES = 16
+FLOAT_BYTES = 4
+FILE_NAME = "vectors.cache"
+
+
+class EmbeddingCache:
+    """The vectors of one encoder, in one append-only file; several builds may share it.
+
+    A block is on disk before `put` returns, so a killed build loses at most the block that it
+    was writing. What is damaged is cut off and encoded again.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, dim: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / FILE_NAME
+        self._seed = xxhash.xxh3_64_intdigest(fingerprint.encode())
+        self._dim = dim
+        self._offsets: dict[str, int] = {}  # key: where its vector starts, in floats
+        self._end = 0  # everything before this was checked
+        with self._locked() as file:
+            self._catch_up(file)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def get(
+        self, hashes: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "n d"], Bool[np.ndarray, "n"]]:
+        """Return what is known, zero elsewhere, and which are known."""
+        vectors = np.zeros((len(hashes), self._dim), np.float32)
+        offsets = np.asarray([self._offsets.get(one, -1) for one in hashes], np.int64)
+        found: np.ndarray = offsets >= 0
+        if found.any():
+            stored = np.memmap(self._path, np.dtype("<f4"), "r", shape=(self._end // FLOAT_BYTES,))
+            vectors[found] = stored[offsets[found, None] + np.arange(self._dim)]
+        return vectors, found
+
+    def put(self, hashes: Sequence[str], vectors: Float32[np.ndarray, "n d"]) -> None:
+        """Remember these vectors; they are on disk when this returns."""
+        if not len(hashes):
+            return
+        if vectors.shape != (len(hashes), self._dim):
+            raise ValueError(
+                f"expected {len(hashes)} vectors of {self._dim} numbers, got {vectors.shape}"
+            )
+        block = self._block(hashes, vectors)
+        with self._locked() as file:
+            self._catch_up(file)
+            file.seek(self._end)
+            file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+            self._catch_up(file)
+
+    def encode(
+        self,
+        hashes: Sequence[str],
+        items: Sequence[Item],
+        encode: Callable[[list[Item]], Float32[np.ndarray, "n d"]],
+    ) -> Float32[np.ndarray, "n d"]:
+        """Return one vector an item; only what was never seen is encoded, once."""
+        vectors, found = self.get(hashes)
+        missing = {hashes[i]: items[i] for i in np.flatnonzero(~found).tolist()}
+        if not missing:
+            return vectors
+        self.put(list(missing), encode(list(missing.values())))
+        return self.get(hashes)[0]
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or we are killed
+            yield file
+
+    def _catch_up(self, file: BinaryIO) -> None:
+        """Read the blocks after `_end`, and cut the file where they stop making sense."""
+        size = file.seek(0, os.SEEK_END)
+        if size < max(self._end, len(MAGIC)):
+            self._restart(file)
+            return
+        if not self._end:
+            file.seek(0)
+            if file.read(len(MAGIC)) != MAGIC:
+                self._restart(file)
+                return
+            self._end = len(MAGIC)
+        while self._end < size:
+            if not self._read_block(file, size):
+                file.truncate(self._end)
+                return
+
+    def _restart(self, file: BinaryIO) -> None:
+        self._offsets.clear()
+        file.truncate(0)
+        file.seek(0)
+        file.write(MAGIC)
+        file.flush()
+        os.fsync(file.fileno())
+        self._end = len(MAGIC)
+
+    def _read_block(self, file: BinaryIO, size: int) -> bool:
+        file.seek(self._end)
+        head = file.read(HEAD.size)
+        if len(head) < HEAD.size:
+            return False
+        checksum, count, dim = HEAD.unpack(head)
+        body_bytes = count * (KEY_BYTES + FLOAT_BYTES * dim)
+        if dim != self._dim or self._end + HEAD.size + body_bytes > size:
+            return False
+        body = file.read(body_bytes)
+        if self._checksum(head, body) != checksum:
+            return False
+        first = (self._end + HEAD.size + count * KEY_BYTES) // FLOAT_BYTES
+        for i in range(count):
+            key = body[i * KEY_BYTES : (i + 1) * KEY_BYTES].hex()
+            self._offsets[key] = first + i * dim
+        self._end += HEAD.size + body_bytes
+        return True
+
+    def _block(self, hashes: Sequence[str], vectors: Float32[np.ndarray, "n d"]) -> bytes:
+        keys = b"".join(bytes.fromhex(one) for one in hashes)
+        body = keys + np.ascontiguousarray(vectors, "<f4").tobytes()
+        head = HEAD.pack(0, len(hashes), self._dim)
+        return HEAD.pack(self._checksum(head, body), len(hashes), self._dim) + body
+
+    def _checksum(self, head: bytes, body: bytes) -> int:
+        digest = xxhash.xxh3_64(head[8:], seed=self._seed)
+        digest.update(body)
+        return digest.intdigest()
+
+
+def content_hash(content: bytes) -> str:
+    """Return what a text or a picture is remembered by: 128 bits of XXH3."""
+    return xxhash.xxh3_128_hexdigest(content)

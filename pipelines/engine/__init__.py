@@ -1,0 +1,1 @@
+"""Answers one request from one release."""

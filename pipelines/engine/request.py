@@ -1,0 +1,27 @@
+"""What a request implies: its scene, its window, and the traits of its shopper."""
+
+import msgspec
+
+from index import Columns
+from ranking.ranker import RequestKind
+from retrieval import Placement, Query, Scene
+
+
+def request_kind(query: Query) -> RequestKind:
+    """Return which kind of request this is, to the ranker."""
+    if query.image is not None:
+        return "picture"
+    return "search" if query.is_search else "recommendation"
+
+
+def scene_of(query: Query) -> Scene:
+    """Return the scene; a search that does not say where it was made was made in the search."""
+    if query.is_search and query.scene.placement is Placement.HOME:
+        return msgspec.structs.replace(query.scene, placement=Placement.SEARCH)
+    return query.scene
+
+
+def traits_of(users: Columns, user_id: str) -> dict[str, str]:
+    """Return what is declared of a shopper; nothing of a stranger."""
+    rows = users.rows_of([user_id]).rows
+    return dict(users.records(rows)[0]["traits"]) if len(rows) else {}

@@ -1,0 +1,1 @@
+"""Asks a release questions whose answers are known, and measures."""

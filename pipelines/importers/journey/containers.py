@@ -1,0 +1,117 @@
+"""Which container each kind of The Complete Journey's products is drawn in, and what is in it."""
+
+import re
+from functools import cache
+from typing import Literal
+
+from pipelines.importers.journey.names import ounces, readable, title
+from pipelines.importers.packshots.drawing import CONTENT, Label, colour_of
+from pipelines.importers.packshots.shapes import CRUST, MEAT, Colour
+
+# The first rule that is found in "DEPARTMENT > CATEGORY > TYPE" decides.
+RULES = (
+    ("rolls", r"TISSUE|PAPER TOWEL|NAPKIN|FACIAL TISS|BABY WIPES"),
+    ("book", r"MAGAZINE|BOOK|NEWSPAPER|CALENDAR"),
+    ("tin", r"SHELF STABLE|BEANS - CANNED"),
+    ("blister", r"WRITING|FASTENERS|SCHOOL SUPPL(?!IES >)|WHITENING|HAIR CARE ACC"
+                r"|PERSONAL CARE A"),
+    ("wine", r"WINE\b|WINES|LIQUOR >|SPIRITS|VODKA|WHISKEY|BRANDY|CHAMPAGNE"),
+    ("pack", r"SOFT DRINKS \d|SFT DRNK MLT|MULTI-?PACKS? >|MULTI-PK|12/18|20PK"),
+    ("can", r"BEERALE|BEERS|ENERGY DRINK|CAN CARB|CANS CARB|CAN NON-CARB|CAN/BTL"),
+    ("jug", r"FLUID MILK|BUTTERMILK|LAUNDRY DETERG|LIQUID BLEACH|SOFTENER LIQUID|DISTILLED WATER"
+            r"|ANTIFREEZE|CHOCOLATE MILK|MOTOR/TRANS|SPRING WATER"),
+    ("carton", r"JUICES?/DRNKS|SOY BEVERAGE|RICE BEVERAGE|SOY/RICE MILK|EGG NOG|CREAMERS|100% PURE"
+               r"|ASEPTIC|BROTH|CREAM\b.*QUARTS|WHIPPING|DAIRY CASE|KEFIR"),
+    ("eggs", r"> EGGS"),
+    ("pizza", r"PIZZA(?! SAUCE)"),
+    ("cake", r"> CAKES|\bCAKES:|FROZEN CAKES|> PIES|PIE/DESSERTS|CHEESECAKE"),
+    ("loaf", r"BREAD\b(?!ING)|BAGELS|BUNS|> ROLLS|DINNER ROLLS|MUFFINS|DONUTS|SWEET GOODS|SW GDS"
+             r"|TORTILLAS|PASTRY >"),
+    ("flowers", r"FRESH CUT|ROSES|BOUQUET|CARNATIONS|\bSTEMS?\b"),
+    ("plant", r"PLANTS|GARDEN CENTER|FLORAL(?!.*BALLOON)|POINSETT|HERBS FRESH"),
+    ("greens", r"SALAD MIX|LETTUCE|SPINACH|GREENS|HERBS|CELERY|BROCCOLI|CABBAGE|ASPARAGUS"
+               r"|SALAD BAR"),
+    ("produce", r"APPLES|CITRUS|BERRIES|MELONS|GRAPES|STONE FRUIT|TROPICAL FRUIT|PEARS|TOMATOES"
+                r"|POTATOES (?:RUSSET|RED|SWEET|OTHER|GOLD|WHITE)|ONIONS|PEPPERS-ALL|MUSHROOMS"
+                r"|SQUASH|CARROTS|PRODUCE > CORN|VEGETABLES - ALL|ORGANICS FRUIT|VALUE ADDED"),
+    ("bowl", r"SALADS/DIPS|PREPARED FOOD|SUSHI|DELI TRAY|PARTY TRAYS|SANDWICHES >|HEAT/SERVE"
+             r"|CHICKEN/POULTRY|RESTAURANT|COFFEE SHOP|SERVICE BEVERAGE"),
+    ("tray", r"MEAT >|SEAFOOD|MEAT-PCKGD|DELI MEATS|LUNCHMEAT|BACON|HOT DOGS|SAUSAGE"),
+    ("tub", r"YOGURT|ICE CREAM|SOUR CREAM|COTTAGE|MARGARINE|CREAM CHEESE|DIPS|PUDDING|WHIPPED"
+            r"|TUBS|RICOTTA|HUMMUS|FRUIT BOWL|MICROWAVABLE CUPS"),
+    ("tin", r"SOUP|CANNED|CAN DOG|CAN CATFD|PET FOOD|OLIVES|VAC PAC NUTS|GROUND COFFEE|TOMATO"
+            r"|FROSTING|INFANT FORMULA|CND"),
+    ("jar", r"SAUCE|SALSA|PICKL|JELLY|JAM|PNT BTR|PEANUT BUTTER|PRESERVES|HONEY|BABY FOODS|SPICES"
+            r"|CANDLES|MUSTARD|RELISH|INSTANT COFFEE|CREAMER|GRAVY CAN|JARRED|EXTRACTS|NUT BUTTER"),
+    ("bag", r"SNACKS|CHIPS|CANDY(?! BAR)|PRETZELS|FRZN BAGGED|NUTS|DRIED FRUIT|SHREDDED|MARSHMALLOW"
+            r"|POPCORN|FROZEN FRUIT|FRENCH FRIES|POTATOES|CROUTONS|RICE - DRY|DRY BEANS|CHEESE"
+            r"|COOKIES/CONES|COUGH|DIAPERS"),
+    ("sack", r"DRY DOG|DRY CAT|DOG FOODS|CAT FOOD|LITTER|CHARCOAL|FLOUR|SUGAR|BIRD SEED|SOIL|FERTIL"
+             r"|FRZN ICE|FIREWOOD|SALT/WATER|MEALS"),
+    ("tube", r"TOOTHPASTE|LOTION|SUNTAN|SHAVE CREAM|FACIAL|HAIR SETS|OINTMENT|FIRST AID MED|BATH"
+             r"|HAND AND BODY|DENTURE ADH"),
+    ("spray", r"CLEAN|\bAIR CARE|AEROSOL|HAIR SPRAY|INSECTICID|REPELLANT|STAIN|WINDSHIELD"
+              r"|HOUSEHOLD CLEANG"),
+    ("pills", r"ANALGESIC|VITAMIN|ANTACID|COLD AND FLU|LAXATIVE|SINUS|SUPP-|DIETARY|ALLERGY"
+              r"|SMOKING C|EYE AND EAR|HEALTH"),
+    ("cosmetic", r"COSMETICS|MAKEUP|LIPCARE|NAILCARE"),
+    ("bottle", r"SHAMPOO|CONDITIONER|BODY WASH|LIQUID SOAP|DRNK|DRINK|JUICE|WATER -|WATER >"
+               r"|DRESSING|OIL|VINEGAR|SYRUP|KETCHUP|CATSUP|DISH DETERGENT|MOUTHWASH|ISOTONIC|TEA "
+               r"|MIXERS|NEW AGE|BLEACH|HAIR|FRAGRANCE|DEODORANT|LIQUID|COCKTAIL|SOFT DRINK"),
+    ("card", r"GREETING CARDS|CARDS|STATIONERY|PHOTOFINISHING|TICKETS|PREPAID|COUPON|CALLING"),
+    ("disc", r"AUDIO/VIDEO|DVD|VHS|CD-R|MUSIC|VIDEO"),
+    ("gift", r"CHRISTMAS|HALLOWEEN|VALENTINE|EASTER|SEASONAL|GIFT|BALLOON|CONTINUIT"),
+    ("blister", r"TOYS|GADGET|HARDWARE|BATTER|ELECTRIC|J-HOOKS|BROOMS|PET CARE|ACCESSOR|COOKWARE"
+                r"|HOSIERY|APPAREL|GLASS|SHAVING|RAZOR|INFANT CARE|SEWING|DOMESTIC|HOUSEWARE|ORAL"
+                r"|AUTOMOTIVE|CAMERA|SHOE|IRONING|TOBACCO|LAWN|OFFICE|FURNISHING|SPORTS"),
+)  # fmt: skip
+
+# What is in it, by the first of these words in its name.
+CONTENTS: tuple[tuple[str, Colour], ...] = (
+    (r"GRANNY|LIMES|CUCUMBER|PEPPERS GREEN|GREEN|KIWI|AVOCADO|LETTUCE|SPINACH|HERB|CELERY|SALAD"
+     r"|BROCCOLI|ASPARAGUS|CABBAGE|PICKL|OLIVE|PEAS|ZUCCHINI", (112, 164, 72)),
+    (r"BANANA|LEMON|GOLD|CORN|PINEAPPLE|YELLOW|GRAPEFRUIT|MUSTARD", (240, 206, 82)),
+    (r"ORANGE|CARROT|CITRUS|TANGERINE|CLEMENTINE|PUMPKIN|SWEET&YAMS|CANTALOUPE|MANGO|PEACH|APRICOT"
+     r"|NECTARINE|CHEESE|MACARONI|PAPAYA|CHEDDAR", (240, 152, 60)),
+    (r"APPLE|TOMATO|STRAWBERR|CHERR|RED |RED$|RASPBERR|CATSUP|KETCHUP|SALSA|PEPPERS|CHILI|RADISH"
+     r"|WATERMELON|PLUM|CRAN|JAM|JELLY", (204, 58, 54)),
+    (r"BLUEBERR|GRAPE|BLACKBERR|EGGPLANT|BEET", (92, 76, 150)),
+    (r"SALMON|SHRIMP|HAM|LUNCHMEAT|BOLOGNA|PORK|SEAFOOD|FISH|TURKEY|CHICKEN|POULTRY",
+     (232, 168, 150)),
+    (r"BEEF|MEAT|BACON|LAMB|VEAL|SAUSAGE|HOT DOG|PIZZA", MEAT),
+    (r"MILK|YOGURT|CREAM|MUSHROOM|CAULIFLOWER|ONIONS WHITE|RICE|FLOUR|SUGAR|COCONUT",
+     (244, 238, 222)),
+    (r"CHOC|COFFEE|COCOA|COLA|BROWNIE|FUDGE|GRAVY|SYRUP", (112, 72, 48)),
+    (r"POTATO|BREAD|ONION|PEANUT|NUT|BEAN|PASTA|COOKIE|CRACKER|CEREAL", CRUST),
+)  # fmt: skip
+
+_RULES = tuple((container, re.compile(words)) for container, words in RULES)
+_CONTENTS = tuple((re.compile(words), colour) for words, colour in CONTENTS)
+SMALL_OUNCES = 8.0
+LARGE_OUNCES = 28.0
+
+
+def label(department: str, category: str, kind: str, maker: str, size: str) -> Label:
+    """Return what the pack shot of a product of the source shows."""
+    container, content = _container(department, category, kind)
+    return Label(
+        container=container,
+        colour=colour_of(maker),
+        words=title(category, kind) or readable(department),
+        size=_how_large(ounces(size)),
+        content=content,
+    )
+
+
+@cache
+def _container(department: str, category: str, kind: str) -> tuple[str, Colour]:
+    path = " > ".join((department, category, kind))
+    container = next((name for name, words in _RULES if words.search(path)), "box")
+    content = next((colour for words, colour in _CONTENTS if words.search(path)), CONTENT)
+    return container, content
+
+
+def _how_large(held: float | None) -> Literal["small", "medium", "large"]:
+    if held is None:
+        return "medium"
+    return "small" if held < SMALL_OUNCES else "large" if held > LARGE_OUNCES else "medium"

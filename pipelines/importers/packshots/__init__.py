@@ -1,0 +1,1 @@
+"""Draws pack shots for products that have no photograph."""

@@ -1,0 +1,47 @@
+"""What a release knows of its products, and how new ones are read."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pipelines.live.records import Record
+from pipelines.release.parts import Parts
+from pipelines.shop.product_text import text_of
+from retrieval.encoders.query import QueryEncoder
+
+
+class Base(NamedTuple):
+    """What a release knows of its products, and who reads new ones."""
+
+    parts: Parts
+    encoder: QueryEncoder
+    fingerprint: str  # of the text encoder
+    fields: tuple[str, ...]  # that are encoded
+
+    @property
+    def made_by(self) -> str:
+        """Return what a vector in the log is known by: of which fields, and by which encoder."""
+        return f"{self.fingerprint} {','.join(self.fields)}"
+
+    @property
+    def size(self) -> int:
+        """How many rows the release has."""
+        return self.parts.products.size
+
+    def text(self, record: Record) -> str:
+        """Return what of a product is encoded."""
+        return text_of(record, self.fields)
+
+    def words(self, record: Record) -> dict[str, str]:
+        """Return what of a product is indexed, by field."""
+        return {field: text_of(record, (field,)) for field in self.parts.lexical.weights}
+
+    def record(self, row: int) -> Record:
+        """Return a product as the release has it."""
+        [record] = self.parts.products.records(np.array([row], np.int64))
+        return record
+
+    def row_of(self, name: str) -> int | None:
+        """Return the row of a product in the release."""
+        rows = self.parts.products.rows_of([name]).rows
+        return int(rows[0]) if len(rows) else None

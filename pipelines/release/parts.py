@@ -1,0 +1,155 @@
+"""Opens the parts of a verified release, memory-mapped."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from index import (
+    Columns,
+    Completions,
+    DamagedIndex,
+    LexicalIndex,
+    SynonymError,
+    VectorIndex,
+    map_array,
+)
+from pipelines.errors import ReleaseError
+from pipelines.release.layout import (
+    BEHAVIOUR,
+    COMPLETIONS,
+    CONTENT,
+    KINDS,
+    PROMOTIONS,
+    SCALES,
+    TOWERS,
+    WEIGHTS,
+    WINDOWS,
+    WORDS,
+)
+from pipelines.release.vector_indexes import open_space
+from ranking.features.catalogue_words import CatalogueWords
+from ranking.features.definitions import Catalogue
+from ranking.ranker import IN_TORCH, Ranker, UnknownRanker
+from ranking.runtimes.choosing import RuntimeSettings
+from retrieval.behaviour.cold_start import Content
+from retrieval.behaviour.promotions import open_promotions
+from retrieval.behaviour.tables import Behaviour
+from retrieval.towers.model import Towers, UnknownTowers
+
+
+class ReleaseTowers(NamedTuple):
+    """The towers of a release, with the vectors that they gave its products."""
+
+    towers: Towers
+    vectors: Float32[np.ndarray, "n d"]
+    nearest: VectorIndex
+    windows: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
+
+
+class Parts(NamedTuple):
+    """The memory-mapped columns and indexes of one release."""
+
+    products: Columns
+    users: Columns
+    joined_vectors: Float32[np.ndarray, "n d"]
+    joined_index: VectorIndex
+    picture_vectors: Float32[np.ndarray, "n p"] | None
+    picture_index: VectorIndex | None
+    lexical: LexicalIndex
+    completions: Completions | None  # None: of an older build, or not written yet
+    behaviour: Behaviour
+    content: Content  # what products look like that were new in the windows
+    weights: dict[str, float] | None  # None: not written yet
+    scales: dict[str, float] | None  # of channels that are fused by score; None: not written yet
+    kinds: Int32[np.ndarray, "n"] | None  # a number a kind of product; None: of an older build
+    catalogue: Catalogue
+    trained: ReleaseTowers | None  # None: no towers
+
+
+class Album(NamedTuple):
+    """The pictures of a release, equal ones kept once."""
+
+    pictures: Columns
+    picture_of: Int32[np.ndarray, "n"]  # row of each product's picture; -1 where it has none
+
+
+def open_parts(folder: Path) -> Parts:
+    """Map the files of one release folder; the caller has checked them."""
+    joined = map_array(folder / "vectors/joined.npy")
+    picture_file = folder / "vectors/picture.npy"
+    picture = map_array(picture_file) if picture_file.exists() else None
+    try:
+        return Parts(
+            products=Columns.open(folder / "products.arrow"),
+            users=Columns.open(folder / "users.arrow"),
+            joined_vectors=joined,
+            joined_index=open_space(folder, "joined", joined),
+            picture_vectors=picture,
+            picture_index=None if picture is None else open_space(folder, "picture", picture),
+            lexical=LexicalIndex.open(folder / "lexical"),
+            completions=_completions(folder / COMPLETIONS),
+            behaviour=Behaviour.open(folder / BEHAVIOUR),
+            content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
+            weights=_numbers(folder / WEIGHTS),
+            scales=_numbers(folder / SCALES),
+            kinds=map_array(folder / KINDS) if (folder / KINDS).exists() else None,
+            catalogue=Catalogue(
+                map_array(folder / "catalogue/categories.npy"),
+                map_array(folder / "catalogue/prices.npy"),
+                open_promotions(folder / PROMOTIONS),
+                CatalogueWords.open(folder / WORDS) if (folder / WORDS).exists() else None,
+            ),
+            trained=_trained(folder),
+        )
+    except (DamagedIndex, SynonymError, UnknownTowers) as e:
+        raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
+
+
+def open_album(folder: Path) -> Album:
+    """Map the pictures of one release folder."""
+    return Album(
+        Columns.open(folder / "pictures.arrow"), map_array(folder / "catalogue/picture_of.npy")
+    )
+
+
+def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
+    """Open the ranker of a release folder, or return None where none was trained."""
+    if not (folder / "ranker").is_dir():
+        return None
+    try:
+        return Ranker.open(folder / "ranker", how)
+    except UnknownRanker as e:
+        raise ReleaseError(f"release {folder.name}: {e}") from None
+
+
+def save_windows(folder: Path, windows: tuple[str, ...]) -> None:
+    """Write where the towers of a release folder are asked, in place of what it said before."""
+    path = folder / TOWERS / WINDOWS
+    path.unlink(missing_ok=True)  # a study shares its files between folders
+    path.write_bytes(msgspec.json.encode(windows))
+
+
+def _trained(folder: Path) -> ReleaseTowers | None:
+    if not (folder / TOWERS / WINDOWS).exists():
+        return None
+    vectors = map_array(folder / TOWERS / "vectors.npy")
+    return ReleaseTowers(
+        Towers.open(folder / TOWERS),
+        vectors,
+        open_space(folder, "towers", vectors),
+        msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
+    )
+
+
+def _completions(folder: Path) -> Completions | None:
+    return Completions.open(folder) if folder.is_dir() else None
+
+
+def _numbers(path: Path) -> dict[str, float] | None:
+    if not path.exists():
+        return None
+    numbers: dict[str, float] = msgspec.json.decode(path.read_bytes())
+    return numbers

@@ -1,0 +1,1 @@
+"""Reports on measured runs: findings as data, and pages drawn from them."""

@@ -1,0 +1,1 @@
+"""The HTTP server: answers requests, takes changes, and follows the current release."""

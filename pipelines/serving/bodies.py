@@ -1,0 +1,211 @@
+"""The bodies of requests and responses over HTTP, beside the nouns."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from pipelines.engine.decoding import _invalid, _refuse_control_characters
+from pipelines.errors import RequestError, json_fault
+from pipelines.live.change_log import Outcome
+from pipelines.live.changes import Change, NewValues, RejectedChange, read_change
+from retrieval import Product, Query, Slate, Stage
+from retrieval.types import Matched, Noun, ProductId
+
+BODIES: dict[type[Noun], str] = {  # what a change is sent as
+    Product: 'send one JSON object in UTF-8, such as {"id": "p1", "title": "Oat milk", "price": 2}',
+    NewValues: 'send one JSON object in UTF-8, such as {"price": 2.5}',
+}
+
+MOST_LINES = 10_000  # of a bulk
+
+
+class Failure(Noun, frozen=True, kw_only=True):
+    """What was wrong: the field, where one is to blame, and what to do."""
+
+    field: str = ""
+    message: str
+    status: int
+
+
+class FailureBody(Noun, frozen=True, kw_only=True):
+    """The body of every answer that is an error."""
+
+    error: Failure
+
+
+class Candidate(Noun, frozen=True, kw_only=True):
+    """One proposed product: its fused score, and what each channel that proposed it thinks."""
+
+    id: str
+    score: float
+    channels: dict[str, float]
+
+
+class CandidateList(Noun, frozen=True, kw_only=True):
+    """What retrieval proposes, best first, for a system that ranks on its own."""
+
+    candidates: tuple[Candidate, ...]
+    stage: Stage
+    release: str
+    timings_ms: dict[str, float]
+    matched: Matched | None = None
+    cursor: str = ""
+
+
+class Taken(Noun, frozen=True, kw_only=True):
+    """A change that is on the disk and in every answer from now on."""
+
+    id: str
+    sequence: int
+
+
+class LineStatus(Noun, frozen=True, kw_only=True):
+    """What became of one line of a bulk: taken under a number, or refused with the reason."""
+
+    line: int
+    status: int
+    id: str = ""
+    sequence: int | None = None
+    error: Failure | None = None
+
+
+class Shoppers(Noun, frozen=True, kw_only=True):
+    """Some known shoppers."""
+
+    shoppers: tuple[str, ...]
+
+
+class Completions(Noun, frozen=True, kw_only=True):
+    """What may be meant by the beginning of a search, the likeliest first."""
+
+    completions: tuple[str, ...]
+
+
+class Health(Noun, frozen=True, kw_only=True):
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Noun, frozen=True, kw_only=True):
+    """The release that answers."""
+
+    status: Literal["ready"] = "ready"
+    release: str
+
+
+def prefix(text: str) -> str:
+    """Return the beginning of a search, or RequestError."""
+    _refuse_control_characters("q", text)
+    return text
+
+
+def read_product(body: bytes) -> Product:
+    """Return the product of a body, or RequestError with the field's name."""
+    return _read(body, Product)
+
+
+def read_values(body: bytes) -> NewValues:
+    """Return the new price and availability of a body, or RequestError with the field's name."""
+    return _read(body, NewValues)
+
+
+def product_id(text: str) -> str:
+    """Return the id of a path, or RequestError."""
+    try:
+        name: str = msgspec.convert(text, ProductId)
+    except msgspec.ValidationError as e:
+        raise RequestError("id", str(e)) from None
+    _refuse_control_characters("id", name)
+    return name
+
+
+def read_lines(body: bytes) -> list[Change | RejectedChange]:
+    """Return the changes of a bulk, one JSON object a line, or RequestError where it has too many.
+
+    A line that is not a change is a refusal, and stops no other.
+    """
+    lines = body.removesuffix(b"\n").split(b"\n")
+    if len(lines) > MOST_LINES:
+        raise RequestError("body", f"has {len(lines):,} lines; send at most {MOST_LINES:,} at once")
+    return [read_change(line) for line in lines]
+
+
+def line_statuses(changes: Sequence[Change | RejectedChange], outcomes: Sequence[Outcome]) -> bytes:
+    """Return a line for each line that was sent, in their order; `outcomes` are of the changes."""
+    coming = iter(outcomes)
+    told = [
+        _line_status(place, one, one if isinstance(one, RejectedChange) else next(coming))
+        for place, one in enumerate(changes, start=1)
+    ]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in told)
+
+
+def _line_status(line: int, change: Change | RejectedChange, outcome: Outcome) -> LineStatus:
+    name = "" if isinstance(change, RejectedChange) else change.id
+    if isinstance(outcome, int):
+        return LineStatus(line=line, status=200, id=name, sequence=outcome)
+    failure = Failure(field=outcome.field, message=outcome.message, status=outcome.status)
+    return LineStatus(line=line, status=outcome.status, id=name, error=failure)
+
+
+N = TypeVar("N", bound=Noun)
+
+
+def _read(body: bytes, kind: type[N]) -> N:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as e:
+        raise _invalid(str(e), {"": kind}, BODIES[kind]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise RequestError("body", f"{json_fault(body, e)}; {BODIES[kind]}") from None
+
+
+def explained(query: Query, *, explain: bool) -> Query:
+    """Return the same request, told to explain if either place asks for it."""
+    return msgspec.structs.replace(query, explain=query.explain or explain)
+
+
+def for_search(query: Query) -> Query:
+    """Return a query that says or shows what is looked for, or RequestError."""
+    if not query.is_search:
+        raise RequestError("text", "a search needs a text or an image; /v1/recommend needs neither")
+    return query
+
+
+def for_recommendation(query: Query) -> Query:
+    """Return a query without text and image, or RequestError."""
+    if query.is_search:
+        field = "text" if query.text.strip() else "image"
+        raise RequestError(field, "is for /v1/search; a recommendation is asked without it")
+    return query
+
+
+def for_retrieval(query: Query) -> Query:
+    """Return a query that leaves the candidates open, or RequestError."""
+    if query.candidates is not None:
+        raise RequestError("candidates", "is for /v1/rank; here the candidates are the answer")
+    return query
+
+
+def for_ranking(query: Query) -> Query:
+    """Return a query with candidates, or RequestError."""
+    if query.candidates is None:
+        raise RequestError("candidates", "is missing; send the ids of the products to rank")
+    return query
+
+
+def candidate_list(slate: Slate) -> CandidateList:
+    """Return the light form of an answer: ids and scores, no product."""
+    return CandidateList(
+        candidates=tuple(
+            Candidate(id=placed.product.id, score=placed.score, channels=placed.channels)
+            for placed in slate.products
+        ),
+        stage=slate.stage,
+        release=slate.release,
+        timings_ms=slate.timings_ms,
+        matched=slate.matched,
+        cursor=slate.cursor,
+    )

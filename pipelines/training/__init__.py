@@ -1,0 +1,1 @@
+"""Learns from a shop's past: encoders, towers, fusion weights and the ranker."""

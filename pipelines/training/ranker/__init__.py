@@ -1,0 +1,1 @@
+"""Makes training requests for the ranker, calibrates it, and makes smaller ones."""

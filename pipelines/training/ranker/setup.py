@@ -1,0 +1,42 @@
+"""The ranker's training settings and what replays its requests, from a configuration."""
+
+import numpy as np
+
+from pipelines.config import Config, not_hidden
+from pipelines.release.parts import Parts
+from pipelines.shop.reader import Shop
+from pipelines.training.ranker.examples import ExampleMaker
+from ranking.network.examples import RankedProducts
+from ranking.network.model import RankerSettings
+from retrieval.encoders.query import QueryEncoder
+
+
+def maker_of(parts: Parts, shop: Shop, config: Config, encoder: QueryEncoder) -> ExampleMaker:
+    """Return what replays the past of this shop against these parts."""
+    traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
+    return ExampleMaker(parts, config, encoder, parts.products.allowed(not_hidden(config)), traits)
+
+
+def products_of(parts: Parts) -> RankedProducts:
+    """Return what product tokens are made from."""
+    return RankedProducts(np.asarray(parts.joined_vectors), np.asarray(parts.catalogue.categories))
+
+
+def training_settings(config: Config) -> RankerSettings:
+    """Return how the ranker learns."""
+    settings = config.ranking
+    return RankerSettings(
+        dim=settings.dim,
+        heads=settings.heads,
+        layers=settings.layers,
+        points=settings.points,
+        epochs=settings.epochs,
+        patience=settings.patience,
+        dropout=settings.dropout,
+        candidates=settings.candidates,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        order_loss=settings.order_loss,
+        value_loss=settings.value_loss,
+        seed=config.seed,
+    )

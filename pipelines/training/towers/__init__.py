@@ -1,0 +1,1 @@
+"""Makes training requests for the towers, and measures what they gain."""

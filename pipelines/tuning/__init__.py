@@ -1,0 +1,1 @@
+"""Tries settings, and keeps what measures best."""

@@ -1,0 +1,1 @@
+"""Makes a trained ranker smaller, and writes it for other machines."""

@@ -1,0 +1,150 @@
+"""Writes a ranker as a bundle: an ONNX network, the product tokens, and what they mean."""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import jaxtyping
+import msgspec
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, Bundle
+from ranking.calibration.calibration import FILE as CALIBRATION
+from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.ranker import open_network, told
+
+NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `edge`
+
+
+class MissingExtra(RuntimeError):
+    """An export without what it needs beside torch."""
+
+
+def is_installed() -> bool:
+    """Tell whether this environment can write bundles."""
+    return all(find_spec(name) for name in NEEDED)
+
+
+def refuse_missing() -> None:
+    """Raise MissingExtra where the extra `edge` is not installed."""
+    missing = [name for name in NEEDED if not find_spec(name)]
+    if missing:
+        raise MissingExtra(
+            f"{', '.join(missing)} not installed, which bundles are written with; "
+            "install the extra `edge`: pip install '.[cpu,edge]'"
+        )
+
+
+class WholeCall(nn.Module):
+    """One request from its context to its logits, without a batch axis."""
+
+    def __init__(self, network: CrossAttentionRanker) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(  # noqa: PLR0913 - the inputs of a request
+        self,
+        candidates: Float[Tensor, "c d"],
+        features: Float[Tensor, "c f"],
+        query: Float[Tensor, "v"],
+        asked: Bool[Tensor, "1"],
+        recent_tokens: Float[Tensor, "r d"],
+        recent_facts: Float[Tensor, "r 2"],
+        facts: Int[Tensor, "g"],
+    ) -> Float[Tensor, "c o"]:
+        """Return one logit a candidate and outcome."""
+        seen = self.network.context(
+            rearrange(query, "v -> 1 v"),
+            rearrange(recent_tokens, "r d -> 1 r d"),
+            rearrange(recent_facts, "r t -> 1 r t"),
+            rearrange(facts, "g -> 1 g"),
+        )
+        # Not `len`: it would fix the length in the exported network.
+        others = torch.ones(recent_tokens.shape[0] + facts.shape[0], dtype=torch.bool)
+        mask = rearrange(torch.cat([asked, others]), "t -> 1 t")
+        kept = torch.ones(1, candidates.shape[0], dtype=torch.bool)
+        logits = self.network(
+            rearrange(candidates, "c d -> 1 c d"),
+            rearrange(features, "c f -> 1 c f"),
+            kept,
+            seen,
+            mask,
+        )
+        answer: Tensor = rearrange(logits, "1 c o -> c o")
+        return answer
+
+
+def example_inputs(
+    network: CrossAttentionRanker, num_candidates: int, num_recent: int, num_facts: int
+) -> dict[str, Tensor]:
+    """Return random inputs of a whole call, by name."""
+    shape = network.shape
+    values = (
+        torch.randn(num_candidates, shape.dim),
+        torch.randn(num_candidates, shape.num_features),
+        torch.randn(shape.vector_dim),
+        torch.ones(1, dtype=torch.bool),
+        torch.randn(num_recent, shape.dim),
+        torch.rand(num_recent, 2),
+        torch.randint(1, shape.num_facts, (num_facts,)),
+    )
+    return dict(zip(INPUTS, values, strict=True))
+
+
+def export(ranker: Path, bundle: Path) -> None:
+    """Write the bundle of a ranker's folder; MissingExtra where that cannot be done here."""
+    about, network = open_network(ranker)
+    bundle.mkdir(parents=True, exist_ok=True)
+    write_onnx(network, bundle / NETWORK)
+    for name in (TOKENS, CALIBRATION):
+        shutil.copyfile(ranker / name, bundle / name)
+    (bundle / ABOUT).write_bytes(msgspec.json.encode(told(about)))
+    Bundle.open(bundle)  # a network whose lengths were fixed by mistake is refused here
+
+
+def write_graph(ranker: Path) -> None:
+    """Write the network of a ranker's folder beside its weights, for the ONNX runtime."""
+    _, network = open_network(ranker)
+    write_onnx(network, ranker / NETWORK)
+
+
+def write_onnx(network: CrossAttentionRanker, path: Path) -> None:
+    """Write a whole call as one ONNX network, for lists and contexts of any length."""
+    refuse_missing()
+    candidates, recent, facts = (torch.export.Dim(name) for name in ("c", "r", "g"))
+    lengths = (candidates, candidates, None, None, recent, recent, facts)
+    inputs = example_inputs(network, 7, 5, 3)
+    with _quietly(), torch.no_grad():
+        torch.onnx.export(
+            WholeCall(network.eval()).eval(),
+            tuple(inputs.values()),
+            path,
+            input_names=list(INPUTS),
+            output_names=["logits"],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            dynamic_shapes=tuple(None if length is None else {0: length} for length in lengths),
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep to itself what is said while a network is traced, whose shapes are not checked."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        jaxtyping.config.update("jaxtyping_disable", before)

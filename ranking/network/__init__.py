@@ -1,0 +1,1 @@
+"""The cross-attention network: its parts, its losses and its training."""

@@ -1,0 +1,99 @@
+"""Measures a ranker on validation requests."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+
+from ranking.network.cross_attention import OUTCOMES
+from ranking.network.examples import Example, RankedProducts, collate
+from ranking.network.model import Model
+
+WORTH_PAGE = 20  # validation counts what is right among the first so many
+BY_STRENGTH = ("purchase", "cart", "click", "relevance")  # what a list is ordered by, if known
+
+
+class ValidationNdcg(NamedTuple):
+    """nDCG@20 on validation requests of one kind: as retrieval ordered them, and as ranked."""
+
+    retrieved: float
+    ranked: float
+
+
+def strongest(examples: Sequence[Example]) -> str:
+    """Return the strongest outcome that any request came to; a purchase where none did."""
+    for outcome in BY_STRENGTH:
+        if any(example.wanted(outcome).any() for example in examples):
+            return outcome
+    return BY_STRENGTH[0]
+
+
+def validation_ndcg(
+    model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
+) -> dict[str, ValidationNdcg]:
+    """Return what the ranker adds to searches and to recommendations, where there are any."""
+    kinds = {
+        "search": [e for e in examples if e.context.query is not None],
+        "recommendation": [e for e in examples if e.context.query is None],
+    }
+    return {
+        kind: ValidationNdcg(
+            mean_retrieved_ndcg(asked, outcome), mean_ndcg(model, asked, products, outcome)
+        )
+        for kind, asked in kinds.items()
+        if any(example.wanted(outcome).any() for example in asked)
+    }
+
+
+def mean_retrieved_ndcg(examples: Sequence[Example], outcome: str = "purchase") -> float:
+    """Return nDCG@20 of the candidates as they stand: best first, as they were retrieved."""
+    gains = [
+        ndcg_of_logits(-np.arange(len(example.rows), dtype=np.float32), example.wanted(outcome))
+        for example in examples
+        if example.wanted(outcome).any()
+    ]
+    return float(np.mean(gains)) if gains else 0.0
+
+
+def mean_ndcg(
+    model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
+) -> float:
+    """Return nDCG@20 over these requests, among their candidates."""
+    found = zip(scores(model, examples, products, outcome), examples, strict=True)
+    gains = [
+        ndcg_of_logits(logits, example.wanted(outcome))
+        for logits, example in found
+        if example.wanted(outcome).any()
+    ]
+    return float(np.mean(gains)) if gains else 0.0
+
+
+def scores(
+    model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
+) -> Iterator[Float32[np.ndarray, "c"]]:
+    """Yield the logits of each request."""
+    column, was_training = OUTCOMES.index(outcome), model.training
+    model.eval()
+    for at in range(0, len(examples), 64):
+        part = examples[at : at + 64]
+        with torch.inference_mode():
+            logits = model(products, collate(part, products))[..., column].numpy()
+        yield from (row[: len(e.rows)] for row, e in zip(logits, part, strict=True))
+    model.train(was_training)
+
+
+def ndcg_of_logits(
+    scores: Float32[np.ndarray, "c"],
+    gains: Bool[np.ndarray, "c"] | Float32[np.ndarray, "c"],
+    k: int = WORTH_PAGE,
+) -> float:
+    """Return the normalised discounted cumulative gain of one list (Järvelin, Kekäläinen 2002).
+
+    What was bought gains 1; a graded relevance gains what it is. One must be above 0.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))[: len(gains)]
+    best = np.argsort(-scores, kind="stable")[:k]
+    ideal = np.sort(gains)[::-1][:k]
+    return float(gains[best] @ discounts / (ideal @ discounts))

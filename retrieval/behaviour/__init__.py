@@ -1,0 +1,1 @@
+"""What shoppers did, as tables: history, popularity, relations between products."""

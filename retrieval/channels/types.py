@@ -1,0 +1,29 @@
+"""What every channel promises."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from index import Hits
+from retrieval.encoded_query import EncodedQuery
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """One reason to propose a product. None means: this request is not for me."""
+
+    @property
+    def name(self) -> str:
+        """How explanations call the channel."""
+        ...
+
+    def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
+        """Return the best `k` products of the channel."""
+        ...
+
+    def score(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"] | None:
+        """Return the channel's score of each given row, 0 for no opinion."""
+        ...

@@ -1,0 +1,1 @@
+"""What turns texts, pictures and videos into vectors, and what runs it."""

@@ -1,0 +1,59 @@
+"""Brings what a shopper says or shows into the spaces of the products."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from retrieval.encoders.image import ImageEncoder
+from retrieval.encoders.joined_space import join
+from retrieval.encoders.text import TextEncoder
+
+
+class UnreadablePicture(ValueError):
+    """A query picture that cannot be decoded; says why."""
+
+
+class QueryEncoder:
+    """The same two encoders that made the product vectors."""
+
+    def __init__(
+        self, text: TextEncoder, image: ImageEncoder | None, picture_weight: float
+    ) -> None:
+        self._text = text
+        self._image = image
+        self._picture_weight = picture_weight
+
+    def texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """Return unit vectors in the joined space: text against text, text against picture."""
+        vectors = self._text.encode(texts)
+        if self._image is None:
+            return vectors
+        return join(vectors, self._image.encode_texts(texts), self._picture_weight)
+
+    def texts_for_pictures(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
+        """Return unit vectors in the picture space, which an encoder of pictures has to be for."""
+        assert self._image is not None, "no release without pictures has a picture space"
+        return self._image.encode_texts(texts)
+
+    def titles(self, texts: Sequence[str]) -> Float32[np.ndarray, "n t"]:
+        """Return unit vectors of products' texts alone, as a build makes them."""
+        return self._text.encode(texts)
+
+    def joined(
+        self, text: Float32[np.ndarray, "t"], picture: Float32[np.ndarray, "p"] | None
+    ) -> Float32[np.ndarray, "d"]:
+        """Return a product's vector in the joined space from the two of its parts."""
+        if self._image is None:
+            return text
+        seen = np.zeros(self._image.dim, np.float32) if picture is None else picture
+        return np.asarray(join(text[None], seen[None], self._picture_weight)[0])
+
+    def pictures(self, pictures: Sequence[bytes]) -> Float32[np.ndarray, "n p"]:
+        """Return unit vectors in the picture space, or UnreadablePicture."""
+        if self._image is None:
+            raise UnreadablePicture("this release holds no pictures, so none can be searched by")
+        vectors, failures = self._image.encode_images(list(pictures))
+        if failures:
+            raise UnreadablePicture(next(iter(failures.values())))
+        return vectors

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import DeltaIndex, LexicalIndex, QueryRelaxation
+
+WEIGHTS = {"title": 2.0, "brand": 1.0}
+DOCUMENTS = [
+    {"title": "Oat milk barista", "brand": "North"},
+    {"title": "Oat cookies with oat flakes", "brand": "South"},
+    {"title": "Rye bread with seeds and more oat than you would think", "brand": ""},
+    {"title": "Crème brûlée", "brand": "North"},
+    {"title": "茶色の靴", "brand": "West"},
+]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> LexicalIndex:
+    synonyms = QueryRelaxation(synonyms=b"biscuits, cookies\nporridge => oat milk")
+    return LexicalIndex.build(tmp_path / "words", WEIGHTS, DOCUMENTS, "english", synonyms)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oat",
+        "OATS milk",
+        "north",
+        "with oat seeds",
+        "creme",
+        "茶",
+        "x",
+        "cokies",
+        "baritsa north",
+        "biscuit",
+        "porridge",
+    ],
+)
+def test_a_document_beside_the_index_scores_as_it_does_within(
+    large: LexicalIndex, text: str
+) -> None:
+    few = DeltaIndex(large)
+    for document in DOCUMENTS:
+        few.add(document)
+
+    beside = few.scores(text, few.size)
+
+    assert np.allclose(beside, large.score(text, np.arange(len(DOCUMENTS))), atol=1e-5)
+
+
+def test_a_word_that_the_index_lacks_is_found(large: LexicalIndex) -> None:
+    few = DeltaIndex(large)
+    few.add({"title": "Zucchini"})
+
+    assert few.scores("zucchinis", 1)[0] > 0
+
+
+def test_a_new_word_is_found_as_written_before_what_it_might_be_misread_as(
+    large: LexicalIndex,
+) -> None:
+    few = DeltaIndex(large)
+    few.add({"title": "Cookers"})
+    few.add({"title": "Cookies"})
+
+    cooker, cookies = few.scores("cookeis cookers", 2)
+
+    assert cooker > 0 < cookies
+    assert few.scores("cookers", 2).argmax() == 0
+
+
+def test_documents_added_later_are_not_in_an_earlier_view(large: LexicalIndex) -> None:
+    few = DeltaIndex(large)
+    few.add({"title": "Zucchini"})
+    few.add({"title": "Zucchini"})
+
+    assert few.scores("zucchini", 1).shape == (1,)
+
+
+def test_an_index_without_a_word_in_a_field_does_not_stop_it(tmp_path: Path) -> None:
+    few = DeltaIndex(LexicalIndex.build(tmp_path / "words", WEIGHTS, [{"title": ""}]))
+    few.add({"title": "Zucchini", "brand": "North"})
+
+    assert few.scores("north", 1)[0] > 0

@@ -1,0 +1,273 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipelines.config import Config, ConfigError, EncodersConfig, ImageConfig, TextConfig
+from pipelines.encoding.encoders import (
+    Encoders,
+    as_carried,
+    carried,
+    open_encoders,
+    open_query_encoder,
+    save_encoders,
+    with_runtimes,
+)
+from pipelines.errors import ReleaseError
+from retrieval.encoders.clip import WEIGHTS as CLIP_WEIGHTS
+from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.image import ClipEncoder
+from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, Network
+from retrieval.encoders.runtimes import (
+    RECORD,
+    RuntimeChoice,
+    compiled_record,
+    in_torch,
+    read_record,
+)
+from retrieval.encoders.weights import EncoderError
+
+
+class Written(Network):
+    """A network that is only ever written."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def save(self, folder: Path) -> None:
+        for name in (NETWORK, WEIGHTS):
+            (folder / name).write_bytes(b"numbers")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    ClipEncoder(new_clip_model("vetrina-small")).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(model: Path) -> Config:
+    return Config(encoders=EncodersConfig(image=ImageConfig(model=str(model))))
+
+
+@pytest.fixture(scope="module")
+def encoders(config: Config) -> Encoders:
+    return open_encoders(config)
+
+
+@pytest.fixture
+def release(encoders: Encoders, tmp_path: Path) -> Path:
+    save_encoders(encoders, tmp_path)
+    return tmp_path
+
+
+def test_a_release_needs_no_other_copy_of_the_image_encoder(
+    encoders: Encoders, release: Path, config: Config
+) -> None:
+    elsewhere = msgspec.structs.replace(config.encoders, image=ImageConfig(model="/gone"))
+    config = msgspec.structs.replace(config, encoders=elsewhere)
+
+    opened = open_query_encoder(release, encoders.fingerprints(), config)
+
+    vectors = opened.texts(["tea"])
+    assert vectors.shape == (1, 384 + 128)
+    np.testing.assert_allclose(np.linalg.norm(vectors), 1, atol=1e-5)
+
+
+def test_without_pictures_there_is_only_text(tmp_path: Path) -> None:
+    encoders = open_encoders(Config())
+    save_encoders(encoders, tmp_path)
+
+    opened = open_query_encoder(tmp_path, encoders.fingerprints(), Config())
+
+    assert list(encoders.fingerprints()) == ["text"]
+    assert list(tmp_path.iterdir()) == []
+    assert opened.texts(["tea"]).shape == (1, 384)
+
+
+def test_queries_never_meet_the_vectors_of_another_encoder(
+    encoders: Encoders, release: Path, config: Config
+) -> None:
+    other = {**encoders.fingerprints(), "text": "f" * 32}
+
+    with pytest.raises(ReleaseError, match=rf"text encoder {'f' * 32}, but the one here is"):
+        open_query_encoder(release, other, config)
+
+
+def test_a_release_that_lost_its_image_encoder_is_refused(
+    encoders: Encoders, tmp_path: Path, config: Config
+) -> None:
+    with pytest.raises(ReleaseError, match=r"image encoder .* but the one here is none"):
+        open_query_encoder(tmp_path, encoders.fingerprints(), config)
+
+
+def test_a_damaged_image_encoder_is_refused_by_the_name_of_its_release(
+    encoders: Encoders, release: Path, config: Config
+) -> None:
+    (release / "image_encoder" / CLIP_WEIGHTS).write_bytes(b"torn")
+
+    with pytest.raises(ReleaseError, match=rf"^{release.name}: .*cannot be opened"):
+        open_query_encoder(release, encoders.fingerprints(), config)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (EncodersConfig(text=TextConfig(model="./no/model")), "there is no such folder"),
+        (EncodersConfig(image=ImageConfig(model="no-such")), "choose vetrina-medium"),
+        (EncodersConfig(image=ImageConfig(model="vetrina-small")), "without weights"),
+    ],
+)
+def test_an_encoder_that_cannot_be_opened_is_a_wrong_configuration(
+    section: EncodersConfig, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_encoders(Config(encoders=section))
+
+
+def compiled(plain: Any) -> RuntimeChoice[Any]:
+    """A choice of OpenVINO, as far as it is looked at before the network runs."""
+    network = Written()
+    record = compiled_record(plain.fingerprint, "f32", network)
+    return RuntimeChoice(plain.under(record.fingerprint), record, network)
+
+
+def test_a_machine_without_openvino_reads_queries_of_a_release_that_was_built_with_it(
+    encoders: Encoders, tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, image = compiled(encoders.text), compiled(encoders.image)
+    built = Encoders(text.encoder, image.encoder, text, image)
+    save_encoders(built, tmp_path)
+    for module in ("text_runtime", "image_runtime"):
+        monkeypatch.setattr(f"retrieval.encoders.{module}.is_installed", lambda: False)
+
+    opened = open_query_encoder(tmp_path, built.fingerprints(), config)
+
+    assert built.fingerprints() != encoders.fingerprints()
+    assert opened.texts(["tea"]).shape == (1, 384 + 128)
+
+
+def test_a_process_that_cannot_run_what_was_chosen_says_so(encoders: Encoders) -> None:
+    chosen = compiled(encoders.text)
+    files = carried(chosen)
+
+    with pytest.raises(EncoderError, match=r"run in openvino f32, .*with openvino on each"):
+        as_carried(files, encoders.text, lambda *_: replace(chosen, network=None))
+
+    assert set(files) == {NETWORK, WEIGHTS, RECORD}
+    assert carried(in_torch(encoders.text, "f")) == carried(None) == {}
+
+
+def test_a_compiled_encoder_of_another_model_is_refused_by_the_name_of_its_release(
+    encoders: Encoders, tmp_path: Path, config: Config
+) -> None:
+    text = compiled(encoders.text)
+    other = replace(text, record=msgspec.structs.replace(text.record, model="f" * 32))
+    built = encoders._replace(text_choice=other)
+    save_encoders(built, tmp_path)
+
+    with pytest.raises(ReleaseError, match=rf"^{tmp_path.name}: the compiled encoder"):
+        open_query_encoder(tmp_path, built.fingerprints(), config)
+
+
+def measured_torch(plain: Any, wanted: str, **_: Any) -> RuntimeChoice[Any]:
+    chosen = in_torch(plain, plain.fingerprint)
+    record = msgspec.structs.replace(chosen.record, per_second={"torch": 10.0})
+    return replace(chosen, record=record)
+
+
+@pytest.mark.parametrize(("then", "measured"), [("auto", 1), ("openvino", 2), ("torch", 2)])
+def test_a_measured_choice_is_kept_while_it_is_what_is_wanted(
+    then: Any, measured: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def choose(plain: Any, wanted: str, **options: Any) -> RuntimeChoice[Any]:
+        calls.append(wanted)
+        return measured_torch(plain, wanted)
+
+    monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", choose)
+    first, second = (
+        Config(encoders=EncodersConfig(text=TextConfig(runtime=wanted)))
+        for wanted in ("auto", then)
+    )
+    plain = open_encoders(first)
+
+    with_runtimes(plain, ["tea"], [], tmp_path, first)
+    found = with_runtimes(plain, ["tea"], [], tmp_path, second)
+
+    assert len(calls) == measured
+    assert found.runtimes()["text_runtime"]["runtime"] == "torch"
+
+
+def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
+    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoders._replace(image=None)
+    kept = compiled(plain.text)
+    monkeypatch.setattr("pipelines.encoding.encoders.open_chosen", lambda *_, **__: kept)
+    monkeypatch.setattr("pipelines.encoding.encoders.still_true", lambda *_, **__: True)
+    calls: list[str] = []
+
+    def choose(plain: Any, wanted: str, **_: Any) -> RuntimeChoice[Any]:
+        calls.append(wanted)
+        return measured_torch(plain, wanted)
+
+    monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", choose)
+
+    def build(record: Any, native: tuple[str, ...]) -> int:
+        nonlocal kept
+        kept = replace(kept, record=record)
+        (tmp_path / f"runtime-{plain.text.fingerprint}").mkdir(exist_ok=True)
+        monkeypatch.setattr("retrieval.encoders.runtimes.precisions", lambda: native)
+        calls.clear()
+        with_runtimes(plain, ["tea"], [], tmp_path, Config())
+        return len(calls)
+
+    forced = msgspec.structs.replace(kept.record, wanted="openvino")
+    assert build(kept.record, ("f32",)) == 0
+    assert build(forced, ("f32",)) == 1
+    assert build(msgspec.structs.replace(forced, wanted="auto"), ()) == 1
+
+
+def test_a_choice_that_was_half_written_is_made_again(
+    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoders._replace(image=None)
+    folder = tmp_path / f"runtime-{plain.text.fingerprint}"
+    compiled(plain.text).save(folder)
+    (folder / RECORD).unlink()
+    monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", measured_torch)
+
+    found = with_runtimes(plain, ["tea"], [], tmp_path, Config())
+
+    assert found.text.fingerprint == plain.text.fingerprint
+    assert read_record(folder, plain.text.fingerprint).runtime == "torch"
+
+
+def test_a_choice_whose_vectors_are_no_longer_right_is_made_again(
+    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoders._replace(image=None)
+    kept = compiled(plain.text)
+    kept.save(tmp_path / f"runtime-{plain.text.fingerprint}")
+
+    def reopen(plain: Any, folder: Path, **_: Any) -> RuntimeChoice[Any]:
+        record = read_record(folder, plain.fingerprint)
+        return kept if record.runtime == kept.record.runtime else RuntimeChoice(plain, record)
+
+    monkeypatch.setattr("pipelines.encoding.encoders.open_chosen", reopen)
+    monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", measured_torch)
+
+    found = []
+    for right in (True, False):
+        monkeypatch.setattr(
+            "pipelines.encoding.encoders.still_true", lambda *_, right=right, **__: right
+        )
+        found.append(with_runtimes(plain, ["tea"], [], tmp_path, Config()).text.fingerprint)
+
+    assert found == [kept.record.fingerprint, plain.text.fingerprint]

@@ -1,0 +1,110 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from time import sleep
+
+import pytest
+
+from pipelines.config import ServeConfig
+from pipelines.serving.admission import WAITING_PER_THREAD, AdmissionControl, Unavailable
+from retrieval import Query, Slate, Stage
+
+
+class SlowEngine:
+    release = "r1"
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.asked: list[Query] = []
+
+    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+        self.asked.append(query)
+        self.work()
+        return Slate(products=(), stage=stage, release=self.release, timings_ms={"rank": 1.0})
+
+
+def desk(engine: SlowEngine | None, **config: int) -> AdmissionControl:
+    return AdmissionControl(engine, ServeConfig(**config))
+
+
+def test_more_requests_than_may_wait_are_turned_away_and_the_others_answered() -> None:
+    go = threading.Event()
+    counter = desk(SlowEngine(go.wait), threads=1, deadline_ms=60_000)
+    room = 1 + WAITING_PER_THREAD
+
+    async def crowd() -> list[Slate | BaseException]:
+        requests = [counter.answer(Query(deadline_ms=60_000)) for _ in range(room + 3)]
+        answers = asyncio.gather(*requests, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        go.set()
+        return await answers
+
+    answers = asyncio.run(crowd())
+
+    assert [type(a) for a in answers] == [Slate] * room + [Unavailable] * 3
+
+
+def test_a_place_is_free_again_after_an_answer_and_after_a_failure() -> None:
+    engine = SlowEngine(lambda: 1 / 0)
+    counter = desk(engine, threads=1)
+
+    for _ in range(3 * (1 + WAITING_PER_THREAD)):
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(counter.answer(Query()))
+
+    engine.work = lambda: None
+    assert asyncio.run(counter.answer(Query())).release == "r1"
+
+
+def test_the_time_in_the_queue_is_told_and_taken_from_the_deadline() -> None:
+    engine = SlowEngine(lambda: sleep(0.2))
+    counter = desk(engine, threads=1)
+
+    async def two() -> tuple[Slate, Slate]:
+        return await asyncio.gather(
+            counter.answer(Query(deadline_ms=1_000)), counter.answer(Query(deadline_ms=1_000))
+        )
+
+    first, second = asyncio.run(two())
+
+    assert first.timings_ms["wait"] < 100
+    assert 150 <= second.timings_ms["wait"] < 900
+    assert engine.asked[1].deadline_ms <= 850
+    assert second.timings_ms["rank"] == 1.0
+
+
+def test_who_has_waited_past_the_deadline_is_told_so_instead_of_being_served_late() -> None:
+    engine = SlowEngine(lambda: sleep(0.2))
+    counter = desk(engine, threads=1)
+
+    async def two() -> tuple[Slate | BaseException, ...]:
+        return await asyncio.gather(
+            counter.answer(Query()), counter.answer(Query(deadline_ms=50)), return_exceptions=True
+        )
+
+    _, late = asyncio.run(two())
+
+    assert isinstance(late, Unavailable)
+    assert "longer than the deadline of 50 ms" in str(late)
+    assert len(engine.asked) == 1
+
+
+def test_the_servers_own_deadline_is_the_longest_that_a_request_can_ask_for() -> None:
+    engine = SlowEngine(lambda: None)
+    counter = desk(engine, deadline_ms=300)
+
+    asyncio.run(counter.answer(Query(deadline_ms=60_000)))
+
+    assert engine.asked[0].deadline_ms <= 300
+
+
+def test_nobody_is_answered_before_the_release_is_open_nor_after_the_desk_has_closed() -> None:
+    counter = desk(None)
+
+    with pytest.raises(Unavailable, match="still being read"):
+        asyncio.run(counter.answer(Query()))
+
+    counter.engine = SlowEngine(lambda: None)
+    counter.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        asyncio.run(counter.answer(Query()))

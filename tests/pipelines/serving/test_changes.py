@@ -1,0 +1,156 @@
+"""Changes over HTTP: taken only where the server was told to, refused by line and by field."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from pipelines.config import Config, with_live
+from pipelines.live.changes import LARGEST_CHANGE, Delete, Edit, Upsert
+from pipelines.serving.app import create_app
+from pipelines.serving.bodies import MOST_LINES
+from retrieval import Availability, Product
+
+Client = TestClient[Litestar]
+LINES = {"content-type": "application/x-ndjson"}
+
+
+@pytest.fixture
+def writer(engine: Any) -> Iterator[Client]:
+    with TestClient(create_app(engine, with_live(Config(), "live"))) as client:
+        yield client
+
+
+def bulk(client: Client, *lines: bytes) -> list[dict[str, Any]]:
+    answer = client.post("/v1/products:bulk", content=b"\n".join(lines), headers=LINES)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+
+
+def test_a_server_that_was_not_told_to_takes_no_change(client: Client, engine: Any) -> None:
+    answers = [
+        client.put("/v1/products/p1", json={"id": "p1", "title": "x"}),
+        client.patch("/v1/products/p1", json={"price": 1}),
+        client.delete("/v1/products/p1"),
+        client.post("/v1/products:bulk", content=b"{}", headers=LINES),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 4
+    assert "--live" in answers[0].json()["error"]["message"]
+    assert engine.taken == []
+
+
+def test_a_product_is_put_edited_and_deleted(writer: Client, engine: Any) -> None:
+    put = writer.put("/v1/products/p1", json={"id": "p1", "title": "Oat", "price": 2})
+    edit = writer.patch("/v1/products/p2", json={"price": None, "availability": "BACKORDER"})
+    gone = writer.delete("/v1/products/p3")
+
+    assert [a.json() for a in (put, edit, gone)] == [
+        {"id": "p1", "sequence": 1},
+        {"id": "p2", "sequence": 2},
+        {"id": "p3", "sequence": 3},
+    ]
+    assert engine.taken == [
+        Upsert(product=Product(id="p1", title="Oat", price=2.0)),
+        Edit(id="p2", price=None, availability=Availability.BACKORDER),
+        Delete(id="p3"),
+    ]
+
+
+def test_an_id_may_be_any_path(writer: Client, engine: Any) -> None:
+    answer = writer.delete("/v1/products/a%2Fb%3Fc%23d%2520")
+
+    assert answer.status_code == 200
+    assert engine.taken == [Delete(id="a/b?c#d%20")]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "said"),
+    [
+        ("p1", {"id": "p2", "title": "x"}, "id", "one id"),
+        ("p1", {"id": "p1", "title": "x", "colour": 1}, "colour", "choose one of id, title"),
+        ("p1", {"id": "p1"}, "body", "title"),
+        ("p1", {"id": "p1", "title": "x", "price": -1}, "price", ">= 0"),
+        ("%00", {"id": "\0", "title": "x"}, "id", "control character"),
+        ("x" * 129, {"id": "x" * 129, "title": "x"}, "id", "128"),
+    ],
+)
+def test_a_product_that_cannot_be_used_is_refused_by_field(
+    writer: Client, engine: Any, path: str, body: dict[str, Any], field: str, said: str
+) -> None:
+    answer = writer.put(f"/v1/products/{path}", json=body)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["field"]) == (400, field)
+    assert said in error["message"]
+    assert engine.taken == []
+
+
+def test_an_edit_of_nothing_and_of_an_unknown_product_is_refused(writer: Client) -> None:
+    nothing = writer.patch("/v1/products/p1", json={})
+    unknown = writer.patch("/v1/products/gone", json={"price": 1})
+
+    assert nothing.status_code == 400
+    assert "price, an availability or both" in nothing.json()["error"]["message"]
+    assert unknown.status_code == 404
+    assert unknown.json()["error"]["field"] == "id"
+
+
+def test_each_line_of_a_bulk_has_its_own_status(writer: Client, engine: Any) -> None:
+    told = bulk(
+        writer,
+        b'{"type": "upsert", "product": {"id": "p9", "title": "x"}}',
+        b'{"type": "edit", "id": "p1", "prize": 2}',
+        b'{"type": "delete", "id": "gone"}',
+        b"",
+        b'{"type": "edit", "id": "p1", "price": 2}',
+        b'{"type": "delete", "id": "' + b"x" * LARGEST_CHANGE + b'"}',
+        b"",
+    )
+
+    assert [line["status"] for line in told] == [200, 400, 404, 400, 200, 413]
+    assert [line["line"] for line in told] == [1, 2, 3, 4, 5, 6]
+    assert [line["sequence"] for line in told if line["status"] == 200] == [1, 2]
+    assert "prize" in told[1]["error"]["message"]
+    assert len(engine.taken) == 2
+
+
+def test_a_bulk_of_too_many_lines_or_of_another_kind_is_refused_whole(
+    writer: Client, engine: Any
+) -> None:
+    line = b'{"type": "delete", "id": "p1"}\n'
+    many = writer.post("/v1/products:bulk", content=line * (MOST_LINES + 1), headers=LINES)
+    other = writer.post("/v1/products:bulk", json={})
+
+    assert many.status_code == 400
+    assert "10,001 lines" in many.json()["error"]["message"]
+    assert other.status_code == 415
+    assert "application/x-ndjson" in other.json()["error"]["message"]
+    assert engine.taken == []
+
+
+def test_a_full_disk_is_a_503_and_takes_nothing(writer: Client, engine: Any) -> None:
+    engine.disk_is_full = True
+
+    answer = writer.patch("/v1/products/p1", json={"price": 1})
+
+    assert answer.status_code == 503
+    assert "cannot be written" in answer.json()["error"]["message"]
+    assert "disk" not in answer.text
+
+
+def test_a_refused_product_says_what_is_sent_instead(writer: Client) -> None:
+    without_title = writer.put("/v1/products/p1", json={"id": "p1"})
+    nothing = writer.patch("/v1/products/p1", json={})
+    strange = writer.patch("/v1/products/p1", json={"availability": "maybe"})
+    endless = writer.patch("/v1/products/p1", json={"price": 1e39})
+
+    assert [a.status_code for a in (without_title, nothing, strange, endless)] == [400] * 4
+    assert '"title": "Oat milk"' in without_title.json()["error"]["message"]
+    assert '{"price": 2.5}' in nothing.json()["error"]["message"]
+    assert "write one of IN_STOCK, OUT_OF_STOCK" in strange.json()["error"]["message"]
+    assert endless.json()["error"]["field"] == "price"

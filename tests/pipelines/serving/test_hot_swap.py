@@ -1,0 +1,160 @@
+"""Engines of one server, one after the other: none misses a change, and none is waited for."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.building.build import build
+from pipelines.config import Config
+from pipelines.engine.engine import Engine
+from pipelines.errors import ReleaseError
+from pipelines.live.changes import Change, Delete, Upsert
+from pipelines.progress import silent
+from pipelines.release.store import CURRENT, current, point_current
+from pipelines.serving import hot_swap as succession
+from pipelines.serving.hot_swap import EngineReloader
+from retrieval import Product, Query, Stage
+from tests.conftest import UNTIL
+
+RELISH = Product(id="new1", title="Purple zucchini relish", price=3.0)
+
+
+@pytest.fixture(scope="module")
+def both(
+    releases: Path, shop: Path, config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Two releases of one shop, of which the first is current."""
+    folder = tmp_path_factory.mktemp("both") / "releases"
+    shutil.copytree(releases, folder)
+    first = current(folder)
+    build(shop, folder, config, UNTIL, silent)
+    (folder.parent / "second").write_text(current(folder))
+    point_current(folder, first)
+    return folder
+
+
+@pytest.fixture
+def server(both: Path, tmp_path: Path) -> Iterator[EngineReloader]:
+    before = current(both)
+    server = EngineReloader(both, live=tmp_path / "live")
+    yield server
+    server.close()
+    point_current(both, before)
+
+
+def switch(both: Path) -> str:
+    second = (both.parent / "second").read_text()
+    point_current(both, second)
+    return second
+
+
+def make(engine: Engine, *changes: Change) -> None:
+    assert all(isinstance(outcome, int) for outcome in engine.change(changes).result())
+
+
+def knows(engine: Engine, name: str = "new1") -> bool:
+    query = Query(candidates=(name,), deadline_ms=60_000)
+    return bool(engine.answer(query, Stage.RETRIEVAL).products)
+
+
+def test_while_the_same_release_is_current_nothing_is_opened(server: EngineReloader) -> None:
+    server.open_first()
+
+    assert server.open_next() is None
+
+
+def test_the_next_engine_knows_what_came_before_it_and_what_came_while_it_was_opened(
+    server: EngineReloader, both: Path
+) -> None:
+    first = server.open_first()
+    make(first, Upsert(product=RELISH))
+    second = switch(both)
+
+    engine = server.open_next()
+
+    assert engine is not None
+    assert engine.release == second != first.release
+    assert knows(engine)
+    make(first, Delete(id="new1"))  # a request that came to the engine before
+    assert not knows(first)
+    assert not knows(engine)
+
+
+def test_once_it_answers_the_one_before_hears_of_no_more_changes(
+    server: EngineReloader, both: Path
+) -> None:
+    first = server.open_first()
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+
+    make(engine, Upsert(product=RELISH))
+
+    assert knows(engine)
+    assert not knows(first)
+    assert server.open_next() is None
+
+
+def test_a_release_that_cannot_be_opened_is_told_of_once(
+    server: EngineReloader, both: Path
+) -> None:
+    first = server.open_first()
+    second = both / switch(both)
+    part = next((second / "vectors").iterdir())
+    part.rename(both / "hidden")
+    try:
+        with pytest.raises(ReleaseError, match=second.name):
+            server.open_next()
+        assert server.open_next() is None
+    finally:
+        (both / "hidden").rename(part)
+
+    make(first, Upsert(product=RELISH))
+    assert knows(first)
+    assert server.open_next() is None
+    point_current(both, second.name)
+    mended = server.open_next()
+    assert mended is not None
+    assert mended.release == second.name
+
+
+def test_what_fails_for_a_reason_of_the_machine_is_tried_again_after_a_pause(
+    server: EngineReloader, both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.open_first()
+    second = switch(both)
+    with monkeypatch.context() as full:
+        full.setattr(Engine, "open", no_memory)
+        with pytest.raises(MemoryError):
+            server.open_next()
+
+    assert server.open_next() is None
+    monkeypatch.setattr(succession, "PAUSE", 0.0)
+    monkeypatch.setattr(server, "_again_at", 0.0)
+    engine = server.open_next()
+
+    assert engine is not None
+    assert engine.release == second
+
+
+def no_memory(*_: object, **__: object) -> Engine:
+    raise MemoryError
+
+
+def test_a_broken_current_is_told_of_once_and_followed_again_when_it_is_whole(
+    server: EngineReloader, both: Path
+) -> None:
+    server.open_first()
+    (both / CURRENT).write_text("nobody")
+
+    with pytest.raises(ReleaseError, match="nobody"):
+        server.open_next()
+    assert server.open_next() is None
+    second = switch(both)
+
+    engine = server.open_next()
+    assert engine is not None
+    assert engine.release == second

@@ -1,0 +1,218 @@
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipelines.config import Config
+from pipelines.encoding.encoders import open_query_encoder
+from pipelines.engine.engine import Engine
+from pipelines.progress import silent
+from pipelines.release.parts import Parts, open_parts
+from pipelines.release.store import open_release
+from pipelines.shop.purchases import next_baskets, read_purchases
+from pipelines.shop.reader import Shop
+from pipelines.shop.writer import ShopWriter
+from pipelines.training.ranker.examples import ExampleMaker
+from pipelines.training.ranker.impressions import Impressions
+from ranking.features.definitions import NAMES
+from ranking.network.examples import labels_of
+from retrieval import Query, Scene
+from retrieval.behaviour.tables import DAY
+from retrieval.types import local_seconds
+from tests.conftest import UNTIL, products, purchases
+
+BORDER = local_seconds(UNTIL)
+
+
+@pytest.fixture
+def parts(releases: Path) -> Parts:
+    return open_parts(open_release(releases).path)
+
+
+@pytest.fixture
+def maker(releases: Path, parts: Parts, shop: Path, config: Config) -> ExampleMaker:
+    release = open_release(releases)
+    encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
+    traits = {row["id"]: dict(row["traits"]) for row in Shop(shop).users().to_pylist()}
+    shown = parts.products.allowed('NOT tags: ANY("unlisted")')
+    return ExampleMaker(parts, config, encoder, shown, traits)
+
+
+def test_training_sees_the_very_features_that_serving_computes(
+    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+) -> None:
+    """The newest window begins where the release ends, so both know the same past."""
+    length = config.ranking.window_days * DAY
+    log = read_purchases(Shop(shop), parts.products, None)
+    _, newest = maker.windows(log.user_ids, log.purchases, BORDER + length, silent)
+    replayed = [example for example in newest if example.context.query is None]
+    baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + length)
+    ids = np.array(parts.products.ids)
+
+    for example, basket in list(zip(replayed, baskets, strict=True))[:10]:
+        at = np.datetime64(basket.at_seconds, "s").astype(object)
+        slate = real_engine.answer(
+            Query(
+                user=basket.user_id,
+                scene=Scene(at=at),
+                candidates=tuple(ids[example.rows].tolist()),
+                k=len(example.rows),
+                explain=True,
+                deadline_ms=60_000,
+            )
+        )
+        served = {p.product.id: p.features for p in slate.products}
+
+        for product_id, learned in zip(ids[example.rows], example.features, strict=True):
+            assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
+
+
+def test_what_was_bought_is_labelled_and_nothing_else(
+    maker: ExampleMaker, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    training, newest = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+
+    assert training
+    assert newest
+    for example in training + newest:
+        assert len(set(example.rows.tolist())) == len(example.rows)
+        assert 47 not in example.rows  # unlisted
+        if example.context.query is not None:
+            assert example.wanted().sum() <= 1
+
+
+def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_computes(
+    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+) -> None:
+    """The newest window begins where the release ends; labels and weights name their rows."""
+    length = config.ranking.window_days * DAY
+    rows = np.array([1, 4, 9, 30])
+    told = labels_of(click=rows / 100)
+    newest = Impressions("u1", BORDER + DAY, "cart", "", rows, told, rows.astype(np.float32))
+    before = newest._replace(at_seconds=BORDER - DAY, text="oat milk")
+    nothing = {"labels": labels_of(click=np.zeros(4))}
+    lists = [before, before._replace(**nothing), newest, newest._replace(**nothing)]
+
+    log = read_purchases(Shop(shop), parts.products, None)
+    training, validation = maker.of_shown(log, lists, BORDER + length, silent)
+
+    assert (len(training), len(validation)) == (1, 2)  # what came to nothing only in the newest
+    for example in (training[0], validation[0]):
+        assert sorted(example.rows) == rows.tolist()
+        assert example.weights is not None
+        assert example.weights.tolist() == example.rows.tolist()
+        np.testing.assert_allclose(example.labels[:, 0], example.rows / 100, rtol=1e-6)
+    assert training[0].context.query is not None
+    ids = np.array(parts.products.ids)
+    at = np.datetime64(newest.at_seconds, "s").astype(object)
+    asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
+    slate = real_engine.answer(msgspec.structs.replace(asked, deadline_ms=60_000))
+    served = {p.product.id: p.features for p in slate.products}
+    for row, learned in zip(validation[0].rows, validation[0].features, strict=True):
+        assert served[ids[row]] == dict(zip(NAMES, map(float, learned), strict=True))
+
+
+def test_training_sees_the_very_words_that_serving_sees(
+    maker: ExampleMaker,
+    parts: Parts,
+    shop: Path,
+    config: Config,
+    real_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Engine, "ranks", lambda *_: True)  # whether or not that was better
+    length, rows = config.ranking.window_days * DAY, np.arange(20)
+    weights = np.ones(20, np.float32)
+    one = Impressions("u1", BORDER + DAY, "search", "", rows, labels_of(click=rows / 100), weights)
+    texts = ("north oat milk", "milk oat, without sugar 5", "unheard of")
+    lists = [one._replace(text=text) for text in texts]
+    log = read_purchases(Shop(shop), parts.products, None)
+    ids = np.array(parts.products.ids)
+    at = np.datetime64(one.at_seconds, "s").astype(object)
+    asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
+
+    _, examples = maker.of_shown(log, lists, BORDER + length, silent)
+    for text, example in zip(texts, examples, strict=True):
+        slate = real_engine.answer(msgspec.structs.replace(asked, text=text, deadline_ms=60_000))
+
+        served = {p.product.id: p.features for p in slate.products}
+        for row, learned in zip(example.rows, example.features, strict=True):
+            found, expected = served[ids[row]], dict(zip(NAMES, map(float, learned), strict=True))
+            # Texts that are encoded together differ from one alone in the last bits.
+            assert found.pop("text_match") == pytest.approx(expected.pop("text_match"), abs=1e-6)
+            assert found == expected
+        titled = {found["rare_title"] for found in served.values()}
+        assert len(titled) > 1 or (titled, text) == ({0}, "unheard of")
+
+
+def test_made_up_searches_carry_the_words_of_what_was_bought(
+    maker: ExampleMaker, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    training, _ = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+    words = {name: NAMES.index(name) for name in ("rare_title", "rare_text", "query_words")}
+
+    for example in training:
+        found = {name: example.features[:, column] for name, column in words.items()}
+        if example.context.query is None:
+            assert not any(column.any() for column in found.values())
+        else:
+            assert (found["query_words"] > 0).all()
+            bought = example.wanted() > 0
+            np.testing.assert_allclose(found["rare_title"][bought], 1, rtol=1e-6)
+
+
+def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:
+    log = read_purchases(Shop(shop), parts.products, None)
+
+    baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + 14 * DAY)
+
+    assert len({b.user_id for b in baskets}) == len(baskets)
+    assert all(BORDER <= b.at_seconds < BORDER + 14 * DAY for b in baskets)
+
+
+def test_without_a_session_a_day_is_a_basket(parts: Parts, tmp_path: Path) -> None:
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(purchases().drop_columns(["session"]))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None).purchases
+
+    first = found.users == 0
+    days = np.unique(found.seconds[first] // DAY)
+    assert len(np.unique(found.baskets[first])) == len(days)
+
+
+def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    asked = purchases()
+    allowed = [{"search": True, "recommend": True, "ads": True, "train": u != "u3"}
+               for u in asked["user"].to_pylist()]  # fmt: skip
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(asked.append_column("consent", pa.array(allowed)))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None)
+
+    assert "u3" not in found.user_ids
+    assert "u4" in found.user_ids
+
+
+def test_a_log_without_purchases_is_read_by_its_strongest_kind_of_event(
+    parts: Parts, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+
+    clicks = purchases().slice(0, 50)
+    kinds = pa.array(["view", "click"] * 25)
+    with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(clicks.set_column(0, "type", kinds))
+
+    found = read_purchases(Shop(tmp_path / "shop"), parts.products, None)
+
+    assert found.kind == "click"
+    assert len(found.purchases.rows) == 25
