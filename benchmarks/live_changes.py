@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
 
 def draw(engine: Engine, count: int, random: np.random.Generator) -> Drawn:
     """Draw so many products, each once, and as many titles."""
-    columns = engine._parts.products
+    columns = engine.probe.parts.products
     rows = random.choice(columns.size, min(count, columns.size), replace=False)
     others = random.choice(columns.size, len(rows))
     products = [msgspec.convert(one, Product) for one in columns.records(rows)]
@@ -95,7 +95,7 @@ def one_by_one(engine: Engine, changes: Sequence[Change], rate: float, clients: 
 
 def searches(engine: Engine, texts: Sequence[str]) -> np.ndarray:
     """Return the milliseconds of each search, its words not asked before."""
-    engine._text_vector.cache_clear()
+    engine.probe.forget()
     times = []
     for text in texts:
         begin = perf_counter()
@@ -113,7 +113,7 @@ def measure(releases: Path, folder: Path, options: argparse.Namespace, say: Say)
     """Take all times, on two engines of one release: one that is changed, one that is not."""
     random = np.random.default_rng(options.seed)
     clean, live = Engine.open(releases), Engine.open(releases, live=folder)
-    size = clean._parts.products.size
+    size = clean.probe.parts.products.size
     say(f"{size:,} products, release {clean.release}")
     drawn = draw(live, options.bulk, random)
     edits: list[Change] = [Edit(id=p.id, price=1.5) for p in drawn.products]

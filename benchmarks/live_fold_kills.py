@@ -279,12 +279,12 @@ def compare(place: Place, written: Sequence[int] | None) -> None:
     engine = Engine.open(place.releases, live=live)
     release = open_release(place.releases)
     folded = folded_upto(release.manifest.shop, identity(place.live)[0])
-    products = engine.parts.products
+    products = engine.probe.parts.products
     kept = products.records(np.arange(products.size))
     _same(kept, changed(place.logged(folded)), "of the release")
     if written is None:
         return
-    view, expected = engine._live.view(), changed(written)
+    view, expected = engine._overlay.view(), changed(written)
     found = view.rows_of(
         [*expected, *(change(w, n).id for w in range(WRITERS) for n in range(SLOTS))]
     )

@@ -181,7 +181,7 @@ def check(release: Release, config: Config) -> Engine:
     engine = Engine(release, config)
     for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
         slate = engine.answer(query)
-        if slate.products and engine.ranks(query) and slate.stage is not Stage.RANKING:
+        if slate.products and engine.probe.ranks(query) and slate.stage is not Stage.RANKING:
             raise ReleaseError("the new ranker answers with something that is not a number")
     return engine
 

@@ -45,12 +45,12 @@ def judge(
 ) -> Verdict:
     """Return what the gate finds; without a live release only what needs none is looked at."""
     draft, live, limits = sides.draft, sides.live, config.gate
-    checks = [*recalls(draft, pinned, config), lost(draft.parts.products, shop, limits)]
+    checks = [*recalls(draft, pinned, config), lost(draft.probe.parts.products, shop, limits)]
     checks.append(texts(draft, limits))
     if live is None:
         return Verdict(against=None, note=sides.note, checks=tuple(checks))
     checks += [
-        gone(draft.parts.products, live.parts.products, shop, limits),
+        gone(draft.probe.parts.products, live.probe.parts.products, shop, limits),
         *pictures(draft, live, limits),
         *worth(draft, live, pinned, limits, track),
         *latency(draft, live, pinned, limits, track),
@@ -98,7 +98,7 @@ def gone(draft: Columns, live: Columns, shop: Shop, limits: GateConfig) -> Check
 
 def texts(engine: Engine, limits: GateConfig) -> Check:
     """Tell which share of the products has a text vector."""
-    vectors = engine.parts.joined_vectors
+    vectors = engine.probe.parts.joined_vectors
     held = int(has_vector(vectors[:, : vectors.shape[1] - _picture_dim(engine)]).sum())
     told = f"{held:,} of {len(vectors):,}"
     return at_least("text vectors", held / max(len(vectors), 1), limits.least_texts, told)
@@ -106,7 +106,7 @@ def texts(engine: Engine, limits: GateConfig) -> Check:
 
 def pictures(draft: Engine, live: Engine, limits: GateConfig) -> Iterator[Check]:
     """Tell by how much the share of products with a picture vector fell."""
-    if live.parts.picture_vectors is None:
+    if live.probe.parts.picture_vectors is None:
         return
     before, now = (_pictured(engine) for engine in (live, draft))
     told = f"{now:.2%} of the products, {before:.2%} before"
@@ -186,7 +186,9 @@ def _both(pinned: Pinned, draft: Engine, live: Engine) -> dict[str, float]:
     """Return the gains of products that both releases have."""
     names = list(pinned.relevant)
     missing = {
-        name for engine in (draft, live) for name in engine.parts.products.rows_of(names).missing
+        name
+        for engine in (draft, live)
+        for name in engine.probe.parts.products.rows_of(names).missing
     }
     return {name: gain for name, gain in pinned.relevant.items() if name not in missing}
 
@@ -202,7 +204,7 @@ def _times(draft: Engine, live: Engine, pinned: Pinned) -> tuple[float, float]:
 
 
 def _seconds(engine: Engine, pinned: Pinned) -> float:
-    engine.forget()
+    engine.probe.forget()
     start = perf_counter()
     ask(engine, pinned)
     return perf_counter() - start
@@ -212,10 +214,10 @@ def _spaces(
     engine: Engine, pinned: Sequence[Pinned]
 ) -> Iterator[tuple[str, VectorIndex, np.ndarray, np.ndarray]]:
     """Yield each space that is searched: its name, index, vectors and some queries."""
-    parts = engine.parts
+    parts = engine.probe.parts
     asked = list(dict.fromkeys(one.text for one in pinned if one.text.strip()))
     none = np.empty((0, parts.joined_vectors.shape[1]), np.float32)
-    joined = engine.encoder.texts(asked) if asked else none
+    joined = engine.probe.encoder.texts(asked) if asked else none
     yield "joined", parts.joined_index, parts.joined_vectors, joined
     if parts.picture_index is not None and parts.picture_vectors is not None:
         seen = joined[:, joined.shape[1] - parts.picture_vectors.shape[1] :]
@@ -227,7 +229,7 @@ def _spaces(
 
 def _interests(engine: Engine, pinned: Sequence[Pinned]) -> Float32[np.ndarray, "q d"]:
     """Return what the towers make of the shoppers of pinned recommendations."""
-    parts = engine.parts
+    parts = engine.probe.parts
     assert parts.trained is not None
     found = [np.empty((0, parts.trained.vectors.shape[1]), np.float32)]
     for one in pinned:
@@ -248,12 +250,12 @@ def _unit(vectors: Float32[np.ndarray, "q d"]) -> Float32[np.ndarray, "q d"]:
 
 
 def _pictured(engine: Engine) -> float:
-    vectors = engine.parts.picture_vectors
+    vectors = engine.probe.parts.picture_vectors
     return 0.0 if vectors is None else float(has_vector(vectors).mean())
 
 
 def _picture_dim(engine: Engine) -> int:
-    vectors = engine.parts.picture_vectors
+    vectors = engine.probe.parts.picture_vectors
     return 0 if vectors is None else vectors.shape[1]
 
 

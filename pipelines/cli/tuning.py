@@ -78,7 +78,7 @@ def tune_fusion(
     from pipelines.progress import track
     from pipelines.tuning.fusion import tune_fusion, write_lines
 
-    found = tune_fusion(Engine.open(releases), requests, judgements, seed=seed, track=track)
+    found = tune_fusion(Engine.open(releases).probe, requests, judgements, seed=seed, track=track)
     click.echo(found.table())
     click.echo(f"\n{found.config_lines()}", nl=False)
     if out is not None:

@@ -1,4 +1,4 @@
-"""Counts what is left of a deadline and what each stage took."""
+"""The deadline of one request, and how long each stage of its answer took."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from time import perf_counter
 
 
 class Deadline:
-    """Started when the request arrives."""
+    """Begins when the request arrives."""
 
     def __init__(self, deadline_ms: float) -> None:
         self._start = perf_counter()
@@ -19,7 +19,7 @@ class Deadline:
 
     @contextmanager
     def timer(self, name: str) -> Iterator[None]:
-        """Note how long the block took under `name`."""
+        """Record under `name` how long the block took."""
         start = perf_counter()
         try:
             yield

@@ -46,32 +46,32 @@ def read_query(body: bytes) -> Query:
     try:
         query = msgspec.json.decode(body, type=Query)
     except msgspec.ValidationError as e:
-        raise _invalid(str(e), NOUNS) from None
+        raise invalid_body(str(e), NOUNS) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise RequestError("body", f"{json_fault(body, e)}; {HINTS['body']}") from None
     for field, text in _texts(query):
-        _refuse_control_characters(field, text)
+        refuse_control_characters(field, text)
     if query.candidates is not None and not query.candidates:
         raise RequestError("candidates", "holds no product; leave it out to ask the whole shop")
     return query
 
 
-def _invalid(
+def invalid_body(
     message: str, nouns: Mapping[str, type[Noun]], body: str = HINTS["body"]
 ) -> RequestError:
     """Turn `Expected ... - at `$.scene.at`` into the field `scene.at` and what to do about it."""
     where = WHERE.search(message)
     field = where["field"] if where else ""
-    said = message[: where.start()] if where else message
-    if unknown := UNKNOWN.fullmatch(said):
+    fault = message[: where.start()] if where else message
+    if unknown := UNKNOWN.fullmatch(fault):
         name = unknown["field"][:LONGEST_NAME]
-        known = ", ".join(nouns[ELEMENT.sub("", field)].__struct_fields__)
+        fields = ", ".join(nouns[ELEMENT.sub("", field)].__struct_fields__)
         return RequestError(
-            f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {known}"
+            f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {fields}"
         )
     field = field or "body"
     hint = body if field == "body" else HINTS.get(field.partition("[")[0])
-    return RequestError(field, f"{said}; {hint}" if hint else said)
+    return RequestError(field, f"{fault}; {hint}" if hint else fault)
 
 
 def _texts(query: Query) -> Iterator[tuple[str, str]]:
@@ -89,8 +89,9 @@ def _texts(query: Query) -> Iterator[tuple[str, str]]:
         yield f"scene.{name}", getattr(query.scene, name)
 
 
-def _refuse_control_characters(field: str, text: str) -> None:
-    if found := CONTROL.search(text):
+def refuse_control_characters(field: str, text: str) -> None:
+    """Raise a RequestError where a text has a control character."""
+    if control := CONTROL.search(text):
         raise RequestError(
-            field, f"holds the control character U+{ord(found[0]):04X}; send it without"
+            field, f"holds the control character U+{ord(control[0]):04X}; send it without"
         )

@@ -1,6 +1,6 @@
-"""What a request may be answered with: the products that pass, those that are given or marked."""
+"""Which products are eligible for a request: filtered, given, or marked."""
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates, Query
 from retrieval.types import Filtered
 
-Find = Callable[[CatalogueSnapshot, tuple[str, ...]], RowLookup]
+CACHED_LOOKUPS = 1  # who ranks the same products for many shoppers sends them again
 
 
 class Marked(NamedTuple):
@@ -27,70 +27,80 @@ UNMARKED = Marked(np.empty(0, np.int64), np.empty(0, np.float32), ())
 
 
 class Eligible(NamedTuple):
-    """What a request may be answered with."""
+    """The products that a request may be answered with."""
 
-    view: CatalogueSnapshot  # the products as they are while it is answered
+    snapshot: CatalogueSnapshot  # the products as they are while it is answered
     allowed: Bool[np.ndarray, "n"]
     given: Int64[np.ndarray, "c"] | None  # "rank just these"
     missing: tuple[str, ...]  # named, but not in this release
     marked: Marked
 
-
-def eligible_for(view: CatalogueSnapshot, query: Query, shown_where: str, find: Find) -> Eligible:
-    """Return what a request may be answered with, or RequestError.
-
-    `shown_where` is the filter that every window is under; given products are not.
-    """
-    chosen, marked = _chosen(view, query.filter), _marked(view, query)
-    shown = view.allowed(shown_where)
-    if query.candidates is None:
-        allowed = shown if chosen is None else shown & chosen
-        if len(marked.rows):
-            allowed = allowed.copy()
-            allowed[marked.rows] = False
-        return Eligible(view, allowed, None, marked.missing, marked)
-    found = find(view, query.candidates)
-    given = found.rows if chosen is None else found.rows[chosen[found.rows]]
-    return Eligible(view, shown, given, (*found.missing, *marked.missing), marked)
+    def filtered_by(self, candidates: Candidates) -> Filtered | None:
+        """Return how many products are eligible and how they were searched; None: all are."""
+        passed, products = int(np.count_nonzero(self.allowed)), self.snapshot.num_products
+        if self.given is not None or passed == products:
+            return None
+        return Filtered(
+            passed=passed,
+            of=products,
+            exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
+            channels=candidates.searched,
+        )
 
 
-def find(view: CatalogueSnapshot, candidates: tuple[str, ...]) -> RowLookup:
-    """Return where given products stand, each once."""
-    found = view.rows_of(list(dict.fromkeys(candidates)))
-    found.rows.setflags(write=False)  # others get it, too
-    return found
+class Eligibility:
+    """Decides which products are eligible, under the filter of every answer and a request's own."""
+
+    def __init__(self, visible: str) -> None:
+        """Hide what does not pass `visible`, except from a request that names its candidates."""
+        self._visible = visible
+        self._rows_of = lru_cache(CACHED_LOOKUPS)(rows_of)
+
+    def of(self, query: Query, snapshot: CatalogueSnapshot) -> Eligible:
+        """Return the products that are eligible for a request, or RequestError."""
+        chosen, marked = _chosen(snapshot, query.filter), _marked(snapshot, query)
+        visible = snapshot.allowed(self._visible)
+        if query.candidates is None:
+            allowed = visible if chosen is None else visible & chosen
+            allowed = _without(allowed, marked.rows)
+            return Eligible(snapshot, allowed, None, marked.missing, marked)
+        lookup = self._rows_of(snapshot, query.candidates)
+        given = lookup.rows if chosen is None else lookup.rows[chosen[lookup.rows]]
+        return Eligible(snapshot, visible, given, (*lookup.missing, *marked.missing), marked)
 
 
-def filtered_by(scope: Eligible, candidates: Candidates) -> Filtered | None:
-    """Return how many products might be shown and how they were searched; None: all might."""
-    passed, products = int(np.count_nonzero(scope.allowed)), scope.view.num_products
-    if scope.given is not None or passed == products:
-        return None
-    return Filtered(
-        passed=passed,
-        of=products,
-        exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
-        channels=candidates.searched,
-    )
+def rows_of(snapshot: CatalogueSnapshot, candidates: tuple[str, ...]) -> RowLookup:
+    """Return the rows of given products, each once."""
+    lookup = snapshot.rows_of(list(dict.fromkeys(candidates)))
+    lookup.rows.setflags(write=False)  # other requests get the same array
+    return lookup
 
 
-def _chosen(view: CatalogueSnapshot, text: str) -> Bool[np.ndarray, "n"] | None:
+def _without(allowed: Bool[np.ndarray, "n"], rows: Int64[np.ndarray, "l"]) -> Bool[np.ndarray, "n"]:
+    if not len(rows):
+        return allowed
+    allowed = allowed.copy()
+    allowed[rows] = False
+    return allowed
+
+
+def _chosen(snapshot: CatalogueSnapshot, text: str) -> Bool[np.ndarray, "n"] | None:
     if not text.strip():
         return None
     try:
-        return view.allowed(text)
+        return snapshot.allowed(text)
     except FilterError as e:
         raise RequestError("filter", str(e)) from None
 
 
-def _marked(view: CatalogueSnapshot, query: Query) -> Marked:
+def _marked(snapshot: CatalogueSnapshot, query: Query) -> Marked:
     both = query.liked.keys() & query.disliked.keys()
     if both:
         raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
     marks = {**query.liked, **{name: -mark for name, mark in query.disliked.items()}}
     if not marks:
         return UNMARKED
-    found = view.rows_of(list(marks))
-    known = [name for name in marks if name not in set(found.missing)]
-    weights = np.array([marks[name] for name in known], np.float32)
-    return Marked(found.rows, weights, found.missing)
+    lookup = snapshot.rows_of(list(marks))
+    present = [name for name in marks if name not in set(lookup.missing)]
+    weights = np.array([marks[name] for name in present], np.float32)
+    return Marked(lookup.rows, weights, lookup.missing)

@@ -5,25 +5,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from pipelines.engine.answering import Answering
 from pipelines.errors import RequestError, UserError
 from pipelines.evaluation.requests import Request, RunError, read_request, request_lines, to_query
 from pipelines.progress import Track
-from retrieval import Query, Slate, Stage
+from retrieval import Slate, Stage
 
 NAMED_MISSING = 5  # candidates that a note names
 LEAST_STEP = 1e-30  # between two scores, so that they stay apart around 0 for every reader
-
-
-class Answers(Protocol):
-    """Whoever answers a request, such as the engine of a release."""
-
-    def answer(self, query: Query, stage: Stage) -> Slate:
-        """Return a page, or raise RequestError with the field that is wrong."""
-        ...
 
 
 class RunReport(NamedTuple):
@@ -35,7 +28,7 @@ class RunReport(NamedTuple):
     stages: dict[str, int]  # how many answers came from each stage
 
 
-def run(requests: Path, engine: Answers, out: Path, stage: Stage, track: Track) -> RunReport:
+def run(requests: Path, engine: Answering, out: Path, stage: Stage, track: Track) -> RunReport:
     """Write the answers in order, and return which lines have none and why.
 
     `out` appears when all lines were tried, or not at all. An answer without products has no line.

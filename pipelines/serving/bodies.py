@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from pipelines.engine.decoding import _invalid, _refuse_control_characters
+from pipelines.engine.decoding import invalid_body, refuse_control_characters
 from pipelines.errors import RequestError, json_fault
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change, NewValues, RejectedChange, read_change
@@ -97,7 +97,7 @@ class Readiness(Noun, frozen=True, kw_only=True):
 
 def prefix(text: str) -> str:
     """Return the beginning of a search, or RequestError."""
-    _refuse_control_characters("q", text)
+    refuse_control_characters("q", text)
     return text
 
 
@@ -117,7 +117,7 @@ def product_id(text: str) -> str:
         name: str = msgspec.convert(text, ProductId)
     except msgspec.ValidationError as e:
         raise RequestError("id", str(e)) from None
-    _refuse_control_characters("id", name)
+    refuse_control_characters("id", name)
     return name
 
 
@@ -135,11 +135,11 @@ def read_lines(body: bytes) -> list[Change | RejectedChange]:
 def line_statuses(changes: Sequence[Change | RejectedChange], outcomes: Sequence[Outcome]) -> bytes:
     """Return a line for each line that was sent, in their order; `outcomes` are of the changes."""
     coming = iter(outcomes)
-    told = [
+    statuses = (
         _line_status(place, one, one if isinstance(one, RejectedChange) else next(coming))
         for place, one in enumerate(changes, start=1)
-    ]
-    return b"".join(msgspec.json.encode(line) + b"\n" for line in told)
+    )
+    return b"".join(msgspec.json.encode(status) + b"\n" for status in statuses)
 
 
 def _line_status(line: int, change: Change | RejectedChange, outcome: Outcome) -> LineStatus:
@@ -157,7 +157,7 @@ def _read(body: bytes, kind: type[N]) -> N:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as e:
-        raise _invalid(str(e), {"": kind}, BODIES[kind]) from None
+        raise invalid_body(str(e), {"": kind}, BODIES[kind]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise RequestError("body", f"{json_fault(body, e)}; {BODIES[kind]}") from None
 

@@ -1,29 +1,30 @@
-"""The engines of one server, one after the other: each of the release that was current then."""
+"""Swaps engines without downtime: opens the newly published release, then drops the old engine."""
 
 import gc
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from pipelines.engine.engine import Engine, RankingListener
+from pipelines.engine.engine import Engine
+from pipelines.engine.ranking_stage import RankingListener
 from pipelines.errors import ReleaseError, UserError
 from pipelines.release.store import CURRENT, current
 
-PAUSE = 60.0  # seconds, before what failed for a reason of the machine's is tried again
+RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
 
 
-class Named(NamedTuple):
-    """What CURRENT names, and which writing of it that is: each is a file of its own."""
+class CurrentRelease(NamedTuple):
+    """The release that CURRENT names, and the file that says so: each publication has its own."""
 
-    release: str
+    name: str
     file: tuple[int, int] = (0, 0)
 
 
 class EngineReloader:
-    """Opens the engine of the current release, and the next one when another is.
+    """Opens the engine of the current release, and another when another release becomes current.
 
     Called by one thread at a time. Two releases are in memory from the opening of the next until
-    the answers in progress of the one before have ended.
+    the answers in progress of the old one have ended.
     """
 
     def __init__(
@@ -32,8 +33,8 @@ class EngineReloader:
         self._releases = releases
         self._watch, self._live = watch, live
         self._serving: Engine | None = None
-        self._refused = Named("")
-        self._again_at = 0.0  # by the clock that never goes back
+        self._failed = CurrentRelease("")
+        self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
 
     def open_first(self) -> Engine:
@@ -44,46 +45,49 @@ class EngineReloader:
     def open_next(self) -> Engine | None:
         """Return the engine of the current release, opened; None where it is served already.
 
-        It knows every change of the log. One that cannot be opened is a UserError, once for each
-        time that CURRENT is pointed at it; any other error comes again after a minute.
+        The engine has every change of the log. One that cannot be opened is a UserError, once for
+        each time that CURRENT is pointed at it; any other error comes again after a minute.
         """
-        assert self._serving is not None, "first() comes first"
-        named = self._current()
-        if named.release == self._serving.release:
-            self._refused = Named("")
+        assert self._serving is not None, "open_first() comes first"
+        current_release = self._current()
+        if current_release.name == self._serving.release:
+            self._failed = CurrentRelease("")
             return None
-        if named == self._refused and monotonic() < self._again_at:
+        if current_release == self._failed and monotonic() < self._retry_at:
             return None
-        self._refused, self._again_at = named, monotonic() + PAUSE  # unless it can be opened
+        self._failed, self._retry_at = (
+            current_release,
+            monotonic() + RETRY_SECONDS,
+        )  # unless it can be opened
         try:
-            engine = Engine.open(self._releases, named.release)
+            engine = Engine.open(self._releases, current_release.name)
             engine.take_over(self._serving)
         except UserError:
-            self._again_at = float("inf")
+            self._retry_at = float("inf")
             raise
-        self._refused = Named("")
+        self._failed = CurrentRelease("")
         return engine
 
-    def _current(self) -> Named:
-        """Return what CURRENT names; where it names nothing, complain once and go on as before."""
-        assert self._serving is not None, "first() comes first"
+    def _current(self) -> CurrentRelease:
+        """Return the current release; where CURRENT names none, complain once and keep the old."""
+        assert self._serving is not None, "open_first() comes first"
         try:
             name = current(self._releases)
         except ReleaseError as e:
             if str(e) == self._complaint:
-                return Named(self._serving.release)
+                return CurrentRelease(self._serving.release)
             self._complaint = str(e)
             raise
         self._complaint = ""
-        told = (self._releases / CURRENT).stat()
-        return Named(name, (told.st_ino, told.st_mtime_ns))
+        file = (self._releases / CURRENT).stat()
+        return CurrentRelease(name, (file.st_ino, file.st_mtime_ns))
 
     def promote(self, engine: Engine) -> None:
-        """Let go of the engine before this one, with which the server answers from now on."""
-        assert self._serving is not None, "first() comes first"
+        """Make `engine` the serving one, and release the previous one."""
+        assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
         self._serving = engine
-        gc.collect()  # the one before knows itself by its caches
+        gc.collect()  # the previous one may be in cycles
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from pipelines.engine.engine import ChannelScores, Engine
+from pipelines.engine.probe import ChannelScores, Probe
 from pipelines.errors import TuningError, UserError
 from pipelines.evaluation.requests import read_request, request_lines, to_query
 from pipelines.evaluation.trec_files import read_judgments
@@ -94,14 +94,14 @@ class FusionTuning(NamedTuple):
 
 
 def tune_fusion(
-    engine: Engine, requests: Path, judgements: Path, *, seed: int, track: Track
+    probe: Probe, requests: Path, judgements: Path, *, seed: int, track: Track
 ) -> FusionTuning:
     """Try ways to fuse on judged searches, and measure the choice by cross-validation.
 
     The queries are divided into FOLDS parts by the seed; each part is measured with what was best
     on the others, beside what the release does now. The same files and seed give the same answer.
     """
-    cases, skipped = _cases(engine, requests, read_judgments(judgements), track)
+    cases, skipped = _cases(probe, requests, read_judgments(judgements), track)
     if len(cases) < LEAST_QUERIES:
         raise TuningError(
             f"{len(cases)} lines of {requests} are searches with judgments in {judgements}; "
@@ -113,9 +113,9 @@ def tune_fusion(
             f"only {' and '.join(channels) or 'no channel'} answered these searches; there is "
             "nothing to weigh with fewer than two (see retrieval.channels)"
         )
-    given = _given(engine, channels)
+    given = _given(probe, channels)
     settings = [given, *_settings(len(channels))]
-    values = np.stack([_values(case, settings, channels, engine.rrf_k) for case in cases], axis=1)
+    values = np.stack([_values(case, settings, channels, probe.rrf_k) for case in cases], axis=1)
     held = _held_out(values, seed)
     gaps = (held - values[0])[:, None]
     [before], [after], [difference] = (
@@ -143,7 +143,7 @@ def write_lines(found: FusionTuning, out: Path) -> None:
         raise TuningError(f"{out} cannot be written: {e.strerror}") from None
 
 
-def _cases(engine: Engine, requests: Path, gains: Gains, track: Track) -> tuple[list[Case], int]:
+def _cases(probe: Probe, requests: Path, gains: Gains, track: Track) -> tuple[list[Case], int]:
     """Return the judged searches in order of their ids, and how many lines are no such."""
     found: dict[str, Case] = {}
     skipped = 0
@@ -155,7 +155,7 @@ def _cases(engine: Engine, requests: Path, gains: Gains, track: Track) -> tuple[
             if wanted is None or not query.is_search or str(request.id) in found:
                 skipped += 1
                 continue
-            found[str(request.id)] = _case(engine.channel_scores(query), wanted)
+            found[str(request.id)] = _case(probe.channel_scores(query), wanted)
         except UserError as e:
             raise TuningError(f"{requests}, line {number}: {e}") from None
     return [found[name] for name in sorted(found)], skipped
@@ -167,10 +167,10 @@ def _case(channel_scores: ChannelScores, wanted: Mapping[str, float]) -> Case:
     return Case(channel_scores, gains, float(best[:CUT] @ _discounts(len(best[:CUT]))))
 
 
-def _given(engine: Engine, channels: Sequence[str]) -> Setting:
-    weights = np.array([engine.weights.get(name, 1.0) for name in channels])
+def _given(probe: Probe, channels: Sequence[str]) -> Setting:
+    weights = np.array([probe.weights.get(name, 1.0) for name in channels])
     total = weights.sum() or 1.0
-    return Setting(engine.fusion, tuple(np.round(weights / total, 6).tolist()))
+    return Setting(probe.fusion, tuple(np.round(weights / total, 6).tolist()))
 
 
 def _settings(num_channels: int) -> list[Setting]:

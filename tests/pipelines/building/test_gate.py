@@ -45,6 +45,7 @@ class Places:
     """Reads the place of a product from its text, and answers with its vector."""
 
     def __init__(self, parts: Parts) -> None:
+        self.probe = self
         self.parts = parts
 
     def texts(self, asked: list[str]) -> np.ndarray:
@@ -61,6 +62,7 @@ class FakeEngine:
         seconds: float = 0.0,
         encoder: Any = None,
     ) -> None:
+        self.probe = self
         self.parts = parts
         self.encoder = encoder
         self._pages = pages

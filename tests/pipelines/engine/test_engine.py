@@ -37,7 +37,7 @@ def test_positions_run_from_one_and_scores_never_rise(real_engine: Engine) -> No
 def test_a_known_shopper_is_offered_habits_before_what_is_popular(
     real_engine: Engine,
 ) -> None:
-    history = real_engine._parts.behaviour.history("u3", 2**40)
+    history = real_engine.probe.parts.behaviour.history("u3", 2**40)
     rows, counts = np.unique(history.rows, return_counts=True)
     habits = {f"p{row}" for row in rows[np.argsort(-counts)[:4]]}
 
@@ -210,7 +210,7 @@ def test_a_ranker_that_answers_nonsense_or_too_late_is_left_out(
         def rank(self, *_: object) -> RankerAnswer:
             raise fault
 
-    monkeypatch.setattr(real_engine, "_ranker", Broken())
+    monkeypatch.setattr(real_engine._stages.ranking, "_ranker", Broken())
 
     slate = real_engine.answer(at_end(user="u1"))
 
@@ -221,7 +221,7 @@ def test_a_ranker_that_answers_nonsense_or_too_late_is_left_out(
 def test_a_ranker_that_was_no_better_on_searches_is_not_asked_there(
     real_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(real_engine._ranker, "_windows", ("recommendation",))
+    monkeypatch.setattr(real_engine._stages.ranking._ranker, "_windows", ("recommendation",))
 
     assert real_engine.answer(at_end(text="tea")).stage is Stage.RETRIEVAL
     assert real_engine.answer(at_end(user="u1")).stage is Stage.RANKING

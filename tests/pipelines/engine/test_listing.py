@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.columns.filter_masks import upwards
-from pipelines.engine.cursors import Cursor, read, written
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.engine import Engine
+from pipelines.engine.lists.cursors import Cursor, read, written
 from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.catch_up import follow
 from pipelines.live.changes import Change, Delete, Edit, Upsert
@@ -84,8 +84,8 @@ def forever(sizes: list[int]) -> Iterator[int]:
 @pytest.fixture
 def live(real_engine: Engine, tmp_path: Path) -> Iterator[Engine]:
     engine = copy(real_engine)
-    engine._live = Overlay(engine._live._base)
-    engine._log = follow(tmp_path / "live", engine._live, engine._release.manifest)
+    engine._overlay = Overlay(engine._overlay._base)
+    engine._log = follow(tmp_path / "live", engine._overlay, engine._manifest)
     yield engine
     engine.close()
 
@@ -244,7 +244,7 @@ def test_the_pages_together_are_the_whole_list(real_engine: Engine, walk: Walk) 
     def forgetting() -> Iterator[int]:
         for size in forever(walk.sizes):
             if walk.forget:
-                real_engine._live.view().lists._values.clear()
+                real_engine._overlay.view().lists._values.clear()
             yield size
 
     walked = pages(real_engine, query, forgetting())
@@ -382,13 +382,13 @@ def test_a_list_keeps_to_the_stage_that_answered_its_first_page(
     query = at_end(user="u1", cursor="*", k=5)
     in_time = real_engine.answer(query)
     whole = real_engine.answer(msgspec.structs.replace(query, k=48))
-    real_engine._live.view().lists._values.clear()
+    real_engine._overlay.view().lists._values.clear()
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.engine.engine.Deadline", Late)
         late = real_engine.answer(query)
-        real_engine._live.view().lists._values.clear()
+        real_engine._overlay.view().lists._values.clear()
         second = real_engine.answer(msgspec.structs.replace(query, cursor=in_time.cursor))
-    real_engine._live.view().lists._values.clear()
+    real_engine._overlay.view().lists._values.clear()
 
     after_late = real_engine.answer(msgspec.structs.replace(query, cursor=late.cursor))
 
@@ -400,7 +400,7 @@ def test_a_list_keeps_to_the_stage_that_answered_its_first_page(
 def test_a_list_keeps_to_the_moment_of_its_first_page(real_engine: Engine) -> None:
     query = Query(user="u3", k=4, cursor="*", deadline_ms=60_000)
     first = real_engine.answer(query)
-    real_engine._live.view().lists._values.clear()
+    real_engine._overlay.view().lists._values.clear()
 
     second = real_engine.answer(msgspec.structs.replace(query, cursor=first.cursor))
 
@@ -522,4 +522,4 @@ def test_a_rememberer_of_lists_forgets_the_oldest(real_engine: Engine) -> None:
     for i in range(70):
         real_engine.answer(at_end(filter=f"price < {i}", cursor="*", k=1), Stage.RETRIEVAL)
 
-    assert len(real_engine._live.view().lists._values) <= 64
+    assert len(real_engine._overlay.view().lists._values) <= 64

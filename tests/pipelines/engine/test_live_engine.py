@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.engine.engine import Engine
+from pipelines.engine.ranking_stage import RankingStage
 from pipelines.errors import UserError
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome
@@ -38,8 +39,8 @@ def live(real_engine: Engine, tmp_path: Path) -> Iterator[Engine]:
 def following(engine: Engine, folder: Path) -> Engine:
     """Return the engine as it is when it is opened with a log: opening the models takes seconds."""
     engine = copy(engine)
-    engine._live = Overlay(engine._live._base)
-    engine._log = follow(folder, engine._live, engine._release.manifest)
+    engine._overlay = Overlay(engine._overlay._base)
+    engine._log = follow(folder, engine._overlay, engine._manifest)
     return engine
 
 
@@ -256,19 +257,19 @@ def test_vectors_of_another_encoder_are_made_again(real_engine: Engine, tmp_path
 
 def test_vectors_of_other_fields_are_made_again(real_engine: Engine, tmp_path: Path) -> None:
     first = following(real_engine, tmp_path)
-    first._live = Overlay(first._live._base._replace(fields=("description",)))
+    first._overlay = Overlay(first._overlay._base._replace(fields=("description",)))
     first._log.close()
-    first._log = follow(tmp_path, first._live, first._release.manifest)
+    first._log = follow(tmp_path, first._overlay, first._manifest)
     make(first, Upsert(product=SOUP))
     first.close()
 
     again = following(real_engine, tmp_path)
-    view = again._live.view()
+    view = again._overlay.view()
     row = view.rows_of(["new1"]).rows
     again.close()
 
-    text = again._live._base.text(view.records(row)[0])
-    expected = again.encoder.joined(again.encoder.titles([text])[0], None)
+    text = again._overlay._base.text(view.records(row)[0])
+    expected = again.probe.encoder.joined(again.probe.encoder.titles([text])[0], None)
     assert view.vectors(row)[0] == pytest.approx(expected, abs=1e-5)
 
 
@@ -280,10 +281,10 @@ def test_a_log_that_is_shorter_than_what_the_release_holds_of_it_is_refused(
     make(first, Upsert(product=SOUP))
     first.close()
     folded = {FOLDED: {"log": first._log.id, "sequence": 2}}
-    manifest = msgspec.structs.replace(first._release.manifest, shop=folded)
+    manifest = msgspec.structs.replace(first._manifest, shop=folded)
 
     with pytest.raises(LiveError, match="the log of changes ends at number 1"):
-        follow(tmp_path, Overlay(first._live._base), manifest)
+        follow(tmp_path, Overlay(first._overlay._base), manifest)
     following(real_engine, tmp_path).close()  # nobody holds it
 
 
@@ -293,8 +294,8 @@ def test_what_was_replaced_is_left_behind(live: Engine, monkeypatch: pytest.Monk
         make(live, Upsert(product=changed(SOUP, title=f"Purple zucchini relish {number}")))
         make(live, Edit(id="p3", price=float(number)))
 
-    assert len(live._live._store.records) <= 6
-    assert live._live._store.count <= 4
+    assert len(live._overlay._store.records) <= 6
+    assert live._overlay._store.count <= 4
     [placed] = live.answer(at_end(text="zucchini relish", k=1), Stage.RETRIEVAL).products
     assert placed.product.title.endswith("7")
 
@@ -307,7 +308,7 @@ def test_an_engine_without_a_log_takes_no_change(real_engine: Engine) -> None:
 def test_the_ranker_sees_the_new_words_of_new_and_changed_products(
     live: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engine, "ranks", lambda *_: True)
+    monkeypatch.setattr(RankingStage, "ranks", lambda *_: True)
     make(live, Upsert(product=SOUP), Upsert(product=changed(built(live, "p1"), title="Zucchini")))
     asked = at_end(text="zucchini", candidates=("new1", "p1", "p2"), explain=True)
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from pipelines.cli.main import vetrina
 from pipelines.engine.engine import Engine
 from pipelines.engine.ranking_log import PATTERN, LoggedRanking, RankLog, decode, encode, files_of
+from pipelines.engine.ranking_stage import RankingStage
 from pipelines.errors import UserError
 from pipelines.evaluation.replay import furthest_of, replay
 from pipelines.progress import silent
@@ -53,7 +54,7 @@ def test_what_is_served_is_what_training_computes(logged: Path, releases: Path) 
 def test_searches_are_replayed_with_the_same_words(
     releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engine, "ranks", lambda *_: True)  # whether or not that was better
+    monkeypatch.setattr(RankingStage, "ranks", lambda *_: True)  # whether or not that was better
     log = RankLog(tmp_path / "log")
     engine = Engine.open(releases, watch=log.put)
     for text in ("milk", " north rye bread 3 ", "juice without apple, 500 g", "unheard of"):

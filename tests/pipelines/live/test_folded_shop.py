@@ -97,8 +97,8 @@ def test_a_release_holds_what_was_folded_and_follows_the_rest(tmp_path: Path) ->
     assert open_release(releases, name).manifest.shop["folded"]["sequence"] == 2
     assert (first.product.id, first.product.price) == ("new1", None)
     assert (second.product.id, second.product.price) == ("new1", 3.5)
-    assert len(following._live._record_at) == 1
-    assert other._live.view().unchanged
+    assert len(following._overlay._record_at) == 1
+    assert other._overlay.view().unchanged
     assert built.about()["products"] == NUM_PRODUCTS
 
 

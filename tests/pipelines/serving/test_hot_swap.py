@@ -13,7 +13,7 @@ from pipelines.errors import ReleaseError
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.progress import silent
 from pipelines.release.store import CURRENT, current, point_current
-from pipelines.serving import hot_swap as succession
+from pipelines.serving import hot_swap
 from pipelines.serving.hot_swap import EngineReloader
 from retrieval import Product, Query, Stage
 from tests.conftest import UNTIL
@@ -132,7 +132,7 @@ def test_what_fails_for_a_reason_of_the_machine_is_tried_again_after_a_pause(
             server.open_next()
 
     assert server.open_next() is None
-    monkeypatch.setattr(succession, "PAUSE", 0.0)
+    monkeypatch.setattr(hot_swap, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(server, "_again_at", 0.0)
     engine = server.open_next()
 

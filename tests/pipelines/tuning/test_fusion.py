@@ -35,7 +35,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def tuned(real_engine: Engine, judged: tuple[Path, Path]) -> FusionTuning:
-    return tune_fusion(real_engine, *judged, seed=0, track=silent)
+    return tune_fusion(real_engine.probe, *judged, seed=0, track=silent)
 
 
 def test_the_figure_before_is_that_of_the_release_itself(
@@ -63,7 +63,7 @@ def test_what_is_not_judged_does_not_count_and_is_told(tuned: FusionTuning) -> N
 def test_the_same_seed_gives_the_same_answer(
     tuned: FusionTuning, real_engine: Engine, judged: tuple[Path, Path]
 ) -> None:
-    assert tune_fusion(real_engine, *judged, seed=0, track=silent) == tuned
+    assert tune_fusion(real_engine.probe, *judged, seed=0, track=silent) == tuned
 
 
 def test_what_is_written_is_a_configuration(tuned: FusionTuning, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_no_setting_is_better_on_all_queries_than_the_best(tuned: FusionTuning) 
 def test_a_channel_that_knows_nothing_gets_no_weight(
     real_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: tuple[Path, Path]
 ) -> None:
-    told = real_engine.channel_scores
+    told = real_engine.probe.channel_scores
 
     def spoilt(query: Query) -> object:
         """One channel is right by the words, the other says the opposite of it."""
@@ -96,9 +96,9 @@ def test_a_channel_that_knows_nothing_gets_no_weight(
             positions={"lexical": found.positions["lexical"], "towers": _positions(opposite)},
         )
 
-    monkeypatch.setattr(real_engine, "channel_scores", spoilt)
+    monkeypatch.setattr(real_engine.probe, "channel_scores", spoilt)
 
-    found = tune_fusion(real_engine, *judged, seed=1, track=silent)
+    found = tune_fusion(real_engine.probe, *judged, seed=1, track=silent)
 
     weights = dict(zip(found.channels, found.best.weights, strict=True))
     assert weights["lexical"] > weights["towers"]
@@ -111,7 +111,7 @@ def test_too_few_judged_searches_are_refused(
     (tmp_path / "few.jsonl").write_bytes(b'{"id": "q1", "text": "oat"}\n')
 
     with pytest.raises(TuningError, match=r"1 lines of .* at least 20 are needed"):
-        tune_fusion(real_engine, tmp_path / "few.jsonl", judged[1], seed=0, track=silent)
+        tune_fusion(real_engine.probe, tmp_path / "few.jsonl", judged[1], seed=0, track=silent)
 
 
 def test_a_line_that_is_no_request_is_refused_by_its_number(
@@ -120,7 +120,7 @@ def test_a_line_that_is_no_request_is_refused_by_its_number(
     (tmp_path / "bad.jsonl").write_bytes(b'{"id": "q1", "text": "oat"}\n{"id": 3, "q": 1}\n')
 
     with pytest.raises(TuningError, match="line 2: "):
-        tune_fusion(real_engine, tmp_path / "bad.jsonl", judged[1], seed=0, track=silent)
+        tune_fusion(real_engine.probe, tmp_path / "bad.jsonl", judged[1], seed=0, track=silent)
 
 
 def _answer(engine: Engine, text: str) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from pipelines.config import Config
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.engine import Engine
+from pipelines.engine.ranking_stage import RankingStage
 from pipelines.progress import silent
 from pipelines.release.parts import Parts, open_parts
 from pipelines.release.store import open_release
@@ -122,7 +123,7 @@ def test_training_sees_the_very_words_that_serving_sees(
     real_engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Engine, "ranks", lambda *_: True)  # whether or not that was better
+    monkeypatch.setattr(RankingStage, "ranks", lambda *_: True)  # whether or not that was better
     length, rows = config.ranking.window_days * DAY, np.arange(20)
     weights = np.ones(20, np.float32)
     one = Impressions("u1", BORDER + DAY, "search", "", rows, labels_of(click=rows / 100), weights)

@@ -11,8 +11,8 @@ from jaxtyping import Float64, Int64
 
 from index import Field, FilterError, RowCodes, parse, without, written
 from index.columns.dictionaries import distinct
-from pipelines.engine.fields import field_for, is_number, numbered
-from pipelines.engine.listing import Matching, collapsed_field, groups
+from pipelines.engine.lists.fields import field_for, is_number, numbered
+from pipelines.engine.lists.listing import Matching, collapsed_field, groups
 from pipelines.errors import RequestError
 from pipelines.live.overlay_columns import LiveColumns
 from retrieval import Query

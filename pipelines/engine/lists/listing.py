@@ -1,6 +1,5 @@
 """Puts what a request matches into one list: sorted, each group once, cut into pages."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +9,15 @@ from jaxtyping import Float64, Int64
 
 from index import Field
 from pipelines.engine.eligibility import Eligible
-from pipelines.engine.fields import field_for, is_number, numbered
+from pipelines.engine.lists.fields import field_for, is_number, numbered
+from pipelines.engine.ranked_candidates import RankedCandidates
 from pipelines.live.overlay_columns import LiveColumns
-from ranking.slate.compose import Ordered, Page, Reasoning
-from retrieval import Candidates, Query, Stage
+from ranking.slate.compose import Page
+from retrieval import Candidates, Query
 from retrieval.types import Collapse, Direction, FacetCounts, Matched, Sort
 
 Rows = Int64[np.ndarray, "c"]
 Numbers = Float64[np.ndarray, "c"]
-Reasons = Callable[[Rows], Reasoning]  # of candidates at these places
 
 
 class Matching(NamedTuple):
@@ -28,19 +27,10 @@ class Matching(NamedTuple):
     exact: bool
 
 
-class RankedCandidates(NamedTuple):
-    """Candidates in their order, how far the request got, and who can say why."""
-
-    ordered: Ordered
-    stage: Stage
-    searched: bool  # for something; else what may be shown is all that matches
-    reasons: Reasons | None = None
-
-
 class Listing(NamedTuple):
     """Everything that one list holds, in the order in which its pages show it."""
 
-    walked: RankedCandidates
+    ranked: RankedCandidates
     of: int  # products that match
     exact: bool
     rows: Rows  # one of each group
@@ -77,41 +67,43 @@ def collapsed_field(collapse: Collapse | None) -> Field | None:
     return None if collapse is None else field_for("collapsed", collapse.field, "collapse.field")
 
 
-def matching(candidates: Candidates, scope: Eligible, *, searched: bool, limit: int) -> Matching:
+def matching(
+    candidates: Candidates, eligible: Eligible, *, is_search: bool, limit: int
+) -> Matching:
     """Return what a request matches: given products, the candidates of a search, or all that pass.
 
     Candidates are all that match where nothing else may be shown, and where only words were
     compared and fewer products than the limit share one.
     """
-    if scope.given is not None:
-        return Matching(scope.given, exact=True)
-    if not searched:
-        return Matching(np.flatnonzero(scope.allowed), exact=True)
+    if eligible.given is not None:
+        return Matching(eligible.given, exact=True)
+    if not is_search:
+        return Matching(np.flatnonzero(eligible.allowed), exact=True)
     rows = candidates.rows
     by_words = set(candidates.positions) == {"lexical"} and len(rows) < limit
-    return Matching(rows, by_words or len(rows) == int(np.count_nonzero(scope.allowed)))
+    return Matching(rows, by_words or len(rows) == int(np.count_nonzero(eligible.allowed)))
 
 
 def listing(
-    query: Query, walked: RankedCandidates, matched: Matching, columns: LiveColumns
+    query: Query, ranked: RankedCandidates, matched: Matching, columns: LiveColumns
 ) -> Listing:
     """Return the list of all that match: candidates first, in their order, then the others.
 
     Sorted by columns where that is asked for, ties as above; of each group the first is kept.
     """
-    ranked = walked.ordered.candidates.rows
-    beyond = matched.rows[~np.isin(matched.rows, ranked)]
-    rows = np.concatenate([ranked, beyond])
-    places = np.concatenate([np.arange(len(ranked)), np.full(len(beyond), -1)])
+    first = ranked.ordered.candidates.rows
+    beyond = matched.rows[~np.isin(matched.rows, first)]
+    rows = np.concatenate([first, beyond])
+    places = np.concatenate([np.arange(len(first)), np.full(len(beyond), -1)])
     if query.sort:
         order = sorted_places(query.sort, rows, columns)
         rows, places = rows[order], places[order]
     of, variants = len(rows), None
     field = collapsed_field(query.collapse)
     if field is not None:
-        first, variants = first_of_each(groups(field, rows, columns))
-        rows, places = rows[first], places[first]
-    return Listing(walked, of, matched.exact, rows, places, variants)
+        shown, variants = first_of_each(groups(field, rows, columns))
+        rows, places = rows[shown], places[shown]
+    return Listing(ranked, of, matched.exact, rows, places, variants)
 
 
 def sorted_places(sorts: tuple[Sort, ...], rows: Rows, columns: LiveColumns) -> Rows:

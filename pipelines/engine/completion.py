@@ -1,0 +1,38 @@
+"""Query completion: searches that begin as the text that is being typed."""
+
+from index import Completions, LexicalIndex, WordReader
+
+
+class Completion:
+    """Completes from the phrases and past searches of a release, then from its words."""
+
+    def __init__(self, completions: Completions | None, words: LexicalIndex, language: str) -> None:
+        """Read texts as the words of `language` are read; None: a release without phrases."""
+        self._completions = completions
+        self._words = words
+        self._reader = WordReader(language)
+
+    def complete(self, text: str, k: int) -> list[str]:
+        """Return at most `k` searches that begin as this one does, the likeliest first.
+
+        Phrases and past searches come first, then words that products have beside those before
+        the last one.
+        """
+        key = self._key(text) + " " * text[-1:].isspace()
+        if not key.strip():
+            return []
+        phrases = self._phrases(key, k + 1)
+        if len(phrases) < k and not key.endswith(" "):
+            phrases += self._with_last_word(key, k)
+        longer = (phrase for phrase in dict.fromkeys(phrases) if self._key(phrase) != key.strip())
+        return list(longer)[:k]
+
+    def _phrases(self, key: str, k: int) -> list[str]:
+        return [] if self._completions is None else list(self._completions.starting_with(key, k))
+
+    def _with_last_word(self, key: str, k: int) -> list[str]:
+        before, _, last = key.rpartition(" ")
+        return [f"{before} {word}".strip() for word in self._words.last_words(before, last, k)]
+
+    def _key(self, text: str) -> str:
+        return " ".join(self._reader.folded(text))

@@ -1,0 +1,1 @@
+"""Lists of all that a request matches: sorted, counted, collapsed, page by page."""

@@ -1,0 +1,94 @@
+"""Answers a request for a list: one page of all that it matches, with what is to be counted."""
+
+from functools import partial
+
+import msgspec
+
+from pipelines.engine.deadline import Deadline
+from pipelines.engine.eligibility import Eligible
+from pipelines.engine.lists.cursors import PageRequest, page_request
+from pipelines.engine.lists.facets import check_facets, count
+from pipelines.engine.lists.listing import Listing, Matching, check_list, listing, matching
+from pipelines.engine.ranked_candidates import RankedCandidates
+from pipelines.engine.ranking_stage import Depth
+from pipelines.engine.stages import Stages
+from pipelines.live.snapshot import CatalogueSnapshot
+from retrieval import Query, Slate, Stage
+
+
+class ListAnswers:
+    """Answers requests for lists of one release; a list is remembered by the snapshot it is of."""
+
+    def __init__(self, release: str, stages: Stages, candidates: int) -> None:
+        """Search for so many `candidates`."""
+        self._release = release
+        self._stages = stages
+        self._candidates = candidates
+
+    def answer(
+        self, query: Query, stage: Stage, snapshot: CatalogueSnapshot, deadline: Deadline
+    ) -> Slate:
+        """Return one page of all that a request matches, or RequestError that names the field."""
+        with deadline.timer("filter"):
+            check_list(query)
+            check_facets(query.facets)
+            request = page_request(query, stage, self._release)
+            eligible = self._stages.eligibility.of(request.query, snapshot)
+        products = self._list(request, eligible, deadline)
+        with deadline.timer("count"):
+            match = partial(self._matching, request, products, snapshot)
+            facets = count(request.query, match, snapshot.columns)
+        with deadline.timer("compose"):
+            page, ranked = products.page(request.offset, query.k), products.ranked
+            timings_ms = deadline.timings_ms
+            slate = self._stages.composer.compose(request.query, eligible, ranked, timings_ms, page)
+        sequence, total = snapshot.sequence, len(products.rows)
+        return msgspec.structs.replace(
+            slate,
+            matched=products.summary(facets, stale=request.is_stale(sequence)),
+            cursor=request.next(total, ranked.stage, self._release, sequence),
+        )
+
+    def _list(self, request: PageRequest, eligible: Eligible, deadline: Deadline) -> Listing:
+        """Return the whole list, the same as for an earlier page where it is remembered."""
+        lists = eligible.snapshot.lists
+        remembered: Listing | None = lists.get(request.key(request.stage))
+        if remembered is not None:
+            return remembered
+        ranked = self._ranked(request, eligible, deadline)
+        request.refuse_another(ranked.stage)
+        with deadline.timer("list"):
+            matched = matching(
+                ranked.ordered.candidates,
+                eligible,
+                is_search=ranked.is_search,
+                limit=self._candidates,
+            )
+            products = listing(request.query, ranked, matched, eligible.snapshot.columns)
+        lists.keep(request.key(ranked.stage), products, len(products.rows))
+        return products
+
+    def _ranked(
+        self, request: PageRequest, eligible: Eligible, deadline: Deadline
+    ) -> RankedCandidates:
+        """Return the ranked candidates; a list that was ranked when it began is so again."""
+        depth = Depth(request.stage, self._candidates, rank_when_late=request.goes_on)
+        with deadline.timer("encode"):
+            encoded = self._stages.encoder.encode(request.query, eligible)
+        with deadline.timer("retrieve"):
+            candidates = self._stages.retrieval.retrieve(
+                encoded.encoded, eligible, depth.candidates
+            )
+        return self._stages.ranking.rank(encoded, candidates, eligible.snapshot, depth, deadline)
+
+    def _matching(
+        self, request: PageRequest, products: Listing, snapshot: CatalogueSnapshot, where: str
+    ) -> Matching:
+        """Return what the request of a list matches under a filter, its own or another."""
+        query, ranked = msgspec.structs.replace(request.query, filter=where), products.ranked
+        eligible = self._stages.eligibility.of(query, snapshot)
+        candidates = ranked.ordered.candidates
+        if where != request.query.filter and ranked.is_search and eligible.given is None:
+            encoded = self._stages.encoder.encode(query, eligible).encoded
+            candidates = self._stages.retrieval.retrieve(encoded, eligible, self._candidates)
+        return matching(candidates, eligible, is_search=ranked.is_search, limit=self._candidates)

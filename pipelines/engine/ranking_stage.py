@@ -1,0 +1,163 @@
+"""The ranking stage: reorders the best candidates by cross-attention while there is time."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from pipelines.engine.deadline import Deadline
+from pipelines.engine.ranked_candidates import RankedCandidates, in_retrieval_order
+from pipelines.engine.ranking_log import LoggedRanking
+from pipelines.engine.request import request_kind
+from pipelines.engine.request_encoding import EncodedRequest
+from pipelines.live.snapshot import CatalogueSnapshot, now_of
+from pipelines.release.parts import Parts
+from ranking.features.request import request_context, request_features
+from ranking.rank_call import RankCall
+from ranking.ranker import MAX_CANDIDATES, Ranker, RankerAnswer, UnfitLogits
+from ranking.runtimes.request_batching import TooLate
+from ranking.slate.compose import Ordered, Reasoning
+from retrieval import Candidates, Query, Stage
+from retrieval.context_facts import facts_of
+from retrieval.fusion.fusion import take
+from retrieval.retriever import searches
+
+LATE_MS = 60_000.0  # for a ranking that cannot be left out
+QUERY_TOKEN = "what was asked"  # the name of the query among the tokens of an explanation
+
+RankingListener = Callable[[LoggedRanking], None]
+
+
+class Depth(NamedTuple):
+    """How much work a request is worth."""
+
+    stage: Stage  # the last one
+    candidates: int
+    rank_when_late: bool = False  # rank, even past the deadline
+
+
+class RankingStage:
+    """Ranks candidates with the ranker of a release, where that was measured to be better."""
+
+    def __init__(self, release: str, parts: Parts, ranker: Ranker | None, num_recent: int) -> None:
+        """Show the ranker the `num_recent` last products of a shopper."""
+        self.listener: RankingListener | None = None
+        self._release = release
+        self._parts = parts
+        self._ranker = ranker
+        self._num_recent = num_recent
+
+    def rank(
+        self,
+        request: EncodedRequest,
+        candidates: Candidates,
+        snapshot: CatalogueSnapshot,
+        depth: Depth,
+        deadline: Deadline,
+    ) -> RankedCandidates:
+        """Return the candidates ranked, or in the order of retrieval where they cannot be.
+
+        That is where such requests are not ranked, where the ranker answers with something that
+        is not a number, and where the time is over before it begins or before it is free.
+        """
+        ranked, left_ms = None, deadline.left_ms()
+        if depth.stage is Stage.RANKING and (depth.rank_when_late or left_ms > 0):
+            with deadline.timer("rank"):
+                left_ms = LATE_MS if depth.rank_when_late else left_ms
+                ranked = self._ranked(request, candidates, snapshot, left_ms)
+        if ranked is None:
+            return in_retrieval_order(candidates, is_search=searches(request.encoded))
+        return ranked
+
+    def ranks(self, query: Query) -> bool:
+        """Tell whether such a request is ranked: where that was measured to be better.
+
+        Nobody has measured it for products like others, so they stay as they were retrieved.
+        """
+        if self._ranker is None or query.liked:
+            return False
+        return self._ranker.is_better(request_kind(query))
+
+    def _ranked(
+        self,
+        request: EncodedRequest,
+        candidates: Candidates,
+        snapshot: CatalogueSnapshot,
+        left_ms: float,
+    ) -> RankedCandidates | None:
+        """Score the best candidates; the rest keep their order behind them."""
+        if self._ranker is None or not self.ranks(request.query) or not len(candidates.rows):
+            return None
+        best = take(candidates, np.arange(min(len(candidates.rows), MAX_CANDIDATES)))
+        call = self._call(request, best, snapshot)
+        try:
+            answer = self._ranker.rank(*call, left_ms)
+        except (UnfitLogits, TooLate):
+            return None
+        if snapshot.unchanged:
+            self._report(request, best, call.features, answer.logits)
+        order = np.argsort(-answer.logits, kind="stable")
+        ordered = _in_order(candidates, call.features, answer, order)
+        call = RankCall(call.rows[order], call.features[order], call.context)
+        reasons = partial(self._reasoning, request, call)
+        return RankedCandidates(ordered, Stage.RANKING, searches(request.encoded), reasons)
+
+    def _call(
+        self, request: EncodedRequest, best: Candidates, snapshot: CatalogueSnapshot
+    ) -> RankCall:
+        encoded = request.encoded
+        rows = snapshot.known_rows(best.rows)  # of which there are tokens
+        now = now_of(snapshot, best.rows, rows)
+        behaviour, catalogue = self._parts.behaviour, self._parts.catalogue
+        features = request_features(behaviour, catalogue, encoded, best, now)
+        context = request_context(encoded, request.traits, request.scene, self._num_recent)
+        return RankCall(rows, features, context)
+
+    def _report(
+        self,
+        request: EncodedRequest,
+        best: Candidates,
+        features: Float32[np.ndarray, "c f"],
+        logits: Float32[np.ndarray, "c"],
+    ) -> None:
+        query = request.query
+        if self.listener is not None and self._may_be_logged(query):
+            ids, at_seconds = self._parts.products.ids_of(best.rows), request.encoded.at_seconds
+            self.listener(LoggedRanking(self._release, query, at_seconds, ids, features, logits))
+
+    def _may_be_logged(self, query: Query) -> bool:
+        """Tell whether a ranking may be logged: unmoved by marks, of a shopper who allows it."""
+        if query.disliked:
+            return False
+        rows = self._parts.users.rows_of([query.user] if query.user else []).rows
+        return all(record["consent"]["train"] for record in self._parts.users.records(rows))
+
+    def _reasoning(
+        self, request: EncodedRequest, call: RankCall, places: Int64[np.ndarray, "k"]
+    ) -> Reasoning:
+        """Explain the ranking of the candidates at these places."""
+        assert self._ranker is not None
+        recent = call.context.recent[call.context.recent >= 0]
+        titles = (str(record["title"]) for record in self._parts.products.records(recent))
+        facts = facts_of(request.encoded.at_seconds, request.traits, request.scene)
+        explained = self._ranker.explain(*call, places)
+        return Reasoning((QUERY_TOKEN, *titles, *facts), explained, places)
+
+
+def _in_order(
+    candidates: Candidates,
+    features: Float32[np.ndarray, "r f"],
+    answer: RankerAnswer,
+    order: Int64[np.ndarray, "r"],
+) -> Ordered:
+    """Return the ranked candidates in this order, and the others behind them, scored below."""
+    logits, behind = answer.logits, np.arange(len(order), len(candidates.rows))
+    floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
+    return Ordered(
+        take(candidates, np.concatenate([order, behind])),
+        np.concatenate([logits[order], floor]).astype(np.float32),
+        features[order],
+        {outcome: column[order] for outcome, column in answer.probabilities.items()},
+    )

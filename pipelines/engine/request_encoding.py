@@ -1,0 +1,118 @@
+"""Encodes a request into the vectors, words and history that channels and ranker read."""
+
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from index import Expression, FiltersItself, parse
+from pipelines.engine.eligibility import Eligible
+from pipelines.engine.request import scene_of, traits_of
+from pipelines.errors import RequestError
+from pipelines.live.snapshot import CatalogueSnapshot
+from pipelines.release.parts import Parts
+from pipelines.release.retriever import with_interests
+from retrieval import Query, Scene
+from retrieval.context_facts import hashed_facts
+from retrieval.encoded_query import EncodedQuery
+from retrieval.encoders.query import QueryEncoder, UnreadablePicture
+from retrieval.relevance_feedback import rocchio
+from retrieval.types import local_seconds
+
+CACHED_QUERIES = 4096
+FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
+
+
+class EncodedRequest(NamedTuple):
+    """A request, with what was computed from it once for all stages."""
+
+    query: Query
+    encoded: EncodedQuery  # what the channels read
+    scene: Scene
+    traits: dict[str, str]  # of the shopper
+
+
+class RequestEncoder:
+    """Encodes requests with the encoders and the history of one release."""
+
+    def __init__(self, parts: Parts, encoder: QueryEncoder, visible: str) -> None:
+        """Join `visible`, the filter of every answer, to the filter that an index reads."""
+        self._parts = parts
+        self._encoder = encoder
+        self._visible = visible
+        self._parsed = lru_cache(CACHED_QUERIES)(parse)
+        self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder))
+
+    def encode(self, query: Query, eligible: Eligible) -> EncodedRequest:
+        """Return the request encoded, or RequestError where its picture or moment is unfit."""
+        text, at_seconds = query.text.strip(), _moment(query)
+        traits = traits_of(self._parts.users, query.user) if query.user else {}
+        scene = scene_of(query)
+        encoded = EncodedQuery(
+            text=text,
+            joined_vector=self._text_vector(text) if text else None,
+            image_vector=None if query.image is None else self._image_vector(query.image),
+            history=self._parts.behaviour.history(query.user, at_seconds),
+            at_seconds=at_seconds,
+            allowed=None if eligible.allowed.all() else eligible.allowed,
+            where=self._where(query.filter, eligible.snapshot),
+            facts=hashed_facts(at_seconds, traits, scene),
+        )
+        return EncodedRequest(query, self._with_marks(encoded, eligible), scene, traits)
+
+    def forget(self) -> None:
+        """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
+        self._text_vector.cache_clear()
+
+    def _where(self, text: str, snapshot: CatalogueSnapshot) -> Expression | None:
+        """Return the filter of a request with that of every answer, for an index that reads it.
+
+        None where products have changed since: the columns it holds are those of the release.
+        """
+        filters = [part for part in (text.strip(), self._visible) if part]
+        if (
+            not filters
+            or not snapshot.unchanged
+            or not isinstance(self._parts.joined_index, FiltersItself)
+        ):
+            return None
+        parsed: Expression = self._parsed(" AND ".join(f"({part})" for part in filters))
+        return parsed
+
+    def _with_marks(self, encoded: EncodedQuery, eligible: Eligible) -> EncodedQuery:
+        """Add the towers' vectors of the request, and move the query by the marked products."""
+        marked = eligible.marked
+        is_search = encoded.joined_vector is not None or encoded.image_vector is not None
+        if not is_search and not (marked.weights > 0).any():
+            return with_interests(encoded, self._parts.trained)
+        built = marked.rows < self._parts.products.size  # the towers know no others
+        encoded = encoded._replace(marked=marked.rows[built], marks=marked.weights[built])
+        encoded = with_interests(encoded, self._parts.trained)
+        if not len(marked.rows) or (is_search and encoded.joined_vector is None):
+            return encoded
+        vectors = eligible.snapshot.vectors(marked.rows)
+        moved = rocchio(encoded.joined_vector, vectors, marked.weights)
+        return encoded._replace(joined_vector=moved)
+
+    def _image_vector(self, picture: bytes) -> Float32[np.ndarray, "p"]:
+        if self._parts.picture_index is None:
+            raise RequestError(
+                "image", "this release holds no pictures, so none can be searched by"
+            )
+        try:
+            return np.asarray(self._encoder.pictures([picture])[0])
+        except UnreadablePicture as e:
+            raise RequestError("image", str(e)) from None
+
+
+def _text_vector(encoder: QueryEncoder, text: str) -> Float32[np.ndarray, "d"]:
+    return np.asarray(encoder.texts([text])[0])
+
+
+def _moment(query: Query) -> int:
+    at_seconds = local_seconds(query.scene.at or datetime.now())
+    if not FIRST_SECOND <= at_seconds < LAST_SECOND:
+        raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
+    return at_seconds

@@ -1,0 +1,72 @@
+"""Composes the slate of an answer: products looked up, placed and, where asked for, explained."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from index import LexicalIndex
+from pipelines.engine.eligibility import Eligible
+from pipelines.engine.ranked_candidates import RankedCandidates
+from pipelines.live.snapshot import CatalogueSnapshot
+from ranking.ranker import MAX_CANDIDATES
+from ranking.slate.compose import Page, compose
+from retrieval import Query, Slate
+from retrieval.types import Placed, Reading
+
+
+class SlateComposer:
+    """Composes slates of one release."""
+
+    def __init__(self, release: str, words: LexicalIndex | None) -> None:
+        """Say how `words` read the text of an explained request; None: words are not searched."""
+        self._release = release
+        self._words = words
+
+    def compose(
+        self,
+        query: Query,
+        eligible: Eligible,
+        ranked: RankedCandidates,
+        timings_ms: dict[str, float],
+        page: Page | None = None,
+    ) -> Slate:
+        """Return the slate of a page, else of the first `k` candidates.
+
+        It shares `timings_ms`, so that it also has what is timed until it is sent.
+        """
+        page = Page.top(ranked.ordered, query.k) if page is None else page
+        candidates = ranked.ordered.candidates
+        return Slate(
+            products=_placed(query, eligible.snapshot, ranked, page),
+            stage=ranked.stage,
+            release=self._release,
+            timings_ms=timings_ms,
+            missing=eligible.missing,
+            filtered=eligible.filtered_by(candidates) if query.explain else None,
+            readings=self._readings(query.text) if query.explain else (),
+        )
+
+    def _readings(self, text: str) -> tuple[Reading, ...]:
+        if self._words is None:
+            return ()
+        rewrites = self._words.read(text.strip()).told
+        return tuple(Reading(asked=one.asked, read_as=one.read_as, why=one.why) for one in rewrites)
+
+
+def _placed(
+    query: Query, snapshot: CatalogueSnapshot, ranked: RankedCandidates, page: Page
+) -> tuple[Placed, ...]:
+    ordered = ranked.ordered
+    if query.explain and ranked.reasons is not None:
+        places = page.places[(page.places >= 0) & (page.places < MAX_CANDIDATES)]
+        ordered = ordered._replace(reasoning=ranked.reasons(places))
+    return compose(ordered, partial(_look_up, snapshot), page, explain=query.explain)
+
+
+def _look_up(snapshot: CatalogueSnapshot, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in record.items() if value is not None}
+        for record in snapshot.records(rows)
+    ]

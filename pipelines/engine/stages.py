@@ -1,0 +1,56 @@
+"""The five stages of an answer, in their order."""
+
+from typing import NamedTuple
+
+from pipelines.config import Config, not_hidden
+from pipelines.encoding.encoders import open_query_encoder
+from pipelines.engine.eligibility import Eligibility
+from pipelines.engine.ranking_stage import RankingStage
+from pipelines.engine.request_encoding import RequestEncoder
+from pipelines.engine.retrieval_stage import RetrievalStage
+from pipelines.engine.slate_composition import SlateComposer
+from pipelines.live.base import Base
+from pipelines.release.parts import open_parts, open_ranker
+from pipelines.release.retriever import retriever
+from pipelines.release.store import Release
+from ranking.runtimes.choosing import RuntimeSettings
+
+
+class Stages(NamedTuple):
+    """One object a stage; each is given the results of those before it, and knows no other."""
+
+    eligibility: Eligibility
+    encoder: RequestEncoder
+    retrieval: RetrievalStage
+    ranking: RankingStage
+    composer: SlateComposer
+
+
+def open_base(release: Release, config: Config) -> Base:
+    """Open the parts of a release and the encoder of its queries."""
+    fingerprints = release.manifest.fingerprints
+    parts = open_parts(release.path)
+    encoder = open_query_encoder(release.path, fingerprints, config)
+    return Base(parts, encoder, fingerprints["text"], config.encoders.text.fields)
+
+
+def open_stages(release: Release, base: Base, config: Config) -> Stages:
+    """Open the ranker of a release, and put its five stages together."""
+    name, parts, visible = release.manifest.name, base.parts, not_hidden(config)
+    ranker = open_ranker(release.path, _runtime_settings(config))
+    searches_words = "lexical" in config.retrieval.channels
+    return Stages(
+        Eligibility(visible),
+        RequestEncoder(parts, base.encoder, visible),
+        RetrievalStage(retriever(parts, parts.behaviour, config)),
+        RankingStage(name, parts, ranker, config.ranking.recent_products),
+        SlateComposer(name, parts.lexical if searches_words else None),
+    )
+
+
+def _runtime_settings(config: Config) -> RuntimeSettings:
+    """Return how the ranker of a release is to be run when it serves."""
+    ranking = config.ranking
+    return RuntimeSettings(
+        ranking.runtime, config.threads, ranking.recent_products, ranking.batch_requests
+    )
