@@ -1,4 +1,4 @@
-"""Lets a few requests into the engine at once, a few wait, and turns the rest away."""
+"""Admission control: runs and queues a bounded number of requests, rejects the rest with 503."""
 
 import asyncio
 import logging
@@ -11,27 +11,22 @@ from typing import Any, Protocol
 import msgspec
 
 from pipelines.config import ServeConfig
+from pipelines.engine.answering import Answering
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from retrieval import Query, Slate, Stage
 
-WAITING_PER_THREAD = 32  # at 15 ms an answer, the last in the queue waits half a second
-MOST_WRITING = 256  # requests whose changes are on their way to the disk
+QUEUED_PER_THREAD = 32  # at 15 ms an answer, the last in the queue waits half a second
+MOST_WRITES = 256  # requests whose changes are on their way to the disk
 
 log = logging.getLogger(__name__)
 
 
-class Answers(Protocol):
-    """What the shop window asks of an engine; its methods are called from several threads."""
-
-    release: str
-
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
-        """Return a page for this request, or RequestError."""
-        ...
+class ServedEngine(Answering, Protocol):
+    """What the HTTP server needs of an engine. Its methods are called from several threads."""
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
-        """Take changes; what comes is the number of each, or why it was not taken."""
+        """Submit changes; the future has the number of each, or why it was rejected."""
         ...
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
@@ -52,21 +47,21 @@ class Answers(Protocol):
 
 
 class Unavailable(Exception):
-    """Nobody can answer this request now; trying again soon may help."""
+    """The server cannot answer this request now; trying again soon may help."""
 
 
 class AdmissionControl:
-    """Keeps the event loop free: every answer is made in one of its threads."""
+    """Keeps the event loop free: every answer is computed in one of its threads."""
 
-    def __init__(self, engine: Answers | None, config: ServeConfig) -> None:
+    def __init__(self, engine: ServedEngine | None, config: ServeConfig) -> None:
         self.engine = engine
         self._deadline_ms = config.deadline_ms
         self._threads = ThreadPoolExecutor(config.threads, thread_name_prefix="answer")
         self.takes_changes = bool(config.live)
-        self._writing = BoundedSemaphore(MOST_WRITING)
-        self._places = BoundedSemaphore(config.threads * (1 + WAITING_PER_THREAD))
+        self._writes = BoundedSemaphore(MOST_WRITES)
+        self._places = BoundedSemaphore(config.threads * (1 + QUEUED_PER_THREAD))
 
-    def opened(self) -> Answers:
+    def opened(self) -> ServedEngine:
         """Return the engine, or Unavailable while the release is still being read."""
         if self.engine is None:
             raise Unavailable("the release is still being read; /readyz tells when it is open")
@@ -75,7 +70,7 @@ class AdmissionControl:
     async def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
         """Return the engine's answer, or Unavailable at once when too many are waiting.
 
-        The time in the queue counts towards the deadline, and is told as the stage `wait`.
+        The time in the queue counts towards the deadline, and is among the timings as `wait`.
         """
         engine = self.opened()
         arrived = perf_counter()
@@ -83,7 +78,7 @@ class AdmissionControl:
         if not self._places.acquire(blocking=False):
             raise Unavailable("too many requests are waiting; try again in a second")
         try:
-            future = self._threads.submit(_work, engine, query, stage, arrived, deadline_ms)
+            future = self._threads.submit(_answer, engine, query, stage, arrived, deadline_ms)
         except RuntimeError:  # the threads have been closed
             self._places.release()
             raise Unavailable("the server is stopping") from None
@@ -91,12 +86,12 @@ class AdmissionControl:
         return await asyncio.wrap_future(future)
 
     async def change(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Return what became of these changes, once they are on the disk and in the answers.
+        """Return the outcome of each change, once all are on the disk and in the answers.
 
         Unavailable at once when too many are waiting, and where they cannot be written.
         """
         engine = self.opened()
-        if not self._writing.acquire(blocking=False):
+        if not self._writes.acquire(blocking=False):
             raise Unavailable("too many changes are waiting; try again in a second")
         try:
             return await asyncio.wrap_future(engine.change(changes))
@@ -104,14 +99,16 @@ class AdmissionControl:
             log.error("changes were not written: %s", e)
             raise Unavailable("changes cannot be written now; the server's log says why") from None
         finally:
-            self._writing.release()
+            self._writes.release()
 
     def close(self) -> None:
         """Let the answers in progress end, and drop those that wait."""
         self._threads.shutdown(cancel_futures=True)
 
 
-def _work(engine: Answers, query: Query, stage: Stage, arrived: float, deadline_ms: int) -> Slate:
+def _answer(
+    engine: ServedEngine, query: Query, stage: Stage, arrived: float, deadline_ms: int
+) -> Slate:
     waited_ms = 1_000 * (perf_counter() - arrived)
     left_ms = int(deadline_ms - waited_ms)
     if left_ms < 1:

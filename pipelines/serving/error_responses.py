@@ -1,4 +1,4 @@
-"""How a refusal looks: for each exception a status and one JSON body, never a traceback."""
+"""Error responses: for each exception a status and one JSON body, never a traceback."""
 
 import logging
 from typing import Any
@@ -13,13 +13,13 @@ from litestar.types import ExceptionHandlersMap
 from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
-from pipelines.live.changes import RejectedChange as NotTaken
+from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import Unavailable
 from pipelines.serving.bodies import Failure, FailureBody
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
 LONGEST_REPEATED = 80  # characters of a foreign value that a message repeats
-SAID = {  # field and message, where Litestar only names the status
+MESSAGES = {  # field and message, where Litestar only names the status
     404: ("", "there is nothing at this path; /docs lists what there is"),
     413: ("body", f"has more than {LARGEST_BODY:,} bytes; a picture in it may have 10 MB"),
 }
@@ -30,26 +30,28 @@ def _spec(description: str) -> ResponseSpec:
 
 
 UNREADY = {503: _spec("Still opening the release, or too busy; try again after a second.")}
-BAD = UNREADY | {400: _spec("A field cannot be used; the error names it.")}
-MISSING = BAD | {404: _spec("This release holds no picture of this product.")}
-USUAL = BAD | {
+FIELD_ERRORS = UNREADY | {400: _spec("A field cannot be used; the error names it.")}
+PICTURE_ERRORS = FIELD_ERRORS | {404: _spec("This release holds no picture of this product.")}
+BODY_ERRORS = FIELD_ERRORS | {
     413: _spec(f"A body of more than {LARGEST_BODY:,} bytes."),
     415: _spec("A body that is not application/json."),
 }
-ASKING = USUAL | {409: _spec("A cursor of a list that cannot go on; begin the list again.")}
-TAKING = USUAL | {
+QUERY_ERRORS = BODY_ERRORS | {
+    409: _spec("A cursor of a list that cannot go on; begin the list again.")
+}
+CHANGE_ERRORS = BODY_ERRORS | {
     403: _spec("This server takes no changes."),
     404: _spec("There is no such product."),
     507: _spec("No more changes can be kept before a build folds them in."),
 }
-Refusal = Response[FailureBody]
+ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]
 
 log = logging.getLogger(__name__)
 
 
 def unsupported(header: str, got: str, expected: str) -> HTTPException:
-    """Return the refusal of a body that is sent in a form we do not read."""
+    """Return the error of a body that is sent in a form we do not read."""
     return HTTPException(
         f"is {got[:LONGEST_REPEATED]!r}; send the header `{header}: {expected}`",
         status_code=415,
@@ -57,8 +59,8 @@ def unsupported(header: str, got: str, expected: str) -> HTTPException:
     )
 
 
-def cut_off() -> HTTPException:
-    """Return the refusal of a body that ended before its end; hardly anyone will read it."""
+def incomplete_body() -> HTTPException:
+    """Return the error of a body that ended before its end; hardly anyone will read it."""
     return HTTPException(
         "ended early, or its chunks are not well-formed; send it whole",
         status_code=400,
@@ -66,8 +68,8 @@ def cut_off() -> HTTPException:
     )
 
 
-def takes_no_changes() -> HTTPException:
-    """Return the refusal of a change by a server that was not told to take any."""
+def changes_disabled() -> HTTPException:
+    """Return the error of a change on a server that was not started to take any."""
     return HTTPException(
         "this server takes no changes; start it with --live FOLDER, and keep strangers from it",
         status_code=403,
@@ -75,16 +77,14 @@ def takes_no_changes() -> HTTPException:
     )
 
 
-def not_taken(refusal: NotTaken) -> HTTPException:
-    """Return the refusal of one change."""
-    return HTTPException(
-        refusal.message, status_code=refusal.status, extra={"field": refusal.field}
-    )
+def rejected(change: RejectedChange) -> HTTPException:
+    """Return the error of one change."""
+    return HTTPException(change.message, status_code=change.status, extra={"field": change.field})
 
 
-def _refusal(
+def _response(
     status: int, message: str, field: str = "", headers: dict[str, str] | None = None
-) -> Refusal:
+) -> ErrorResponse:
     failure = Failure(field=field, message=message, status=status)
     return Response(
         FailureBody(error=failure),
@@ -94,48 +94,48 @@ def _refusal(
     )
 
 
-def _on_request_error(_: Any, error: RequestError) -> Refusal:
-    return _refusal(400, error.message, error.field)
+def _on_request_error(_: Any, error: RequestError) -> ErrorResponse:
+    return _response(400, error.message, error.field)
 
 
-def _on_stale_cursor(_: Any, error: StaleCursor) -> Refusal:
-    return _refusal(409, error.message, error.field)
+def _on_stale_cursor(_: Any, error: StaleCursor) -> ErrorResponse:
+    return _response(409, error.message, error.field)
 
 
-def _on_unavailable(_: Any, error: Unavailable) -> Refusal:
-    return _refusal(503, str(error), headers={"retry-after": "1"})
+def _on_unavailable(_: Any, error: Unavailable) -> ErrorResponse:
+    return _response(503, str(error), headers={"retry-after": "1"})
 
 
-def _on_unreachable(_: Any, error: Unreachable) -> Refusal:
+def _on_unreachable(_: Any, error: Unreachable) -> ErrorResponse:
     log.error("%s", error)
-    return _refusal(503, "the index does not answer", headers={"retry-after": "5"})
+    return _response(503, "the index does not answer", headers={"retry-after": "5"})
 
 
-def _on_validation(_: Any, error: ValidationException) -> Refusal:
-    """Refuse what Litestar itself has read: the query string, or a body that is not there."""
+def _on_validation(_: Any, error: ValidationException) -> ErrorResponse:
+    """Answer an error that Litestar found: in the query string, or a body that is missing."""
     extra = error.extra if isinstance(error.extra, list) else []
     first = extra[0] if extra else {}
     field, message = str(first.get("key", "")), str(first.get("message", error.detail))
     if field == "data":
-        return _refusal(400, f"is empty; {HINTS['body']}", "body")
-    return _refusal(400, message, field)
+        return _response(400, f"is empty; {HINTS['body']}", "body")
+    return _response(400, message, field)
 
 
-def _on_http_exception(request: AnyRequest, error: HTTPException) -> Refusal:
-    if isinstance(error.extra, dict):  # one of ours: it names the field
-        return _refusal(error.status_code, error.detail, error.extra["field"])
+def _on_http_exception(request: AnyRequest, error: HTTPException) -> ErrorResponse:
+    if isinstance(error.extra, dict):  # raised by us: it names the field
+        return _response(error.status_code, error.detail, error.extra["field"])
     headers = error.headers or {}
-    field, message = SAID.get(error.status_code, ("", error.detail))
+    field, message = MESSAGES.get(error.status_code, ("", error.detail))
     if "allow" in headers:
         message = f"this path takes {headers['allow']}, not {request.method}"
-    return _refusal(error.status_code, message, field, headers)
+    return _response(error.status_code, message, field, headers)
 
 
-def _on_fault(request: AnyRequest, error: Exception) -> Refusal:
+def _on_fault(request: AnyRequest, error: Exception) -> ErrorResponse:
     """Tell the log everything, and the client where in the log."""
     reference = uuid4().hex[:12]
     log.error("%s %s failed [%s]", request.method, request.url.path, reference, exc_info=error)
-    return _refusal(500, f"the server failed on this request; its log says why under {reference}")
+    return _response(500, f"the server failed on this request; its log says why under {reference}")
 
 
 HANDLERS: ExceptionHandlersMap = {

@@ -6,7 +6,7 @@ from time import sleep
 import pytest
 
 from pipelines.config import ServeConfig
-from pipelines.serving.admission import WAITING_PER_THREAD, AdmissionControl, Unavailable
+from pipelines.serving.admission import QUEUED_PER_THREAD, AdmissionControl, Unavailable
 from retrieval import Query, Slate, Stage
 
 
@@ -23,17 +23,17 @@ class SlowEngine:
         return Slate(products=(), stage=stage, release=self.release, timings_ms={"rank": 1.0})
 
 
-def desk(engine: SlowEngine | None, **config: int) -> AdmissionControl:
+def admission_over(engine: SlowEngine | None, **config: int) -> AdmissionControl:
     return AdmissionControl(engine, ServeConfig(**config))
 
 
 def test_more_requests_than_may_wait_are_turned_away_and_the_others_answered() -> None:
     go = threading.Event()
-    counter = desk(SlowEngine(go.wait), threads=1, deadline_ms=60_000)
-    room = 1 + WAITING_PER_THREAD
+    admission = admission_over(SlowEngine(go.wait), threads=1, deadline_ms=60_000)
+    room = 1 + QUEUED_PER_THREAD
 
     async def crowd() -> list[Slate | BaseException]:
-        requests = [counter.answer(Query(deadline_ms=60_000)) for _ in range(room + 3)]
+        requests = [admission.answer(Query(deadline_ms=60_000)) for _ in range(room + 3)]
         answers = asyncio.gather(*requests, return_exceptions=True)
         await asyncio.sleep(0.05)
         go.set()
@@ -46,23 +46,23 @@ def test_more_requests_than_may_wait_are_turned_away_and_the_others_answered() -
 
 def test_a_place_is_free_again_after_an_answer_and_after_a_failure() -> None:
     engine = SlowEngine(lambda: 1 / 0)
-    counter = desk(engine, threads=1)
+    admission = admission_over(engine, threads=1)
 
-    for _ in range(3 * (1 + WAITING_PER_THREAD)):
+    for _ in range(3 * (1 + QUEUED_PER_THREAD)):
         with pytest.raises(ZeroDivisionError):
-            asyncio.run(counter.answer(Query()))
+            asyncio.run(admission.answer(Query()))
 
     engine.work = lambda: None
-    assert asyncio.run(counter.answer(Query())).release == "r1"
+    assert asyncio.run(admission.answer(Query())).release == "r1"
 
 
 def test_the_time_in_the_queue_is_told_and_taken_from_the_deadline() -> None:
     engine = SlowEngine(lambda: sleep(0.2))
-    counter = desk(engine, threads=1)
+    admission = admission_over(engine, threads=1)
 
     async def two() -> tuple[Slate, Slate]:
         return await asyncio.gather(
-            counter.answer(Query(deadline_ms=1_000)), counter.answer(Query(deadline_ms=1_000))
+            admission.answer(Query(deadline_ms=1_000)), admission.answer(Query(deadline_ms=1_000))
         )
 
     first, second = asyncio.run(two())
@@ -75,11 +75,13 @@ def test_the_time_in_the_queue_is_told_and_taken_from_the_deadline() -> None:
 
 def test_who_has_waited_past_the_deadline_is_told_so_instead_of_being_served_late() -> None:
     engine = SlowEngine(lambda: sleep(0.2))
-    counter = desk(engine, threads=1)
+    admission = admission_over(engine, threads=1)
 
     async def two() -> tuple[Slate | BaseException, ...]:
         return await asyncio.gather(
-            counter.answer(Query()), counter.answer(Query(deadline_ms=50)), return_exceptions=True
+            admission.answer(Query()),
+            admission.answer(Query(deadline_ms=50)),
+            return_exceptions=True,
         )
 
     _, late = asyncio.run(two())
@@ -91,20 +93,20 @@ def test_who_has_waited_past_the_deadline_is_told_so_instead_of_being_served_lat
 
 def test_the_servers_own_deadline_is_the_longest_that_a_request_can_ask_for() -> None:
     engine = SlowEngine(lambda: None)
-    counter = desk(engine, deadline_ms=300)
+    admission = admission_over(engine, deadline_ms=300)
 
-    asyncio.run(counter.answer(Query(deadline_ms=60_000)))
+    asyncio.run(admission.answer(Query(deadline_ms=60_000)))
 
     assert engine.asked[0].deadline_ms <= 300
 
 
-def test_nobody_is_answered_before_the_release_is_open_nor_after_the_desk_has_closed() -> None:
-    counter = desk(None)
+def test_nobody_is_answered_before_the_release_is_open_nor_after_admission_has_closed() -> None:
+    admission = admission_over(None)
 
     with pytest.raises(Unavailable, match="still being read"):
-        asyncio.run(counter.answer(Query()))
+        asyncio.run(admission.answer(Query()))
 
-    counter.engine = SlowEngine(lambda: None)
-    counter.close()
+    admission.engine = SlowEngine(lambda: None)
+    admission.close()
     with pytest.raises(Unavailable, match="stopping"):
-        asyncio.run(counter.answer(Query()))
+        asyncio.run(admission.answer(Query()))

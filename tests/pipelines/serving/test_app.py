@@ -10,7 +10,8 @@ from litestar.testing import TestClient
 from index import Unreachable
 from pipelines.config import Config
 from pipelines.errors import StaleCursor
-from pipelines.serving.app import PAGE, PAGE_FILES, create_app
+from pipelines.serving.app import create_app
+from pipelines.serving.routes.pages import PAGE, PAGE_FILES
 from retrieval import Query, Slate, Stage
 from retrieval.types import Placement
 
@@ -30,7 +31,7 @@ def test_the_process_is_healthy_and_not_ready_until_a_release_is_open(engine: An
             client.get("/readyz"),
             client.post("/v1/recommend", json={}),
         )
-        app.state.desk.engine = engine
+        app.state.admission.engine = engine
         ready = client.get("/readyz")
 
     assert healthy.json() == {"status": "ok"}
@@ -113,7 +114,7 @@ def test_ranking_orders_only_what_it_is_given_and_names_what_it_does_not_know(
     assert answer["missing"] == ["nobody"]
 
 
-def test_the_engine_works_in_threads_of_the_desk(client: Client, engine: Any) -> None:
+def test_the_engine_works_in_threads_of_admission_control(client: Client, engine: Any) -> None:
     client.post("/v1/recommend", json={})
 
     assert all(name.startswith("answer") for name in engine.threads)

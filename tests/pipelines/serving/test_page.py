@@ -297,7 +297,7 @@ def test_it_waits_for_a_release_that_is_still_being_read(
 
         page.goto("/")
         expect(page.get_by_role("status")).to_have_text("The release is still being read…")
-        app.state.desk.engine = engine
+        app.state.admission.engine = engine
         expect(page.locator(".card")).to_have_count(7)
 
         page.close()

@@ -1,0 +1,20 @@
+"""Routes for what watches the server: whether it lives, and whether it can answer."""
+
+from pipelines.serving import bodies
+from pipelines.serving.error_responses import UNREADY
+from pipelines.serving.routes.handlers import Admission, read_route
+
+
+@read_route("/healthz", {}, in_thread=False)
+def healthz() -> bodies.Health:
+    """Answer 200 while the process lives."""
+    return bodies.Health()
+
+
+@read_route("/readyz", UNREADY, in_thread=False)
+def readyz(admission: Admission) -> bodies.Readiness:
+    """Answer 200 with the release that is open; 503 until one is."""
+    return bodies.Readiness(release=admission.opened().release)
+
+
+ROUTES = (healthz, readyz)
