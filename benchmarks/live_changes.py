@@ -112,7 +112,8 @@ def told(times: np.ndarray) -> str:
 def measure(releases: Path, folder: Path, options: argparse.Namespace, say: Say) -> None:
     """Take all times, on two engines of one release: one that is changed, one that is not."""
     random = np.random.default_rng(options.seed)
-    clean, live = Engine.open(releases), Engine.open(releases, live=folder)
+    clean = Engine.open(releases, warm=True)
+    live = Engine.open(releases, live=folder, warm=True)
     size = clean.probe.parts.products.size
     say(f"{size:,} products, release {clean.release}")
     drawn = draw(live, options.bulk, random)
@@ -129,7 +130,7 @@ def measure(releases: Path, folder: Path, options: argparse.Namespace, say: Say)
     )
     live.close()
     with TemporaryDirectory(dir=folder) as other:
-        live = Engine.open(releases, live=Path(other))
+        live = Engine.open(releases, live=Path(other), warm=True)
         in_bulk(live, rewritten(draw(live, int(0.05 * size), random), 1.0))
         texts = [title.rpartition(" ")[0] for title in draw(live, options.searches, random).titles]
         both: list[tuple[np.ndarray, np.ndarray]] = []

@@ -284,7 +284,7 @@ def compare(place: Place, written: Sequence[int] | None) -> None:
     _same(kept, changed(place.logged(folded)), "of the release")
     if written is None:
         return
-    view, expected = engine._overlay.view(), changed(written)
+    view, expected = engine._overlay.snapshot(), changed(written)
     found = view.rows_of(
         [*expected, *(change(w, n).id for w in range(WRITERS) for n in range(SLOTS))]
     )

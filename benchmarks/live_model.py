@@ -253,7 +253,7 @@ class World:
 
     def view(self) -> CatalogueSnapshot:
         """Return the engine's side as it is now."""
-        return self.overlay.view()
+        return self.overlay.snapshot()
 
     def close(self) -> None:
         """Close the log."""

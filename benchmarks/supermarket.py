@@ -83,7 +83,7 @@ def by_release(releases: Path, journey: Journey, asked: Task) -> dict[str, Ranki
             f"release {release.manifest.name} has seen events until {until or 'the end of the log'}"
             f", which are asked for here; build one with --until {START}"
         )
-    engine = Engine.open(releases)
+    engine = Engine.open(releases, warm=True)
     with TemporaryDirectory() as folder:
         requests = Path(folder) / "requests.jsonl"
         write_requests(requests, journey, asked)

@@ -165,4 +165,4 @@ def releases(shop: Path, config: Config, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def real_engine(releases: Path) -> Iterator[Engine]:
     """The release, opened."""
-    return Engine.open(releases)
+    return Engine.open(releases, warm=True)

@@ -15,7 +15,7 @@ from retrieval.types import Filtered
 CACHED_LOOKUPS = 1  # who ranks the same products for many shoppers sends them again
 
 
-class Marked(NamedTuple):
+class MarkedProducts(NamedTuple):
     """Products that a request likes (above 0) or dislikes (below 0)."""
 
     rows: Int64[np.ndarray, "l"]
@@ -23,7 +23,7 @@ class Marked(NamedTuple):
     missing: tuple[str, ...]
 
 
-UNMARKED = Marked(np.empty(0, np.int64), np.empty(0, np.float32), ())
+UNMARKED = MarkedProducts(np.empty(0, np.int64), np.empty(0, np.float32), ())
 
 
 class Eligible(NamedTuple):
@@ -33,7 +33,7 @@ class Eligible(NamedTuple):
     allowed: Bool[np.ndarray, "n"]
     given: Int64[np.ndarray, "c"] | None  # "rank just these"
     missing: tuple[str, ...]  # named, but not in this release
-    marked: Marked
+    marked: MarkedProducts
 
     def filtered_by(self, candidates: Candidates) -> Filtered | None:
         """Return how many products are eligible and how they were searched; None: all are."""
@@ -93,7 +93,7 @@ def _chosen(snapshot: CatalogueSnapshot, text: str) -> Bool[np.ndarray, "n"] | N
         raise RequestError("filter", str(e)) from None
 
 
-def _marked(snapshot: CatalogueSnapshot, query: Query) -> Marked:
+def _marked(snapshot: CatalogueSnapshot, query: Query) -> MarkedProducts:
     both = query.liked.keys() & query.disliked.keys()
     if both:
         raise RequestError("disliked", f"{min(both)!r} is liked as well; name it once")
@@ -103,4 +103,4 @@ def _marked(snapshot: CatalogueSnapshot, query: Query) -> Marked:
     lookup = snapshot.rows_of(list(marks))
     present = [name for name in marks if name not in set(lookup.missing)]
     weights = np.array([marks[name] for name in present], np.float32)
-    return Marked(lookup.rows, weights, lookup.missing)
+    return MarkedProducts(lookup.rows, weights, lookup.missing)

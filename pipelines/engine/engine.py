@@ -21,7 +21,6 @@ from pipelines.live.change_log import ChangeLog, Outcome
 from pipelines.live.changes import Change
 from pipelines.live.overlay import Overlay
 from pipelines.release.manifest import config_of
-from pipelines.release.parts import open_album
 from pipelines.release.store import Release, open_release
 from retrieval import Query, Slate, Stage
 
@@ -41,9 +40,9 @@ class Engine:
         self._lists = ListAnswers(self.release, self._stages, self._candidates)
         parts, language = self._base.parts, config.retrieval.language
         self._completion = Completion(parts.completions, parts.lexical, language)
-        self._storefront = Storefront(parts, open_album(release.path), release.manifest)
+        self._storefront = Storefront(parts, release)
         self.probe = Probe(self._base, self._overlay, self._stages, config.retrieval)
-        self._overlay.view().allowed(not_hidden(config))  # refuses what cannot be read
+        self._overlay.snapshot().allowed(not_hidden(config))  # refuses what cannot be read
 
     @classmethod
     def open(
@@ -52,17 +51,21 @@ class Engine:
         name: str | None = None,
         watch: RankingListener | None = None,
         live: Path | None = None,
+        *,
+        warm: bool = False,
     ) -> "Engine":
         """Open the current release, or the one named; every file is checked first.
 
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
-        of that folder's log that the release does not hold are applied, and more are taken.
+        of that folder's log that the release does not hold are applied, and more are taken. `warm`
+        opens at once what is opened lazily else, so that the first shopper does not wait for it.
         """
         release = open_release(releases, name)
         engine = cls(release, config_of(release.manifest))
         if live is not None:
             engine._log = follow(live, engine._overlay, release.manifest)
-        engine.answer(Query(text="warm"))  # so that the first shopper does not wait for the models
+        if warm:
+            engine._warm_up()
         engine._stages.ranking.listener = watch
         return engine
 
@@ -86,7 +89,7 @@ class Engine:
 
         Ranking begins only while there is time; the slate says which stage answered.
         """
-        deadline, snapshot = Deadline(query.deadline_ms), self._overlay.view()
+        deadline, snapshot = Deadline(query.deadline_ms), self._overlay.snapshot()
         if is_listed(query):
             return self._lists.answer(query, stage, snapshot, deadline)
         depth = Depth(stage, max(self._candidates, query.k))
@@ -100,6 +103,10 @@ class Engine:
         ranked = ranking.rank(request, candidates, snapshot, depth, deadline)  # or leaves it out
         with deadline.timer("compose"):
             return composer.compose(query, eligible, ranked, deadline.timings_ms)
+
+    def _warm_up(self) -> None:
+        self.answer(Query(text="warm"))
+        self._storefront.warm_up()
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
         """Submit changes; the future has the number of each in the log, or why it was rejected.
@@ -121,7 +128,7 @@ class Engine:
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         """Return a product's picture and its media type, or None where there is none."""
-        return self._storefront.picture(product_id, self._overlay.view())
+        return self._storefront.picture(product_id, self._overlay.snapshot())
 
     def shoppers(self, limit: int) -> list[str]:
         """Return some shoppers with a past, those with declared traits first."""
@@ -129,4 +136,4 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """Return what the page says about the release."""
-        return self._storefront.about(self._overlay.view())
+        return self._storefront.about(self._overlay.snapshot())

@@ -68,7 +68,7 @@ class Probe:
 
     def channel_scores(self, query: Query) -> ChannelScores:
         """Return the scores of all channels for a search, before they are fused."""
-        snapshot = self._overlay.view()
+        snapshot = self._overlay.snapshot()
         eligible = self._stages.eligibility.of(query, snapshot)
         encoded = self._stages.encoder.encode(query, eligible).encoded
         retriever = self._stages.retrieval.at(snapshot)

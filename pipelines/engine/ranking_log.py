@@ -1,4 +1,4 @@
-"""Keeps what was ranked, as lines of JSON: enough to rank it again and compare."""
+"""The ranking log: each ranked request as a line of JSON, enough to rank it again and compare."""
 
 import base64
 import re
@@ -16,7 +16,7 @@ from msgspec import Meta
 from pipelines.errors import UserError
 from retrieval import Query
 
-WAITING = 256  # lines; more are dropped rather than that an answer waits
+QUEUED = 256  # lines; more are dropped, so that no answer waits
 FILE_BYTES = 64_000_000
 MOST_FILES = 8  # the oldest are removed
 MOST_LINE_BYTES = 8_000_000
@@ -57,30 +57,30 @@ class RankLog:
             raise UserError(f"serve.log={str(folder)!r} cannot be written: {e.strerror}") from None
         self.dropped = 0
         self._folder = folder
-        self._waiting: Queue[LoggedRanking | None] = Queue(WAITING)
+        self._queue: Queue[LoggedRanking | None] = Queue(QUEUED)
         self._thread = Thread(target=self._write, name="rank log", daemon=True)
         self._thread.start()
 
     def put(self, ranking: LoggedRanking) -> None:
         """Take a ranking, or count it as dropped where too many wait."""
         try:
-            self._waiting.put_nowait(ranking)
+            self._queue.put_nowait(ranking)
         except Full:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits and end; a disk that hangs is not waited for, and what waits is lost."""
+        """Write the queued rankings and end; where the disk hangs, they are dropped."""
         end = monotonic() + CLOSING_SECONDS
         try:
-            self._waiting.put(None, timeout=CLOSING_SECONDS)
+            self._queue.put(None, timeout=CLOSING_SECONDS)
             self._thread.join(max(end - monotonic(), 0))
         except Full:
             pass
         if self._thread.is_alive():
-            self.dropped += self._waiting.qsize()
+            self.dropped += self._queue.qsize()
 
     def _write(self) -> None:
-        while (ranking := self._waiting.get()) is not None:
+        while (ranking := self._queue.get()) is not None:
             try:
                 with self._file().open("ab") as file:
                     file.write(encode(ranking) + b"\n")
@@ -100,7 +100,7 @@ class RankLog:
 
 def files_of(folder: Path) -> list[Path]:
     """Return the files of a log in the order they were written; others in the folder are not."""
-    return sorted((one for one in folder.glob(PATTERN) if OURS.fullmatch(one.name)), key=_number)
+    return sorted((file for file in folder.glob(PATTERN) if OURS.fullmatch(file.name)), key=_number)
 
 
 def _number(file: Path) -> int:
@@ -125,17 +125,17 @@ def decode(line: bytes, where: str) -> LoggedRanking:
     try:
         if len(line) > MOST_LINE_BYTES:
             raise ValueError(f"longer than {MOST_LINE_BYTES:,} bytes")
-        found = msgspec.json.decode(line, type=Line)
-        logits, features = (_floats(text) for text in (found.logits, found.features))
-        if not found.ids or len(logits) != len(found.ids) or len(features) % len(found.ids):
+        record = msgspec.json.decode(line, type=Line)
+        logits, features = (_floats(text) for text in (record.logits, record.features))
+        if not record.ids or len(logits) != len(record.ids) or len(features) % len(record.ids):
             raise ValueError(
-                f"{len(found.ids)} products, {len(logits)} logits and {len(features)} features"
+                f"{len(record.ids)} products, {len(logits)} logits and {len(features)} features"
             )
     except ValueError as e:  # msgspec's and base64's errors are such
         raise UserError(f"{where} is no line of a ranking log: {e}") from None
-    table = features.reshape(len(found.ids), -1)
+    table = features.reshape(len(record.ids), -1)
     return LoggedRanking(
-        found.release, found.query, found.at_seconds, list(found.ids), table, logits
+        record.release, record.query, record.at_seconds, list(record.ids), table, logits
     )
 
 

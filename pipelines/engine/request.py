@@ -1,4 +1,4 @@
-"""What a request implies: its scene, its window, and the traits of its shopper."""
+"""Derives from a request its kind, its scene, and the traits of its shopper."""
 
 import msgspec
 

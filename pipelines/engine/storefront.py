@@ -1,29 +1,37 @@
 """What the shop's page shows beside answers: pictures, shoppers, and facts about the release."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from pipelines.engine.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
-from pipelines.release.manifest import Manifest
-from pipelines.release.parts import Album, Parts
+from pipelines.release.parts import Parts, open_album
+from pipelines.release.store import Release
 
 
 class Storefront:
     """Reads what a page shows from the parts of a release."""
 
-    def __init__(self, parts: Parts, album: Album, manifest: Manifest) -> None:
+    def __init__(self, parts: Parts, release: Release) -> None:
+        """Open the album of the release when a picture is first asked for."""
         self._parts = parts
-        self._album = album
-        self._manifest = manifest
+        self._manifest = release.manifest
+        self._album = Lazy(partial(open_album, release.path))
+
+    def warm_up(self) -> None:
+        """Open what is opened lazily."""
+        self._album.get()
 
     def picture(self, product_id: str, snapshot: CatalogueSnapshot) -> tuple[bytes, str] | None:
         """Return a product's picture and its media type, or None where there is none."""
+        album = self._album.get()
         for row in snapshot.rows_of([product_id]).rows:
-            place = self._album.picture_of[row] if row < self._parts.products.size else -1
+            place = album.picture_of[row] if row < self._parts.products.size else -1
             if place >= 0:
-                [record] = self._album.pictures.records(np.array([place], np.int64))
+                [record] = album.pictures.records(np.array([place], np.int64))
                 return record["image"], record["media_type"]
         return None
 

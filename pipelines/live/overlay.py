@@ -20,7 +20,7 @@ TextVectors = dict[str, Float32[np.ndarray, "t"]]
 
 
 class Overlay:
-    """The changes of a log over one release. One thread applies them, any may take a view."""
+    """The changes of a log over one release. One thread applies them, any may take a snapshot."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -32,15 +32,15 @@ class Overlay:
         self._encoded: TextVectors = {}
         self._sequence = 0
         self._lock = Lock()
-        self._view: CatalogueSnapshot | None = None
+        self._snapshot: CatalogueSnapshot | None = None
 
-    def view(self) -> CatalogueSnapshot:
+    def snapshot(self) -> CatalogueSnapshot:
         """Return the products as they are now."""
-        view = self._view
-        if view is None:
+        snapshot = self._snapshot
+        if snapshot is None:
             with self._lock:
-                view = self._view = self._look()
-        return view
+                snapshot = self._snapshot = self._new_snapshot()
+        return snapshot
 
     def prepare(self, changes: Sequence[Change]) -> list[Encoded | RejectedChange]:
         """Tell which changes can be made, one after the other, with vectors for new texts."""
@@ -54,7 +54,7 @@ class Overlay:
         ]
 
     def apply(self, logged: Sequence[Logged]) -> None:
-        """Make changes that are in the log; from here on every view shows them."""
+        """Make changes that are in the log; from here on every snapshot shows them."""
         mine = self._base.made_by
         foreign = [one.vector is None or one.encoder != mine for one in logged]
         made = iter(
@@ -66,9 +66,9 @@ class Overlay:
             for one, vector in zip(logged, vectors, strict=True):
                 self._make(one.change, vector)
                 self._sequence = one.sequence
-            self._view = None
+            self._snapshot = None
 
-    def _look(self) -> CatalogueSnapshot:
+    def _new_snapshot(self) -> CatalogueSnapshot:
         changed = Changed(
             np.array(sorted(self._gone), np.int64),
             _places(self._record_at),
@@ -168,7 +168,7 @@ class Overlay:
     def _tidy(self) -> None:
         """Leave behind what was replaced, once that is more than what is not.
 
-        Views go on with the old store meanwhile: only this thread changes anything.
+        Snapshots go on with the old store meanwhile: only this thread changes anything.
         """
         old = self._store
         if (
@@ -184,4 +184,4 @@ class Overlay:
         records = {row: new.add_record(old.records[at]) for row, at in self._record_at.items()}
         with self._lock:
             self._store, self._record_at, self._content_at = new, records, contents
-            self._view = None
+            self._snapshot = None

@@ -39,7 +39,7 @@ class EngineReloader:
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
-        self._serving = Engine.open(self._releases, watch=self._watch, live=self._live)
+        self._serving = Engine.open(self._releases, watch=self._watch, live=self._live, warm=True)
         return self._serving
 
     def open_next(self) -> Engine | None:
@@ -60,7 +60,7 @@ class EngineReloader:
             monotonic() + RETRY_SECONDS,
         )  # unless it can be opened
         try:
-            engine = Engine.open(self._releases, current_release.name)
+            engine = Engine.open(self._releases, current_release.name, warm=True)
             engine.take_over(self._serving)
         except UserError:
             self._retry_at = float("inf")

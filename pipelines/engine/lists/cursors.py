@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, in a form that says of which release and request it is."""
+"""Cursors: the place where a list goes on, with the release and the request it belongs to."""
 
 import base64
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ class PageRequest(NamedTuple):
         if offset >= total or at is None:
             return ""
         began = sequence if self.began is None else self.began
-        return written(Cursor(release, self.request, began, local_seconds(at), stage, offset))
+        return encoded(Cursor(release, self.request, began, local_seconds(at), stage, offset))
 
 
 def page_request(query: Query, stage: Stage, release: str) -> PageRequest:
@@ -81,8 +81,8 @@ def page_request(query: Query, stage: Stage, release: str) -> PageRequest:
     request = digest(query, stage)
     if query.cursor in ("", BEGIN):
         at = query.scene.at or datetime.now().replace(microsecond=0)
-        return PageRequest(_moved(query, at), stage, 0, request, None)
-    cursor = read(query.cursor)
+        return PageRequest(_at_moment(query, at), stage, 0, request, None)
+    cursor = decoded(query.cursor)
     if cursor.release != release:
         raise StaleCursor(
             "cursor",
@@ -96,23 +96,23 @@ def page_request(query: Query, stage: Stage, release: str) -> PageRequest:
             f"explain and deadline_ms may differ, or begin again with {BEGIN!r}",
         )
     at = query.scene.at or datetime.fromtimestamp(cursor.at_seconds, UTC).replace(tzinfo=None)
-    return PageRequest(_moved(query, at), cursor.stage, cursor.offset, request, cursor.sequence)
+    return PageRequest(_at_moment(query, at), cursor.stage, cursor.offset, request, cursor.sequence)
 
 
 def digest(query: Query, stage: Stage) -> str:
     """Return what tells one list from another: all of a request but how it is shown."""
     plain = msgspec.structs.replace(query, k=1, deadline_ms=1, explain=False, cursor="", facets=())
-    asked = msgspec.json.encode((plain, stage), order="deterministic")
-    return xxhash.xxh3_64_hexdigest(asked)
+    content = msgspec.json.encode((plain, stage), order="deterministic")
+    return xxhash.xxh3_64_hexdigest(content)
 
 
-def written(cursor: Cursor) -> str:
+def encoded(cursor: Cursor) -> str:
     """Return a cursor as the text that a request sends back."""
     content = msgspec.msgpack.encode(cursor)
     return base64.urlsafe_b64encode(_checksum(content) + content).decode().rstrip("=")
 
 
-def read(text: str) -> Cursor:
+def decoded(text: str) -> Cursor:
     """Return the cursor of a text, or RequestError."""
     try:
         padded = text + "=" * (-len(text) % 4)
@@ -135,5 +135,5 @@ def _unreadable() -> RequestError:
     )
 
 
-def _moved(query: Query, at: datetime) -> Query:
+def _at_moment(query: Query, at: datetime) -> Query:
     return msgspec.structs.replace(query, scene=msgspec.structs.replace(query.scene, at=at))

@@ -26,7 +26,7 @@ Values = Float64[np.ndarray, "c"]
 Match = Callable[[str], Matching]  # what the request matches with another filter
 
 
-class Counted(NamedTuple):
+class CountedProducts(NamedTuple):
     """The products that one field is counted among."""
 
     matched: Matching
@@ -51,16 +51,16 @@ def count(query: Query, match: Match, columns: LiveColumns) -> tuple[FacetCounts
 
     A group has every value that one of its products has, as if the value were filtered by.
     """
-    known: dict[str, Counted] = {}
-    found = []
+    counted: dict[str, CountedProducts] = {}  # by filter
+    counts = []
     for where, facet in zip(numbered("facets", len(query.facets)), query.facets, strict=True):
         field = field_for("counted", facet.field, f"{where}.field")
         text = filter_of(facet, field, query.filter, where)
-        if text not in known:
+        if text not in counted:
             matched = match(text)
-            known[text] = Counted(matched, groups_of(query, matched.rows, columns))
-        found.append(counts_of(facet, field, known[text], columns))
-    return tuple(found)
+            counted[text] = CountedProducts(matched, groups_of(query, matched.rows, columns))
+        counts.append(counts_of(facet, field, counted[text], columns))
+    return tuple(counts)
 
 
 def groups_of(query: Query, rows: Rows, columns: LiveColumns) -> Groups:
@@ -83,7 +83,9 @@ def filter_of(facet: Facet, field: Field, text: str, where: str) -> str:
     return text if left == whole else written(left)
 
 
-def counts_of(facet: Facet, field: Field, counted: Counted, columns: LiveColumns) -> FacetCounts:
+def counts_of(
+    facet: Facet, field: Field, counted: CountedProducts, columns: LiveColumns
+) -> FacetCounts:
     """Return the counts of one field."""
     rows, exact = counted.matched
     if is_number(field):
@@ -117,7 +119,7 @@ def most_frequent(
     table = pa.table({"word": words.take(pa.array(used)), "count": counts[used]})
     keys = [("count", "descending"), ("word", "ascending")]
     best = table.take(pc.select_k_unstable(table, min(limit, len(used)), keys)).to_pylist()
-    return tuple(FacetValue(value=one["word"], count=one["count"]) for one in best)
+    return tuple(FacetValue(value=row["word"], count=row["count"]) for row in best)
 
 
 def in_intervals(
@@ -135,16 +137,16 @@ def even_intervals(numbers: Values, limit: int) -> tuple[Interval, ...]:
 
     What parts them are quantiles, rounded to what is read easily; the ends are open.
     """
-    known = np.sort(numbers[np.isfinite(numbers)])
-    if not len(known):
+    finite = np.sort(numbers[np.isfinite(numbers)])
+    if not len(finite):
         return ()
-    quantiles = np.quantile(known, np.linspace(0, 1, limit + 1))
+    quantiles = np.quantile(finite, np.linspace(0, 1, limit + 1))
     edges: list[float] = []
     before = 0
     for low, middle, high in zip(quantiles, quantiles[1:], quantiles[2:], strict=False):
         edge = rounded(float(middle), float(high - low) / 2)
-        below = int(np.searchsorted(known, edge))
-        if before < below < len(known):
+        below = int(np.searchsorted(finite, edge))
+        if before < below < len(finite):
             edges.append(edge)
             before = below
     return tuple(zip([None, *edges], [*edges, None], strict=True))

@@ -27,8 +27,8 @@ def field_for(use: str, text: str, where: str) -> Field:
         return field
     if field.key and field.name in MAPS:
         return field
-    known = ", ".join((*USES[use], *(f"{name}.NAME" for name in MAPS)))
-    raise RequestError(where, f"{text[:80]!r} cannot be {use}; choose one of {known}")
+    usable = ", ".join((*USES[use], *(f"{name}.NAME" for name in MAPS)))
+    raise RequestError(where, f"{text[:80]!r} cannot be {use}; choose one of {usable}")
 
 
 def is_number(field: Field) -> bool:

@@ -107,7 +107,7 @@ def engine(shop: Path, model: str, tmp_path_factory: pytest.TempPathFactory) -> 
     releases = tmp_path_factory.mktemp("releases")
     settings = [f"encoders.text.model={model}", "retrieval.language=german"]
     build(shop, releases, load(None, settings), None, silent)
-    return Engine.open(releases)
+    return Engine.open(releases, warm=True)
 
 
 def asked(engine: Engine, text: str, **more: Any) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from index.columns.filter_masks import upwards
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.engine import Engine
-from pipelines.engine.lists.cursors import Cursor, read, written
+from pipelines.engine.lists.cursors import Cursor, decoded, encoded
 from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.catch_up import follow
 from pipelines.live.changes import Change, Delete, Edit, Upsert
@@ -244,7 +244,7 @@ def test_the_pages_together_are_the_whole_list(real_engine: Engine, walk: Walk) 
     def forgetting() -> Iterator[int]:
         for size in forever(walk.sizes):
             if walk.forget:
-                real_engine._overlay.view().lists._values.clear()
+                real_engine._overlay.snapshot().lists._values.clear()
             yield size
 
     walked = pages(real_engine, query, forgetting())
@@ -338,15 +338,15 @@ def test_a_cursor_of_another_request_is_refused(real_engine: Engine) -> None:
 
 
 def test_a_cursor_of_another_release_is_refused_as_such(real_engine: Engine) -> None:
-    cursor = read(real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor)
+    cursor = decoded(real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor)
     foreign = msgspec.structs.replace(cursor, release="20200101-000000-older")
 
     with pytest.raises(StaleCursor, match="begin the list again"):
-        real_engine.answer(at_end(text="soup", cursor=written(foreign)))
+        real_engine.answer(at_end(text="soup", cursor=encoded(foreign)))
 
 
 def forged(cursor: str) -> list[str]:
-    whole = read(cursor)
+    whole = decoded(cursor)
     far = base64.urlsafe_b64encode(b"1234" + msgspec.msgpack.encode(whole)).decode()
     return [
         "x", "%", "**", "ü", "A" * 400, cursor[:-1], cursor + "A", cursor[:9] + "\n" + cursor[9:],
@@ -364,10 +364,10 @@ def test_garbage_is_refused_as_a_cursor(real_engine: Engine) -> None:
 
 
 def test_a_cursor_behind_the_end_brings_an_empty_page(real_engine: Engine) -> None:
-    cursor = read(real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor)
+    cursor = decoded(real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor)
     behind = Cursor(*(getattr(cursor, name) for name in cursor.__struct_fields__[:-1]), 2**61)
 
-    slate = real_engine.answer(at_end(text="soup", cursor=written(behind)))
+    slate = real_engine.answer(at_end(text="soup", cursor=encoded(behind)))
 
     assert (slate.products, slate.cursor) == ((), "")
 
@@ -382,13 +382,13 @@ def test_a_list_keeps_to_the_stage_that_answered_its_first_page(
     query = at_end(user="u1", cursor="*", k=5)
     in_time = real_engine.answer(query)
     whole = real_engine.answer(msgspec.structs.replace(query, k=48))
-    real_engine._overlay.view().lists._values.clear()
+    real_engine._overlay.snapshot().lists._values.clear()
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.engine.engine.Deadline", Late)
         late = real_engine.answer(query)
-        real_engine._overlay.view().lists._values.clear()
+        real_engine._overlay.snapshot().lists._values.clear()
         second = real_engine.answer(msgspec.structs.replace(query, cursor=in_time.cursor))
-    real_engine._overlay.view().lists._values.clear()
+    real_engine._overlay.snapshot().lists._values.clear()
 
     after_late = real_engine.answer(msgspec.structs.replace(query, cursor=late.cursor))
 
@@ -400,11 +400,11 @@ def test_a_list_keeps_to_the_stage_that_answered_its_first_page(
 def test_a_list_keeps_to_the_moment_of_its_first_page(real_engine: Engine) -> None:
     query = Query(user="u3", k=4, cursor="*", deadline_ms=60_000)
     first = real_engine.answer(query)
-    real_engine._overlay.view().lists._values.clear()
+    real_engine._overlay.snapshot().lists._values.clear()
 
     second = real_engine.answer(msgspec.structs.replace(query, cursor=first.cursor))
 
-    assert read(first.cursor).at_seconds == read(second.cursor).at_seconds
+    assert decoded(first.cursor).at_seconds == decoded(second.cursor).at_seconds
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
@@ -522,4 +522,4 @@ def test_a_rememberer_of_lists_forgets_the_oldest(real_engine: Engine) -> None:
     for i in range(70):
         real_engine.answer(at_end(filter=f"price < {i}", cursor="*", k=1), Stage.RETRIEVAL)
 
-    assert len(real_engine._overlay.view().lists._values) <= 64
+    assert len(real_engine._overlay.snapshot().lists._values) <= 64

@@ -264,7 +264,7 @@ def test_vectors_of_other_fields_are_made_again(real_engine: Engine, tmp_path: P
     first.close()
 
     again = following(real_engine, tmp_path)
-    view = again._overlay.view()
+    view = again._overlay.snapshot()
     row = view.rows_of(["new1"]).rows
     again.close()
 

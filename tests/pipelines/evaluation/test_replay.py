@@ -159,7 +159,7 @@ def test_a_disk_that_hangs_holds_up_neither_answers_nor_the_end(
 ) -> None:
     on, began = Event(), monotonic()
     monkeypatch.setattr("pipelines.engine.ranking_log.CLOSING_SECONDS", 0.1)
-    monkeypatch.setattr("pipelines.engine.ranking_log.WAITING", 2)
+    monkeypatch.setattr("pipelines.engine.ranking_log.QUEUED", 2)
     monkeypatch.setattr(
         "pipelines.engine.ranking_log.encode", lambda _: b"x" if on.wait(30) else b""
     )

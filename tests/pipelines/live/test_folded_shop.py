@@ -98,7 +98,7 @@ def test_a_release_holds_what_was_folded_and_follows_the_rest(tmp_path: Path) ->
     assert (first.product.id, first.product.price) == ("new1", None)
     assert (second.product.id, second.product.price) == ("new1", 3.5)
     assert len(following._overlay._record_at) == 1
-    assert other._overlay.view().unchanged
+    assert other._overlay.snapshot().unchanged
     assert built.about()["products"] == NUM_PRODUCTS
 
 

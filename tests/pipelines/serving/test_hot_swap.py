@@ -133,7 +133,7 @@ def test_what_fails_for_a_reason_of_the_machine_is_tried_again_after_a_pause(
 
     assert server.open_next() is None
     monkeypatch.setattr(hot_swap, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(server, "_again_at", 0.0)
+    monkeypatch.setattr(server, "_retry_at", 0.0)
     engine = server.open_next()
 
     assert engine is not None
