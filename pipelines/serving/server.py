@@ -141,6 +141,9 @@ def free_address(host: str, port: int) -> Address:
 async def _run(server: Composition, address: Address) -> None:
     """Open the port, then the engine, and answer until a signal stops the server."""
     granian = _listener(server.app, address)
+    stop: Callable[[], None] = granian.stop
+    for number in STOPS:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     serving = asyncio.create_task(granian.serve())
     opening = asyncio.create_task(asyncio.to_thread(server.open_engine))
     await _until_it_listens(serving, address)
@@ -153,14 +156,14 @@ async def _run(server: Composition, address: Address) -> None:
             await _until_stopped(server, serving)
     finally:
         if opening.done() and opening.exception():
-            granian.stop()
+            stop()
         await serving
 
 
 def _listener(app: Litestar, address: Address) -> Server:
-    """Return granian on an address, which stops at a signal."""
+    """Return granian on an address, not yet serving."""
     host, port = address
-    granian = Server(
+    return Server(
         app,
         address=host,
         port=port,
@@ -168,9 +171,6 @@ def _listener(app: Litestar, address: Address) -> Server:
         websockets=False,
         log_level=LogLevels.error,
     )
-    for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, granian.stop)
-    return granian
 
 
 async def _until_stopped(server: Composition, serving: "asyncio.Task[None]") -> None:
