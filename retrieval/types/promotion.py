@@ -1,0 +1,40 @@
+"""Campaigns and promotions: how and when the shop draws attention to products."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from retrieval.types.fields import Noun, ProductId, UserId
+
+
+class Campaign(Noun, frozen=True, kw_only=True):
+    """A promotion that runs for a while; `products` and `users` empty means: for all."""
+
+    id: str
+    kind: str = ""
+    start: datetime
+    end: datetime
+    products: tuple[ProductId, ...] = ()
+    users: tuple[UserId, ...] = ()
+
+
+class PromotionKind(StrEnum):
+    """How the shop draws attention to a product."""
+
+    OFFER = "offer"  # in the leaflet, in a mailing, at a lower price
+    DISPLAY = "display"  # a place of its own: an end of an aisle, a banner
+
+
+class Promotion(Noun, frozen=True, kw_only=True):
+    """A product that the shop puts forward from `start` until before `end`.
+
+    `share` says in how many of the shop's places it does, 1: in all.
+    """
+
+    product: ProductId
+    kind: PromotionKind
+    start: datetime
+    end: datetime
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
