@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt64
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from index.arrays import map_array, save_array
 from index.words.sorted_texts import StringArray
@@ -123,34 +125,16 @@ def allowed_edits(word: str) -> int:
     return 1 if len(word) < TWO_EDITS_FROM else 2
 
 
-def edits_between(word: str, others: list[str], most: int) -> Int64[np.ndarray, "m"]:
-    """Return how many edits part each of the words from this one; `most` + 1 stands for more.
+def edits_between(word: str, others: list[str], most: int) -> Int32[np.ndarray, "m"]:
+    """Return the edit distance of each of the words from this one; `most` + 1 stands for more.
 
-    An edit adds, drops or changes a letter, or exchanges two neighbours: Damerau (1964) as
-    optimal string alignment, on the `most` diagonals beside the middle one.
+    An edit adds, drops or changes a letter, or exchanges two neighbours: Damerau (1964) as optimal
+    string alignment, which edits no part of a word twice.
     """
-    if not others:
-        return np.empty(0, np.int64)
-    width = max(map(len, others))
-    padded = "".join(other.ljust(width, "\0") for other in others)
-    table = np.frombuffer(padded.encode("utf-32-le"), np.uint32).reshape(len(others), width)
-    lengths = np.array([len(other) for other in others])
-    far = most + 1
-    before = two_before = np.full((width + 1, len(others)), far, np.int8)
-    start = np.minimum(np.arange(width + 1), far).astype(np.int8)
-    row = np.repeat(start[:, None], len(others), axis=1)
-    for i, letter in enumerate(map(ord, word), start=1):
-        two_before, before = before, row
-        row = np.full_like(before, far)
-        row[0] = min(i, far)
-        for j in range(max(1, i - most), min(width, i + most) + 1):
-            same = table[:, j - 1] == letter
-            best = np.minimum(before[j - 1] + ~same, np.minimum(before[j], row[j - 1]) + 1)
-            if i > 1 and j > 1:
-                turned = (table[:, j - 2] == letter) & (table[:, j - 1] == ord(word[i - 2]))
-                best = np.where(turned, np.minimum(best, two_before[j - 2] + 1), best)
-            row[j] = np.minimum(best, far)
-    return np.asarray(row[lengths, np.arange(len(others))], np.int64)
+    distances = process.cdist(
+        [word], others, scorer=OSA.distance, score_cutoff=most, dtype=np.int32
+    )
+    return np.asarray(distances[0])
 
 
 def heaviest(weights: np.ndarray, k: int) -> Int64[np.ndarray, "m"]:

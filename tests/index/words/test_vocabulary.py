@@ -52,9 +52,13 @@ def test_short_words_may_have_one_wrong_letter_and_long_ones_two() -> None:
 
 @given(st.text("abc", max_size=7), st.lists(st.text("abc", max_size=7), max_size=5))
 def test_edits_are_counted_as_letter_by_letter(word: str, others: list[str]) -> None:
-    found = edits_between(word, others, 2)
+    edits = edits_between(word, others, 2)
 
-    assert found.tolist() == [min(plain_edits(word, other), 3) for other in others]
+    assert edits.tolist() == [min(plain_edits(word, other), 3) for other in others]
+
+
+def test_two_exchanged_letters_are_not_edited_again() -> None:
+    assert edits_between("ca", ["ac", "abc"], 3).tolist() == [1, 3]  # Damerau alone would say 2
 
 
 def plain_edits(word: str, other: str) -> int:
