@@ -139,10 +139,10 @@ def tell(name: str, strict: np.ndarray, lenient: np.ndarray) -> None:
 def recovered(index: LexicalIndex, misspelt: dict[str, list[str]]) -> float:
     """Return the share of the corrected words that are words of the query."""
     pairs = [
-        (query.lower().split(), told.read_as[0])
+        (query.lower().split(), rewrite.read_as[0])
         for query, drawn in misspelt.items()
         for text in drawn
-        for told in index.read(text).told
+        for rewrite in index.read(text).rewrites
     ]
     return float(np.mean([word in words for words, word in pairs]))
 

@@ -46,7 +46,8 @@ from index.vectors.validation import fit_vectors
 from index.words.analysis import WordReader
 from index.words.completions import Completions, Phrase
 from index.words.delta_index import DeltaIndex
-from index.words.lexical_index import LexicalIndex, QueryRelaxation, check_synonyms
+from index.words.lexical_files import QueryRelaxation, check_synonyms
+from index.words.lexical_index import LexicalIndex
 from index.words.query_reading import QueryRewrite
 from index.words.synonyms import SynonymError
 

@@ -1,4 +1,7 @@
-"""Words of a few documents beside a large index, scored as if they stood in it."""
+"""A small in-memory BM25 index that uses the statistics of the main index.
+
+So the scores of both are comparable.
+"""
 
 from collections.abc import Mapping
 
@@ -13,11 +16,12 @@ PLACE_BITS = 32
 
 
 class DeltaIndex:
-    """BM25 by the statistics of a large index, so that its scores and these are comparable.
+    """BM25 of a few documents, by the statistics of the main index.
 
     A sum over fields and terms of `weight * idf * (k1 + 1) * tf / (tf + k1 * (1 - b + b * length
     / mean length))`, `idf = log(1 + (N - n + 0.5) / (n + 0.5))`: Robertson and Zaragoza, The
-    Probabilistic Relevance Framework (2009), as tantivy has it. One thread adds, any may ask.
+    Probabilistic Relevance Framework (2009), as tantivy has it. One thread adds documents, any may
+    search.
     """
 
     def __init__(self, index: LexicalIndex) -> None:
@@ -33,14 +37,13 @@ class DeltaIndex:
         return self._size
 
     def add(self, document: Mapping[str, str]) -> int:
-        """Take a document, text by field, and return its place."""
+        """Add a document, text by field, and return its place."""
         place = self._size
         terms = {f: self._index.document_terms(document.get(f, "")) for f in self._lengths}
-        for field, found in terms.items():
-            self._lengths[field].append(len(found))
-        for field, found in terms.items():
-            for term in set(found):
-                times = found.count(term)
+        for field, of_field in terms.items():
+            self._lengths[field].append(len(of_field))
+            for term in set(of_field):
+                times = of_field.count(term)
                 self._postings.setdefault((field, term), []).append(times << PLACE_BITS | place)
         self._size += 1
         return place
@@ -48,8 +51,8 @@ class DeltaIndex:
     def scores(self, text: str, size: int) -> Float32[np.ndarray, "m"]:
         """Return BM25 of the first `size` documents; 0 where no word is shared."""
         sums = np.zeros(size, np.float64)
-        for wanted in self._index.read(text).wanted:
-            forms = [form.factor * self._form(form, size) for form in wanted.forms]
+        for term in self._index.read(text).terms:
+            forms = [form.factor * self._form(form, size) for form in term.forms]
             sums += np.max(forms, axis=0)  # the best of them, as the index has it
         return sums.astype(np.float32)
 
@@ -61,8 +64,8 @@ class DeltaIndex:
     def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
         sums = np.zeros(size, np.float64)
         for field, weight in self._index.weights.items():
-            if found := self._postings.get((field, term)):
-                places, shares = self._shares(field, np.array(found, np.int64), size)
+            if postings := self._postings.get((field, term)):
+                places, shares = self._shares(field, np.array(postings, np.int64), size)
                 sums[places] += weight * self._rarity(field, term) * shares
         return sums
 
@@ -77,6 +80,6 @@ class DeltaIndex:
         return places, (K1 + 1) * times / (times + K1 * (1 - B + B * lengths / mean))
 
     def _rarity(self, field: str, term: str) -> float:
-        """Return the idf of a term; one that the large index lacks is as rare as if it had one."""
+        """Return the idf of a term; one that the main index lacks is as rare as if it had one."""
         rows = max(self._index.frequency(field, term), 1)
         return float(np.log(1 + (max(self._index.size - rows, 0) + 0.5) / (rows + 0.5)))

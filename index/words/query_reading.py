@@ -1,19 +1,23 @@
-"""Reads the words of a query into what to look for: as written, as meant, or in other words."""
+"""Query parsing: turns the words of a query into terms, with corrections and synonyms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from index.words.synonyms import Synonyms, Words
+from index.words.analysis import TextAnalysis, Words
+from index.words.spelling import Correction
+from index.words.synonyms import Synonym, Synonyms
 
-MOST_WANTED = 64  # things that a query asks for; the rest is not looked at
+MOST_TERMS = 64  # of a query; the rest is not looked up
 MOST_TOKENS = 256  # of a query that are read at all
 MOST_FORMS = 256  # of a query, beyond the words as written
 MOST_CORRECTED = 8  # words of a query; the others stay as they are
 EDIT_DISCOUNT = 0.8  # on the score of a corrected word, for each edit
+CACHED_QUERIES = 1_024
 
 
 class Form(NamedTuple):
-    """One way to say what is wanted: the sum over its terms, times the factor."""
+    """One way to express a term of a query: the sum over its terms, times the factor."""
 
     terms: Words
     factor: float = 1.0
@@ -21,7 +25,7 @@ class Form(NamedTuple):
 
 
 class QueryTerm(NamedTuple):
-    """One thing that a query asks for; of several forms the best one counts, not their sum."""
+    """One thing that a query looks for; of several forms the best one counts, not their sum."""
 
     forms: tuple[Form, ...]
 
@@ -39,105 +43,121 @@ class QueryRewrite(NamedTuple):
     why: Literal["misspelt", "synonym"]
 
 
-class Correction(NamedTuple):
-    """What a misspelt word was meant to be: as written, its term, and how many edits away."""
-
-    word: str
-    term: str
-    edits: int
-
-
 class ParsedQuery(NamedTuple):
-    """A query as it was read."""
+    """The terms of a query, and which of its words were not taken as written."""
 
-    wanted: tuple[QueryTerm, ...] = ()
-    told: tuple[QueryRewrite, ...] = ()  # of what was not taken as written
+    terms: tuple[QueryTerm, ...] = ()
+    rewrites: tuple[QueryRewrite, ...] = ()
 
 
 class Token(NamedTuple):
-    """A word of a query: as written, its term, and what it was meant to be if it is misspelt."""
+    """A word of a query: as written, its term, and its correction if it is misspelt."""
 
     word: str
     term: str
     correction: Correction | None = None
 
     @property
-    def meant(self) -> str:
+    def corrected_term(self) -> str:
         """The term that synonyms are looked up by."""
         return self.term if self.correction is None else self.correction.term
+
+
+class Phrase(NamedTuple):
+    """Neighbouring tokens that are looked up as one, and what they also stand for."""
+
+    tokens: Sequence[Token]
+    synonyms: tuple[Synonym, ...]
 
 
 Correct = Callable[[str, Words], Correction | None]  # a word, and the known terms beside it
 
 
-def read(
-    words: Sequence[str],
-    terms: Sequence[str],
-    known: Callable[[str], bool],
-    correct: Correct,
-    synonyms: Synonyms,
-    synonym_weight: float,
-) -> ParsedQuery:
-    """Read a query, given as its words and the term of each.
+class QueryReader:
+    """Parses queries for one index, and caches the last CACHED_QUERIES of them.
 
     Only a word that no row has, and that no synonym is for, may be misspelt. Synonyms are looked
     up by whole words, the longest phrase first, each word used once.
     """
-    tokens = _tokens(words[:MOST_TOKENS], terms[:MOST_TOKENS], known, correct, synonyms)
-    meant = tuple(token.meant for token in tokens)
-    wanted: dict[QueryTerm, None] = {}
-    told: dict[QueryRewrite, None] = dict.fromkeys(
-        QueryRewrite(token.word, (token.correction.word,), "misspelt")
-        for token in tokens
-        if token.correction is not None
-    )
-    place, room = 0, MOST_FORMS
-    while place < len(tokens) and len(wanted) < MOST_WANTED:
-        length, others = synonyms.at(meant, place)
-        taken = tokens[place : place + max(length, 1)]
-        forms = [*_as_written(taken), *(_form(one.words, synonym_weight) for one in others[:room])]
-        room -= len(forms) - 1
-        wanted[QueryTerm(tuple(forms))] = None
-        if others:
-            asked = " ".join(token.word for token in taken)
-            told[QueryRewrite(asked, tuple(one.text for one in others), "synonym")] = None
-        place += len(taken)
-    return ParsedQuery(tuple(wanted), tuple(told))
+
+    def __init__(
+        self,
+        analysis: TextAnalysis,
+        is_indexed: Callable[[str], bool],
+        correct: Correct | None,
+        synonyms: Synonyms,
+        synonym_weight: float,
+    ) -> None:
+        self._analysis = analysis
+        self._is_indexed = is_indexed
+        self._correct = correct
+        self._synonyms = synonyms
+        self._synonym_weight = synonym_weight
+        self.read = lru_cache(CACHED_QUERIES)(self._read)
+
+    def _read(self, text: str) -> ParsedQuery:
+        tokens = self._tokens(*self._analysis.words_and_terms(text))
+        terms: dict[QueryTerm, None] = {}
+        rewrites = dict.fromkeys(_corrections(tokens))
+        room = MOST_FORMS
+        for phrase in self._phrases(tokens):
+            forms = _as_written(phrase.tokens)
+            forms += [_synonym_form(s, self._synonym_weight) for s in phrase.synonyms[:room]]
+            room -= len(forms) - 1
+            terms[QueryTerm(tuple(forms))] = None
+            if phrase.synonyms:
+                rewrites[_synonym_rewrite(phrase)] = None
+            if len(terms) == MOST_TERMS:
+                break
+        return ParsedQuery(tuple(terms), tuple(rewrites))
+
+    def _phrases(self, tokens: list[Token]) -> Iterator[Phrase]:
+        terms = tuple(token.corrected_term for token in tokens)
+        place = 0
+        while place < len(tokens):
+            length, synonyms = self._synonyms.at(terms, place)
+            yield Phrase(tokens[place : place + max(length, 1)], synonyms)
+            place += max(length, 1)
+
+    def _tokens(self, words: Words, terms: Words) -> list[Token]:
+        words, terms = words[:MOST_TOKENS], terms[:MOST_TOKENS]
+        spelt_right = [self._is_spelt_right(term) for term in terms]
+        pairs = list(zip(words, terms, spelt_right, strict=True))
+        beside = tuple(dict.fromkeys(term for _, term, right in pairs if right))
+        corrections: dict[str, Correction | None] = {}
+        for word, _, right in pairs:
+            if not right and word not in corrections and len(corrections) < MOST_CORRECTED:
+                corrections[word] = self._correct(word, beside) if self._correct else None
+        return [
+            Token(word, term, None if right else corrections.get(word))
+            for word, term, right in pairs
+        ]
+
+    def _is_spelt_right(self, term: str) -> bool:
+        return term in self._synonyms.words or self._is_indexed(term)
 
 
-def _tokens(
-    words: Sequence[str],
-    terms: Sequence[str],
-    known: Callable[[str], bool],
-    correct: Correct,
-    synonyms: Synonyms,
-) -> list[Token]:
-    found = [term in synonyms.words or known(term) for term in terms]
-    beside = tuple(
-        dict.fromkeys(term for term, is_known in zip(terms, found, strict=True) if is_known)
-    )
-    corrections: dict[str, Correction | None] = {}
-    for word, is_known in zip(words, found, strict=True):
-        if not is_known and word not in corrections and len(corrections) < MOST_CORRECTED:
-            corrections[word] = correct(word, beside)
-    return [
-        Token(word, term, None if is_known else corrections.get(word))
-        for word, term, is_known in zip(words, terms, found, strict=True)
-    ]
+def _corrections(tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
+    for token in tokens:
+        if token.correction is not None:
+            yield QueryRewrite(token.word, (token.correction.word,), "misspelt")
+
+
+def _synonym_rewrite(phrase: Phrase) -> QueryRewrite:
+    words = " ".join(token.word for token in phrase.tokens)
+    return QueryRewrite(words, tuple(synonym.text for synonym in phrase.synonyms), "synonym")
 
 
 def _as_written(tokens: Sequence[Token]) -> list[Form]:
     """Return the forms of the words themselves; a misspelt one may yet stand in a newer row."""
     if len(tokens) > 1:
-        return [Form(tuple(token.meant for token in tokens))]
+        return [Form(tuple(token.corrected_term for token in tokens))]
     [token] = tokens
     if token.correction is None:
         return [Form((token.term,))]
-    return [
-        Form((token.term,)),
-        Form((token.correction.term,), EDIT_DISCOUNT**token.correction.edits),
-    ]
+    discount = EDIT_DISCOUNT**token.correction.edits
+    return [Form((token.term,)), Form((token.correction.term,), discount)]
 
 
-def _form(words: Words, factor: float) -> Form:
-    return Form(words, factor, together=len(words) > 1)
+def _synonym_form(synonym: Synonym, weight: float) -> Form:
+    return Form(synonym.words, weight, together=len(synonym.words) > 1)

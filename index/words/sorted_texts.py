@@ -1,4 +1,4 @@
-"""Texts on disk, one after the other; where they are sorted, those that begin alike."""
+"""An array of strings in two memory-mapped files; a sorted one also answers prefix searches."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ AFTER_ALL = b"\xff"  # no UTF-8 text has this byte, so it comes after all that g
 
 
 class StringArray:
-    """Texts as one run of UTF-8 bytes, in the order given."""
+    """An array of strings: one run of UTF-8 bytes, and the offset where each text begins."""
 
     def __init__(self, letters: UInt8[np.ndarray, "b"], offsets: Int64[np.ndarray, "n1"]) -> None:
         self._letters = letters
@@ -21,7 +21,7 @@ class StringArray:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "StringArray":
-        """Take texts."""
+        """Encode texts in the order given."""
         coded = [text.encode() for text in texts]
         offsets = np.cumsum([0, *map(len, coded)], dtype=np.int64)
         return cls(np.frombuffer(b"".join(coded), np.uint8), offsets)
@@ -58,8 +58,8 @@ class StringArray:
         inside = np.ones(len(taken), bool)
         inside[ends - 1] = False
         letters[inside] = self._letters[taken[inside]]
-        found: list[str] = letters.tobytes().decode().split("\n")[:-1]
-        return found
+        texts: list[str] = letters.tobytes().decode().split("\n")[:-1]
+        return texts
 
     def starting_with(self, prefix: str) -> range:
         """Return the places of all texts that begin so, if texts are in order of code points."""

@@ -1,9 +1,10 @@
-"""Reads a file of synonyms: which words also stand for which."""
+"""Synonyms: parses a file of rules, and finds which phrases of a query have synonyms."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from index.errors import IndexFault
+from index.words.analysis import Words
 
 MOST_BYTES = 1_000_000
 MOST_RULES = 10_000
@@ -13,59 +14,57 @@ MOST_SYNONYMS = 32  # of one phrase, in all rules
 ARROW, COMMA, COMMENT = "=>", ",", "#"
 SHOWN = 40  # characters of a phrase that a message repeats
 
-Words = tuple[str, ...]
-
 
 class SynonymError(IndexFault):
-    """A line of synonyms that cannot be used; says which."""
+    """A file of synonyms has a line that cannot be used; the message names the line."""
 
 
 class Rule(NamedTuple):
-    """Each phrase of `asked` also stands for each of `meant`."""
+    """Each phrase of `left` also stands for each of `right`."""
 
     line: int
-    asked: tuple[str, ...]
-    meant: tuple[str, ...]
+    left: tuple[str, ...]
+    right: tuple[str, ...]
 
 
 class Synonym(NamedTuple):
-    """What a phrase also stands for: the words of an index, and as the file has it."""
+    """One synonym of a phrase: its terms in an index, and its text in the file."""
 
     words: Words
     text: str
 
 
 class Synonyms:
-    """What each phrase also stands for, phrases being whole words of an index."""
+    """A lookup of the synonyms of phrases, a phrase being whole words of an index."""
 
     def __init__(self, rules: tuple[Rule, ...], words_of: Callable[[str], Words]) -> None:
         """Read phrases by `words_of`, as the queries are; SynonymError where one has no word."""
         self._of: dict[Words, tuple[Synonym, ...]] = {}
         for rule in rules:
-            for asked in rule.asked:
-                for meant in rule.meant:
-                    self._add(rule.line, asked, meant, words_of)
-        self.words = frozenset(word for asked in self._of for word in asked)
+            for phrase in rule.left:
+                for synonym in rule.right:
+                    self._add(rule.line, phrase, synonym, words_of)
+        self.words = frozenset(word for words in self._of for word in words)
         self._longest = max(map(len, self._of), default=0)
 
     def at(self, words: Words, place: int) -> tuple[int, tuple[Synonym, ...]]:
         """Return the length of the longest phrase that begins here, and its synonyms; else 0."""
         for length in range(min(self._longest, len(words) - place), 0, -1):
-            found = self._of.get(words[place : place + length])
-            if found:
-                return length, found
+            synonyms = self._of.get(words[place : place + length])
+            if synonyms:
+                return length, synonyms
         return 0, ()
 
-    def _add(self, line: int, asked: str, meant: str, words_of: Callable[[str], Words]) -> None:
-        key, words = (_read(line, phrase, words_of) for phrase in (asked, meant))
-        known = self._of.get(key, ())
-        if words == key or any(one.words == words for one in known):
+    def _add(self, line: int, phrase: str, synonym: str, words_of: Callable[[str], Words]) -> None:
+        key, words = (_read(line, text, words_of) for text in (phrase, synonym))
+        synonyms = self._of.get(key, ())
+        if words == key or any(other.words == words for other in synonyms):
             return
-        if len(known) == MOST_SYNONYMS:
+        if len(synonyms) == MOST_SYNONYMS:
             raise _error(
-                line, f"{_brief(asked)} has more than {MOST_SYNONYMS} synonyms; leave some out"
+                line, f"{_brief(phrase)} has more than {MOST_SYNONYMS} synonyms; leave some out"
             )
-        self._of[key] = (*known, Synonym(words, meant))
+        self._of[key] = (*synonyms, Synonym(words, synonym))
 
 
 def read_rules(content: bytes) -> tuple[Rule, ...]:
@@ -98,9 +97,9 @@ def _rule(line: int, text: str) -> Rule:
     if len(sides) == 2:
         return Rule(line, sides[0], sides[1])
     if len(sides[0]) < 2:
-        found = _brief(sides[0][0])
+        phrase = _brief(sides[0][0])
         raise _error(
-            line, f"has one phrase, {found}; write `sofa, couch` or `tv {ARROW} television`"
+            line, f"has one phrase, {phrase}; write `sofa, couch` or `tv {ARROW} television`"
         )
     return Rule(line, sides[0], sides[0])
 

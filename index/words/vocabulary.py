@@ -1,4 +1,4 @@
-"""The words of an index as they are written, with how many rows have them, and near misses."""
+"""The vocabulary of an index: its words, their row counts, and the nearest words of a word."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ ONE_EDIT_FROM, TWO_EDITS_FROM = 4, 8  # characters of a word that may be misspel
 
 
 class SpellingCandidate(NamedTuple):
-    """A known word, how many edits away it is, and how many rows have it."""
+    """A word of the vocabulary, its edit distance, and how many rows have it."""
 
     word: str
     edits: int
@@ -29,7 +29,10 @@ class SpellingCandidate(NamedTuple):
 
 
 class Vocabulary:
-    """Words without digits. Two arrays beside the words rule out at once what is not near."""
+    """The most frequent words without digits, in the order of the alphabet.
+
+    Two arrays of lengths and of letters rule most words out before edits are counted.
+    """
 
     def __init__(
         self,
@@ -47,12 +50,12 @@ class Vocabulary:
     def of(cls, counts: Mapping[str, int]) -> "Vocabulary":
         """Keep the most frequent words, ties by the alphabet."""
         fit = [word for word in counts if SHORTEST <= len(word) <= LONGEST and not _digits(word)]
-        kept = sorted(sorted(fit, key=lambda word: (-counts[word], word))[:MOST_WORDS])
+        words = sorted(sorted(fit, key=lambda word: (-counts[word], word))[:MOST_WORDS])
         return cls(
-            StringArray.of(kept),
-            np.array([counts[word] for word in kept], np.int32),
-            np.array([len(word) for word in kept], np.uint8),
-            np.array([_letters(word) for word in kept], np.uint64),
+            StringArray.of(words),
+            np.array([counts[word] for word in words], np.int32),
+            np.array([len(word) for word in words], np.uint8),
+            np.array([_letters(word) for word in words], np.uint64),
         )
 
     @classmethod
@@ -87,12 +90,12 @@ class Vocabulary:
         places = self._may_be_near(word, most)
         words = self._words.at_all(places)
         edits = edits_between(word, words, most)
-        found = [
-            SpellingCandidate(other, int(far), int(self._rows[place]))
-            for other, far, place in zip(words, edits, places, strict=True)
-            if far <= most
+        candidates = [
+            SpellingCandidate(other, int(distance), int(self._rows[place]))
+            for other, distance, place in zip(words, edits, places, strict=True)
+            if distance <= most
         ]
-        return sorted(found, key=lambda near: (near.edits, -near.rows, near.word))[:k]
+        return sorted(candidates, key=lambda near: (near.edits, -near.rows, near.word))[:k]
 
     def _may_be_near(self, word: str, most: int) -> Int64[np.ndarray, "m"]:
         """Return the words whose length and letters leave it open; an edit changes two letters."""

@@ -51,7 +51,7 @@ class SlateComposer:
     def _readings(self, text: str) -> tuple[Reading, ...]:
         if self._words is None:
             return ()
-        rewrites = self._words.read(text.strip()).told
+        rewrites = self._words.read(text.strip()).rewrites
         return tuple(Reading(asked=one.asked, read_as=one.read_as, why=one.why) for one in rewrites)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from index import Hits, LexicalIndex, QueryRelaxation, SynonymError
-from index.words.lexical_index import SYNONYMS, USUAL
+from index.words.lexical_files import SYNONYMS, USUAL
 
 SHOP = [
     {"title": "Red running shoes"},
@@ -31,8 +31,8 @@ tee, t shirt
 """
 
 
-def build(folder: Path, lenience: QueryRelaxation = USUAL) -> LexicalIndex:
-    LexicalIndex.build(folder / "x", {"title": 2.0}, SHOP, "english", lenience)
+def build(folder: Path, relaxation: QueryRelaxation = USUAL) -> LexicalIndex:
+    LexicalIndex.build(folder / "x", {"title": 2.0}, SHOP, "english", relaxation)
     return LexicalIndex.open(folder / "x")
 
 
@@ -68,7 +68,7 @@ def test_a_corrected_word_scores_the_right_one_times_the_discount(plain: Lexical
     right, misspelt = plain.search("television", 3), plain.search("telvisoin", 3)
 
     np.testing.assert_allclose(misspelt.scores, right.scores * np.float32(0.8**2), rtol=1e-5)
-    assert plain.read("telvisoin").told == (("telvisoin", ("television",), "misspelt"),)
+    assert plain.read("telvisoin").rewrites == (("telvisoin", ("television",), "misspelt"),)
 
 
 def test_an_exact_word_beats_a_corrected_one(plain: LexicalIndex) -> None:
@@ -85,15 +85,15 @@ def test_a_word_that_a_document_has_is_never_read_as_another(
     strict = build(tmp_path, QueryRelaxation(corrects=False))
 
     assert_same(plain.search(word, 10), strict.search(word, 10))
-    assert plain.read(word).told == ()
+    assert plain.read(word).rewrites == ()
 
 
 def test_of_two_near_words_the_one_that_goes_with_the_others_is_taken(tmp_path: Path) -> None:
     titles = ["garden sheds"] * 3 + ["running shoes", "running shoes red"] + ["sheet"] * 3
     index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, [{"title": t} for t in titles])
 
-    assert index.read("running sheos").told[0].read_as == ("shoes",)
-    assert index.read("garden sheos").told[0].read_as == ("sheds",)
+    assert index.read("running sheos").rewrites[0].read_as == ("shoes",)
+    assert index.read("garden sheos").rewrites[0].read_as == ("sheds",)
 
 
 def test_what_is_near_nothing_stays_as_it_is(plain: LexicalIndex) -> None:
@@ -151,7 +151,7 @@ def test_a_misspelt_word_has_the_synonyms_of_the_right_one(lenient: LexicalIndex
 def test_a_word_of_a_rule_is_not_taken_for_a_misspelt_one(tmp_path: Path) -> None:
     index = build(tmp_path, QueryRelaxation(synonyms=b"sheos => couch"))
 
-    assert [told.why for told in index.read("sheos").told] == ["synonym"]
+    assert [rewrite.why for rewrite in index.read("sheos").rewrites] == ["synonym"]
     assert rows(index, "sheos") == [3]
 
 
@@ -197,9 +197,9 @@ def test_the_work_for_a_query_of_many_synonyms_is_bounded(tmp_path: Path) -> Non
     rules = b"\n".join(b", ".join(b"w%dx%d" % (line, i) for i in range(16)) for line in range(60))
     index = build(tmp_path, QueryRelaxation(synonyms=rules))
 
-    wanted = index.read(" ".join(f"w{line}x0" for line in range(60))).wanted
+    terms = index.read(" ".join(f"w{line}x0" for line in range(60))).terms
 
-    assert sum(len(one.forms) for one in wanted) <= 60 + 256
+    assert sum(len(term.forms) for term in terms) <= 60 + 256
 
 
 def rows(index: LexicalIndex, text: str) -> list[int]:

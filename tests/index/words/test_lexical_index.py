@@ -160,9 +160,8 @@ def test_an_index_from_before_there_were_languages_is_read_as_it_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     titles = [{"title": "rye breads"}, {"title": "红色连衣裙"}]
-    monkeypatch.setattr(
-        "index.words.lexical_index.document_words", str
-    )  # the past wrote whole runs
+    # The past wrote whole runs of characters.
+    monkeypatch.setattr("index.words.lexical_files.document_words", str)
     LexicalIndex.build(tmp_path / "x", {"title": 1.0}, titles)
     about = {"weights": {"title": 1.0}, "num_rows": 2}
     (tmp_path / "x/lexical.json").write_bytes(msgspec.json.encode(about))
