@@ -30,7 +30,7 @@ from pipelines.building.build import EMBEDDINGS, build
 from pipelines.config import Config, load
 from pipelines.encoding.encoders import open_encoders, with_runtimes
 from pipelines.shop.writer import ShopWriter
-from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.image_runtime import choose_image_runtime
 from retrieval.encoders.openvino_network import Network, trace

@@ -26,7 +26,7 @@ import torch
 from pipelines.importers.packshots.drawing import MEDIA_TYPE, Label, colour_of, draw_all
 from pipelines.importers.packshots.shapes import CONTAINERS
 from pipelines.shop.writer import ShopWriter
-from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 
 UNTIL = datetime(2024, 3, 1)

@@ -14,7 +14,7 @@ from pipelines.engine.engine import Engine
 from pipelines.importers.packshots.drawing import MEDIA_TYPE
 from pipelines.progress import silent
 from pipelines.shop.writer import ShopWriter
-from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 
 UNTIL = datetime(2024, 3, 1)

@@ -13,7 +13,8 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from index import fit_vectors
-from retrieval.encoders.clip import Clip, open_clip_model
+from retrieval.encoders.clip.model import Clip
+from retrieval.encoders.clip.opening import open_clip_model
 from retrieval.encoders.openvino_network import Network, Runner
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 
@@ -77,7 +78,7 @@ class ClipEncoder:
         for start in range(0, len(texts), self._batch_size):
             batch = list(texts[start : start + self._batch_size])
             with self._lock, torch.inference_mode():
-                found = self.clip.read(self.clip.tokens(batch))
+                found = self.clip.encode_tokens(self.clip.tokens(batch))
             vectors[start : start + len(batch)] = _fit(found, "text embeddings of the image model")
         return vectors
 
@@ -129,7 +130,7 @@ class ClipEncoder:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             return np.asarray(vectors / lengths, np.float32)
         with self._lock, torch.inference_mode():
-            return _fit(self.clip.see(pixels), "image embeddings")
+            return _fit(self.clip.encode_pixels(pixels), "image embeddings")
 
     def _with(self, compiled: Compiled | None) -> "ClipEncoder":
         return ClipEncoder(

@@ -26,7 +26,7 @@ from pipelines.training.checkpoint import (
 from pipelines.training.clip.augmentation import shifted, varied, without_some
 from pipelines.training.clip.pairs import PicturePairs
 from pipelines.training.schedule import LONGEST_GRADIENT, learning_rate_at
-from retrieval.encoders.clip import Clip
+from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.precision import in_halves
 
 LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)
@@ -146,7 +146,7 @@ def _take(job: ClipTraining, rows: Int64[Tensor, "b"], optimizer: torch.optim.Op
     change = varied if job.settings.augment else shifted
     kind = clip.log_scale.device.type
     with torch.autocast(kind, torch.bfloat16, enabled=in_halves(job.settings.precision, kind)):
-        seen = clip.see(change(pairs.pixels[picture]))  # [b, d]
+        seen = clip.encode_pixels(change(pairs.pixels[picture]))  # [b, d]
     same = picture[:, None] == picture
     loss = _loss(job, seen, pairs.tokens[text], same | (text[:, None] == text))
     if pairs.more_tokens is not None and pairs.more is not None:
@@ -169,7 +169,7 @@ def _loss(
     belong: Bool[Tensor, "b b"],
 ) -> Float[Tensor, ""]:
     clip = job.clip
-    read = clip.read(without_some(tokens, job.settings.drop_words, clip.padding))
+    read = clip.encode_tokens(without_some(tokens, job.settings.drop_words, clip.padding))
     return contrastive_loss(clip.log_scale.exp() * seen @ read.T, belong.to(seen.device))
 
 

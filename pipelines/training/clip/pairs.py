@@ -18,7 +18,7 @@ from pipelines.progress import Track
 from pipelines.shop.product_text import text_of
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
-from retrieval.encoders.clip import Clip
+from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 
 SMALLEST = 64  # pairs; fewer teach nothing

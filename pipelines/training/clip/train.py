@@ -21,7 +21,8 @@ from pipelines.training.checkpoint import checkpoint_folder, remove_checkpoint
 from pipelines.training.clip.loop import ClipTraining, fit, steps_per_epoch
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.model_card import CardMetric, ModelCard, write_model_card
-from retrieval.encoders.clip import DESCRIPTION, Clip, is_trained, new_clip_model, open_clip_model
+from retrieval.encoders.clip.model import DESCRIPTION, Clip
+from retrieval.encoders.clip.opening import is_trained, new_clip_model, open_clip_model
 from retrieval.encoders.weights import EncoderError
 
 REPORT = "training.json"
@@ -187,10 +188,13 @@ def _hits(clip: Clip, pairs: PicturePairs, held: Int64[Tensor, "held"]) -> Bool[
     pictures, right = torch.unique(pairs.picture[held], return_inverse=True)
     with torch.inference_mode():
         seen = torch.cat(
-            [clip.see(pairs.pixels[rows]) for rows in torch.split(pictures, SCORED_AT_ONCE)]
+            [
+                clip.encode_pixels(pairs.pixels[rows])
+                for rows in torch.split(pictures, SCORED_AT_ONCE)
+            ]
         )
         texts = torch.split(pairs.text[held], SCORED_AT_ONCE)
-        read = torch.cat([clip.read(pairs.tokens[rows]) for rows in texts])
+        read = torch.cat([clip.encode_tokens(pairs.tokens[rows]) for rows in texts])
     return hits_at_k(read.cpu().numpy(), seen.cpu().numpy(), right.numpy())
 
 

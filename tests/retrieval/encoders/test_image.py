@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
 from index import UnfitVectors
-from retrieval.encoders.clip import DESCRIPTION, WEIGHTS, new_clip_model
+from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder, ImageEncoder, open_image_encoder
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 from retrieval.encoders.weights import EncoderError
@@ -291,7 +292,7 @@ def test_a_hub_id_opens_what_the_hub_gave(
     encoder: ClipEncoder, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = {"someone/small": folder}
-    monkeypatch.setattr("retrieval.encoders.clip.hub_folder", hub.__getitem__)
+    monkeypatch.setattr("retrieval.encoders.clip.opening.hub_folder", hub.__getitem__)
 
     assert open_image_encoder("hf-hub:someone/small").fingerprint == encoder.fingerprint
 
@@ -300,7 +301,7 @@ def test_a_tag_that_is_published_only_as_a_pickle_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "open_clip_pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "it ran")))
-    monkeypatch.setattr("retrieval.encoders.clip.hub_folder", lambda repository: tmp_path)
+    monkeypatch.setattr("retrieval.encoders.clip.opening.hub_folder", lambda repository: tmp_path)
 
     with pytest.raises(EncoderError, match=rf"laion/CLIP-ViT-B-32.* has no {WEIGHTS}"):
         open_image_encoder("ViT-B-32", "laion2b_s34b_b79k")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import retrieval.encoders.image_runtime as image_runtime
-from retrieval.encoders.clip import new_clip_model
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.image_runtime import (
     choose_image_runtime,

@@ -22,7 +22,8 @@ from pipelines.training.clip.loop import ClipTraining, contrastive_loss, fit
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.clip.train import REPORT, ClipReport, already_trained, hits_at_k, train_clip
 from pipelines.training.schedule import learning_rate_at
-from retrieval.encoders.clip import DESCRIPTION, WEIGHTS, new_clip_model
+from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
+from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.text import packaged_folder
 

@@ -1,0 +1,66 @@
+"""The tokenizer of an image-text model, with bounds on the length of texts and on its cache."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Int64
+from torch import Tensor
+
+from retrieval.encoders.weights import UNFIT, EncoderError, first_line
+
+LONGEST_WORD = 64  # letters; byte-pair encoding takes time quadratic in the length of a word
+LETTERS_PER_TOKEN = 16
+CACHED_WORDS = 200_000  # by open_clip's tokenizer, which never empties its cache
+
+
+class Tokenizer:
+    """Turns texts into token numbers, by a tokenizer of open_clip or of Hugging Face."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n t"]:
+        """Return token numbers, padded to the length that the network reads."""
+        longest = LETTERS_PER_TOKEN * int(self._tokenizer.context_length)
+        tokens: Tensor = self._tokenizer([_shortened(text, longest) for text in texts])
+        _empty_if_full(getattr(self._tokenizer, "cache", {}))
+        return tokens
+
+    @property
+    def padding(self) -> int:
+        """The token that fills a text up."""
+        inner = getattr(self._tokenizer, "tokenizer", None)
+        return int(getattr(inner, "pad_token_id", None) or 0)
+
+    def save(self, folder: Path) -> None:
+        """Write the vocabulary of a foreign tokenizer; open_clip's own needs no file."""
+        if hasattr(self._tokenizer, "save_pretrained"):
+            self._tokenizer.save_pretrained(str(folder))
+
+    def save_inner(self, folder: Path) -> None:
+        """Write the Hugging Face tokenizer that open_clip's one wraps."""
+        self._tokenizer.tokenizer.save_pretrained(str(folder))
+
+
+def open_tokenizer(name: str) -> Tokenizer:
+    """Return the tokenizer of a model that open_clip knows by name, or EncoderError."""
+    import open_clip
+
+    try:
+        return Tokenizer(open_clip.get_tokenizer(name))
+    except UNFIT as e:
+        raise EncoderError(f"the tokenizer of {name} cannot be opened: {first_line(e)}") from e
+
+
+def _shortened(text: str, longest: int) -> str:
+    return re.sub(rf"(\S{{{LONGEST_WORD}}})\S+", r"\1", text)[:longest]
+
+
+def _empty_if_full(cache: dict[str, str]) -> None:
+    """Empty the tokenizer's cache of words when it is full, but for the special tokens."""
+    if len(cache) > CACHED_WORDS:
+        special = {word: token for word, token in cache.items() if word == token}
+        cache.clear()
+        cache.update(special)
