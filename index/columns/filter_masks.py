@@ -1,4 +1,4 @@
-"""Compiles a filter to one Arrow expression and tells which rows pass it."""
+"""Row masks: compiles a filter into one Arrow expression, and applies it to a table."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,16 +11,14 @@ import pyarrow.compute as pc
 from jaxtyping import Bool
 from pyarrow import acero
 
+from index.columns.expression_visitor import ExpressionVisitor
 from index.columns.filter_language import (
     AnyOf,
     Between,
-    Both,
     Bound,
     Compare,
-    Either,
     Expression,
     Field,
-    Negation,
     parse,
 )
 from index.errors import FilterError
@@ -52,15 +50,15 @@ def matching(table: pa.Table, text: str) -> Mask:
 def passing(table: pa.Table, expression: Expression) -> Mask:
     """Return True for each row for which a tree holds; FilterError for what the table lacks."""
     compiled = _Compiler(table)
-    passes = compiled.expression(expression)
+    passes = compiled.visit(expression)
     source = acero.Declaration("table_source", acero.TableSourceNodeOptions(compiled.columns()))
     project = acero.Declaration("project", acero.ProjectNodeOptions([passes], ["passes"]))
-    found = acero.Declaration.from_sequence([source, project]).to_table(use_threads=False)
-    return np.asarray(found.column("passes"), bool)
+    result = acero.Declaration.from_sequence([source, project]).to_table(use_threads=False)
+    return np.asarray(result.column("passes"), bool)
 
 
-class _Compiler:
-    """Turns a tree into an expression over the columns of one table.
+class _Compiler(ExpressionVisitor[pc.Expression]):
+    """Translates a tree into an expression over the columns of one table, which is never null.
 
     Arrow cannot look into lists within an expression, so a test of a list is a column of its own:
     the expression of the test over the flat values, gathered by row.
@@ -74,28 +72,37 @@ class _Compiler:
         """Return the columns that the expression reads."""
         return pa.table(self._columns or {"": pa.nulls(self._table.num_rows)})
 
-    def expression(self, node: Expression) -> pc.Expression:
-        """Return an expression that is true or false for every row, and never null."""
-        match node:
-            case Both(parts):
-                return _balanced(and_, [self.expression(part) for part in parts])
-            case Either(parts):
-                return _balanced(or_, [self.expression(part) for part in parts])
-            case Negation(inner):
-                return pc.invert(self.expression(inner))
-            case AnyOf(field, values):
-                return _or_false(self._any_of(field, values))
-            case Between(field, low, high):
-                return _or_false(_inside(self._numbers(field), low, high))
-            case Compare(field, comparison, number):
-                return _or_false(COMPARISONS[comparison](self._numbers(field), pc.scalar(number)))
+    def both(self, parts: Sequence[pc.Expression]) -> pc.Expression:
+        """Return the conjunction of the parts."""
+        return _balanced(and_, parts)
+
+    def either(self, parts: Sequence[pc.Expression]) -> pc.Expression:
+        """Return the disjunction of the parts."""
+        return _balanced(or_, parts)
+
+    def negation(self, inner: pc.Expression) -> pc.Expression:
+        """Return the opposite, which is true where a value is missing."""
+        return pc.invert(inner)
+
+    def any_of(self, test: AnyOf) -> pc.Expression:
+        """Return a test of words, false where there are none."""
+        return _or_false(self._any_of(test.field, test.values))
+
+    def between(self, test: Between) -> pc.Expression:
+        """Return a test of an interval, false where there is no number."""
+        return _or_false(_inside(self._numbers(test.field), test.low, test.high))
+
+    def compare(self, test: Compare) -> pc.Expression:
+        """Return a comparison, false where there is no number."""
+        compared = COMPARISONS[test.comparison](self._numbers(test.field), pc.scalar(test.number))
+        return _or_false(compared)
 
     def _any_of(self, field: Field, values: Sequence[str]) -> pc.Expression:
         column = self._column(field)
         if pa.types.is_list(column.type):
             name = f"{len(self._columns)}: {field.name}"
-            wanted = _under(column, values) if field.name == PATHS else list(values)
-            self._columns[name] = pa.array(_lists_hold(column, wanted))
+            words = _under(column, values) if field.name == PATHS else list(values)
+            self._columns[name] = pa.array(_lists_hold(column, words))
             return pc.field(name)
         if not _holds_words(_type_of(column, field)):
             raise FilterError(
@@ -119,11 +126,11 @@ class _Compiler:
         return column if field.key is None else pc.map_lookup(column, field.key, "first")
 
     def _column(self, field: Field) -> pa.ChunkedArray:
-        known = self._table.column_names
-        if field.name not in known:
+        names = self._table.column_names
+        if field.name not in names:
             raise FilterError(
                 f"unknown field {field.name!r} at position {field.position}; "
-                f"choose one of {', '.join(known)}"
+                f"choose one of {', '.join(names)}"
             )
         column = self._table.column(field.name)
         if pa.types.is_map(column.type) != (field.key is not None):
@@ -177,11 +184,11 @@ def _spelt(field: Field) -> str:
     return field.name if field.key is None else f"{field.name}.{field.key}"
 
 
-def _under(column: pa.ChunkedArray, wanted: Sequence[str]) -> list[str]:
-    """Return the paths of the column that are, or lie under, one of those wanted."""
-    roots = set(wanted)
+def _under(column: pa.ChunkedArray, roots: Sequence[str]) -> list[str]:
+    """Return the paths of the column that are, or lie under, one of the roots."""
+    above = set(roots)
     paths = pc.unique(pc.list_flatten(column)).to_pylist()
-    return [path for path in paths if path is not None and not roots.isdisjoint(upwards(path))]
+    return [path for path in paths if path is not None and not above.isdisjoint(upwards(path))]
 
 
 def upwards(path: str) -> list[str]:
@@ -189,13 +196,13 @@ def upwards(path: str) -> list[str]:
     return [path, *(path[: end.start()] for end in re.finditer(f"(?={PATH})", path))]
 
 
-def _lists_hold(column: pa.ChunkedArray, wanted: Sequence[str]) -> Mask:
+def _lists_hold(column: pa.ChunkedArray, words: Sequence[str]) -> Mask:
     """Return which lists hold one of these words, batch by batch."""
-    return np.concatenate([np.zeros(0, bool), *(_holds(chunk, wanted) for chunk in column.chunks)])
+    return np.concatenate([np.zeros(0, bool), *(_holds(chunk, words) for chunk in column.chunks)])
 
 
-def _holds(lists: pa.ListArray, wanted: Sequence[str]) -> Mask:
+def _holds(lists: pa.ListArray, words: Sequence[str]) -> Mask:
     mask = np.zeros(len(lists), bool)
-    found = pc.is_in(pc.list_flatten(lists), value_set=pa.array(wanted, pa.string()))
-    mask[np.asarray(pc.list_parent_indices(lists))[np.asarray(found, bool)]] = True
+    equal = pc.is_in(pc.list_flatten(lists), value_set=pa.array(words, pa.string()))
+    mask[np.asarray(pc.list_parent_indices(lists))[np.asarray(equal, bool)]] = True
     return mask

@@ -1,27 +1,25 @@
-"""Writes a filter as a boolean expression of Milvus, and rows as the columns that it reads.
+"""Filters in Milvus: translates a filter into its expressions, and rows into its columns.
 
 Milvus and its embedded form differ in what NOT makes of a missing value, so nothing is missing
 there: words are a list, which may be empty, and a number stands beside whether it is known.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from index.columns.expression_visitor import ExpressionVisitor
 from index.columns.filter_language import (
     AnyOf,
     Between,
-    Both,
     Bound,
     Compare,
-    Either,
     Expression,
     Field,
-    Negation,
 )
 from index.columns.filter_masks import PATHS, passing, upwards
 from index.errors import IndexFault
@@ -35,7 +33,7 @@ MOST_WORDS = 4096  # of one row in one column, as Milvus has it
 def milvus_expression(expression: Expression, columns: pa.Schema) -> str:
     """Return a filter as Milvus reads it; FilterError, with the position, for what columns lack."""
     passing(columns.empty_table(), expression)  # refuses unknown fields and wrong types
-    return _written(expression)
+    return _MilvusWriter().visit(expression)
 
 
 def milvus_columns(schema: pa.Schema) -> dict[str, str]:
@@ -45,15 +43,15 @@ def milvus_columns(schema: pa.Schema) -> dict[str, str]:
 
 
 def milvus_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield what is stored of each row: the words of columns, and numbers with whether known."""
+    """Yield the stored columns of each row: words, and numbers with whether there is one."""
     kinds = {field.name: _kind(field.type) for field in table.schema}
     for record in table.select([name for name, kind in kinds.items() if kind]).to_pylist():
         stored: dict[str, Any] = {}
         for name, value in record.items():
             if kinds[name] == "number":
-                known = value is not None and value == value
-                stored[_known(name)] = known
-                stored[_name(name)] = _bounded(float(value)) if known else 0.0
+                is_number = value is not None and value == value
+                stored[_known(name)] = is_number
+                stored[_name(name)] = _bounded(float(value)) if is_number else 0.0
             else:
                 stored[_name(name)] = _words(name, value)
         yield stored
@@ -77,12 +75,12 @@ def _words(name: str, value: Any) -> list[str]:
         return [_word(value)]
     if value and isinstance(value[0], tuple):
         first = dict(reversed(value))  # of a key that comes twice, the first counts
-        found = [_pair(key, one) for key, one in first.items() if one is not None]
+        words = [_pair(key, word) for key, word in first.items() if word is not None]
     elif name == PATHS:
-        found = [_word(path) for one in value if one is not None for path in upwards(one)]
+        words = [_word(path) for leaf in value if leaf is not None for path in upwards(leaf)]
     else:
-        found = [_word(one) for one in value if one is not None]
-    distinct = list(dict.fromkeys(found))
+        words = [_word(word) for word in value if word is not None]
+    distinct = list(dict.fromkeys(words))
     if len(distinct) > MOST_WORDS:
         raise IndexFault(
             f"column {name!r} has a row with {len(distinct):,} values, and Milvus takes at most "
@@ -101,29 +99,37 @@ def _pair(key: str, value: str) -> str:
     return _word(f"{key}: {value}") if ":" not in key else _word(f"\0{len(key)}\0{key}\0{value}")
 
 
-def _written(node: Expression) -> str:
-    match node:
-        case Both(parts):
-            return " and ".join(f"({_written(part)})" for part in parts)
-        case Either(parts):
-            return " or ".join(f"({_written(part)})" for part in parts)
-        case Negation(inner):
-            return f"not ({_written(inner)})"
-        case AnyOf(field, values):
-            return _any_of(field, values)
-        case Between(field, low, high):
-            ends = [_end(field, low, ">"), _end(field, high, "<")]
-            return " and ".join([f"{_known(field.name)} == true", *filter(None, ends)])
-        case Compare(field, comparison, number):
-            sign = "==" if comparison == "=" else comparison
-            return f"{_known(field.name)} == true and {_name(field.name)} {sign} {_number(number)}"
+class _MilvusWriter(ExpressionVisitor[str]):
+    """Translates a tree into a boolean expression of Milvus."""
 
+    def both(self, parts: Sequence[str]) -> str:
+        """Return the conjunction of the parts."""
+        return " and ".join(f"({part})" for part in parts)
 
-def _any_of(field: Field, values: tuple[str, ...]) -> str:
-    stored = values if field.key is None else ()
-    words = [_word(v) for v in stored] or [_pair(field.key or "", v) for v in values]
-    listed = ", ".join(f'"{word}"' for word in dict.fromkeys(words))
-    return f"array_contains_any({_name(field.name)}, [{listed}])"
+    def either(self, parts: Sequence[str]) -> str:
+        """Return the disjunction of the parts."""
+        return " or ".join(f"({part})" for part in parts)
+
+    def negation(self, inner: str) -> str:
+        """Return the opposite."""
+        return f"not ({inner})"
+
+    def any_of(self, test: AnyOf) -> str:
+        """Return a test of stored words; of a map, they hold the key as well."""
+        field = test.field
+        words = [_word(v) if field.key is None else _pair(field.key, v) for v in test.values]
+        listed = ", ".join(f'"{word}"' for word in dict.fromkeys(words))
+        return f"array_contains_any({_name(field.name)}, [{listed}])"
+
+    def between(self, test: Between) -> str:
+        """Return a test of an interval, of a number that is there."""
+        ends = [_end(test.field, test.low, ">"), _end(test.field, test.high, "<")]
+        return " and ".join([f"{_known(test.field.name)} == true", *filter(None, ends)])
+
+    def compare(self, test: Compare) -> str:
+        """Return a comparison, of a number that is there."""
+        name, sign = test.field.name, "==" if test.comparison == "=" else test.comparison
+        return f"{_known(name)} == true and {_name(name)} {sign} {_number(test.number)}"
 
 
 def _end(field: Field, bound: Bound, sign: str) -> str:
