@@ -27,7 +27,7 @@ import faiss
 import numpy as np
 import pyarrow.parquet as pq
 
-from index import ExactIndex, FaissIndex, Hits, build_index, use_threads
+from index import ExactIndex, FaissIndex, Hits, IndexRequirements, build_index, use_threads
 from index.vectors.approximate import ApproximateIndex
 from index.vectors.byte_codes import DRAWN, FEWEST, ByteCodes
 from index.vectors.filtered_search import Costs, replaced
@@ -160,7 +160,7 @@ def who_passes(
 def our_ways(vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, Search]:
     ways = {}
     for kind in ("", "ivf-pq", "hnsw"):
-        planned = build_index(vectors, queries, kind=kind, k=k)
+        planned = build_index(vectors, queries, IndexRequirements(kind=kind, k=k))
         ways[f"ours, {planned.kind}"] = searching(planned.built, k)
     return ways
 

@@ -45,6 +45,7 @@ from index import (
     ApproximateIndex,
     DesignTrial,
     FaissIndex,
+    IndexRequirements,
     PlannedIndex,
     SvsIndex,
     build_index,
@@ -194,7 +195,9 @@ def ours(
 ) -> Ready:
     """Build what is planned, or a design that is named."""
     started = perf_counter()
-    planned = build_index(vectors, tuning, k=K, recall_target=TARGET, seed=options.seed, kind=kind)
+    planned = build_index(
+        vectors, tuning, IndexRequirements(k=K, recall=TARGET, seed=options.seed, kind=kind)
+    )
     return Ready(as_way(planned, perf_counter() - started, what), planned)
 
 

@@ -1,4 +1,4 @@
-"""Chooses an index by memory, recall and counted work, and how hard it must look by measuring."""
+"""Plans an index: chooses a design by memory, recall and counted work, and measures its effort."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ Rows = Int64[np.ndarray, "m"]
 
 
 class IndexRequirements(NamedTuple):
-    """What an index has to be: found with seeded luck, so that it can be built again."""
+    """The requirements of an index; the seed makes the same choice again."""
 
     k: int = 100
     recall: float = 0.95
@@ -38,8 +38,11 @@ class IndexRequirements(NamedTuple):
     seed: int = 0  # of the sample
 
 
+UNCONSTRAINED = IndexRequirements()
+
+
 class PreviousIndex(NamedTuple):
-    """An index of vectors much like these."""
+    """An earlier index, of vectors much like these."""
 
     kind: str  # the name of its design
     file: Path
@@ -54,7 +57,7 @@ class RecallTarget(NamedTuple):
 
 
 class DesignTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """One design as it was judged: measured on a sample, and reckoned for all rows."""
+    """The trial of one design: measured on a sample, and extrapolated to all rows."""
 
     kind: str
     form: str
@@ -62,7 +65,7 @@ class DesignTrial(msgspec.Struct, frozen=True, kw_only=True):
     build_seconds: float = 0.0  # of processor time, for all rows
     effort: int = 0  # on the sample
     recall: float = 0.0
-    meets: bool = False  # the recall that is wanted
+    meets: bool = False  # the required recall
     micros: float = 0.0  # processor time of one query on the sample
     cost: float = 0.0  # microseconds of one query on all rows, by counted work
     why: str = ""  # it was not tried, or not taken
@@ -86,17 +89,12 @@ def plan(num_vectors: int) -> str:
     return "Flat" if num_vectors < FLAT_BELOW else f"IVF{cells_of(num_vectors)},Flat"
 
 
-def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
+def build_index(
     vectors: Vectors,
     queries: Queries,
+    requirements: IndexRequirements = UNCONSTRAINED,
     *,
-    factory: str = "",
     rows: Rows | None = None,
-    k: int = 100,
-    recall_target: float = 0.95,
-    kind: str = "",
-    memory_bytes: int = 0,
-    seed: int = 0,
     before: PreviousIndex | None = None,
 ) -> PlannedIndex:
     """Choose a design, build it, and give it little more effort than meets the recall target.
@@ -109,9 +107,8 @@ def build_index(  # noqa: PLR0913 - what is indexed, and what it must reach
     index compares all vectors as it is.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
-    wanted = IndexRequirements(k, recall_target, memory_bytes, kind, factory, seed)
-    planned = _built(vectors, queries, rows, wanted, before)
-    planned.built.codes = _codes(planned, vectors, rows, wanted)
+    planned = _built(vectors, queries, rows, requirements, before)
+    planned.built.codes = _codes(planned, vectors, rows, requirements)
     return planned
 
 
@@ -119,81 +116,87 @@ def _built(
     vectors: Vectors,
     queries: Queries,
     rows: Rows,
-    wanted: IndexRequirements,
+    requirements: IndexRequirements,
     before: PreviousIndex | None,
 ) -> PlannedIndex:
-    asked = RecallTarget(queries, true_hits(vectors, queries, wanted.k, rows), wanted.recall)
-    told = _told(wanted, len(rows))
-    again = None if before is None else _again(before, told, (len(rows), vectors.shape[1]), wanted)
-    if again is not None:
-        planned = _planned(again, vectors, rows, asked, before)
-        if planned.recall >= wanted.recall:
+    target = RecallTarget(
+        queries, true_hits(vectors, queries, requirements.k, rows), requirements.recall
+    )
+    preset = _preset(requirements, len(rows))
+    shape = len(rows), vectors.shape[1]
+    reused = None if before is None else _reusable(before, preset, shape, requirements)
+    if reused is not None:
+        planned = _planned(reused, vectors, rows, target, before)
+        if planned.recall >= requirements.recall:
             return planned
-    if told is not None:
-        return _planned(told, vectors, rows, asked)
-    return _chosen(vectors, rows, asked, wanted)
+    if preset is not None:
+        return _planned(preset, vectors, rows, target)
+    return _chosen(vectors, rows, target, requirements)
 
 
 def _codes(
-    planned: PlannedIndex, vectors: Vectors, rows: Rows, wanted: IndexRequirements
+    planned: PlannedIndex, vectors: Vectors, rows: Rows, requirements: IndexRequirements
 ) -> ByteCodes | None:
     """Return the rows as bytes, where these are worth their memory and that is allowed."""
     shape = len(rows), vectors.shape[1]
     if shape[0] < FLAT_BELOW or shape[1] < LEAST_DIM or planned.built.shape.kind == "flat":
         return None
     left = float("inf")
-    if wanted.memory_bytes:
-        known = planned.kind in BY_NAME  # what a factory string takes is not
-        left = wanted.memory_bytes - BY_NAME[planned.kind].num_bytes(*shape) if known else 0
+    if requirements.memory_bytes:
+        named = planned.kind in BY_NAME  # what a factory string takes is not known
+        left = requirements.memory_bytes - BY_NAME[planned.kind].num_bytes(*shape) if named else 0
     if left < shape[0] * shape[1]:
         return None
     codes = ByteCodes.build(vectors, rows)
     return None if codes is None or codes.num_bytes > left else codes
 
 
-def _again(
-    before: PreviousIndex, told: Design | None, shape: tuple[int, int], wanted: IndexRequirements
+def _reusable(
+    before: PreviousIndex,
+    preset: Design | None,
+    shape: tuple[int, int],
+    requirements: IndexRequirements,
 ) -> Design | None:
     """Return the design to take again: that of before, unless another one is asked for.
 
     None where it cannot be built here, or would take more memory by now than is allowed.
     """
-    if told is not None:
-        return told if told.name == before.kind else None
+    if preset is not None:
+        return preset if preset.name == before.kind else None
     design = BY_NAME.get(before.kind)
-    return None if design is None or _why_not(design, shape, wanted) else design
+    return None if design is None or _why_not(design, shape, requirements) else design
 
 
 def _chosen(
-    vectors: Vectors, rows: Rows, asked: RecallTarget, wanted: IndexRequirements
+    vectors: Vectors, rows: Rows, target: RecallTarget, requirements: IndexRequirements
 ) -> PlannedIndex:
     """Build the designs of a survey in turn until one meets the target; else take the best."""
-    choices = survey(vectors, asked.queries, rows, wanted)
-    found: dict[str, float] = {}
+    choices = survey(vectors, target.queries, rows, requirements)
+    recalls: dict[str, float] = {}
     best: PlannedIndex | None = None
     for design in _in_turn(choices):
-        planned = _planned(design, vectors, rows, asked)
-        found[design.name] = planned.recall
+        planned = _planned(design, vectors, rows, target)
+        recalls[design.name] = planned.recall
         if best is None or planned.recall > best.recall:
             best = planned
-        if planned.recall >= asked.recall:
+        if planned.recall >= target.recall:
             break
     assert best is not None, "a survey without a design that was tried is an error"
-    return best._replace(choices=_as_built(choices, best.kind, found))
+    return best._replace(choices=_as_built(choices, best.kind, recalls))
 
 
 def _as_built(
-    choices: tuple[DesignTrial, ...], kind: str, found: dict[str, float]
+    choices: tuple[DesignTrial, ...], kind: str, recalls: dict[str, float]
 ) -> tuple[DesignTrial, ...]:
     """Say of each design that was built for all rows, and not taken, what it found there."""
     instead = "chosen: what has less work finds less in all rows"
     return tuple(
         one
-        if one.kind not in found or (one.chosen and one.kind == kind)
+        if one.kind not in recalls or (one.chosen and one.kind == kind)
         else structs.replace(one, chosen=True, why=instead)
         if one.kind == kind
         else structs.replace(
-            one, chosen=False, why=f"finds {found[one.kind]:.3f} at most in all rows"
+            one, chosen=False, why=f"finds {recalls[one.kind]:.3f} at most in all rows"
         )
         for one in choices
     )
@@ -203,7 +206,7 @@ def _planned(
     design: Design,
     vectors: Vectors,
     rows: Rows,
-    asked: RecallTarget,
+    target: RecallTarget,
     before: PreviousIndex | None = None,
 ) -> PlannedIndex:
     """Build a design and find its effort; cells of `before` are kept where it has the same."""
@@ -212,39 +215,45 @@ def _planned(
     if before is not None and not design.by_svs:
         index = FaissIndex.refilled(before.file, vectors, form, rows, design.deeper)
     index = index or design.build(vectors, rows)
-    spare = SPARE * (1 - asked.recall)
-    curve = measured_curve(index, asked.queries, asked.truth, asked.recall, spare)
-    recall = recall_at_k(index, asked.queries, asked.truth)
+    spare = SPARE * (1 - target.recall)
+    curve = measured_curve(index, target.queries, target.truth, target.recall, spare)
+    recall = recall_at_k(index, target.queries, target.truth)
     return PlannedIndex(index, form, index.effort, recall, design.name, curve)
 
 
 def survey(
-    vectors: Vectors, queries: Queries, rows: Rows, wanted: IndexRequirements, sample: int = SAMPLE
+    vectors: Vectors,
+    queries: Queries,
+    rows: Rows,
+    requirements: IndexRequirements,
+    sample: int = SAMPLE,
 ) -> tuple[DesignTrial, ...]:
     """Try every design that fits on a seeded sample of the rows, and mark the one to choose.
 
     Chosen is the least cost by counted work among those that fit the memory and find enough, so
     that the same vectors, queries and seed give the same choice on a busy machine and an idle one.
     """
-    drawn = _sample(rows, wanted.seed, sample)
-    asked = RecallTarget(queries, true_hits(vectors, queries, wanted.k, drawn), wanted.recall)
+    drawn = _sample(rows, requirements.seed, sample)
+    target = RecallTarget(
+        queries, true_hits(vectors, queries, requirements.k, drawn), requirements.recall
+    )
     shape = (len(rows), vectors.shape[1])
-    found = [
+    trials = [
         _refused(design, shape, why)
-        if (why := _why_not(design, shape, wanted))
-        else _tried(design, vectors, drawn, asked, shape)
+        if (why := _why_not(design, shape, requirements))
+        else _tried(design, vectors, drawn, target, shape)
         for design in DESIGNS
     ]
-    return _marked(found, wanted)
+    return _marked(trials, requirements)
 
 
-def _told(wanted: IndexRequirements, num_rows: int) -> Design | None:
+def _preset(requirements: IndexRequirements, num_rows: int) -> Design | None:
     """Return the design that needs no survey: named, or flat as there are few rows."""
-    if wanted.factory:
-        form = wanted.factory.replace("{", "{{").replace("}", "}}")
+    if requirements.factory:
+        form = requirements.factory.replace("{", "{{").replace("}", "}}")
         return Design("factory", form, "scan", Cost(0.0), lambda _: 0)
-    if wanted.kind and num_rows >= design_named(wanted.kind).least_rows:
-        return design_named(wanted.kind)
+    if requirements.kind and num_rows >= design_named(requirements.kind).least_rows:
+        return design_named(requirements.kind)
     return design_named("flat") if num_rows < FLAT_BELOW else None
 
 
@@ -262,10 +271,10 @@ def _sample(rows: Rows, seed: int, size: int) -> Int64[np.ndarray, "s"]:
     return rows[np.sort(drawn)]
 
 
-def _why_not(design: Design, shape: tuple[int, int], wanted: IndexRequirements) -> str:
+def _why_not(design: Design, shape: tuple[int, int], requirements: IndexRequirements) -> str:
     needed = design.num_bytes(*shape)
-    if wanted.memory_bytes and needed > wanted.memory_bytes:
-        return f"takes {megabytes(needed)}, and {megabytes(wanted.memory_bytes)} are allowed"
+    if requirements.memory_bytes and needed > requirements.memory_bytes:
+        return f"takes {megabytes(needed)}, and {megabytes(requirements.memory_bytes)} are allowed"
     return design.why_not(*shape)
 
 
@@ -275,14 +284,14 @@ def _refused(design: Design, shape: tuple[int, int], why: str) -> DesignTrial:
 
 
 def _tried(
-    design: Design, vectors: Vectors, rows: Rows, asked: RecallTarget, shape: tuple[int, int]
+    design: Design, vectors: Vectors, rows: Rows, target: RecallTarget, shape: tuple[int, int]
 ) -> DesignTrial:
     """Build a design on the sample, give it the effort it needs, and reckon what all rows take."""
     started = process_time()
     index = design.build(vectors, rows)
     seconds = process_time() - started
-    curve = measured_curve(index, asked.queries, asked.truth, asked.recall)
-    point = curve.least(asked.recall) or curve.points[-1]
+    curve = measured_curve(index, target.queries, target.truth, target.recall)
+    point = curve.least(target.recall) or curve.points[-1]
     effort = design.grown(point.effort, len(rows), shape[0])
     return DesignTrial(
         kind=design.name,
@@ -293,17 +302,17 @@ def _tried(
         recall=point.recall,
         micros=point.micros,
         cost=design.nanoseconds(effort, *shape) / 1_000,
-        meets=point.recall >= asked.recall,
+        meets=point.recall >= target.recall,
     )
 
 
-def _marked(found: list[DesignTrial], wanted: IndexRequirements) -> tuple[DesignTrial, ...]:
+def _marked(trials: list[DesignTrial], requirements: IndexRequirements) -> tuple[DesignTrial, ...]:
     """Mark the cheapest that meets the target, and say of each other why it is not taken."""
-    tried = [choice for choice in found if choice.recall]
+    tried = [trial for trial in trials if trial.recall]
     if not tried:
-        least = min(found, key=lambda choice: choice.num_bytes)
+        least = min(trials, key=lambda trial: trial.num_bytes)
         raise IndexFault(
-            f"index.memory={megabytes(wanted.memory_bytes)} is too little for any index; the "
+            f"index.memory={megabytes(requirements.memory_bytes)} is too little for any index; the "
             f"smallest, {least.kind}, takes {megabytes(least.num_bytes)}"
         )
     best = min(
@@ -311,11 +320,12 @@ def _marked(found: list[DesignTrial], wanted: IndexRequirements) -> tuple[Design
         key=lambda one: (not one.meets, -one.recall if not one.meets else 0.0, one.cost),
     )
     return tuple(
-        structs.replace(one, why=_why(one, best, wanted), chosen=one is best) for one in found
+        structs.replace(one, why=_why(one, best, requirements), chosen=one is best)
+        for one in trials
     )
 
 
-def _why(one: DesignTrial, best: DesignTrial, wanted: IndexRequirements) -> str:
+def _why(one: DesignTrial, best: DesignTrial, requirements: IndexRequirements) -> str:
     if one.why:
         return one.why
     if one is best:
@@ -325,7 +335,7 @@ def _why(one: DesignTrial, best: DesignTrial, wanted: IndexRequirements) -> str:
             else ("chosen: nothing that fits finds enough, and it finds most")
         )
     if not one.meets:
-        return f"finds {one.recall:.3f} at most, and {wanted.recall:.3f} are wanted"
+        return f"finds {one.recall:.3f} at most, and {requirements.recall:.3f} are wanted"
     return f"{one.cost / best.cost:.1f} times the work"
 
 

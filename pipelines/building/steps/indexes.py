@@ -8,9 +8,18 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32
 
-from index import Columns, PlannedIndex, PreviousIndex, build_index, map_array, save_index
+from index import (
+    Columns,
+    IndexRequirements,
+    PlannedIndex,
+    PreviousIndex,
+    build_index,
+    map_array,
+    save_index,
+)
 from pipelines.building.context import BuildContext, query_encoder
 from pipelines.building.steps.sharded_index import in_shards, write_sharded
+from pipelines.config import Config
 from pipelines.release.milvus import fill, in_milvus
 from retrieval.encoders.joined_space import has_vector
 
@@ -55,19 +64,23 @@ def _write_index(
     if in_shards(job.config, len(rows)):
         return write_sharded(job.folder, space, queries, job.config)
     planned = build_index(
-        vectors,
-        queries,
-        factory=settings.factory,
-        rows=rows,
-        k=settings.recall_k,
-        recall_target=settings.recall_target,
-        before=before.get(space),
-        kind=settings.asked_kind,
-        memory_bytes=settings.memory_bytes,
-        seed=job.config.seed,
+        vectors, queries, requirements_of(job.config), rows=rows, before=before.get(space)
     )
     save_index(planned.built, job.folder / f"index/{space}.faiss")
     return described(planned, space, settings.recall_k)
+
+
+def requirements_of(config: Config) -> IndexRequirements:
+    """Return what a configuration requires of every index of vectors."""
+    settings = config.index
+    return IndexRequirements(
+        k=settings.recall_k,
+        recall=settings.recall_target,
+        memory_bytes=settings.memory_bytes,
+        kind=settings.asked_kind,
+        factory=settings.factory,
+        seed=config.seed,
+    )
 
 
 def described(planned: PlannedIndex, space: str, k: int) -> dict[str, Any]:

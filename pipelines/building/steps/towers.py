@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from index import PreviousIndex, build_index, save_array, save_index
 from pipelines.building.context import BuildContext, end_of, query_encoder
-from pipelines.building.steps.indexes import described
+from pipelines.building.steps.indexes import described, requirements_of
 from pipelines.building.steps.tower_columns import tower_columns
 from pipelines.config import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWERS
@@ -161,19 +161,14 @@ def _save(
     save_array(job.folder / TOWERS / "vectors.npy", trained.vectors)
     asks = [_ask(past, basket, traits) for basket in past.baskets]
     queries = [interests(trained.towers, ask, trained.vectors) for ask in asks]
-    settings = job.config.index
     planned = build_index(
         trained.vectors,
         np.concatenate(queries),
-        k=settings.recall_k,
-        recall_target=settings.recall_target,
-        kind=settings.asked_kind,
-        memory_bytes=settings.memory_bytes,
-        seed=job.config.seed,
+        requirements_of(job.config)._replace(factory=""),
         before=before,
     )
     save_index(planned.built, job.folder / "index/towers.faiss")
-    return described(planned, "towers", settings.recall_k)
+    return described(planned, "towers", job.config.index.recall_k)
 
 
 def _searched(

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 import index.vectors.approximate
 import index.vectors.byte_codes
 import index.vectors.planning
-from index import DamagedIndex, ExactIndex, FaissIndex, Hits, Way, build_index, open_index
+from index import (
+    DamagedIndex,
+    ExactIndex,
+    FaissIndex,
+    Hits,
+    IndexRequirements,
+    Way,
+    build_index,
+    open_index,
+)
 from index.vectors.byte_codes import LEAST_DIM, BestRows, ByteCodes
 from index.vectors.designs import design_named
 from index.vectors.files import save_index
@@ -258,7 +267,7 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_planned_index_keeps_its_bytes_when_it_is_saved(tmp_path: Path) -> None:
     held, query = vectors(3_000, LEAST_DIM), vectors(1, LEAST_DIM, seed=2)
     asked = vectors(20, LEAST_DIM, seed=3)
-    built = build_index(held, asked, factory="IVF16,Flat", k=10).built
+    built = build_index(held, asked, IndexRequirements(factory="IVF16,Flat", k=10)).built
     allowed = kept(held @ query[0], "against", 0.9)
 
     save_index(built, tmp_path / "some.faiss")
@@ -283,7 +292,9 @@ def test_a_planned_index_keeps_its_bytes_when_it_is_saved(tmp_path: Path) -> Non
 def test_few_or_short_rows_and_little_memory_are_without_bytes() -> None:
     def built(rows: int, dim: int, **asked: Any) -> ByteCodes | None:
         held = vectors(rows, dim)
-        return build_index(held, vectors(20, dim, seed=3), k=10, **asked).built.codes
+        return build_index(
+            held, vectors(20, dim, seed=3), IndexRequirements(k=10, **asked)
+        ).built.codes
 
     whole = built(1_500, LEAST_DIM, kind="ivf")
     assert whole is not None

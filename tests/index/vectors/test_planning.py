@@ -44,7 +44,7 @@ def test_a_plan_follows_the_size(num_vectors: int, factory: str) -> None:
 
 
 def test_few_vectors_are_all_compared() -> None:
-    planned = build_index(clustered(500), clustered(20, seed=1), k=10)
+    planned = build_index(clustered(500), clustered(20, seed=1), IndexRequirements(k=10))
 
     assert (planned.kind, planned.recall, planned.choices) == ("flat", 1.0, ())
 
@@ -54,7 +54,9 @@ def test_effort_is_raised_until_the_recall_is_there() -> None:
 
     lazy = FaissIndex.build(vectors, "IVF128,Flat")
     lazy.effort = 1
-    planned = build_index(vectors, vectors[:50], factory="IVF128,Flat", recall_target=0.99)
+    planned = build_index(
+        vectors, vectors[:50], IndexRequirements(factory="IVF128,Flat", recall=0.99)
+    )
 
     truth = FaissIndex.build(vectors).search(vectors[:50], 100)
     assert planned.recall >= 0.99
@@ -63,7 +65,7 @@ def test_effort_is_raised_until_the_recall_is_there() -> None:
 
 def test_little_more_effort_is_taken_than_the_recall_needs() -> None:
     vectors, queries = clustered(3_000), clustered(50, seed=1)
-    planned = build_index(vectors, queries, factory="IVF64,Flat", recall_target=0.99)
+    planned = build_index(vectors, queries, IndexRequirements(factory="IVF64,Flat", recall=0.99))
 
     planned.built.effort = int(0.9 * planned.effort) - 1
 
@@ -206,7 +208,7 @@ def test_a_budget_is_kept_by_the_index_that_is_built(
     vectors, queries = clustered(4_000), clustered(40, seed=1)
     budget = 4_000 * DIM * 2  # half of the vectors
 
-    planned = build_index(vectors, queries, k=10, memory_bytes=budget)
+    planned = build_index(vectors, queries, IndexRequirements(k=10, memory_bytes=budget))
     save_index(planned.built, tmp_path / "x.faiss")
 
     assert planned.recall >= 0.95
@@ -217,7 +219,9 @@ def test_one_seed_gives_one_choice_and_one_answer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(planning_module, "FLAT_BELOW", 1_000)
     vectors, queries = clustered(3_000), clustered(40, seed=1)
 
-    first, second = (build_index(vectors, queries, k=10, seed=3) for _ in range(2))
+    first, second = (
+        build_index(vectors, queries, IndexRequirements(k=10, seed=3)) for _ in range(2)
+    )
 
     assert (first.kind, first.factory, first.effort) == (second.kind, second.factory, second.effort)
     assert [untimed(c) for c in first.choices] == [untimed(c) for c in second.choices]
@@ -243,7 +247,7 @@ def test_an_index_is_built_the_same_twice_whatever_threads_there_are(kind: str) 
 
 def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
     vectors, queries = clustered(6_000), clustered(40, seed=1)
-    built = build_index(vectors, queries, kind="ivf-pq", k=10).built
+    built = build_index(vectors, queries, IndexRequirements(kind="ivf-pq", k=10)).built
     even = np.arange(6_000) % 2 == 0
 
     found = [built._looks(query[None], 10, even)(built.most_effort) for query in queries]
@@ -260,7 +264,7 @@ def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
 ) -> None:
     monkeypatch.setattr("index.vectors.faiss_index._skips_rows", lambda _: False)
     vectors, queries = clustered(6_000), clustered(40, seed=1)
-    built = build_index(vectors, queries, kind="ivf-pq", k=10).built
+    built = build_index(vectors, queries, IndexRequirements(kind="ivf-pq", k=10)).built
     most = np.arange(6_000) % 50 > 0
 
     found = built.search(queries, 10, most)
@@ -278,8 +282,8 @@ def test_texts_asked_of_pictures_get_an_effort_of_their_own_that_keeps_recall(
     beside = np.random.default_rng(5).normal(size=DIM)
     texts = unit(clustered(80, seed=1) + 1.6 * beside / np.linalg.norm(beside))
 
-    of_pictures = build_index(pictures, clustered(80, seed=2), k=20)
-    of_texts = build_index(pictures, texts, k=20)
+    of_pictures = build_index(pictures, clustered(80, seed=2), IndexRequirements(k=20))
+    of_texts = build_index(pictures, texts, IndexRequirements(k=20))
 
     held_out = unit(clustered(80, seed=3) + 1.6 * beside / np.linalg.norm(beside))
     truth = true_hits(pictures, held_out, 20)
@@ -423,11 +427,15 @@ def test_recall_is_the_share_that_was_found() -> None:
 
 def test_a_trained_index_is_filled_with_other_vectors_and_keeps_its_cells(tmp_path: Path) -> None:
     old = clustered(3_000)
-    build_index(old, old[:50], factory="IVF128,Flat").built.save(tmp_path / "a.faiss")
+    build_index(old, old[:50], IndexRequirements(factory="IVF128,Flat")).built.save(
+        tmp_path / "a.faiss"
+    )
     new = np.concatenate([old[20:], old[:7] * -1])
 
     before = PreviousIndex("factory", tmp_path / "a.faiss")
-    planned = build_index(new, new[:50], factory="IVF128,Flat", recall_target=0.99, before=before)
+    planned = build_index(
+        new, new[:50], IndexRequirements(factory="IVF128,Flat", recall=0.99), before=before
+    )
 
     assert planned.built.size == 2_987
     assert planned.recall >= 0.99
@@ -495,7 +503,9 @@ def test_a_design_that_cannot_be_built_any_more_makes_way_for_others(
     monkeypatch.setattr(planning_module, "survey", lambda *_: (flat,))
     before = PreviousIndex("svs-lvq8", tmp_path / "none.faiss")
 
-    planned = build_index(vectors, vectors[:20], memory_bytes=memory, before=before)
+    planned = build_index(
+        vectors, vectors[:20], IndexRequirements(memory_bytes=memory), before=before
+    )
 
     assert planned.kind == "flat"
 
@@ -528,7 +538,7 @@ def test_a_tuned_index_seldom_misses_on_other_queries_beyond_chance() -> None:
     vectors, missed = clustered(6_000), []
     for seed in range(1, 13):
         tuned_by, asked = clustered(200, seed), clustered(100, 100 + seed)
-        built = build_index(vectors, tuned_by, factory="IVF64,Flat", k=50).built
+        built = build_index(vectors, tuned_by, IndexRequirements(factory="IVF64,Flat", k=50)).built
         shares = recall_of_each(built, asked, true_hits(vectors, asked, 50))
         missed.append(shares.mean() + 1.96 * shares.std() / len(shares) ** 0.5 < 0.95)
 
@@ -539,13 +549,16 @@ def test_a_design_that_is_asked_for_comes_before_the_one_of_before(tmp_path: Pat
     vectors = clustered(3_000)
     before = PreviousIndex("hnsw", tmp_path / "none.faiss")
 
-    assert build_index(vectors, vectors[:50], kind="ivf-sq8", before=before).kind == "ivf-sq8"
+    assert (
+        build_index(vectors, vectors[:50], IndexRequirements(kind="ivf-sq8"), before=before).kind
+        == "ivf-sq8"
+    )
 
 
 @pytest.mark.parametrize("kind", ["ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq"])
 def test_every_inverted_file_keeps_its_cells_in_the_next_build(tmp_path: Path, kind: str) -> None:
     old = clustered(3_000)
-    first = build_index(old, old[:50], kind=kind)
+    first = build_index(old, old[:50], IndexRequirements(kind=kind))
     save_index(first.built, tmp_path / "a.faiss")
     again = FaissIndex.refilled(
         tmp_path / "a.faiss", old, first.factory, np.arange(3_000), first.built.deeper
@@ -561,7 +574,7 @@ def test_every_inverted_file_keeps_its_cells_in_the_next_build(tmp_path: Path, k
 def test_a_design_that_has_nothing_to_be_made_of_gives_way_to_a_flat_one(kind: str) -> None:
     none = np.empty((0, 8), "float32")
 
-    planned = build_index(none, clustered(3)[:, :8], kind=kind)
+    planned = build_index(none, clustered(3)[:, :8], IndexRequirements(kind=kind))
 
     assert (planned.kind, planned.built.size) == ("flat", 0)
 
