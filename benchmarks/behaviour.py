@@ -28,7 +28,8 @@ from pipelines.tables import table
 from retrieval.behaviour.ease import EaseSettings, ease
 from retrieval.behaviour.item_to_item import next_after, together
 from retrieval.behaviour.neighbours import Neighbours
-from retrieval.behaviour.tables import DAY, Behaviour, Purchases
+from retrieval.behaviour.purchases import DAY, Purchases
+from retrieval.behaviour.tables import Behaviour
 from retrieval.fusion.fusion import fuse
 from retrieval.fusion.weight_fitting import ChannelOutcome, fit_weights
 

@@ -17,7 +17,8 @@ from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from pipelines.config import Config, load
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.retriever import behaviour_settings
-from retrieval.behaviour.tables import Behaviour, Purchases
+from retrieval.behaviour.purchases import Purchases
+from retrieval.behaviour.tables import Behaviour
 
 START, VALIDATION, DAYS = "2017-11-15", "2017-10-18", 28
 MOST = 800  # households to fit the weights on

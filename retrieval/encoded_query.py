@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index import Expression
-from retrieval.behaviour.tables import NO_HISTORY, History
+from retrieval.behaviour.purchases import NO_HISTORY, History
 from retrieval.context_facts import NO_FACTS
 
 NO_ROWS = np.empty(0, np.int64)

@@ -252,7 +252,7 @@ class BuildPlan:
     def _past(self) -> Log:
         """Return the log as the draft's tables have it."""
         behaviour = Behaviour.open(self.job.folder / BEHAVIOUR)
-        return Log(behaviour.user_ids, purchases_of(behaviour), "")
+        return Log(behaviour.purchases.user_ids, purchases_of(behaviour), "")
 
     def _learnt(self) -> Told:
         """Tell what was learnt in the build of another release."""

@@ -38,7 +38,7 @@ class Storefront:
     def shoppers(self, limit: int) -> list[str]:
         """Return some shoppers with a past, those with declared traits first."""
         declared = self._parts.users.ids[:limit]
-        active = self._parts.behaviour.user_ids[: 2 * limit].tolist()
+        active = self._parts.behaviour.purchases.user_ids[: 2 * limit].tolist()
         return list(dict.fromkeys([*declared, *active]))[:limit]
 
     def about(self, snapshot: CatalogueSnapshot) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Storefront:
 
     def days(self) -> tuple[str, str]:
         """Return the first and last day of the behaviour that the release has seen."""
-        seconds = self._parts.behaviour.log.seconds
+        seconds = self._parts.behaviour.purchases.entries.seconds
         ends = (seconds.min(), seconds.max()) if len(seconds) else (0, 0)
         first, last = (f"{datetime.fromtimestamp(int(s), UTC):%Y-%m-%d}" for s in ends)
         return first, last

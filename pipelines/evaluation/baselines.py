@@ -6,7 +6,8 @@ from scipy import sparse
 
 from index import Columns
 from pipelines.evaluation.next_basket import Holdout, K
-from retrieval.behaviour.tables import Behaviour, decay
+from retrieval.behaviour.purchases import decay
+from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import RepeatChannel
 from retrieval.encoded_query import EncodedQuery
 from retrieval.types import local_seconds
@@ -52,7 +53,7 @@ class BasketNeighbours:
     """
 
     def __init__(self, behaviour: Behaviour) -> None:
-        log = behaviour.log
+        log = behaviour.purchases.entries
         baskets = np.unique(log.baskets, return_inverse=True)[1]
         sizes = np.bincount(log.rows, minlength=behaviour.num_products)
         weights = 1 / np.sqrt(sizes[log.rows])

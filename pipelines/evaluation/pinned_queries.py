@@ -18,7 +18,8 @@ from pipelines.evaluation.requests import request_lines
 from pipelines.shop.purchases import Basket, next_baskets, read_purchases
 from pipelines.shop.reader import PINNED, Shop
 from retrieval import Query, Scene
-from retrieval.behaviour.tables import DAY, Behaviour, Purchases
+from retrieval.behaviour.purchases import DAY, Purchases
+from retrieval.behaviour.tables import Behaviour
 from retrieval.types import Text, UserId, local_seconds
 
 NEVER = int(np.iinfo(np.int64).max)
@@ -94,7 +95,7 @@ def make_pinned(live: PinnedSource, draft: PinnedSource) -> tuple[Pinned, ...]:
     count, behaviour = draft.config.gate.queries, draft.behaviour
     end = behaviour.until_seconds
     start = end - draft.config.ranking.window_days * DAY
-    baskets = next_baskets(behaviour.user_ids, purchases_of(behaviour), start, end)
+    baskets = next_baskets(behaviour.purchases.user_ids, purchases_of(behaviour), start, end)
     return (*_searches(live, draft, count), *_of_baskets(baskets, draft, count))
 
 
@@ -185,8 +186,9 @@ def _basket(basket: Basket, names: Sequence[str]) -> Pinned:
 
 def purchases_of(behaviour: Behaviour) -> Purchases:
     """Return the log of a release with the number of the user beside each line."""
-    users = np.repeat(np.arange(len(behaviour.user_ids)), np.diff(behaviour.offsets))
-    log = behaviour.log
+    purchases = behaviour.purchases
+    users = np.repeat(np.arange(len(purchases.user_ids)), np.diff(purchases.offsets))
+    log = purchases.entries
     return Purchases(
         users.astype(np.int32),
         np.asarray(log.rows),

@@ -6,7 +6,8 @@ from pipelines.config import Config
 from pipelines.release.layout import RECOMMENDATION, SEARCH
 from pipelines.release.parts import Parts, ReleaseTowers
 from retrieval.behaviour.ease import EaseSettings
-from retrieval.behaviour.tables import Behaviour, BehaviourSettings
+from retrieval.behaviour.relations import BehaviourSettings
+from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import (
     EaseChannel,
     KindChannel,

@@ -10,7 +10,8 @@ from jaxtyping import Float64, Int64
 
 from pipelines.reports.evidence import ReleaseHistory
 from pipelines.reports.markup import UNSHOWABLE
-from retrieval.behaviour.tables import DAY, Behaviour
+from retrieval.behaviour.purchases import DAY
+from retrieval.behaviour.tables import Behaviour
 
 MOST_GROUPS = 15  # that a table names; the others are one
 LONGEST_LABEL = 40  # characters
@@ -75,7 +76,7 @@ def by_age(known: ReleaseHistory) -> Grouping:
     band = np.searchsorted(list(AGES.values()), age, side="right")  # NaN comes last
     labels = (NEVER_BOUGHT, *AGES, OLDEST)
     told = f"Days from a product's first purchase in the log to the cut, {known.cut}."
-    if len(seconds := known.behaviour.log.seconds):
+    if len(seconds := known.behaviour.purchases.entries.seconds):
         length = timedelta(seconds=int(known.behaviour.until_seconds - seconds.min()))
         told += f" The log begins {length.days:,} days before it, and no age is longer."
     return Grouping("age", "Age", told, labels, np.where(never, 0, band + 1), ordered=True)
@@ -84,8 +85,9 @@ def by_age(known: ReleaseHistory) -> Grouping:
 def ages_days(behaviour: Behaviour) -> Float64[np.ndarray, "n"]:
     """Return how long ago each product was first bought, at the cut; NaN where it never was."""
     latest = np.iinfo(np.int64).max
+    entries = behaviour.purchases.entries
     first = np.full(behaviour.num_products, latest)
-    np.minimum.at(first, behaviour.log.rows, behaviour.log.seconds)
+    np.minimum.at(first, entries.rows, entries.seconds)
     return np.where(first == latest, np.nan, (behaviour.until_seconds - first) / DAY)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from index import Columns
 from pipelines.shop.reader import Shop
 from retrieval import EventType
-from retrieval.behaviour.tables import Purchases
+from retrieval.behaviour.purchases import Purchases
 
 COLUMNS = ("type", "user", "session", "time", "product", "consent")
 # The strongest sign of interest that a log holds is what its baskets are made of.

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from ranking.rank_call import Context
+from retrieval.behaviour.purchases import History
 from retrieval.behaviour.recent import recent_products
-from retrieval.behaviour.tables import History
 from retrieval.context_facts import hashed_facts
 from retrieval.types import Scene
 

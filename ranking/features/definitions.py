@@ -9,14 +9,10 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from ranking.features.catalogue_words import NOTHING, CatalogueWords
 from retrieval.behaviour.promotions import NO_PROMOTIONS, Promotions, shares_at
-from retrieval.behaviour.tables import (
-    DAY,
-    HALF_LIVES_DAYS,
-    Behaviour,
-    History,
-    decay,
-    together_scores,
-)
+from retrieval.behaviour.purchases import DAY, History, decay
+from retrieval.behaviour.relations import together_scores
+from retrieval.behaviour.statistics import HALF_LIVES_DAYS
+from retrieval.behaviour.tables import Behaviour
 
 NEVER_DAYS = 400.0  # stands for "not once": longer than any log that we hold in a year
 # What the logarithms below give where there is nothing to count.
@@ -180,7 +176,7 @@ def compute(
         **price_features(person, catalogue.prices[rows]),
         **_person(person, len(rows)),
         **_promotion(catalogue, person.at_seconds, rows),
-        "together": together_scores(behaviour, person.history)[rows],
+        "together": together_scores(behaviour.relations, person.history)[rows],
         "text_match": matches.of("semantic"),
         "words_match": share_of_best(matches.of("lexical")),
         "picture_match": matches.of("image"),

@@ -1,4 +1,4 @@
-"""What sells at a time of the year: last year's purchases by the week they fell in."""
+"""Seasonal sales: last year's purchases of each product by week of the year."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -27,10 +27,15 @@ def weeks(log: Purchases, num_products: int, until_seconds: int) -> Float32[np.n
     age = until_seconds - log.seconds
     past = (age > LEAST_AGE_DAYS * DAY) & (age <= YEAR_SECONDS + 31 * DAY)
     if not past.any():
-        return np.zeros((0, num_products), np.float32)
+        return no_weeks(num_products)
     counts = np.zeros((WEEKS, num_products), np.float32)
     np.add.at(counts, (week_of(log.seconds[past]), log.rows[past]), 1)
     return counts
+
+
+def no_weeks(num_products: int) -> Float32[np.ndarray, "w n"]:
+    """Return the counts of a log that does not reach back to last year."""
+    return np.zeros((0, num_products), np.float32)
 
 
 def at_season(

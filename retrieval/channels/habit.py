@@ -7,14 +7,10 @@ from jaxtyping import Float32, Int32, Int64
 
 from index import Hits
 from retrieval.behaviour.purchases import decay
+from retrieval.behaviour.relations import ease_scores, next_scores, together_scores
 from retrieval.behaviour.season import at_season
-from retrieval.behaviour.tables import (
-    Behaviour,
-    ease_scores,
-    next_scores,
-    selling_now,
-    together_scores,
-)
+from retrieval.behaviour.statistics import selling_now
+from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
 
 KIND_HALF_LIFE_DAYS = 120.0  # a taste for a kind outlives one for a product
@@ -69,7 +65,11 @@ class TogetherChannel(ScoredChannel):
 
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return summed similarities to the recent products; None for a stranger."""
-        return together_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
+        return (
+            together_scores(self._behaviour.relations, ask.history)
+            if len(ask.history.rows)
+            else None
+        )
 
 
 class NextChannel(ScoredChannel):
@@ -82,7 +82,9 @@ class NextChannel(ScoredChannel):
 
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return how strongly the last baskets lead to each product; None for a stranger."""
-        return next_scores(self._behaviour, ask.history) if len(ask.history.rows) else None
+        return (
+            next_scores(self._behaviour.relations, ask.history) if len(ask.history.rows) else None
+        )
 
 
 class EaseChannel(ScoredChannel):
@@ -97,7 +99,7 @@ class EaseChannel(ScoredChannel):
         """Return sums of weights, below 0 where the history speaks against; None for a stranger."""
         if not len(ask.history.rows):
             return None
-        return ease_scores(self._behaviour, ask.history, ask.at_seconds)
+        return ease_scores(self._behaviour.relations, ask.history, ask.at_seconds)
 
 
 class SeasonChannel(ScoredChannel):

@@ -14,7 +14,8 @@ from pipelines.release.vector_indexes import open_space
 from pipelines.shop.purchases import Log, read_purchases
 from retrieval.behaviour.cold_start import NO_CONTENT, Content, bridge, nearest_content
 from retrieval.behaviour.neighbours import TooLittleMemory
-from retrieval.behaviour.tables import DAY, Behaviour, save_bridge, until_of
+from retrieval.behaviour.purchases import DAY
+from retrieval.behaviour.tables import Behaviour, save_bridge, until_of
 
 NO_MOMENT = np.iinfo(np.int64).max
 

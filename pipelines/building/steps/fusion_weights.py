@@ -11,7 +11,7 @@ from pipelines.release.layout import RECOMMENDATION, SCALES, WEIGHTS
 from pipelines.release.parts import open_parts, save_windows
 from pipelines.shop.purchases import Log
 from pipelines.training.fusion_examples import past_outcomes
-from retrieval.behaviour.tables import DAY
+from retrieval.behaviour.purchases import DAY
 from retrieval.fusion.weight_fitting import (
     ChannelOutcome,
     FusionWeights,

@@ -9,7 +9,7 @@ from pipelines.building.context import BuildContext
 from pipelines.encoding.pictures import Several, encode_all_pictures, encode_videos
 from pipelines.encoding.texts import encode_texts
 from pipelines.release.parts import Parts
-from retrieval.behaviour.tables import ProductStatistics
+from retrieval.behaviour.statistics import ProductStatistics
 from retrieval.towers.columns import MOST_CODES, Dense, ProductColumns, code, one_each
 
 LEAST_BASKETS = 5  # with which a product gets an embedding of its own

@@ -27,7 +27,9 @@ from pipelines.training.towers.examples import (
 from pipelines.training.towers.setup import new_towers, training_settings
 from pipelines.training.towers.synthetic_queries import synthetic_queries
 from pipelines.training.towers.validation import TowerValidation, _ask, _measure
-from retrieval.behaviour.tables import DAY, Behaviour, BehaviourSettings
+from retrieval.behaviour.purchases import DAY
+from retrieval.behaviour.relations import BehaviourSettings
+from retrieval.behaviour.tables import Behaviour
 from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
 from retrieval.towers.training import TrainedTowers, train

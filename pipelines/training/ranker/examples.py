@@ -16,7 +16,8 @@ from pipelines.training.ranker.impressions import Impressions
 from ranking.features.request import request_context, request_features
 from ranking.network.examples import Example, labels_of
 from retrieval import Placement, Scene
-from retrieval.behaviour.tables import DAY, Behaviour, Purchases
+from retrieval.behaviour.purchases import DAY, Purchases
+from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder
 from retrieval.retriever import Retriever

@@ -14,7 +14,7 @@ from pipelines.shop.reader import Shop
 from ranking.network.examples import labels_of
 from ranking.slate.position_bias import chances_of_a_look
 from retrieval import EventType
-from retrieval.behaviour.tables import DAY
+from retrieval.behaviour.purchases import DAY
 
 ACTS = {  # outcomes of the ranker, by the event that they are
     "click": EventType.CLICK,

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float32, Int64
 from scipy import sparse
 
 from retrieval import Placement, Scene
+from retrieval.behaviour.purchases import History
 from retrieval.behaviour.recent import recent_products
-from retrieval.behaviour.tables import Behaviour, History
+from retrieval.behaviour.tables import Behaviour
 from retrieval.context_facts import hashed_facts
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.training import PastRequests
@@ -57,8 +58,10 @@ class BasketRequests:
         self._words = words
         self._meant = np.empty(0, np.int64) if words is None else words.meant
         self._sizes = sizes
-        log = behaviour.log
-        users = np.repeat(np.arange(len(behaviour.user_ids)), np.diff(behaviour.offsets))
+        log = behaviour.purchases.entries
+        users = np.repeat(
+            np.arange(len(behaviour.purchases.user_ids)), np.diff(behaviour.purchases.offsets)
+        )
         new = (np.diff(users, prepend=-1) != 0) | (np.diff(log.baskets, prepend=-1) != 0)
         self._starts = np.flatnonzero(new)
         self._ends = np.append(self._starts[1:], len(log.rows))
@@ -98,21 +101,21 @@ class BasketRequests:
         )
 
     def _basket(self, number: int) -> Int64[np.ndarray, "b"]:
-        rows = self._behaviour.log.rows[self._starts[number] : self._ends[number]]
+        rows = self._behaviour.purchases.entries.rows[self._starts[number] : self._ends[number]]
         return np.asarray(rows, np.int64)
 
     def _request(
         self, number: int, search: int, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         start, user = int(self._starts[number]), int(self._users[number])
-        first = max(int(self._behaviour.offsets[user]), start - LOOKED_BACK)
+        first = max(int(self._behaviour.purchases.offsets[user]), start - LOOKED_BACK)
         first = start if random.random() < STRANGERS else first
-        log = self._behaviour.log
+        log = self._behaviour.purchases.entries
         at = int(log.seconds[start])
         history = History(*(column[first:start] for column in log))
         recent, recent_facts = recent_products(history, at, self._sizes.recent)
         scene = Scene(placement=Placement.HOME if search < 0 else Placement.SEARCH)
-        traits = self._traits.get(str(self._behaviour.user_ids[user]), {})
+        traits = self._traits.get(str(self._behaviour.purchases.user_ids[user]), {})
         return recent, recent_facts, hashed_facts(at, traits, scene)
 
     def _search(self, basket: Int64[np.ndarray, "b"], random: np.random.Generator) -> int:

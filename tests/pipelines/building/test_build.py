@@ -73,7 +73,7 @@ def test_nothing_in_a_release_has_seen_an_event_at_or_after_its_moment(
     other = open_release(tmp_path / "releases").manifest.files
     same = {name for name in seen if not name.startswith("lexical/")}  # tantivy names at random
     assert {n for n in same if seen[n] != other.get(n)} == set()
-    log = open_parts(open_release(releases).path).behaviour.log
+    log = open_parts(open_release(releases).path).behaviour.purchases.entries
     assert log.seconds.max() < local_seconds(UNTIL)
 
 

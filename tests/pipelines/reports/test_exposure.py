@@ -21,7 +21,7 @@ from pipelines.reports.product_groups import (
     label,
     largest,
 )
-from retrieval.behaviour.tables import DAY
+from retrieval.behaviour.purchases import DAY
 from tests.conftest import BRANDS, NUM_PRODUCTS
 from tests.pipelines.cli.test_cli import Call, call  # noqa: F401 - a fixture
 from tests.pipelines.reports.test_markup import Reader
@@ -187,7 +187,7 @@ def test_price_bands_are_fifths_and_an_unknown_price_is_a_band_of_its_own(
 
 
 def test_ages_count_from_the_first_purchase_to_the_cut(known: ReleaseHistory) -> None:
-    log, until = known.behaviour.log, known.behaviour.until_seconds
+    log, until = known.behaviour.purchases.entries, known.behaviour.until_seconds
     by_age = groupings(known)[3]
 
     for row in range(NUM_PRODUCTS):

@@ -5,7 +5,7 @@ import pytest
 
 from ranking.features.context import context
 from retrieval import Placement, Scene
-from retrieval.behaviour.tables import DAY, NO_HISTORY, History
+from retrieval.behaviour.purchases import DAY, NO_HISTORY, History
 from retrieval.context_facts import FACT_BUCKETS, hashed_fact, holiday_ahead, scene_facts
 from retrieval.types import local_seconds
 

@@ -15,7 +15,8 @@ from ranking.features.definitions import (
     shopper,
 )
 from ranking.slate.reasons import reasons
-from retrieval.behaviour.tables import DAY, NO_HISTORY, Behaviour, Purchases
+from retrieval.behaviour.purchases import DAY, NO_HISTORY, Purchases
+from retrieval.behaviour.tables import Behaviour
 
 NOW = 100 * DAY
 LOG = [  # user, product, day, basket

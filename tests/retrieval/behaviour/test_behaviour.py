@@ -3,14 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.behaviour.tables import (
-    DAY,
-    Behaviour,
-    Purchases,
-    decay,
-    selling_now,
-    together_scores,
-)
+from retrieval.behaviour.purchases import DAY, Purchases, decay
+from retrieval.behaviour.relations import together_scores
+from retrieval.behaviour.statistics import selling_now
+from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import KindChannel, RepeatChannel, TogetherChannel, TrendingChannel
 from retrieval.encoded_query import EncodedQuery
 from retrieval.retriever import Retriever
@@ -45,9 +41,9 @@ def behaviour() -> Behaviour:
 
 
 def test_nothing_at_or_after_the_moment_is_kept(behaviour: Behaviour) -> None:
-    assert behaviour.log.seconds.max() < UNTIL
+    assert behaviour.purchases.entries.seconds.max() < UNTIL
     assert behaviour.statistics.buyers[3] == 0
-    assert 3 not in behaviour.neighbours
+    assert 3 not in behaviour.relations.together.rows
 
 
 def test_a_receipt_with_two_lines_is_one_purchase(behaviour: Behaviour) -> None:
@@ -66,9 +62,9 @@ def test_a_stranger_has_no_history(behaviour: Behaviour, user: str | None) -> No
 
 
 def test_products_bought_by_the_same_people_are_neighbours(behaviour: Behaviour) -> None:
-    assert behaviour.neighbours[0, 0] == 1
-    assert behaviour.neighbours[0, 1] == -1
-    assert 0 < behaviour.similarities[0, 0] < 1
+    assert behaviour.relations.together.rows[0, 0] == 1
+    assert behaviour.relations.together.rows[0, 1] == -1
+    assert 0 < behaviour.relations.together.weights[0, 0] < 1
 
 
 def test_a_saved_table_answers_as_it_did(behaviour: Behaviour, tmp_path: Path) -> None:
@@ -112,7 +108,7 @@ def test_what_is_bought_again_leads_the_repeat_channel(behaviour: Behaviour) -> 
 def test_together_sums_over_recent_products(behaviour: Behaviour) -> None:
     history = behaviour.history("a", 20 * DAY)
 
-    scores = together_scores(behaviour, history)
+    scores = together_scores(behaviour.relations, history)
 
     assert scores.argmax() == 1
     assert scores[[2, 3, 4]].tolist() == [0, 0, 0]

@@ -15,7 +15,9 @@ from retrieval.behaviour.neighbours import (
     relate,
     strongest,
 )
-from retrieval.behaviour.tables import DAY, Behaviour, BehaviourSettings, Purchases, ease_scores
+from retrieval.behaviour.purchases import DAY, Purchases
+from retrieval.behaviour.relations import BehaviourSettings, ease_scores
+from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import EaseChannel, NextChannel, SeasonChannel
 from retrieval.encoded_query import EncodedQuery
 
@@ -171,7 +173,7 @@ def test_a_product_never_bought_is_proposed_to_who_buys_what_looks_like_it() -> 
     assert 4 in buyer.rows
     assert 4 not in other.rows
     assert 5 not in buyer.rows
-    scores = ease_scores(behaviour, asked("u00").history, UNTIL)
+    scores = ease_scores(behaviour.relations, asked("u00").history, UNTIL)
     assert 0 < scores[4] < scores.max()
 
 
@@ -207,7 +209,12 @@ def test_tables_of_channels_that_are_off_are_not_learned() -> None:
 
     behaviour = Behaviour.build(np.array(["a"]), log, 2, UNTIL, BehaviourSettings(tables=()))
 
-    assert behaviour.ease.rows.size == behaviour.neighbours.size == behaviour.season.size == 0
+    assert (
+        behaviour.relations.ease.rows.size
+        == behaviour.relations.together.rows.size
+        == behaviour.season.size
+        == 0
+    )
 
 
 def test_nothing_at_or_after_the_moment_is_in_any_table() -> None:
@@ -216,5 +223,5 @@ def test_nothing_at_or_after_the_moment_is_in_any_table() -> None:
 
     whole, past = (Behaviour.build(np.array(["a", "b"]), part, 3, UNTIL) for part in (log, seen))
 
-    for name, array in whole._tables().items():
-        np.testing.assert_array_equal(array, past._tables()[name], err_msg=name)
+    for name, array in whole._arrays().items():
+        np.testing.assert_array_equal(array, past._arrays()[name], err_msg=name)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from jaxtyping import Bool, Float32, Int64
 
-from retrieval.behaviour.tables import History
+from retrieval.behaviour.purchases import History
 from retrieval.encoded_query import EncodedQuery
 from retrieval.towers.columns import ProductColumns, one_each
 from retrieval.towers.losses import LOSSES

@@ -19,7 +19,7 @@ from pipelines.training.ranker.impressions import Impressions
 from ranking.features.definitions import NAMES
 from ranking.network.examples import labels_of
 from retrieval import Query, Scene
-from retrieval.behaviour.tables import DAY
+from retrieval.behaviour.purchases import DAY
 from retrieval.types import local_seconds
 from tests.conftest import UNTIL, products, purchases
 
