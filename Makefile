@@ -7,25 +7,57 @@ CARD   := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 EXTRA  := $(if $(CARD),gpu,cpu)
 MORE   ?=
 
-.PHONY: setup demo test check bench golden wheel all clean
+# Everything in .venv is what uv.lock says; .venv-newest holds the newest that pyproject.toml allows.
+comma     := ,
+space     := $() $()
+EXTRAS    := $(EXTRA) demo dev $(subst $(comma), ,$(MORE))
+INSTALLED := .venv/.installed-$(subst $(space),-,$(strip $(EXTRAS)))
+NEWEST    := .venv-newest
 
-setup: .venv/.installed
+# Tests run in as many processes as there are cores, each with one thread: more of either only wait.
+WORKERS ?= auto
+PYTEST   = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(1)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.venv/.installed: pyproject.toml
+# A process that starts reads compiled modules; it would take seconds longer to compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup lock demo test test-all newest check bench golden wheel all clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; set PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(EXTRA),demo,dev$(MORE:%=,%)]'
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@rm -f .venv/.installed*
+	$(BIN)/uv sync --quiet --frozen --python $(BIN)/python $(EXTRAS:%=--extra %)
 	@test ! -d .git || $(BIN)/pre-commit install >/dev/null || echo "no pre-commit hooks: see above"
 	@touch $@
+
+lock: setup
+	$(BIN)/uv lock --upgrade
 
 demo: setup
 	$(BIN)/vetrina demo --folder artifacts/demo --port $(PORT) $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(call PYTEST,$(BIN)) -m 'not slow'
+
+test-all: setup
+	$(call PYTEST,$(BIN))
+
+# What drifts is seen here before users see it: imports, a build, an answer, the messages of others.
+newest: setup
+	rm -rf $(NEWEST)
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(NEWEST)
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --editable '.[$(subst $(space),$(comma),$(strip $(EXTRAS)))]'
+	@$(BIN)/uv pip freeze --python $(BIN)/python > $(NEWEST)/locked.txt
+	@$(BIN)/uv pip freeze --python $(NEWEST)/bin/python > $(NEWEST)/newest.txt
+	@diff $(NEWEST)/locked.txt $(NEWEST)/newest.txt && echo "the newest is what uv.lock says" || true
+	$(call PYTEST,$(NEWEST)/bin) -m foreign
 
 check: setup
+	$(BIN)/uv lock --check --offline
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -53,7 +85,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.impressions --data $(DATA)
 	$(BIN)/python -m benchmarks.rank_latency
 
-all: check test wheel
+all: check test-all wheel
 
 clean:
-	rm -rf .venv artifacts dist
+	rm -rf .venv $(NEWEST) artifacts dist

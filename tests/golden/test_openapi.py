@@ -3,8 +3,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipelines.config import Config
 from pipelines.serving.app import create_app
+
+pytestmark = pytest.mark.foreign
 
 GOLDEN = Path(__file__).with_name("openapi.txt")
 LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")

@@ -10,6 +10,8 @@ from index import DESIGNS
 from index.words.analysis import LANGUAGES
 from pipelines.config import Config, ConfigError, IndexKind, Language, load, moment, num_bytes, show
 
+pytestmark = pytest.mark.foreign
+
 # What was written, and what the user reads. `FILE` stands for the path of the file.
 WRONG_FILES = {
     "index:\n  nprob: 64": "FILE: Object contains unknown field `nprob` - at `$.index`",

@@ -10,6 +10,8 @@ from ranking.runtimes.request_batching import TooLate
 from retrieval import Query, Scene, Slate, Stage
 from tests.conftest import UNTIL
 
+pytestmark = pytest.mark.foreign
+
 
 def at_end(**asked: object) -> Query:
     return Query(scene=Scene(at=UNTIL), deadline_ms=60_000, **asked)

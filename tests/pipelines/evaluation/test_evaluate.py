@@ -8,6 +8,8 @@ import pytest
 from pipelines.evaluation.evaluate import Evaluation, evaluate
 from pipelines.evaluation.trec_files import EvaluationError, read_qrels, read_run
 
+pytestmark = pytest.mark.foreign
+
 QRELS = "q1 0 a 1\nq1 0 b 0.1\nq2 0 c 1\n"
 RUN = "q1 Q0 a 1 0.9 vetrina\nq1 Q0 b 2 0.8 vetrina\nq2 Q0 x 1 0.7 vetrina\nq2 Q0 c 2 0.6 vetrina\n"
 

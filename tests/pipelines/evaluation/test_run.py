@@ -20,6 +20,8 @@ from pipelines.evaluation.trec_files import read_run
 from pipelines.progress import silent
 from retrieval import Placed, Product, Query, Slate, Stage
 
+pytestmark = pytest.mark.foreign
+
 PICTURE = b"\x89PNG and so on"
 
 

@@ -24,6 +24,8 @@ from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
 
+pytestmark = pytest.mark.foreign
+
 MAPPING = Mapping(
     columns=ProductColumns(
         id="sku", title="name", price="price", availability="stock", images="photo"

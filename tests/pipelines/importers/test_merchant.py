@@ -8,6 +8,8 @@ from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
 
+pytestmark = pytest.mark.foreign
+
 RSS = """<?xml version="1.0"?>
 <rss xmlns:g="http://base.google.com/ns/1.0" version="2.0">
  <channel>

@@ -20,6 +20,8 @@ from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
 
+pytestmark = pytest.mark.foreign
+
 MAPPINGS = Path(__file__).parents[3] / "configs" / "mappings"
 MAPPING = Mapping(
     columns=ProductColumns(

@@ -14,6 +14,8 @@ from pipelines.serving.app import create_app
 from pipelines.serving.bodies import MOST_LINES
 from retrieval import Availability, Product
 
+pytestmark = pytest.mark.foreign
+
 Client = TestClient[Litestar]
 LINES = {"content-type": "application/x-ndjson"}
 

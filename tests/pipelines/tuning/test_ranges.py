@@ -9,6 +9,8 @@ import pytest
 from pipelines.config import Config, ConfigError, load
 from pipelines.tuning.ranges import Choices, Span, changed, differing, read_ranges, value_of
 
+pytestmark = pytest.mark.foreign
+
 AS_GIVEN = load(None, ["retrieval.fit_weights=false"])
 
 # What was written, and what the user reads after the name of the file.

@@ -28,6 +28,8 @@ from ranking.calibration.calibration import (
 )
 from ranking.calibration.reliability import CalibrationError, expected_calibration_error, measure
 
+pytestmark = pytest.mark.foreign
+
 every_calibration = pytest.mark.parametrize("name", CALIBRATIONS)
 any_logit = st.floats(-(2.0**100), 2.0**100, width=32)
 some_logits = arrays.arrays(np.float32, st.integers(1, 60), elements=any_logit)
