@@ -1,12 +1,16 @@
 """A small shop with habits in it, and one release of it that all tests read."""
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from filelock import FileLock
 
 from pipelines.building.build import build
 from pipelines.config import Config, load
@@ -24,9 +28,27 @@ NUM_PRODUCTS, NUM_USERS, DAYS = 48, 40, 120
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run, which all its workers share; each worker's own lies inside it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return the folder that the first worker of this run made, and for which the others wait."""
+    done = folder.with_name(f"{folder.name}.done")
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half way
+            make(folder)
+            done.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shop(run_folder: Path) -> Path:
     """A folder of 48 products and 40 shoppers; each buys the same few things again and again."""
-    return write_shop(tmp_path_factory.mktemp("shops") / "shop")
+    return made_once(run_folder / "shop", write_shop)
 
 
 def write_shop(folder: Path, *, pictures: bool = True) -> Path:
@@ -111,14 +133,16 @@ def photographs() -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip_folder(run_folder: Path) -> Path:
     """The small open_clip model with weights as they start."""
+    return made_once(run_folder / "clip", write_clip)
+
+
+def write_clip(folder: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("clip") / "model"
     ClipEncoder(new_clip_model("vetrina-small")).save(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -155,11 +179,35 @@ def config(clip_folder: Path) -> Config:
 
 
 @pytest.fixture(scope="session")
-def releases(shop: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def releases(shop: Path, config: Config, run_folder: Path) -> Path:
     """A folder with one release of the shop, as of UNTIL. Read it, never write to it."""
-    folder = tmp_path_factory.mktemp("releases")
-    build(shop, folder, config, UNTIL, silent)
-    return folder
+    return made_once(
+        run_folder / "releases", lambda folder: build(shop, folder, config, UNTIL, silent)
+    )
+
+
+@pytest.fixture(scope="session")
+def quick(config: Config) -> Config:
+    """No ranker, no towers: a build in a second."""
+    return msgspec.structs.replace(
+        config,
+        ranking=msgspec.structs.replace(config.ranking, train=False),
+        towers=msgspec.structs.replace(config.towers, train=False),
+    )
+
+
+@pytest.fixture(scope="session")
+def quick_releases(shop: Path, quick: Config, run_folder: Path) -> Path:
+    """A folder with one quick release of the shop, as of UNTIL. Read it, never write to it."""
+    return made_once(
+        run_folder / "quick_releases", lambda folder: build(shop, folder, quick, UNTIL, silent)
+    )
+
+
+@pytest.fixture
+def live(quick_releases: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to build into."""
+    return shutil.copytree(quick_releases, tmp_path / "live", symlinks=True)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ def two_releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return small_release(tmp_path_factory.mktemp("damaged"))
 
 
+@pytest.mark.slow
 def test_every_damaged_release_is_refused_by_the_name_of_what_was_damaged(
     two_releases: tuple[Path, Path],
 ) -> None:

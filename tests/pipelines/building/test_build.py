@@ -28,16 +28,6 @@ from retrieval.types import local_seconds
 from tests.conftest import NUM_PRODUCTS, UNTIL, products, purchases
 
 
-@pytest.fixture
-def quick(config: Config) -> Config:
-    """No ranker, no towers: a build in a second."""
-    return msgspec.structs.replace(
-        config,
-        ranking=msgspec.structs.replace(config.ranking, train=False),
-        towers=msgspec.structs.replace(config.towers, train=False),
-    )
-
-
 def test_a_release_holds_every_product_in_the_order_of_the_shop(releases: Path) -> None:
     parts = open_parts(open_release(releases).path)
 
@@ -163,16 +153,15 @@ def coarse(quick: Config) -> Config:
 
 
 def test_a_draft_below_its_recall_target_stays_dark_with_its_figures(
-    shop: Path, quick: Config, tmp_path: Path
+    shop: Path, quick: Config, live: Path
 ) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
-    served = current(tmp_path)
+    served = current(live)
 
     with pytest.raises(UnfitDraft, match=r"recall@5, joined is 0\.\d+, below the limit 0\.95") as e:
-        build(shop, tmp_path, coarse(quick), UNTIL, silent)
+        build(shop, live, coarse(quick), UNTIL, silent)
 
-    dark = open_release(tmp_path, e.value.name)
-    assert current(tmp_path) == served
+    dark = open_release(live, e.value.name)
+    assert current(live) == served
     assert dark.dark
     assert dark.manifest.gate == e.value.verdict
     assert dark.manifest.gate.against == served
@@ -192,21 +181,19 @@ def test_a_draft_that_fails_is_published_by_force_and_says_what_failed(
 
 
 def test_a_shop_that_lost_a_fifth_of_its_products_is_not_served(
-    shop: Path, quick: Config, tmp_path: Path
+    shop: Path, quick: Config, live: Path, tmp_path: Path
 ) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
     with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
         writer.add_products(products().slice(0, NUM_PRODUCTS * 4 // 5))
         writer.add_events(purchases())
 
     with pytest.raises(UnfitDraft, match=r"live products gone is 0\.2083\d*, above the limit 0\.1"):
-        build(tmp_path / "shop", tmp_path, quick, UNTIL, silent)
+        build(tmp_path / "shop", live, quick, UNTIL, silent)
 
 
 def test_a_shop_whose_titles_were_lost_is_not_served(
-    shop: Path, quick: Config, tmp_path: Path
+    shop: Path, quick: Config, live: Path, tmp_path: Path
 ) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
     named = products().drop_columns(["title", "brand", "categories"])
     blank = named.append_column("title", pa.array(["Article"] * NUM_PRODUCTS))
     with ShopWriter(tmp_path / "shop", name="Corner shop", source="table") as writer:
@@ -214,42 +201,39 @@ def test_a_shop_whose_titles_were_lost_is_not_served(
         writer.add_events(purchases())
 
     with pytest.raises(UnfitDraft) as e:
-        build(tmp_path / "shop", tmp_path, quick, UNTIL, silent)
+        build(tmp_path / "shop", live, quick, UNTIL, silent)
 
     assert "nDCG@20, searches" in {check.name for check in e.value.verdict.failed}
 
 
-def test_drafts_that_fail_do_not_fill_the_disk(shop: Path, quick: Config, tmp_path: Path) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
+def test_drafts_that_fail_do_not_fill_the_disk(shop: Path, quick: Config, live: Path) -> None:
     few = msgspec.structs.replace(quick, gate=msgspec.structs.replace(quick.gate, kept_dark=1))
     failed = []
 
     for _ in range(2):
         with pytest.raises(UnfitDraft) as e:
-            build(shop, tmp_path, coarse(few), UNTIL, silent)
+            build(shop, live, coarse(few), UNTIL, silent)
         failed.append(e.value.name)
 
-    assert names(tmp_path) == [failed[1], current(tmp_path)]
+    assert names(live) == [failed[1], current(live)]
 
 
 def test_a_damaged_live_release_does_not_keep_a_whole_one_from_being_built(
-    shop: Path, quick: Config, tmp_path: Path
+    shop: Path, quick: Config, live: Path
 ) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
-    (open_release(tmp_path).path / "products.arrow").write_bytes(b"broken")
+    (open_release(live).path / "products.arrow").write_bytes(b"broken")
 
-    build(shop, tmp_path, quick, UNTIL, silent)
+    build(shop, live, quick, UNTIL, silent)
 
-    gate = open_release(tmp_path).manifest.gate
+    gate = open_release(live).manifest.gate
     assert gate is not None
     assert "is damaged: products.arrow" in gate.note
 
 
 def test_a_release_is_only_opened_with_the_encoders_that_made_it(
-    shop: Path, quick: Config, tmp_path: Path
+    shop: Path, quick: Config, live: Path
 ) -> None:
-    build(shop, tmp_path, quick, None, silent)
-    release = open_release(tmp_path)
+    release = open_release(live)
     other = load(None, ["encoders.text.max_tokens=16"])
 
     with pytest.raises(ReleaseError, match="were made by the text encoder"):
@@ -257,16 +241,15 @@ def test_a_release_is_only_opened_with_the_encoders_that_made_it(
 
 
 def test_a_second_build_encodes_nothing(
-    shop: Path, quick: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, quick: Config, live: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(shop, tmp_path, quick, None, silent)
-    before = sorted((p.name, p.stat().st_size) for p in (tmp_path / EMBEDDINGS).rglob("*"))
+    before = sorted((p.name, p.stat().st_size) for p in (live / EMBEDDINGS).rglob("*"))
 
-    build(shop, tmp_path, quick, None, silent)
+    build(shop, live, quick, UNTIL, silent)
 
-    after = sorted((p.name, p.stat().st_size) for p in (tmp_path / EMBEDDINGS).rglob("*"))
+    after = sorted((p.name, p.stat().st_size) for p in (live / EMBEDDINGS).rglob("*"))
     assert before == after
-    assert len(names(tmp_path)) == 2
+    assert len(names(live)) == 2
 
 
 BUILD = """
@@ -288,36 +271,35 @@ def files_of_drafts(releases: Path) -> int:
 
 @pytest.mark.slow
 def test_a_build_killed_at_any_moment_leaves_the_served_release_whole(
-    shop: Path, quick: Config, clip_folder: Path, tmp_path: Path
+    shop: Path, quick: Config, clip_folder: Path, live: Path
 ) -> None:
-    build(shop, tmp_path, quick, UNTIL, silent)
-    served = current(tmp_path)
+    served = current(live)
     settings = [
         f"encoders.image.model={clip_folder}",
         "encoders.text.runtime=torch",
         "encoders.image.runtime=torch",
         "ranking.train=false",
     ]
-    command = [sys.executable, "-c", BUILD, str(shop), str(tmp_path), *settings]
+    command = [sys.executable, "-c", BUILD, str(shop), str(live), *settings]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     killed = 0
     for files in (1, 6, 12, 18):  # die when the draft holds so many
         child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         while child.poll() is None:
-            if files_of_drafts(tmp_path) >= files:
+            if files_of_drafts(live) >= files:
                 child.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.005)
         killed += child.wait() == -signal.SIGKILL
 
-        assert current(tmp_path) == served
-        answered = Engine.open(tmp_path).answer(
+        assert current(live) == served
+        answered = Engine.open(live).answer(
             Query(user="u1", scene=Scene(at=UNTIL), deadline_ms=60_000)
         )
         assert answered.products
 
     assert killed >= 3
-    build(shop, tmp_path, quick, UNTIL, silent)
-    assert not list(tmp_path.glob(".draft-*"))
-    assert len(names(tmp_path)) == 2
+    build(shop, live, quick, UNTIL, silent)
+    assert not list(live.glob(".draft-*"))
+    assert len(names(live)) == 2

@@ -334,6 +334,7 @@ def film(frames: int) -> bytes:
     return content.getvalue()
 
 
+@pytest.mark.slow
 def test_a_build_that_was_killed_encodes_nothing_twice_but_what_it_was_at(tmp_path: Path) -> None:
     """The process is killed with SIGKILL in the middle of encoding, twice."""
     log = tmp_path / "encoded.txt"

@@ -1,5 +1,6 @@
 """What differs between two releases, on a page that is the same each time."""
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -39,16 +40,11 @@ def test_products_are_the_same_by_their_id_wherever_they_stand(tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def two(shop: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a release and one of the next day, retrieval only."""
+def two(quick_releases: Path, quick: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a release and one of other products and settings, retrieval only."""
     replace = msgspec.structs.replace
-    quick = replace(
-        config,
-        ranking=replace(config.ranking, train=False),
-        towers=replace(config.towers, train=False),
-    )
     folder = tmp_path_factory.mktemp("diff")
-    build(shop, folder / "r", quick, UNTIL, silent)
+    shutil.copytree(quick_releases, folder / "r", symlinks=True)
     other = replace(quick, retrieval=replace(quick.retrieval, rrf_k=30.0))
     build(write_other(folder / "other", gone_and_new), folder / "r", other, UNTIL, silent)
     return folder / "r"

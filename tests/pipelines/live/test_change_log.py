@@ -233,6 +233,7 @@ def test_nothing_acknowledged_is_lost_however_often_the_writer_is_killed() -> No
     assert "none lost" in ended.stdout
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_builds_and_switches_are_killed() -> None:
     command = [sys.executable, "-m", "benchmarks.live_fold_kills", "--kills", "12"]
 

@@ -299,6 +299,7 @@ publish(Path(sys.argv[1]), "new")
 """
 
 
+@pytest.mark.slow
 def test_a_build_killed_at_any_step_leaves_a_whole_release(tmp_path: Path) -> None:
     old = publish(tmp_path / "kept", "old")
     killed = 0

@@ -46,6 +46,12 @@ def chosen(plain: SentenceEncoder) -> RuntimeChoice:
 
 
 @pytest.fixture
+def traced_before(chosen: RuntimeChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network of `chosen` in place of another conversion of the same model."""
+    monkeypatch.setattr(text_runtime, "trace", lambda *_: chosen.network)
+
+
+@pytest.fixture
 def folder(chosen: RuntimeChoice, tmp_path: Path) -> Path:
     chosen.save(tmp_path / "text")
     return tmp_path / "text"
@@ -128,6 +134,7 @@ def test_a_damaged_network_is_never_run(plain: SentenceEncoder, folder: Path, na
         open_chosen(plain, folder, 2)
 
 
+@pytest.mark.usefixtures("traced_before")
 def test_a_runtime_whose_vectors_are_others_is_refused_with_its_cosine(
     plain: SentenceEncoder, chosen: RuntimeChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +160,7 @@ def test_a_runtime_whose_vectors_are_others_is_refused_with_its_cosine(
 @pytest.mark.parametrize(
     "error", [EncoderError("cannot compile"), UnfitVectors("not finite"), RuntimeError("shape")]
 )
+@pytest.mark.usefixtures("traced_before")
 def test_a_runtime_that_fails_is_refused_and_the_others_are_tried(
     plain: SentenceEncoder, chosen: RuntimeChoice, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

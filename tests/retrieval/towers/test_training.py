@@ -129,7 +129,7 @@ def test_towers_learn_who_buys_what(loss: str) -> None:
     fans = Fans()
     before = fans.measure(towers(), embed_products(towers(), columns()))
 
-    settings = QUICK._replace(loss=loss, epochs=16)
+    settings = QUICK._replace(loss=loss, epochs=12)
     trained = train(towers(), columns(), fans, fans.measure, settings)
 
     assert before < 0.6
@@ -255,6 +255,7 @@ if rank == 0:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """The same global batch: equal losses step by step give equal weights after two epochs."""
     (tmp_path / "script.py").write_text(SCRIPT)
