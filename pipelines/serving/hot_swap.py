@@ -87,7 +87,7 @@ class EngineReloader:
         assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
         self._serving = engine
-        gc.collect()  # the previous one may be in cycles
+        gc.collect()  # the columns of the previous one are in cycles
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
