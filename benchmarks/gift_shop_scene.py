@@ -68,7 +68,7 @@ def main() -> None:
         root = Path(folder)
         write_shop(given.data / "online_retail/transactions.parquet", root / "shop")
         job = release_of(root, config, START)
-        past, codes = past_of(job, START), trait_codes(job.shop)
+        past, codes = past_of(job), trait_codes(job.shop)
         asked = {
             title: ask(job, known_baskets(job, since), propose)
             for title, since in (("from October on", START), ("in December", DECEMBER))

@@ -31,7 +31,6 @@ import pipelines.building.build as building
 import pipelines.encoding.encoders
 from benchmarks.live_kills import forked
 from benchmarks.live_model import ENCODER, record_of, told
-from pipelines.building.plan import BuildPlan
 from pipelines.config import Config, load
 from pipelines.engine.engine import Engine
 from pipelines.live.catch_up import folded_upto
@@ -61,7 +60,7 @@ WAYS = ("moment", "step")
 PHASES = ("fold-in", "draft", "seal", "judge", "publish", "prune")
 BEGINS = (  # with what a phase does
     (building, "open_shop", "fold-in"),
-    (BuildPlan, "all", "draft"),
+    (building, "make", "draft"),
     (Draft, "seal", "seal"),
     (building, "check", "judge"),
     (Draft, "publish", "publish"),

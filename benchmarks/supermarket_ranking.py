@@ -40,7 +40,7 @@ from pipelines.release.parts import open_parts
 from pipelines.release.retriever import retriever
 from pipelines.release.store import open_release
 from pipelines.reports.plots import reliability as draw
-from pipelines.shop.purchases import Basket, read_purchases
+from pipelines.shop.purchases import Basket
 from pipelines.shop.reader import Shop
 from pipelines.tables import table
 from pipelines.training.ranker.calibration import calibrate, logits_of
@@ -111,7 +111,7 @@ def read(root: Path, config: Config) -> tuple[TrainingRequests, Asked, Codes]:
     def propose(stage: Retriever, request: EncodedQuery) -> Candidates:
         return take(stage.order(request, given), np.arange(MAX_CANDIDATES))
 
-    return past_of(job, START), ask(job, baskets, propose), trait_codes(job.shop)
+    return past_of(job), ask(job, baskets, propose), trait_codes(job.shop)
 
 
 def release_of(root: Path, config: Config, until: str) -> BuildContext:
@@ -124,10 +124,9 @@ def release_of(root: Path, config: Config, until: str) -> BuildContext:
     )
 
 
-def past_of(job: BuildContext, until: str) -> TrainingRequests:
+def past_of(job: BuildContext) -> TrainingRequests:
     """Return the past requests, in memory: the folder of the release may go."""
-    products = open_parts(job.folder).products
-    past = past_requests(job, read_purchases(job.shop, products, moment(until)))
+    past = past_requests(job)
     return past._replace(products=past.products._replace(vectors=past.products.vectors.copy()))
 
 

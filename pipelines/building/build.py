@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +11,15 @@ import msgspec
 from index import Columns, use_threads
 from pipelines.building.context import BuildContext
 from pipelines.building.gate import FIRST, GateInput, judge
-from pipelines.building.plan import BuildPlan
+from pipelines.building.inputs import BuildInputs, EncoderIdentity
+from pipelines.building.plan import STEPS, inputs_of
 from pipelines.building.step_runner import StepRunner
 from pipelines.building.steps.ranker import refuse_runtime
-from pipelines.building.steps.vectors import read_texts, some_pictures
-from pipelines.building.steps.words import lenience_of
+from pipelines.building.steps.vectors import some_pictures
+from pipelines.building.synonyms import relaxation_of
+from pipelines.building.writers import WRITERS
 from pipelines.config import Config
-from pipelines.encoding.encoders import open_encoders, with_runtimes
+from pipelines.encoding.encoders import Encoders, open_encoders, with_runtimes
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, UserError
 from pipelines.evaluation.pinned_queries import (
@@ -31,13 +34,14 @@ from pipelines.live.catch_up import refuse_older
 from pipelines.live.change_log import identity
 from pipelines.live.folded_shop import FoldedShop, open_shop
 from pipelines.progress import Track
-from pipelines.release.layout import BEHAVIOUR
-from pipelines.release.manifest import config_of, read_manifest
+from pipelines.release.layout import BEHAVIOUR, PINNED_QUERIES, PRODUCTS
+from pipelines.release.manifest import Measurements, config_of, read_manifest
 from pipelines.release.milvus import tidied
-from pipelines.release.store import CURRENT, Release, draft, open_release, prune
+from pipelines.release.product_changes import compare_products
+from pipelines.release.store import CURRENT, Draft, Release, draft, open_release, prune
 from pipelines.release.store import check as check_files
-from pipelines.release.verdict import UnfitDraft
-from pipelines.shop.reader import PINNED, Shop
+from pipelines.release.verdict import UnfitDraft, Verdict
+from pipelines.shop.reader import Shop
 from retrieval import Query, Stage
 from retrieval.behaviour.tables import Behaviour
 
@@ -69,43 +73,110 @@ def build(  # noqa: PLR0913 - the options of a verb
     let pass is kept dark under its name, and raises UnfitDraft; by `force` it is published all the
     same.
     """
-    use_threads(config.threads)
-    refuse_runtime(config)
-    lenience_of(config)  # a synonym that cannot be read costs no encoding
-    shop = open_shop(shop_folder, live)
-    encoders = open_encoders(config)
+    _refuse_unfit(config)
+    shop, encoders = open_shop(shop_folder, live), open_encoders(config)
     with draft(releases) as new, tidied(releases, config.index):
         served = open_served(releases)
-        if live is not None and served.release is not None:
-            refuse_older(live, *identity(live), served.release.manifest)
-        texts = read_texts(shop, config)
-        encoders = with_runtimes(
-            encoders, texts, some_pictures(shop), releases / EMBEDDINGS, config
-        )
-        job = BuildContext(shop, new.path, releases / EMBEDDINGS, encoders, config, until, track)
-        base = served.release if config.rebuild.reuse else None
-        stages = StepRunner(new.path, new.name, base, config.rebuild.most_drift)
-        rebuild = BuildPlan(job, stages, texts)
-        quality = rebuild.all()
-        asked = write_pinned(job, served.release)
-        release = new.seal(
-            stages.known,
-            config=msgspec.to_builtins(config),
-            shop=describe(shop),
-            until=until.isoformat() if until else None,
-            fingerprints=encoders.fingerprints(),
-            quality={"products": rebuild.products.size, **quality},
-            stages=stages.made,
-        )
-        engine = check(release, config)
-        verdict = judge(gate_input(release, engine, served), shop, asked, config, track)
-        if verdict.failed and force:
-            verdict = msgspec.structs.replace(verdict, forced=True)
-        new.judge(verdict)
-        name = new.publish() if verdict.opens else new.keep()
-        prune(releases, keep_dark=config.gate.kept_dark)
+        _refuse_older(live, served)
+        embeddings = releases / EMBEDDINGS
+        context = BuildContext(shop, new.path, embeddings, encoders, config, until, track)
+        context.encoders = _fastest(context)
+        runner = make(context, new.name, served.release if config.rebuild.reuse else None)
+        verdict = _measure_and_gate(context, new, runner, served, force=force)
+        name = _publish(new, verdict, config)
     if not verdict.opens:
         raise UnfitDraft(name, verdict)
+    return name
+
+
+def _refuse_unfit(config: Config) -> None:
+    """Raise ConfigError where a step would refuse the configuration after hours of encoding."""
+    use_threads(config.threads)
+    refuse_runtime(config)
+    relaxation_of(config)
+
+
+def _refuse_older(live: Path | None, served: ServedRelease) -> None:
+    """Raise LiveError where the served release holds changes that this log does not."""
+    if live is not None and served.release is not None:
+        refuse_older(live, *identity(live), served.release.manifest)
+
+
+def _fastest(context: BuildContext) -> Encoders:
+    """Return the encoders on the runtimes that are fastest for what this shop holds."""
+    pictures = some_pictures(context.shop)
+    return with_runtimes(
+        context.encoders, context.texts, pictures, context.embeddings, context.config
+    )
+
+
+def make(context: BuildContext, name: str, live: Release | None) -> StepRunner:
+    """Run every step of the plan: each takes files of the live release over, or makes them."""
+    most_changed, encoders = context.config.rebuild.most_drift, context.encoders
+    share = partial(_changed_share, context, live)
+    runner = StepRunner(context.folder, name, live, most_changed, share)
+    given = BuildInputs(
+        context.shop,
+        context.config,
+        context.until,
+        EncoderIdentity(encoders.fingerprints(), encoders.runtimes()),
+        lambda: context.products,
+        runner,
+        name,
+    )
+    for step in STEPS:
+        writer = WRITERS[step.name]
+        reapply = partial(writer.reapply, context) if writer.reapply else None
+        runner.run(step, inputs_of(step, given), partial(writer.write, context), reapply)
+    return runner
+
+
+def _changed_share(context: BuildContext, live: Release | None) -> float:
+    """Return which share of the products is new, gone or says something else than live."""
+    if live is None:
+        return 1.0
+    before = Columns.open(live.path / PRODUCTS)
+    return compare_products(before, context.products).drift
+
+
+def _measure_and_gate(
+    context: BuildContext, new: Draft, runner: StepRunner, served: ServedRelease, *, force: bool
+) -> Verdict:
+    """Seal the draft, let it answer, and write what the gate finds into its manifest."""
+    config, shop = context.config, context.shop
+    pinned = write_pinned(context, served.release)
+    release = new.seal(
+        runner.described,
+        config=msgspec.to_builtins(config),
+        shop=describe(shop),
+        until=context.until.isoformat() if context.until else None,
+        fingerprints=context.encoders.fingerprints(),
+        quality={"products": context.products.size, **_quality(context, runner)},
+        stages=runner.records,
+    )
+    engine = check(release, config)
+    verdict = judge(gate_input(release, engine, served), shop, pinned, config, context.track)
+    if verdict.failed and force:
+        verdict = msgspec.structs.replace(verdict, forced=True)
+    new.judge(verdict)
+    return verdict
+
+
+def _quality(context: BuildContext, runner: StepRunner) -> Measurements:
+    """Return what was measured, and in which builds a model was learnt that is older than this."""
+    learnt = {
+        f"{step}_learnt_in": f"{record.learnt_in}, of whose products {record.changed_share:.2%} "
+        "changed"
+        for step, record in runner.records.items()
+        if record.learnt_in and record.learnt_in != runner.name
+    }
+    return context.encoders.runtimes() | runner.measured | learnt
+
+
+def _publish(new: Draft, verdict: Verdict, config: Config) -> str:
+    """Publish the draft, or keep it dark; remove dark releases that are too many by now."""
+    name = new.publish() if verdict.opens else new.keep()
+    prune(new.path.parent, keep_dark=config.gate.kept_dark)
     return name
 
 
@@ -139,37 +210,37 @@ def gate_input(draft: Release, engine: Engine, served: ServedRelease) -> GateInp
         return GateInput(engine, None, None, f"the live release {name} cannot be opened: {e}")
 
 
-def write_pinned(job: BuildContext, live: Release | None) -> tuple[Pinned, ...]:
+def write_pinned(context: BuildContext, live: Release | None) -> tuple[Pinned, ...]:
     """Write the queries that releases are compared by, and return those that the gate asks.
 
     Where the shop pins none, the gate asks for baskets that nobody has seen, if there are any.
     """
-    own = _source(job.folder, job.config)
-    before = own if live is None else _source(live.path, job.config)
-    pinned = read_pinned(job.shop)
+    own = _source(context.folder, context.config)
+    before = own if live is None else _source(live.path, context.config)
+    pinned = read_pinned(context.shop)
     queries = pinned or make_pinned(before, own)
-    save_pinned(queries, job.folder)
-    unseen = () if pinned else held_out(job.shop, before, own)
+    save_pinned(queries, context.folder)
+    unseen = () if pinned else held_out(context.shop, before, own)
     return (*(one for one in queries if one.text or not unseen), *unseen)
 
 
 def _content(release: Release) -> tuple[Any, ...]:
     """Return all that answers depend on."""
     manifest = release.manifest
-    files = {name: file for name, file in manifest.files.items() if name != PINNED}
+    files = {name: file for name, file in manifest.files.items() if name != PINNED_QUERIES}
     return files, config_of(manifest), manifest.fingerprints
 
 
 def _source(folder: Path, config: Config) -> PinnedSource:
-    products = Columns.open(folder / "products.arrow")
+    products = Columns.open(folder / PRODUCTS)
     return PinnedSource(products, Behaviour.open(folder / BEHAVIOUR), config)
 
 
 def describe(shop: Shop) -> dict[str, Any]:
     """Return what a manifest says about the shop it was made from."""
     meta = shop.meta
-    told = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
-    return told | shop.folded() if isinstance(shop, FoldedShop) else told
+    about = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    return about | shop.folded() if isinstance(shop, FoldedShop) else about
 
 
 def check(release: Release, config: Config) -> Engine:

@@ -15,6 +15,7 @@ from pipelines.config import Config, not_hidden
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError, ShopError, json_fault
 from pipelines.evaluation.requests import request_lines
+from pipelines.release.layout import PINNED_QUERIES
 from pipelines.shop.purchases import Basket, next_baskets, read_purchases
 from pipelines.shop.reader import PINNED, Shop
 from retrieval import Query, Scene
@@ -116,12 +117,12 @@ def held_out(shop: Shop, live: PinnedSource, draft: PinnedSource) -> tuple[Pinne
 
 def save_pinned(queries: Iterable[Pinned], folder: Path) -> None:
     """Write the queries into a release."""
-    (folder / PINNED).write_bytes(b"".join(msgspec.json.encode(q) + b"\n" for q in queries))
+    (folder / PINNED_QUERIES).write_bytes(b"".join(msgspec.json.encode(q) + b"\n" for q in queries))
 
 
 def open_pinned(folder: Path) -> tuple[Pinned, ...]:
     """Return the queries of a release; none of one from before there were any."""
-    path = folder / PINNED
+    path = folder / PINNED_QUERIES
     lines = path.read_bytes().splitlines() if path.exists() else []
     return tuple(msgspec.json.decode(line, type=Pinned) for line in lines)
 

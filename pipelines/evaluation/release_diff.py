@@ -13,6 +13,7 @@ from pipelines.engine.engine import Engine
 from pipelines.evaluation.pinned_queries import Pinned, ask, open_pinned
 from pipelines.metrics.ranked_lists import overlap, rank_biased_overlap
 from pipelines.progress import Track
+from pipelines.release.layout import PRODUCTS
 from pipelines.release.manifest import Manifest, config_of
 from pipelines.release.product_changes import compare_products
 from pipelines.release.store import Release, open_release
@@ -115,7 +116,7 @@ def diff(releases: Path, first: str, second: str, track: Track) -> ReleaseDiff:
     Asked are the pinned queries of the second, or of the first where that has none.
     """
     before, now = (open_release(releases, name) for name in (first, second))
-    old, new = (Columns.open(release.path / "products.arrow") for release in (before, now))
+    old, new = (Columns.open(release.path / PRODUCTS) for release in (before, now))
     changes = compare_products(old, new)
     return ReleaseDiff(
         before=first,

@@ -23,6 +23,8 @@ DRAFT = ".draft-"
 LARGEST_MANIFEST = 16_000_000  # bytes
 LONGEST_NAME = 300  # bytes of CURRENT and of a seal that are read
 
+Measurements = dict[str, Any]  # what a step of a build measured, by name
+
 
 class File(msgspec.Struct, frozen=True):
     """One file of a release."""
@@ -32,15 +34,23 @@ class File(msgspec.Struct, frozen=True):
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one stage of a build made, and of what: an equal key makes equal files."""
+    """Record of one build step: the key of its inputs, the files it wrote, and what it measured.
+
+    Equal keys mean equal files.
+    """
 
     key: str
     files: tuple[str, ...]
-    told: dict[str, Any] = {}  # its share of the measured quality
-    made_in: str  # the release in whose build it was made
-    learnt_in: str = ""  # that in whose build it was learnt, where it learns
-    lesson: str = ""  # of what it was learnt; "": it does not learn
-    drift: float = 0.0  # share of the products that have changed since
+    measured: Measurements = msgspec.field(name="told", default_factory=dict)
+    made_in: str  # the release in whose build the files were written
+    learnt_in: str = ""  # the release in whose build the step learnt; "": it learns nothing
+    training_key: str = msgspec.field(name="lesson", default="")  # key of what it learnt from
+    changed_share: float = msgspec.field(name="drift", default=0.0)  # of products, since it learnt
+    inputs: dict[
+        str, str
+    ] = {}  # digest of each input by name; none where an older version built it
+    seconds: float = 0.0  # it took to write the files; 0: not measured
+    training_seconds: float = 0.0  # it took where it learnt
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

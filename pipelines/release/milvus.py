@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from index import Columns, ExactIndex, MilvusIndex, Unreachable, recall_at_k
 from pipelines.config import IndexConfig, MilvusConfig
 from pipelines.durable import flush
-from pipelines.release.layout import PLACE
+from pipelines.release.layout import PRODUCTS, milvus_address_of
 from pipelines.release.manifest import DRAFT
 from pipelines.release.store import CURRENT, current, names
 from pipelines.release.vector_indexes import CollectionAddress, _milvus, _placed
@@ -42,13 +42,13 @@ def fill(
         collection,
         vectors,
         rows,
-        columns=Columns.open(folder / "products.arrow").table,
+        columns=Columns.open(folder / PRODUCTS).table,
         kind=config.milvus.kind,
     )
     truth = ExactIndex(vectors[rows]).search(queries, config.recall_k)
     recall = recall_at_k(index, queries, truth)
     placed = CollectionAddress(config.milvus, collection, len(vectors), recall)
-    file = folder / PLACE.format(space)
+    file = folder / milvus_address_of(space)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(msgspec.json.encode(placed))
     return {
@@ -77,7 +77,7 @@ def tidied(releases: Path, config: IndexConfig) -> Iterator[None]:
 
 def point(folder: Path) -> None:
     """Let the aliases name the collections of this release, for whoever else searches there."""
-    for file in sorted(folder.glob(PLACE.format("*"))):
+    for file in sorted(folder.glob(milvus_address_of("*"))):
         placed = _placed(file)
         space = file.name.split(".")[0]
         alias = f"{placed.milvus.prefix}_{space}"
@@ -91,7 +91,7 @@ def drop_unused(releases: Path, config: IndexConfig) -> None:
     used = {
         _placed(file).collection
         for name in names(releases)
-        for file in (releases / name).glob(PLACE.format("*"))
+        for file in (releases / name).glob(milvus_address_of("*"))
     }
     milvus, ours = _milvus(config.milvus, config.milvus.seconds), f"_{_owner(releases)}_"
     for collection in milvus.names(f"{config.milvus.prefix}_"):

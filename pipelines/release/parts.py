@@ -20,14 +20,26 @@ from pipelines.errors import ReleaseError
 from pipelines.release.layout import (
     BEHAVIOUR,
     COMPLETIONS,
-    CONTENT,
+    JOINED,
     KINDS,
+    LEXICAL,
+    PICTURE,
+    PICTURE_OF,
+    PICTURES,
+    PRICES,
+    PRODUCT_CATEGORIES,
+    PRODUCTS,
     PROMOTIONS,
+    RANKER,
     SCALES,
+    TOWER_VECTORS,
     TOWERS,
+    USERS,
     WEIGHTS,
     WINDOWS,
     WORDS,
+    content_of,
+    vectors_of,
 )
 from pipelines.release.vector_indexes import open_space
 from ranking.features.catalogue_words import CatalogueWords
@@ -78,27 +90,27 @@ class Album(NamedTuple):
 
 def open_parts(folder: Path) -> Parts:
     """Map the files of one release folder; the caller has checked them."""
-    joined = map_array(folder / "vectors/joined.npy")
-    picture_file = folder / "vectors/picture.npy"
+    joined = map_array(folder / vectors_of(JOINED))
+    picture_file = folder / vectors_of(PICTURE)
     picture = map_array(picture_file) if picture_file.exists() else None
     try:
         return Parts(
-            products=Columns.open(folder / "products.arrow"),
-            users=Columns.open(folder / "users.arrow"),
+            products=Columns.open(folder / PRODUCTS),
+            users=Columns.open(folder / USERS),
             joined_vectors=joined,
-            joined_index=open_space(folder, "joined", joined),
+            joined_index=open_space(folder, JOINED, joined),
             picture_vectors=picture,
-            picture_index=None if picture is None else open_space(folder, "picture", picture),
-            lexical=LexicalIndex.open(folder / "lexical"),
+            picture_index=None if picture is None else open_space(folder, PICTURE, picture),
+            lexical=LexicalIndex.open(folder / LEXICAL),
             completions=_completions(folder / COMPLETIONS),
             behaviour=Behaviour.open(folder / BEHAVIOUR),
-            content=Content(*(map_array(folder / CONTENT.format(n)) for n in Content._fields)),
+            content=Content(*(map_array(folder / content_of(n)) for n in Content._fields)),
             weights=_numbers(folder / WEIGHTS),
             scales=_numbers(folder / SCALES),
             kinds=map_array(folder / KINDS) if (folder / KINDS).exists() else None,
             catalogue=Catalogue(
-                map_array(folder / "catalogue/categories.npy"),
-                map_array(folder / "catalogue/prices.npy"),
+                map_array(folder / PRODUCT_CATEGORIES),
+                map_array(folder / PRICES),
                 open_promotions(folder / PROMOTIONS),
                 CatalogueWords.open(folder / WORDS) if (folder / WORDS).exists() else None,
             ),
@@ -110,37 +122,35 @@ def open_parts(folder: Path) -> Parts:
 
 def open_album(folder: Path) -> Album:
     """Map the pictures of one release folder."""
-    return Album(
-        Columns.open(folder / "pictures.arrow"), map_array(folder / "catalogue/picture_of.npy")
-    )
+    return Album(Columns.open(folder / PICTURES), map_array(folder / PICTURE_OF))
 
 
 def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
     """Open the ranker of a release folder, or return None where none was trained."""
-    if not (folder / "ranker").is_dir():
+    if not (folder / RANKER).is_dir():
         return None
     try:
-        return Ranker.open(folder / "ranker", how)
+        return Ranker.open(folder / RANKER, how)
     except UnknownRanker as e:
         raise ReleaseError(f"release {folder.name}: {e}") from None
 
 
 def save_windows(folder: Path, windows: tuple[str, ...]) -> None:
     """Write where the towers of a release folder are asked, in place of what it said before."""
-    path = folder / TOWERS / WINDOWS
+    path = folder / WINDOWS
     path.unlink(missing_ok=True)  # a study shares its files between folders
     path.write_bytes(msgspec.json.encode(windows))
 
 
 def _trained(folder: Path) -> ReleaseTowers | None:
-    if not (folder / TOWERS / WINDOWS).exists():
+    if not (folder / WINDOWS).exists():
         return None
-    vectors = map_array(folder / TOWERS / "vectors.npy")
+    vectors = map_array(folder / TOWER_VECTORS)
     return ReleaseTowers(
         Towers.open(folder / TOWERS),
         vectors,
-        open_space(folder, "towers", vectors),
-        msgspec.json.decode((folder / TOWERS / WINDOWS).read_bytes(), type=tuple[str, ...]),
+        open_space(folder, TOWERS, vectors),
+        msgspec.json.decode((folder / WINDOWS).read_bytes(), type=tuple[str, ...]),
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from index import Address, Columns, Milvus, MilvusIndex, VectorIndex, open_on_gpu
 from pipelines.config import MilvusConfig, secret
 from pipelines.errors import ReleaseError
-from pipelines.release.layout import PLACE
+from pipelines.release.layout import PRODUCTS, index_of, milvus_address_of
 
 
 class CollectionAddress(msgspec.Struct, frozen=True):
@@ -23,11 +23,11 @@ class CollectionAddress(msgspec.Struct, frozen=True):
 
 def open_space(folder: Path, space: str, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
     """Open the index of a space: on another machine, on a card, or from its file."""
-    if not (folder / PLACE.format(space)).exists():
-        return open_on_gpu(folder / f"index/{space}.faiss", vectors)
-    placed = _placed(folder / PLACE.format(space))
+    if not (folder / milvus_address_of(space)).exists():
+        return open_on_gpu(folder / index_of(space), vectors)
+    placed = _placed(folder / milvus_address_of(space))
     milvus = _milvus(placed.milvus, placed.milvus.seconds)
-    schema = Columns.open(folder / "products.arrow").table.schema
+    schema = Columns.open(folder / PRODUCTS).table.schema
     index = MilvusIndex(milvus, placed.collection, placed.size, schema, measured=placed.recall)
     if index.dim != vectors.shape[1]:
         raise ReleaseError(

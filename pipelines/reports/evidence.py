@@ -14,6 +14,7 @@ from pipelines.evaluation.evaluate import MeasuredRun, read_measured
 from pipelines.evaluation.requests import Request, read_request, request_lines
 from pipelines.evaluation.trec_files import EvaluationError, read_judgments
 from pipelines.metrics.ranked_lists import Gains
+from pipelines.release.layout import BEHAVIOUR, PRODUCTS
 from pipelines.release.store import open_release
 from retrieval.behaviour.tables import Behaviour
 
@@ -115,8 +116,8 @@ def open_history(releases: Path) -> ReleaseHistory:
     release = open_release(releases)
     return release_history(
         release.path.name,
-        Columns.open(release.path / "products.arrow"),
-        Behaviour.open(release.path / "behaviour"),
+        Columns.open(release.path / PRODUCTS),
+        Behaviour.open(release.path / BEHAVIOUR),
     )
 
 

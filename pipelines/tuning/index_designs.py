@@ -11,6 +11,7 @@ from pipelines.building.steps.indexes import test_queries
 from pipelines.config import Config, IndexConfig, read_yaml
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.errors import UserError
+from pipelines.release.layout import JOINED, PICTURE, PRODUCTS, vectors_of
 from pipelines.release.manifest import config_of
 from pipelines.release.store import Release, open_release
 from pipelines.tables import table
@@ -66,7 +67,7 @@ def plan_indexes(
     use_threads(config.threads)
     spaces = []
     for space, queries in _queries(release, config).items():
-        vectors = map_array(release.path / f"vectors/{space}.npy")
+        vectors = map_array(release.path / vectors_of(space))
         rows = np.flatnonzero(has_vector(vectors))
         wanted = IndexRequirements(
             settings.recall_k, settings.recall_target, settings.memory_bytes, seed=config.seed
@@ -94,10 +95,10 @@ def write_choice(plan: IndexPlan, path: Path) -> None:
 
 def _queries(release: Release, config: Config) -> dict[str, Any]:
     encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
-    texts = test_queries(Columns.open(release.path / "products.arrow"), config.seed)
-    found = {"joined": encoder.texts(texts)}
-    if (release.path / "vectors/picture.npy").exists():
-        found["picture"] = encoder.texts_for_pictures(texts)
+    texts = test_queries(Columns.open(release.path / PRODUCTS), config.seed)
+    found = {JOINED: encoder.texts(texts)}
+    if (release.path / vectors_of(PICTURE)).exists():
+        found[PICTURE] = encoder.texts_for_pictures(texts)
     return found
 
 

@@ -10,23 +10,27 @@ from typing import Any, NamedTuple
 import msgspec
 import xxhash
 
-from index import Columns, use_threads
+from index import use_threads
 from pipelines.building.build import check_recall, describe
 from pipelines.building.context import BuildContext
-from pipelines.building.steps.behaviour import write_behaviour
+from pipelines.building.steps.behaviour import write_content, write_tables
 from pipelines.building.steps.fusion_weights import write_weights
 from pipelines.building.steps.indexes import write_indexes
-from pipelines.building.steps.products import write_album, write_products
-from pipelines.building.steps.ranker import write_ranker
+from pipelines.building.steps.products import (
+    write_album,
+    write_catalogue,
+    write_products,
+    write_promotions,
+)
+from pipelines.building.steps.ranker import write_trained_ranker
 from pipelines.building.steps.towers import write_towers
-from pipelines.building.steps.vectors import read_texts, some_pictures, write_vectors
+from pipelines.building.steps.vectors import some_pictures, write_vectors
 from pipelines.building.steps.words import write_lexical, write_words
 from pipelines.config import Config, ConfigError
-from pipelines.encoding.encoders import Encoders, open_encoders, save_encoders, with_runtimes
+from pipelines.encoding.encoders import open_encoders, save_encoders, with_runtimes
 from pipelines.progress import Track
 from pipelines.release.manifest import FORMAT, Manifest
 from pipelines.release.store import Release
-from pipelines.shop.purchases import Log
 from pipelines.shop.reader import Shop
 from pipelines.tuning.ranges import value_of
 from retrieval.behaviour.neighbours import TooLittleMemory
@@ -39,8 +43,7 @@ class TrialFiles(NamedTuple):
     """What the steps have made so far, and the files of it, which nobody changes any more."""
 
     folder: Path
-    encoders: Encoders
-    log: Log | None = None
+    context: BuildContext
 
 
 class TrialStep(NamedTuple):
@@ -48,41 +51,25 @@ class TrialStep(NamedTuple):
 
     name: str
     reads: tuple[str, ...]
-    write: Callable[[BuildContext, TrialFiles], Log | None]
+    write: Callable[[BuildContext], object]
 
 
-def _write_content(job: BuildContext, made: TrialFiles) -> Log | None:
-    products = write_products(job)
-    write_album(job, products)
-    quality = write_vectors(job, read_texts(job.shop, job.config), products)
-    write_lexical(job, products)
-    quality |= write_indexes(job, products)
-    write_words(job, products)
-    check_recall(quality, job.config)
-    save_encoders(job.encoders, job.folder)
-    return made.log
+def _write_content(context: BuildContext) -> None:
+    write_products(context)
+    write_album(context)
+    quality = write_vectors(context)
+    write_lexical(context)
+    quality |= write_indexes(context)
+    write_words(context)
+    check_recall(quality, context.config)
+    save_encoders(context.encoders, context.folder)
 
 
-def _write_behaviour(job: BuildContext, made: TrialFiles) -> Log | None:
-    return write_behaviour(job, Columns.open(job.folder / "products.arrow"))
-
-
-def _write_towers(job: BuildContext, made: TrialFiles) -> Log | None:
-    assert made.log is not None
-    write_towers(job, made.log)
-    return made.log
-
-
-def _write_weights(job: BuildContext, made: TrialFiles) -> Log | None:
-    assert made.log is not None
-    write_weights(job, made.log)
-    return made.log
-
-
-def _write_ranker(job: BuildContext, made: TrialFiles) -> Log | None:
-    assert made.log is not None
-    write_ranker(job, made.log)
-    return made.log
+def _write_behaviour(context: BuildContext) -> None:
+    write_catalogue(context)
+    write_promotions(context)
+    write_tables(context)
+    write_content(context)
 
 
 LEARNT_FROM = ("ranking.windows", "ranking.window_days")
@@ -90,10 +77,10 @@ WORDS = tuple(f"retrieval.{name}" for name in ("language", "fuzzy", "synonyms", 
 RETRIEVAL = (  # a release that retrieves, and does not rank
     TrialStep("content", ("encoders", "index", *WORDS, "seed", "threads"), _write_content),
     TrialStep("behaviour", ("behaviour", "retrieval.channels", *LEARNT_FROM), _write_behaviour),
-    TrialStep("towers", ("towers", "retrieval", "ranking.window_days", "seed"), _write_towers),
-    TrialStep("weights", ("retrieval", "ranking.window_days", "seed"), _write_weights),
+    TrialStep("towers", ("towers", "retrieval", "ranking.window_days", "seed"), write_towers),
+    TrialStep("weights", ("retrieval", "ranking.window_days", "seed"), write_weights),
 )
-RANKING = (*RETRIEVAL, TrialStep("ranker", ("ranking", "retrieval", "seed"), _write_ranker))
+RANKING = (*RETRIEVAL, TrialStep("ranker", ("ranking", "retrieval", "seed"), write_trained_ranker))
 
 
 class TrialBuilder:
@@ -137,7 +124,7 @@ class TrialBuilder:
             config=msgspec.to_builtins(config),
             shop=describe(self._shop),
             until=self._until.isoformat(),
-            fingerprints=made.encoders.fingerprints(),
+            fingerprints=made.context.encoders.fingerprints(),
             quality={},
             files={},
         )
@@ -156,9 +143,14 @@ class TrialBuilder:
         kept[key] = made
         return made
 
-    def _encoders(self, config: Config) -> Encoders:
-        texts, pictures = read_texts(self._shop, config), some_pictures(self._shop)
-        return with_runtimes(open_encoders(config), texts, pictures, self._embeddings, config)
+    def _context(self, folder: Path, config: Config) -> BuildContext:
+        encoders, until, track = open_encoders(config), self._until, self._track
+        context = BuildContext(self._shop, folder, self._embeddings, encoders, config, until, track)
+        pictures = some_pictures(self._shop)
+        context.encoders = with_runtimes(
+            encoders, context.texts, pictures, self._embeddings, config
+        )
+        return context
 
     def _make(
         self, step: TrialStep, key: str, before: TrialFiles | None, config: Config
@@ -167,25 +159,17 @@ class TrialBuilder:
         shutil.rmtree(draft, ignore_errors=True)
         if before is None:
             draft.mkdir()
-            before = TrialFiles(draft, self._encoders(config))
+            context = self._context(draft, config)
         else:
             shutil.copytree(before.folder, draft, copy_function=os.link)
-        job = BuildContext(
-            self._shop,
-            draft,
-            self._embeddings,
-            before.encoders,
-            config,
-            self._until,
-            self._track,
-        )
+            context = before.context.moved(draft, config)
         try:
-            log = step.write(job, before)
+            step.write(context)
         except TooLittleMemory as e:
             raise ConfigError(str(e)) from None
         folder = self._folder / f"{step.name}-{key}"
         draft.rename(folder)
-        return TrialFiles(folder, before.encoders, log)
+        return TrialFiles(folder, context)
 
 
 def _key(before: str, step: TrialStep, config: Config) -> str:

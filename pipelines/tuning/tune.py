@@ -17,6 +17,7 @@ from pipelines.engine.engine import Engine
 from pipelines.errors import TuningError, UserError
 from pipelines.evaluation.next_basket import hold_out
 from pipelines.progress import Track
+from pipelines.release.layout import PRODUCTS
 from pipelines.shop.reader import Shop
 from pipelines.tuning.objective import Measure, ShopperSplit, chunks, judge, split_shoppers
 from pipelines.tuning.ranges import Range, changed, read_ranges, value_of
@@ -210,7 +211,7 @@ def _bench(
     workshop = TrialBuilder(shop, out / WORK, out / EMBEDDINGS, until, track)
     try:
         release = workshop.release(config, RETRIEVAL[:1])
-        products = Columns.open(release.path / "products.arrow")
+        products = Columns.open(release.path / PRODUCTS)
         held = hold_out(shop, products, products.allowed(not_hidden(config)), until)
         yield _Bench(workshop, split_shoppers(held), config, measure)
     finally:

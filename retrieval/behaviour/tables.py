@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from index import map_array, save_array
 from retrieval.behaviour.cold_start import NO_CONTENT, Bridge, Content, bridge
@@ -132,6 +132,16 @@ def save_bridge(over: Bridge, folder: Path) -> None:
 def until_of(folder: Path) -> int:
     """Return the second that nothing in a folder of `Behaviour.save_tables` has seen."""
     return _settings(folder).until_seconds
+
+
+def log_of(folder: Path) -> History:
+    """Return the purchases in a folder of `Behaviour.save_tables`, by user and time."""
+    return History(*(map_array(folder / f"log_{name}.npy") for name in History._fields))
+
+
+def bought_products(folder: Path) -> Bool[np.ndarray, "n"]:
+    """Tell which products were bought, by a folder of `Behaviour.save_tables`."""
+    return np.asarray(map_array(folder / "product_baskets.npy")) > 0
 
 
 class _Settings(msgspec.Struct, frozen=True):

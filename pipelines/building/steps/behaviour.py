@@ -1,69 +1,62 @@
 """Writes the tables of what shoppers did before `until`."""
 
-from typing import Any
-
 import numpy as np
 
-from index import Columns, map_array, save_array
-from pipelines.building.context import BuildContext, end_of
-from pipelines.building.steps.products import write_catalogue, write_promotions
+from index import map_array, save_array
+from pipelines.building.context import BuildContext
 from pipelines.config import ConfigError
-from pipelines.release.layout import BEHAVIOUR, CONTENT
+from pipelines.release.layout import BEHAVIOUR, JOINED, content_of, vectors_of
+from pipelines.release.manifest import Measurements
 from pipelines.release.retriever import behaviour_settings
 from pipelines.release.vector_indexes import open_space
-from pipelines.shop.purchases import Log, read_purchases
 from retrieval.behaviour.cold_start import NO_CONTENT, Content, bridge, nearest_content
 from retrieval.behaviour.neighbours import TooLittleMemory
 from retrieval.behaviour.purchases import DAY
-from retrieval.behaviour.tables import Behaviour, save_bridge, until_of
-
-NO_MOMENT = np.iinfo(np.int64).max
-
-
-def write_behaviour(job: BuildContext, products: Columns) -> Log:
-    """Write the tables of what shoppers did before `until`, and the features' catalogue."""
-    write_catalogue(job, products)
-    write_promotions(job, products)
-    log = read_purchases(job.shop, products, job.until)
-    write_tables(job, log, products.size)
-    write_content(job, products.size)
-    return log
+from retrieval.behaviour.tables import Behaviour, bought_products, log_of, save_bridge
+from retrieval.types import local_seconds
 
 
-def write_tables(job: BuildContext, log: Log, num_products: int) -> dict[str, Any]:
-    """Write what follows from purchases alone; return what counts as one."""
+def write_tables(context: BuildContext) -> Measurements:
+    """Write the tables that follow from purchases alone; return what counts as a purchase."""
+    log = context.log
     try:
         behaviour = Behaviour.build(
             log.user_ids,
             log.purchases,
-            num_products,
-            end_of(job, log),
-            behaviour_settings(job.config),
+            context.products.size,
+            _end_of(context),
+            behaviour_settings(context.config),
         )
     except TooLittleMemory as e:
         raise ConfigError(str(e)) from None
-    behaviour.save_tables(job.folder / BEHAVIOUR)
+    behaviour.save_tables(context.folder / BEHAVIOUR)
     return {"events": log.kind}
 
 
-def write_content(job: BuildContext, num_products: int) -> None:
-    """Write what products look like that were new, and who inherits from whom."""
-    content = _content(job, num_products)
+def write_content(context: BuildContext) -> None:
+    """Write which products new ones look like, and from whom products inherit behaviour."""
+    content = _content(context)
     for name, column in content._asdict().items():
-        save_array(job.folder / CONTENT.format(name), column)
-    baskets = map_array(job.folder / BEHAVIOUR / "product_baskets.npy")
-    save_bridge(bridge(content, baskets > 0), job.folder / BEHAVIOUR)
+        save_array(context.folder / content_of(name), column)
+    bought = bought_products(context.folder / BEHAVIOUR)
+    save_bridge(bridge(content, bought), context.folder / BEHAVIOUR)
 
 
-def _content(job: BuildContext, num_products: int) -> Content:
+def _content(context: BuildContext) -> Content:
     """Find what looks like each product that was new at `until` or in any window before it."""
-    folder = job.folder / BEHAVIOUR
-    rows, seconds = (map_array(folder / f"log_{name}.npy") for name in ("rows", "seconds"))
-    if not job.config.behaviour.cold_start or not len(rows):
+    log = log_of(context.folder / BEHAVIOUR)
+    if not context.config.behaviour.cold_start or not len(log.rows):
         return NO_CONTENT
-    ranking = job.config.ranking
-    oldest = until_of(folder) - ranking.window_days * DAY * (ranking.windows + 1)
-    cold = np.bincount(rows[seconds < oldest], minlength=num_products) == 0
-    vectors = map_array(job.folder / "vectors/joined.npy")
-    index = open_space(job.folder, "joined", vectors)
-    return nearest_content(index, vectors, cold)
+    ranking = context.config.ranking
+    oldest = context.end - ranking.window_days * DAY * (ranking.windows + 1)
+    sold = np.bincount(log.rows[log.seconds < oldest], minlength=context.products.size)
+    vectors = map_array(context.folder / vectors_of(JOINED))
+    index = open_space(context.folder, JOINED, vectors)
+    return nearest_content(index, vectors, sold == 0)
+
+
+def _end_of(context: BuildContext) -> int:
+    """Return the second that no table has seen: `until`, or just after the last purchase."""
+    if context.until is not None:
+        return local_seconds(context.until)
+    return int(context.log.purchases.seconds.max(initial=0)) + 1

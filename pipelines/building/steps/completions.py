@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import regex
 from jaxtyping import Float64
 
-from index import Columns, Completions, Phrase, WordReader
+from index import Completions, Phrase, WordReader
 from pipelines.building.context import BuildContext
 from pipelines.config import not_hidden
 from pipelines.release.layout import COMPLETIONS
-from pipelines.shop.purchases import Log
+from pipelines.release.manifest import Measurements
 from retrieval import EventType
 
 LONGEST_PHRASE = 4  # words
@@ -28,27 +27,26 @@ PARTS = regex.compile(r"[,;:|()\[\]{}/•·–—]|\s-\s|\.\s")  # noqa: RUF001 
 WORDS = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’&.+-][\p{L}\p{M}\p{N}]+)*")  # noqa: RUF001
 
 
-def write_completions(job: BuildContext, products: Columns, log: Log) -> dict[str, Any]:
+def write_completions(context: BuildContext) -> Measurements:
     """Write the phrases that a search may be completed to; return how many there are."""
-    reader = WordReader(job.config.retrieval.language)
-    phrases = title_phrases(job, products, log, reader)
-    searches = past_searches(job, reader)
+    reader = WordReader(context.config.retrieval.language)
+    phrases = title_phrases(context, reader)
+    searches = past_searches(context, reader)
     first = max((phrase.weight for phrase in phrases.values()), default=0.0)
     for key, phrase in searches.items():  # what shoppers say comes before what titles say
         phrases[key] = Phrase(phrase.shown, first + phrase.weight)
-    Completions.of(phrases).save(job.folder / COMPLETIONS)
+    Completions.of(phrases).save(context.folder / COMPLETIONS)
     return {"completions": len(phrases), "completions_searched": len(searches)}
 
 
-def title_phrases(
-    job: BuildContext, products: Columns, log: Log, reader: WordReader
-) -> dict[str, Phrase]:
+def title_phrases(context: BuildContext, reader: WordReader) -> dict[str, Phrase]:
     """Return the phrases of titles, brands and categories, by key.
 
     A phrase weighs `sum over the products that have it of 1 + log(1 + times bought)`.
     """
-    sold = np.bincount(log.purchases.rows, minlength=products.size)
-    shown = np.flatnonzero(products.allowed(not_hidden(job.config)))
+    products = context.products
+    sold = np.bincount(context.written_log.purchases.rows, minlength=products.size)
+    shown = np.flatnonzero(products.allowed(not_hidden(context.config)))
     chosen = shown[np.argsort(-sold[shown], kind="stable")[:MOST_TITLES]]
     weights = 1 + np.log1p(sold)
     titles, brands, paths = (products.column(name) for name in ("title", "brand", "categories"))
@@ -83,14 +81,14 @@ def counted(
     return _without_fragments(usual)
 
 
-def past_searches(job: BuildContext, reader: WordReader) -> dict[str, Phrase]:
+def past_searches(context: BuildContext, reader: WordReader) -> dict[str, Phrase]:
     """Return the logged searches of several shoppers before `until`, weighed by their number.
 
     One of fewer than LEAST_USERS is kept to those who made it, as are all without consent to train.
     """
     users: dict[str, set[str]] = {}
     shown: dict[str, str] = {}
-    for text, user in _searches(job):
+    for text, user in _searches(context):
         key = " ".join(reader.folded(text))
         if key and len(key) <= LONGEST_KEY:
             shown.setdefault(key, " ".join(text.lower().split()))
@@ -102,9 +100,9 @@ def past_searches(job: BuildContext, reader: WordReader) -> dict[str, Phrase]:
     }
 
 
-def _searches(job: BuildContext) -> Iterator[tuple[str, str]]:
+def _searches(context: BuildContext) -> Iterator[tuple[str, str]]:
     columns = ["type", "user", "text", "consent"]
-    for batch in job.shop.event_batches(job.until, columns):
+    for batch in context.shop.event_batches(context.until, columns):
         searched = pc.equal(batch.column("type"), EventType.SEARCH.value)
         allowed = pc.struct_field(batch.column("consent"), "train")
         kept = batch.filter(pc.and_(searched, allowed))

@@ -1,15 +1,14 @@
 """Fits how much each channel counts, and writes it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from pipelines.building.context import BuildContext, end_of
+from pipelines.building.context import BuildContext
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.layout import RECOMMENDATION, SCALES, WEIGHTS
+from pipelines.release.manifest import Measurements
 from pipelines.release.parts import open_parts, save_windows
-from pipelines.shop.purchases import Log
 from pipelines.training.fusion_examples import past_outcomes
 from retrieval.behaviour.purchases import DAY
 from retrieval.fusion.weight_fitting import (
@@ -22,7 +21,7 @@ from retrieval.fusion.weight_fitting import (
 )
 
 
-def write_weights(job: BuildContext, log: Log) -> dict[str, Any]:
+def write_weights(context: BuildContext) -> Measurements:
     """Write how the channels are fused; return what that gained in the newest window.
 
     Fitted on the baskets of the last `ranking.window_days` before `until`, asked of channels that
@@ -31,21 +30,21 @@ def write_weights(job: BuildContext, log: Log) -> dict[str, Any]:
     position. A channel that was silent in the window has no vote by score: nobody knows what its
     numbers are worth.
     """
-    settings = job.config.retrieval
+    settings = context.config.retrieval
     given: dict[str, float] = msgspec.to_builtins(settings.weights)
-    outcomes = _outcomes(job, log) if settings.fit_weights else []
+    outcomes = _outcomes(context) if settings.fit_weights else []
     if len(outcomes) < settings.fit_least:
-        _save(job, FusionWeights(given, {}))
+        _save(context, FusionWeights(given, {}))
         return {"weights": f"as configured: {len(outcomes)} past baskets to fit them on"}
-    outcomes, told = _with_towers_that_help(job, outcomes, given)
+    outcomes, measured = _with_towers_that_help(context, outcomes, given)
     fitted = fit_fusion_weights(outcomes, given, settings.rrf_k, settings.candidates)
-    _save(job, fitted)
+    _save(context, fitted)
     before, after = (
         worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
         for weights, scales in ((given, None), fitted)
     )
     return {
-        **told,
+        **measured,
         "weights": ", ".join(
             f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())
         ),
@@ -56,34 +55,34 @@ def write_weights(job: BuildContext, log: Log) -> dict[str, Any]:
 
 
 def _with_towers_that_help(
-    job: BuildContext, outcomes: list[ChannelOutcome], given: Mapping[str, float]
-) -> tuple[list[ChannelOutcome], dict[str, Any]]:
+    context: BuildContext, outcomes: list[ChannelOutcome], given: Mapping[str, float]
+) -> tuple[list[ChannelOutcome], Measurements]:
     """Ask towers for recommendations only where these requests gain by them beyond chance."""
     if not any("towers" in outcome.hits for outcome in outcomes):
         return outcomes, {}
-    settings = job.config.retrieval
+    settings = context.config.retrieval
     gained = gains(outcomes, "towers", given, settings.rrf_k, settings.candidates)
-    [found] = mean_interval(gained[:, None], job.config.seed)
-    told = f"recall and nDCG@20 {found.mean:+.4f} with them ({found.low:+.4f} to {found.high:+.4f})"
-    if found.low > 0:
-        return outcomes, {"towers_recommendation": f"{told}: used in recommendations"}
-    trained = open_parts(job.folder).trained
+    [gain] = mean_interval(gained[:, None], context.config.seed)
+    text = f"recall and nDCG@20 {gain.mean:+.4f} with them ({gain.low:+.4f} to {gain.high:+.4f})"
+    if gain.low > 0:
+        return outcomes, {"towers_recommendation": f"{text}: used in recommendations"}
+    trained = open_parts(context.folder).trained
     assert trained is not None
-    save_windows(job.folder, tuple(w for w in trained.windows if w != RECOMMENDATION))
+    save_windows(context.folder, tuple(w for w in trained.windows if w != RECOMMENDATION))
     rest = [without(outcome, "towers") for outcome in outcomes]
-    return rest, {"towers_recommendation": f"{told}: not used in recommendations"}
+    return rest, {"towers_recommendation": f"{text}: not used in recommendations"}
 
 
-def _save(job: BuildContext, balance: FusionWeights) -> None:
-    (job.folder / WEIGHTS).write_bytes(msgspec.json.encode(balance.weights))
-    (job.folder / SCALES).write_bytes(msgspec.json.encode(balance.scales))
+def _save(context: BuildContext, fitted: FusionWeights) -> None:
+    (context.folder / WEIGHTS).write_bytes(msgspec.json.encode(fitted.weights))
+    (context.folder / SCALES).write_bytes(msgspec.json.encode(fitted.scales))
 
 
-def _outcomes(job: BuildContext, log: Log) -> list[ChannelOutcome]:
-    until = end_of(job, log)
-    parts = open_parts(job.folder)
-    start = until - job.config.ranking.window_days * DAY
+def _outcomes(context: BuildContext) -> list[ChannelOutcome]:
+    log, until = context.log, context.end
+    start = until - context.config.ranking.window_days * DAY
     if not (log.purchases.seconds < start).any():
         return []
-    traits = {r["id"]: dict(r["traits"]) for r in job.shop.users().to_pylist()}
-    return past_outcomes(parts, log, (start, until), job.config, job.track, traits)
+    parts = open_parts(context.folder)
+    span = (start, until)
+    return past_outcomes(parts, log, span, context.config, context.track, context.traits)

@@ -1,44 +1,60 @@
 """Writes the vector indexes, tuned to the recall target."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
 
-import msgspec
 import numpy as np
 from jaxtyping import Float32
 
 from index import (
     Columns,
     IndexRequirements,
-    PlannedIndex,
     PreviousIndex,
     build_index,
     map_array,
     save_index,
 )
-from pipelines.building.context import BuildContext, query_encoder
+from pipelines.building.context import BuildContext
+from pipelines.building.index_measurements import CHOICES, described, with_choices
+from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.sharded_index import in_shards, write_sharded
 from pipelines.config import Config
+from pipelines.release.layout import JOINED, PICTURE, SPACES, index_of, vectors_of
+from pipelines.release.manifest import Measurements
 from pipelines.release.milvus import fill, in_milvus
 from retrieval.encoders.joined_space import has_vector
 
 TEST_QUERIES = 200  # short texts from titles, on which the index is tuned
+FLAT = "flat"  # the design that compares all vectors
 
 
-def write_indexes(
-    job: BuildContext, products: Columns, before: Mapping[str, PreviousIndex] = MappingProxyType({})
-) -> dict[str, Any]:
-    """Write the vector indexes; return the recall that was measured.
+def write_indexes(context: BuildContext) -> Measurements:
+    """Write the vector indexes; return the recall that was measured."""
+    return _write_indexes(context, {})
 
-    `before` are indexes of the spaces in another release, of vectors much like these.
-    """
-    encoder = query_encoder(job)
-    texts = test_queries(products, job.config.seed)
-    found = _write_index(job, "joined", encoder.texts(texts), before)
-    if job.encoders.image is not None and (job.folder / "vectors/picture.npy").exists():
-        found |= _write_index(job, "picture", job.encoders.image.encode_texts(texts), before)
-    return found
+
+def reapply_indexes(context: BuildContext, earlier: EarlierStep) -> Measurements:
+    """Write indexes of the designs that were chosen before, with the cells learnt before."""
+    indexes = {space: one for space in SPACES if (one := previous_index(space, earlier))}
+    return with_choices(earlier.record, _write_indexes(context, indexes))
+
+
+def previous_index(space: str, earlier: EarlierStep) -> PreviousIndex | None:
+    """Return the index of a space in the live release; None where its design was not chosen."""
+    measured = earlier.record.measured
+    kind = measured.get(f"{space}_kind")
+    if kind is None or (kind == FLAT and not measured.get(f"{space}{CHOICES}")):
+        return None  # flat because there were few products
+    return PreviousIndex(kind, earlier.release / index_of(space))
+
+
+def _write_indexes(context: BuildContext, before: Mapping[str, PreviousIndex]) -> Measurements:
+    texts = test_queries(context.products, context.config.seed)
+    queries = context.query_encoder.texts(texts)
+    measured = _write_index(context, JOINED, queries, before)
+    image = context.encoders.image
+    if image is not None and (context.folder / vectors_of(PICTURE)).exists():
+        measured |= _write_index(context, PICTURE, image.encode_texts(texts), before)
+    return measured
 
 
 def test_queries(products: Columns, seed: int) -> list[str]:
@@ -51,22 +67,26 @@ def test_queries(products: Columns, seed: int) -> list[str]:
 
 
 def _write_index(
-    job: BuildContext,
+    context: BuildContext,
     space: str,
     queries: Float32[np.ndarray, "q d"],
     before: Mapping[str, PreviousIndex],
-) -> dict[str, Any]:
-    vectors = map_array(job.folder / f"vectors/{space}.npy")
-    settings = job.config.index
+) -> Measurements:
+    vectors = map_array(context.folder / vectors_of(space))
+    settings = context.config.index
     if in_milvus(settings):
-        return fill(job.folder, space, vectors, queries, settings)
+        return fill(context.folder, space, vectors, queries, settings)
     rows = np.flatnonzero(has_vector(vectors))
-    if in_shards(job.config, len(rows)):
-        return write_sharded(job.folder, space, queries, job.config)
+    if in_shards(context.config, len(rows)):
+        return write_sharded(context.folder, space, queries, context.config)
     planned = build_index(
-        vectors, queries, requirements_of(job.config), rows=rows, before=before.get(space)
+        vectors,
+        queries,
+        requirements_of(context.config),
+        rows=rows,
+        before=before.get(space),
     )
-    save_index(planned.built, job.folder / f"index/{space}.faiss")
+    save_index(planned.built, context.folder / index_of(space))
     return described(planned, space, settings.recall_k)
 
 
@@ -81,14 +101,3 @@ def requirements_of(config: Config) -> IndexRequirements:
         factory=settings.factory,
         seed=config.seed,
     )
-
-
-def described(planned: PlannedIndex, space: str, k: int) -> dict[str, Any]:
-    """Return what a manifest says of the index of one space."""
-    return {
-        f"{space}_recall_at_{k}": round(planned.recall, 4),
-        f"{space}_kind": planned.kind,
-        f"{space}_index": f"{planned.factory}, effort {planned.effort}",
-        f"{space}_curve": msgspec.to_builtins(planned.curve),
-        f"{space}_choices": msgspec.to_builtins(planned.choices),
-    }

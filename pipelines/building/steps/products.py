@@ -1,7 +1,6 @@
 """Writes products, users, pictures, categories, prices and promotions."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,17 @@ from jaxtyping import Int32
 from index import Columns, save_array
 from pipelines.building.context import BuildContext
 from pipelines.encoding.embedding_cache import content_hash
-from pipelines.release.layout import KINDS, PROMOTIONS
+from pipelines.release.layout import (
+    KINDS,
+    PICTURE_OF,
+    PICTURES,
+    PRICES,
+    PRODUCT_CATEGORIES,
+    PRODUCTS,
+    PROMOTIONS,
+    USERS,
+)
+from pipelines.shop.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA
 from ranking.features.definitions import Catalogue
@@ -19,22 +28,20 @@ from retrieval.behaviour.promotions import Promotions, Runs, in_order, save_prom
 from retrieval.types import PromotionKind
 
 
-def write_products(job: BuildContext) -> Columns:
-    """Write the product and user columns; return the products."""
-    products = job.folder / "products.arrow"
-    paid = prices_paid(job.shop, job.until)
-    batches = (_priced(batch, paid) for batch in job.shop.product_batches())
-    Columns.write(products, batches, PRODUCT_SCHEMA)
-    Columns.write(job.folder / "users.arrow", job.shop.users().to_batches(), USER_SCHEMA)
-    return Columns.open(products)
+def write_products(context: BuildContext) -> None:
+    """Write the product and user columns."""
+    batches = priced_batches(context.shop, context.until)
+    Columns.write(context.folder / PRODUCTS, batches, PRODUCT_SCHEMA)
+    users = context.shop.users().to_batches()
+    Columns.write(context.folder / USERS, users, USER_SCHEMA)
 
 
-def write_album(job: BuildContext, products: Columns) -> None:
+def write_album(context: BuildContext) -> None:
     """Write every distinct picture once, and which product shows which."""
-    picture_of = np.full(products.size, -1, np.int32)
-    batches = _distinct_pictures(job.shop, products, picture_of)
-    Columns.write(job.folder / "pictures.arrow", batches, PICTURE_SCHEMA)
-    save_array(job.folder / "catalogue/picture_of.npy", picture_of)
+    picture_of = np.full(context.products.size, -1, np.int32)
+    batches = _distinct_pictures(context.shop, context.products, picture_of)
+    Columns.write(context.folder / PICTURES, batches, PICTURE_SCHEMA)
+    save_array(context.folder / PICTURE_OF, picture_of)
 
 
 def promotions_of(shop: Shop, products: Columns) -> Promotions:
@@ -56,42 +63,18 @@ def promotions_of(shop: Shop, products: Columns) -> Promotions:
     return found
 
 
-def write_catalogue(job: BuildContext, products: Columns) -> None:
+def write_catalogue(context: BuildContext) -> None:
     """Write numbers of categories and kinds, and the prices."""
-    catalogue = categories_and_prices(products)
-    save_array(job.folder / "catalogue/categories.npy", catalogue.categories)
-    save_array(job.folder / "catalogue/prices.npy", catalogue.prices)
-    save_array(job.folder / KINDS, kinds_of(products))
+    catalogue = categories_and_prices(context.products)
+    save_array(context.folder / PRODUCT_CATEGORIES, catalogue.categories)
+    save_array(context.folder / PRICES, catalogue.prices)
+    save_array(context.folder / KINDS, kinds_of(context.products))
 
 
-def write_promotions(job: BuildContext, products: Columns) -> None:
-    """Write what the shop puts forward."""
-    save_promotions(promotions_of(job.shop, products), job.folder / PROMOTIONS)
-
-
-def prices_paid(shop: Shop, until: datetime | None) -> dict[str, float]:
-    """Return what one unit of each product usually cost on receipts before `until`: the median."""
-    columns = ["product", "quantity", "value"]
-    parts = [_unit_prices(batch) for batch in shop.event_batches(until, columns)]
-    if not parts:
-        return {}
-    paid = pa.concat_tables(parts).group_by("product").aggregate([("price", "approximate_median")])
-    names, medians = (paid[name].to_pylist() for name in ("product", "price_approximate_median"))
-    return {name: round(median, 2) for name, median in zip(names, medians, strict=True)}
-
-
-def _unit_prices(batch: pa.RecordBatch) -> pa.Table:
-    table = pa.Table.from_batches([batch])
-    table = table.filter(pc.greater(table["value"], 0.0)).drop_null()
-    price = pc.divide(table["value"], table["quantity"])
-    return pa.table({"product": table["product"], "price": price})
-
-
-def _priced(batch: pa.RecordBatch, paid: dict[str, float]) -> pa.RecordBatch:
-    """Fill in the prices that the catalogue does not say with those that were paid."""
-    receipts = pa.array([paid.get(name) for name in batch["id"].to_pylist()], pa.float64())
-    place = batch.schema.get_field_index("price")
-    return batch.set_column(place, "price", pc.coalesce(batch["price"], receipts))
+def write_promotions(context: BuildContext) -> None:
+    """Write the promotions of the shop."""
+    promotions = promotions_of(context.shop, context.products)
+    save_promotions(promotions, context.folder / PROMOTIONS)
 
 
 def _distinct_pictures(

@@ -2,30 +2,38 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import torch
 
-from index import Columns, map_array
-from pipelines.building.context import BuildContext, end_of, query_encoder
+from index import map_array
+from pipelines.building.context import BuildContext
+from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.products import category_names
 from pipelines.config import Config, ConfigError
-from pipelines.release.layout import CATEGORIES, RANKER
+from pipelines.release.layout import CATEGORIES, JOINED, RANKER, vectors_of
+from pipelines.release.manifest import Measurements
 from pipelines.release.parts import open_parts
-from pipelines.shop.purchases import Log
 from pipelines.training.checkpoint import remove_checkpoint
-from pipelines.training.ranker.calibration import calibrate
+from pipelines.training.ranker.calibrated_ranker import CalibratedRanker, calibrated
 from pipelines.training.ranker.checkpoints import CheckpointKeeper
 from pipelines.training.ranker.impressions import read_shown
 from pipelines.training.ranker.setup import maker_of, products_of, training_settings
 from ranking.compression.export import MissingExtra, is_installed, refuse_missing, write_graph
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.training import train
-from ranking.network.validation import validation_ndcg
-from ranking.ranker import save, save_tokens
+from ranking.ranker import TOKEN_WEIGHTS, TOKENS, save_tokens
 from ranking.runtimes.choosing import AUTO, ONNX
+
+
+class TrainingRequests(NamedTuple):
+    """Requests of the past, and the products that they are about."""
+
+    products: RankedProducts
+    training: list[Example]  # something came of each
+    validation: list[Example]  # of the newest window
 
 
 def refuse_runtime(config: Config) -> None:
@@ -37,86 +45,92 @@ def refuse_runtime(config: Config) -> None:
             raise ConfigError(f"ranking.runtime={ONNX}: {e}") from None
 
 
-def write_ranker_graph(job: BuildContext) -> None:
-    """Write the ranker's network for ONNX Runtime, too, where that may serve and can be written."""
-    folder = job.folder / RANKER
-    if folder.is_dir() and job.config.ranking.runtime in (AUTO, ONNX) and is_installed():
+def write_ranker(context: BuildContext) -> Measurements:
+    """Write a ranker as a release has it: also for ONNX Runtime, where that may serve."""
+    measured = write_trained_ranker(context)
+    folder, runtime = context.folder / RANKER, context.config.ranking.runtime
+    if folder.is_dir() and runtime in (AUTO, ONNX) and is_installed():
         write_graph(folder)
+    return measured
 
 
-def write_ranker(job: BuildContext, log: Log) -> dict[str, Any]:
+def write_trained_ranker(context: BuildContext) -> Measurements:
     """Write a ranker where there are enough past requests; return how good it is."""
-    settings = job.config.ranking
+    settings = context.config.ranking
     if not settings.train:
         return {"ranker": "none: ranking.train is off"}
-    if not len(log.purchases.rows):
+    if not len(context.log.purchases.rows):
         return {"ranker": "none: no events to learn from"}
-    products, training, validation = past_requests(job, log)
-    if len(training) < settings.min_requests:
-        found, needed = len(training), settings.min_requests
-        return {"ranker": f"none: {found} requests to learn from, {needed} are needed"}
-    torch.set_num_threads(job.config.threads)
-    how = training_settings(job.config)
+    requests = past_requests(context)
+    count, needed = len(requests.training), settings.min_requests
+    if count < needed:
+        return {"ranker": f"none: {count} requests to learn from, {needed} are needed"}
+    ranker = _train(context, requests)
+    ranker.save(context.folder / RANKER)
+    _write_categories(context)
+    remove_checkpoint(_checkpoint(context))
+    return {"ranker": "cross-attention", "ranker_requests": count, **ranker.measurements()}
+
+
+def reapply_ranker(context: BuildContext, earlier: EarlierStep) -> Measurements | None:
+    """Keep the weights of the live release, and write the tokens of these products."""
+    record = earlier.record
+    learnt = [file for file in record.files if file != f"{RANKER}/{TOKENS}"]
+    if not learnt:  # there were too few requests to learn from, and there are no more
+        return record.measured
+    needed = {CATEGORIES, f"{RANKER}/{TOKEN_WEIGHTS}"}
+    if not needed <= set(learnt) or not earlier.take(learnt):
+        return None
+    _write_tokens(context)
+    return record.measured
+
+
+def _train(context: BuildContext, requests: TrainingRequests) -> CalibratedRanker:
+    """Train a ranker, from the epoch at which an earlier build was stopped, and calibrate it."""
+    products, training, validation = requests
+    torch.set_num_threads(context.config.threads)
+    settings = training_settings(context.config)
     steps = settings.epochs * -(-len(training) // settings.batch_size)
-    folder = job.embeddings.with_name(".ranker.training")
-    keeper = CheckpointKeeper(folder, products, training, how)
+    keeper = CheckpointKeeper(_checkpoint(context), products, training, settings)
 
     def tell(numbers: Iterator[int]) -> Iterator[int]:
-        return job.track(numbers, "train the ranker", steps)
+        return context.track(numbers, "train the ranker", steps)
 
-    trained = train(training, validation, products, how, tell, keeper)
-    gains = validation_ndcg(trained.model, validation, products, trained.outcome)
-    windows = tuple(kind for kind, w in gains.items() if w.ranked > w.retrieved)
-    calibrated = calibrate(trained.model, validation, products)
-    fitted = {outcome: choice.calibration for outcome, choice in calibrated.items()}
-    save(trained, products, windows, fitted, job.folder / RANKER)
-    names = sorted(set(category_names(Columns.open(job.folder / "products.arrow"))))
-    (job.folder / RANKER / CATEGORIES).write_bytes(msgspec.json.encode(names))
-    remove_checkpoint(keeper.folder)
-    return {
-        "ranker": "cross-attention",
-        "ranker_requests": len(training),
-        "ranker_validation_ndcg_at_20": [round(value, 4) for value in trained.ndcg_by_epoch],
-        **{
-            f"{kind}_ndcg_at_20": f"{w.retrieved:.4f} retrieved, {w.ranked:.4f} ranked"
-            for kind, w in gains.items()
-        },
-        **{
-            f"{outcome}_calibration": f"{choice.name}, expected error "
-            f"{choice.figures[choice.name].ece_equal_mass:.4f} on the later half"
-            for outcome, choice in calibrated.items()
-        },
-    }
+    trained = train(training, validation, products, settings, tell, keeper)
+    return calibrated(trained, validation, products)
 
 
-def apply_ranker(job: BuildContext, trained: Path) -> None:
-    """Write the tokens of these products, as the ranker of another release makes them.
+def _checkpoint(context: BuildContext) -> Path:
+    return context.embeddings.with_name(".ranker.training")
+
+
+def _write_categories(context: BuildContext) -> None:
+    """Write the categories of products by the numbers that the ranker has learnt."""
+    names = sorted(set(category_names(context.products)))
+    (context.folder / CATEGORIES).write_bytes(msgspec.json.encode(names))
+
+
+def _write_tokens(context: BuildContext) -> None:
+    """Write the tokens of these products, as the ranker in the draft makes them.
 
     Its categories are found by name: in another catalogue they have other numbers.
     """
-    names = msgspec.json.decode((trained / CATEGORIES).read_bytes(), type=list[str])
+    names = msgspec.json.decode((context.folder / CATEGORIES).read_bytes(), type=list[str])
     number_of = {name: number for number, name in enumerate(names)}
-    own = category_names(Columns.open(job.folder / "products.arrow"))
-    numbers = np.array([number_of.get(name, -1) for name in own], np.int32)
-    vectors = np.asarray(map_array(job.folder / "vectors/joined.npy"))
-    save_tokens(trained, RankedProducts(vectors, numbers), job.folder / RANKER)
+    numbers = [number_of.get(name, -1) for name in category_names(context.products)]
+    vectors = np.asarray(map_array(context.folder / vectors_of(JOINED)))
+    ranker = context.folder / RANKER
+    save_tokens(ranker, RankedProducts(vectors, np.array(numbers, np.int32)), ranker)
 
 
-class TrainingRequests(NamedTuple):
-    """Requests of the past, and the products that they are about."""
-
-    products: RankedProducts
-    training: list[Example]  # something came of each
-    validation: list[Example]  # of the newest window
-
-
-def past_requests(job: BuildContext, log: Log) -> TrainingRequests:
+def past_requests(context: BuildContext) -> TrainingRequests:
     """Replay the shop's past against the parts that are written already."""
-    parts = open_parts(job.folder)
-    maker = maker_of(parts, job.shop, job.config, query_encoder(job))
-    training, validation = maker.windows(log.user_ids, log.purchases, end_of(job, log), job.track)
-    lists = read_shown(job.shop, parts.products, job.until)
-    if sum(one.came() for one in lists) >= job.config.ranking.min_requests:
-        older, newest = maker.of_shown(log, lists, end_of(job, log), job.track)
+    parts, log, end = open_parts(context.folder), context.log, context.end
+    maker = maker_of(parts, context.shop, context.config, context.query_encoder)
+    training, validation = maker.windows(log.user_ids, log.purchases, end, context.track)
+    lists = read_shown(context.shop, parts.products, context.until)
+    if sum(one.came() for one in lists) >= context.config.ranking.min_requests:
+        older, newest = maker.of_shown(log, lists, end, context.track)
         training, validation = training + older, validation + newest
-    return TrainingRequests(products_of(parts), [one for one in training if one.came()], validation)
+    came = [one for one in training if one.came()]
+    return TrainingRequests(products_of(parts), came, validation)

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,6 +16,8 @@ from index import (
     tune_sharded,
 )
 from pipelines.config import Config, ConfigError
+from pipelines.release.layout import index_of, vectors_of
+from pipelines.release.manifest import Measurements
 from retrieval.encoders.joined_space import has_vector
 
 KIND = "shards"
@@ -32,12 +33,12 @@ def in_shards(config: Config, num_rows: int) -> bool:
 
 def write_sharded(
     folder: Path, space: str, queries: Float32[np.ndarray, "q d"], config: Config
-) -> dict[str, Any]:
+) -> Measurements:
     """Write the index of a space within `index.memory`; return its measured recall.
 
     ConfigError where that is too little.
     """
-    source, out = folder / f"vectors/{space}.npy", folder / f"index/{space}.faiss"
+    source, out = folder / vectors_of(space), folder / index_of(space)
     vectors, settings = map_array(source), config.index
     rows = np.flatnonzero(has_vector(vectors))
     memory = settings.memory_bytes or free_memory() // A_SHARE

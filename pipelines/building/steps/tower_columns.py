@@ -15,11 +15,13 @@ from retrieval.towers.columns import MOST_CODES, Dense, ProductColumns, code, on
 LEAST_BASKETS = 5  # with which a product gets an embedding of its own
 
 
-def tower_columns(job: BuildContext, parts: Parts, statistics: ProductStatistics) -> ProductColumns:
+def tower_columns(
+    context: BuildContext, parts: Parts, statistics: ProductStatistics
+) -> ProductColumns:
     """Return all that is known of each product; popularity is that of `statistics`."""
     return ProductColumns(
-        dense=_dense(job, parts),
-        codes=codes_of(list(_records(job))),
+        dense=_dense(context, parts),
+        codes=codes_of(list(_records(context))),
         own=numbered(statistics.baskets),
         price=standardised(_logs(parts.catalogue.prices)[:, None])[:, 0],
         popularity=popularity_of(statistics),
@@ -61,43 +63,45 @@ def _logs(prices: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     return np.where(prices > 0, np.log1p(prices), np.nan).astype(np.float32)
 
 
-def _dense(job: BuildContext, parts: Parts) -> dict[str, Dense]:
-    picture_dim = 0 if job.encoders.image is None else job.encoders.image.dim
+def _dense(context: BuildContext, parts: Parts) -> dict[str, Dense]:
+    picture_dim = 0 if context.encoders.image is None else context.encoders.image.dim
     texts = np.array(parts.joined_vectors[:, : parts.joined_vectors.shape[1] - picture_dim])
     lengths = np.linalg.norm(texts, axis=1, keepdims=True)
     found = {"title": one_each(texts / np.maximum(lengths, 1e-9))}
-    descriptions = [str(record["description"] or "") for record in _records(job)]
+    descriptions = [str(record["description"] or "") for record in _records(context)]
     if any(descriptions):
-        vectors = encode_texts(descriptions, job.encoders.text, job.embeddings, job.track)
+        vectors = encode_texts(
+            descriptions, context.encoders.text, context.embeddings, context.track
+        )
         vectors[[not text for text in descriptions]] = 0
         found["description"] = one_each(vectors)
-    if job.encoders.image is not None:
-        found |= _seen(job, parts)
+    if context.encoders.image is not None:
+        found |= _seen(context, parts)
     return found
 
 
-def _seen(job: BuildContext, parts: Parts) -> dict[str, Dense]:
+def _seen(context: BuildContext, parts: Parts) -> dict[str, Dense]:
     """Return several pictures and the frames of videos, as far as the shop has them."""
-    assert job.encoders.image is not None
-    counts, found = job.shop.meta.counts, {}
+    assert context.encoders.image is not None
+    counts, found = context.shop.meta.counts, {}
     makers = {"picture": ("pictures", encode_all_pictures), "video": ("videos", encode_videos)}
     for kind, (counted, encode) in makers.items():
         if counts.get(counted, 0):
             several: Several = encode(
                 parts.products.ids,
-                job.shop,
-                job.encoders.image,
-                job.embeddings,
-                max_failed_share=job.config.encoders.max_failed_share,
-                track=job.track,
+                context.shop,
+                context.encoders.image,
+                context.embeddings,
+                max_failed_share=context.config.encoders.max_failed_share,
+                track=context.track,
             )
             if len(several.vectors):
                 found[kind] = Dense(several.vectors, several.offsets)
     return found
 
 
-def _records(job: BuildContext) -> Any:
-    for batch in job.shop.product_batches():
+def _records(context: BuildContext) -> Any:
+    for batch in context.shop.product_batches():
         yield from batch.to_pylist()
 
 

@@ -18,12 +18,13 @@ from pipelines.encoding.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, TrainingError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import Track
+from pipelines.release.layout import RANKER
 from pipelines.release.manifest import config_of
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.store import open_release
 from pipelines.shop.purchases import read_purchases
 from pipelines.shop.reader import Shop
-from pipelines.training.ranker.calibration import calibrate
+from pipelines.training.ranker.calibrated_ranker import calibrated
 from pipelines.training.ranker.setup import maker_of, products_of, training_settings
 from ranking.answers import RankerAnswer
 from ranking.bundle import Bundle, UnknownBundle
@@ -33,10 +34,9 @@ from ranking.compression.pruning import PruneError, importances, prune, stronges
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.network.examples import Example, RankedProducts
-from ranking.network.validation import ndcg_of_logits, validation_ndcg
-from ranking.ranker import Ranker, UnknownRanker, open_network, save, save_network
+from ranking.network.validation import ndcg_of_logits
+from ranking.ranker import TOKENS, Ranker, UnknownRanker, open_network, save_network
 
-RANKER = "ranker"
 LEAST_REQUESTS = 10  # that came to something, for a difference to be told
 TIMED = 200  # requests
 MOST_WEIGHED = 500  # requests that tell what matters
@@ -122,7 +122,7 @@ def compress_prune(
     """Write a ranker of the heads and hidden units that matter most, and compare it."""
     past = replay(releases, shop, track, windows=1)
     about, network = open_network(past.folder)
-    tokens = map_array(past.folder / "tokens.npy")
+    tokens = map_array(past.folder / TOKENS)
     weighed = past.training[:MOST_WEIGHED] or past.validation[:MOST_WEIGHED]
     try:
         found = importances(network, tokens, weighed, training_settings(past.config))
@@ -162,12 +162,9 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
         settings._replace(patience=settings.epochs),
         tell=tell,
     )
-    gains = validation_ndcg(trained.model, past.validation, past.products, trained.outcome)
-    windows = tuple(kind for kind, w in gains.items() if w.ranked > w.retrieved)
-    calibrated = calibrate(trained.model, past.validation, past.products)
-    fitted = {outcome: choice.calibration for outcome, choice in calibrated.items()}
+    ranker = calibrated(trained, past.validation, past.products)
     with _whole(out) as draft:
-        save(trained, past.products, windows, fitted, draft)
+        ranker.save(draft)
         return _compared(past, draft)
 
 
@@ -228,8 +225,8 @@ def compare(
         difference,
         bytes_before=size_before,
         bytes_after=size_after,
-        token_bytes_before=(before[0] / "tokens.npy").stat().st_size,
-        token_bytes_after=(after[0] / "tokens.npy").stat().st_size,
+        token_bytes_before=(before[0] / TOKENS).stat().st_size,
+        token_bytes_after=(after[0] / TOKENS).stat().st_size,
         ms_before=ms_before,
         ms_after=ms_after,
     )

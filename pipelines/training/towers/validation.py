@@ -25,7 +25,10 @@ class TowerValidation(NamedTuple):
     shown: Bool[np.ndarray, "n"]
 
 
-def _ask(past: TowerValidation, basket: Basket, traits: dict[str, dict[str, str]]) -> EncodedQuery:
+def request_of(
+    past: TowerValidation, basket: Basket, traits: dict[str, dict[str, str]]
+) -> EncodedQuery:
+    """Return the request for a recommendation at the moment of a basket."""
     at = basket.at_seconds
     return EncodedQuery(
         history=past.behaviour.history(basket.user_id, at),
@@ -34,11 +37,11 @@ def _ask(past: TowerValidation, basket: Basket, traits: dict[str, dict[str, str]
     )
 
 
-def _measure(
+def measure_of(
     past: TowerValidation, traits: dict[str, dict[str, str]]
 ) -> Callable[[Towers, Float32[np.ndarray, "n d"]], float]:
     """Return what gives recall among the first hundred plus nDCG@20 of the next baskets."""
-    asks = [_ask(past, basket, traits) for basket in past.baskets]
+    asks = [request_of(past, basket, traits) for basket in past.baskets]
 
     def measure(towers: Towers, vectors: Float32[np.ndarray, "n d"]) -> float:
         towers.eval()

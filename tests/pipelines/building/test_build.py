@@ -13,7 +13,6 @@ import pytest
 
 from index import map_array
 from pipelines.building.build import EMBEDDINGS, build
-from pipelines.building.steps.products import prices_paid
 from pipelines.config import Config, load
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, ShopError
@@ -21,6 +20,7 @@ from pipelines.progress import silent
 from pipelines.release.parts import open_album, open_parts
 from pipelines.release.store import current, names, open_release
 from pipelines.release.verdict import UnfitDraft
+from pipelines.shop.prices import prices_paid
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
 from retrieval import Query, Scene, Stage

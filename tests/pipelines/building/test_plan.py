@@ -11,11 +11,12 @@ import pyarrow as pa
 import pytest
 
 from index import map_array
-from pipelines.building import plan as rebuild
-from pipelines.building import step_runner
-from pipelines.building import step_runner as stages
+from pipelines.building import inputs
 from pipelines.building.build import build
+from pipelines.building.plan import STEPS, Learning, Step, StepInputs
+from pipelines.building.step_runner import EarlierStep, StepRunner
 from pipelines.building.steps import ranker as learn
+from pipelines.building.writers import WRITERS, StepWriter
 from pipelines.config import Config
 from pipelines.encoding import texts as texts_module
 from pipelines.engine.engine import Engine
@@ -129,6 +130,13 @@ def ids(release: Release) -> set[str]:
     return set(Columns.open(release.path / "products.arrow").ids)
 
 
+def made_again(context: Any) -> None:
+    pytest.fail("a step was made that nothing changed for")
+
+
+NO_WRITER = StepWriter(made_again)
+
+
 @pytest.fixture
 def copied(releases: Path, tmp_path: Path) -> Path:
     """The folder of the session's release, to build over."""
@@ -139,8 +147,8 @@ def test_a_build_of_the_same_shop_makes_nothing_and_takes_everything(
     shop: Path, config: Config, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_release(copied).manifest
-    for name in ("read_purchases", "write_vectors", "write_indexes", "write_lexical"):
-        monkeypatch.setattr(rebuild, name, None)
+    monkeypatch.setattr("pipelines.building.context.read_purchases", None)
+    monkeypatch.setattr("pipelines.building.build.WRITERS", dict.fromkeys(WRITERS, NO_WRITER))
 
     build(shop, copied, config, UNTIL, silent)
 
@@ -183,7 +191,7 @@ def test_only_changed_products_are_encoded_and_the_ranker_is_kept(
     before, after = (map_array(r.path / "ranker/tokens.npy") for r in (live, now))
     assert np.flatnonzero((before != after).any(axis=1)).tolist() == [3]
     assert now.manifest.stages["ranker"].learnt_in == live.manifest.name
-    assert now.manifest.stages["ranker"].drift == pytest.approx(1 / 48, abs=1e-5)
+    assert now.manifest.stages["ranker"].changed_share == pytest.approx(1 / 48, abs=1e-5)
     assert live.manifest.name in now.manifest.quality["ranker_learnt_in"]
 
 
@@ -211,26 +219,26 @@ def test_too_many_changes_teach_the_ranker_anew(
     build(write_other(tmp_path / "other", retitled), copied, strict, UNTIL, silent)
 
     stage = open_release(copied).manifest.stages["ranker"]
-    assert (stage.learnt_in, stage.drift) == (current(copied), 0.0)
+    assert (stage.learnt_in, stage.changed_share) == (current(copied), 0.0)
 
 
 def test_a_damaged_file_of_the_live_release_is_made_again(tmp_path: Path) -> None:
     from pipelines.release.store import draft
 
     with draft(tmp_path) as new:
-        first = step_runner.StepRunner(new.path, new.name, None, 0.1)
-        first.run("a", "key", lambda: write(new.path / "a.txt"))
-        new.seal(stages=first.made, **ABOUT)
+        first = StepRunner(new.path, new.name, None, 0.1)
+        first.run(PLAIN, KEY, lambda: write(new.path / "a.txt"))
+        new.seal(stages=first.records, **ABOUT)
         new.publish()
     live = open_release(tmp_path)
     (live.path / "a.txt").write_text("broken")
 
     with draft(tmp_path) as new:
-        second = step_runner.StepRunner(new.path, new.name, live, 0.1)
-        second.run("a", "key", lambda: write(new.path / "a.txt"))
+        second = StepRunner(new.path, new.name, live, 0.1)
+        second.run(PLAIN, KEY, lambda: write(new.path / "a.txt"))
 
         assert (new.path / "a.txt").read_text() == "whole"
-        assert second.made["a"].made_in == new.name
+        assert second.records["a"].made_in == new.name
 
 
 def test_what_cannot_be_applied_again_leaves_no_empty_folder(tmp_path: Path) -> None:
@@ -242,18 +250,17 @@ def test_what_cannot_be_applied_again_leaves_no_empty_folder(tmp_path: Path) -> 
         write(draft_folder / "index/y.txt")
 
     with draft(tmp_path) as new:
-        first = step_runner.StepRunner(new.path, new.name, None, 0.1)
-        first.learn("a", "key", "lesson", lambda: write(new.path / "a.txt"), no_more, float)
-        new.seal(stages=first.made, **ABOUT)
+        first = StepRunner(new.path, new.name, None, 0.1)
+        first.run(LEARNER, KEY, lambda: write(new.path / "a.txt"), no_more)
+        new.seal(stages=first.records, **ABOUT)
         new.publish()
 
     with draft(tmp_path) as new:
-        second = step_runner.StepRunner(new.path, new.name, open_release(tmp_path), 0.1)
-        second.learn(
-            "a", "another", "lesson", lambda: None, lambda made: spoilt(new.path), lambda: 0.0
-        )
+        second = StepRunner(new.path, new.name, open_release(tmp_path), 0.1, lambda: 0.0)
+        other = KEY._replace(digests={"x": "another"})
+        second.run(LEARNER, other, lambda: None, lambda earlier: spoilt(new.path))
 
-        assert second.made["a"].files == ()
+        assert second.records["a"].files == ()
         assert list(new.path.iterdir()) == []
 
 
@@ -261,25 +268,29 @@ def test_indexes_are_chosen_anew_where_svs_comes_or_goes(
     shop: Path, config: Config, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_release(copied).manifest.stages["indexes"]
-    monkeypatch.setattr(rebuild, "why_no_svs", lambda: "another machine")
+    monkeypatch.setattr(inputs, "why_no_svs", lambda: "another machine")
 
     build(shop, copied, config, UNTIL, silent)
 
     after = open_release(copied).manifest
-    assert after.stages["indexes"].lesson != before.lesson
+    assert after.stages["indexes"].training_key != before.training_key
     assert after.stages["indexes"].made_in == after.name
 
 
-def no_more(made: Any) -> None:
-    pytest.fail(f"{made} was applied again")
+def test_every_step_of_the_plan_has_a_writer_and_learns_where_it_can_be_reapplied() -> None:
+    learning = {step.name for step in STEPS if step.learning is not None}
+
+    assert [step.name for step in STEPS] == list(WRITERS)
+    assert {name for name, writer in WRITERS.items() if writer.reapply is not None} == learning
 
 
-def test_other_code_makes_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = step_runner.key_of("x")
+def no_more(earlier: EarlierStep) -> None:
+    pytest.fail(f"{earlier} was applied again")
 
-    monkeypatch.setattr(stages, "code", lambda: "another")
 
-    assert step_runner.key_of("x") != before
+PLAIN = Step("a", lambda given: {})
+LEARNER = Step("a", lambda given: {}, Learning(lambda given: {}))
+KEY = StepInputs({"x": "digest"}, {"y": "digest"})
 
 
 ABOUT: dict[str, Any] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.building.build import build
-from pipelines.building.steps.words import lenience_of
+from pipelines.building.synonyms import relaxation_of
 from pipelines.cli.answers import slate_table
 from pipelines.config import Config, ConfigError, load
 from pipelines.engine.engine import Engine
@@ -55,9 +55,9 @@ def test_a_file_that_cannot_be_used_is_named_with_the_line(tmp_path: Path) -> No
     bad.write_text("# ours\nsofa\n")
 
     with pytest.raises(ConfigError, match=r"retrieval\.synonyms='.*missing.txt': No such file"):
-        lenience_of(config(missing))
+        relaxation_of(config(missing))
     with pytest.raises(ConfigError, match=r"bad\.txt': line 2: has one phrase, 'sofa'; write"):
-        lenience_of(config(bad))
+        relaxation_of(config(bad))
 
 
 def ask(engine: Engine, text: str, *, explain: bool = True) -> Slate:
