@@ -1,10 +1,15 @@
 """The verb that builds a release."""
 
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.cli.options import configured, releases_option, shop_option
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
 
 
 @click.command()
@@ -13,6 +18,7 @@ from pipelines.cli.options import configured, releases_option, shop_option
 @click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
 @click.option("--live", type=click.Path(path_type=Path), help="Fold in this log of changes.")
 @click.option("--force", is_flag=True, help="Publish it even if the gate says no.")
+@click.option("--plan", is_flag=True, help="Tell what each step would do and why; build nothing.")
 @configured
 def build(  # noqa: PLR0913 - the options of a verb
     shop: Path,
@@ -20,6 +26,7 @@ def build(  # noqa: PLR0913 - the options of a verb
     until: str | None,
     live: Path | None,
     force: bool,  # noqa: FBT001
+    plan: bool,  # noqa: FBT001
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -27,15 +34,33 @@ def build(  # noqa: PLR0913 - the options of a verb
 
     A draft that the gate does not let pass stays dark: exit code 3.
     """
-    from pipelines.building.build import build
     from pipelines.config import load, moment
+
+    settings, at = load(config, overrides), moment(until) if until else None
+    if plan:
+        click.echo(_plan(shop, releases, settings, at, live))
+        return
+    from pipelines.building.build import build
     from pipelines.progress import track
     from pipelines.release.manifest import read_manifest
     from pipelines.release.tables import quality_table, verdict_table
 
-    at = moment(until) if until else None
-    name = build(shop, releases, load(config, overrides), at, track, live, force=force)
+    name = build(shop, releases, settings, at, track, live, force=force)
     manifest = read_manifest(releases / name)
     click.echo(quality_table(manifest))
     if manifest.gate is not None:
         click.echo(verdict_table(manifest.gate))
+
+
+def _plan(
+    shop: Path, releases: Path, settings: "Config", until: datetime | None, live: Path | None
+) -> str:
+    """Return the table of what a build would do, without loading what a build runs on."""
+    from pipelines.building.preview import preview
+    from pipelines.shop.reader import Shop
+
+    if live is None:
+        return preview(Shop(shop), releases, settings, until).table()
+    from pipelines.live.folded_shop import open_shop
+
+    return preview(open_shop(shop, live), releases, settings, until).table()

@@ -9,7 +9,7 @@ from pipelines.release.store import Release, current, names
 from pipelines.release.verdict import Check, Verdict
 from pipelines.tables import table
 
-LONG = ("_curve", "_choices")  # of an index, which `vetrina index plan` shows
+OF_INDEXES = ("_curve", "_choices", "_learnt_cells")  # `vetrina index plan` shows more
 
 
 def releases_table(releases: Path) -> str:
@@ -69,7 +69,7 @@ def quality_table(manifest: Manifest) -> str:
     """Write what was measured while a release was built."""
     rows = [("release", manifest.name), ("shop", str(manifest.shop.get("name", "")))]
     rows += [("until", manifest.until or "the end of the log")]
-    told = {n: v for n, v in manifest.quality.items() if not n.endswith(LONG)}
+    told = {n: v for n, v in manifest.quality.items() if not n.endswith(OF_INDEXES)}
     rows += [(name.replace("_", " "), _brief(value)) for name, value in told.items()]
     return table(("measured", ""), rows)
 
