@@ -19,8 +19,9 @@ from pipelines.release.parts import open_parts
 from pipelines.training.checkpoint import remove_checkpoint
 from pipelines.training.ranker.calibrated_ranker import CalibratedRanker, calibrated
 from pipelines.training.ranker.checkpoints import CheckpointKeeper
+from pipelines.training.ranker.examples import from_baskets, from_impressions
 from pipelines.training.ranker.impressions import read_shown
-from pipelines.training.ranker.setup import maker_of, products_of, training_settings
+from pipelines.training.ranker.setup import past_shop, products_of, training_settings
 from ranking.compression.export import MissingExtra, is_installed, refuse_missing, write_graph
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.training import train
@@ -126,11 +127,11 @@ def _write_tokens(context: BuildContext) -> None:
 def past_requests(context: BuildContext) -> TrainingRequests:
     """Replay the shop's past against the parts that are written already."""
     parts, log, end = open_parts(context.folder), context.log, context.end
-    maker = maker_of(parts, context.shop, context.config, context.query_encoder)
-    training, validation = maker.windows(log.user_ids, log.purchases, end, context.track)
+    past = past_shop(parts, context.shop, context.config, context.query_encoder)
+    training, validation = from_baskets(past, log, end, context.track)
     lists = read_shown(context.shop, parts.products, context.until)
     if sum(one.came() for one in lists) >= context.config.ranking.min_requests:
-        older, newest = maker.of_shown(log, lists, end, context.track)
+        older, newest = from_impressions(past, log, lists, end, context.track)
         training, validation = training + older, validation + newest
     came = [one for one in training if one.came()]
     return TrainingRequests(products_of(parts), came, validation)

@@ -25,7 +25,8 @@ from pipelines.release.store import open_release
 from pipelines.shop.purchases import read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.training.ranker.calibrated_ranker import calibrated
-from pipelines.training.ranker.setup import maker_of, products_of, training_settings
+from pipelines.training.ranker.examples import from_baskets
+from pipelines.training.ranker.setup import past_shop, products_of, training_settings
 from ranking.answers import RankerAnswer
 from ranking.bundle import Bundle, UnknownBundle
 from ranking.compression.distillation import distil
@@ -179,10 +180,10 @@ def replay(
     parts = open_parts(release.path)
     encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
     people = Shop(shop)
-    maker = maker_of(parts, people, config, encoder)
+    past = past_shop(parts, people, config, encoder)
     end = parts.behaviour.until_seconds
     log = read_purchases(people, parts.products, None)
-    training, validation = maker.windows(log.user_ids, log.purchases, end, track)
+    training, validation = from_baskets(past, log, end, track)
     about, _ = open_network(folder)
     wanted = [one for one in validation if one.wanted(about.outcome).any()]
     if len(wanted) < LEAST_REQUESTS:

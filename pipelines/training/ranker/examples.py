@@ -1,7 +1,9 @@
 """Turns a purchase log into training requests: what was known at a moment, what was bought next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +18,10 @@ from pipelines.training.ranker.impressions import Impressions
 from ranking.features.request import request_context, request_features
 from ranking.network.examples import Example, labels_of
 from retrieval import Placement, Scene
-from retrieval.behaviour.purchases import DAY, Purchases
+from retrieval.behaviour.purchases import DAY, History, Purchases
 from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder
-from retrieval.retriever import Retriever
 
 MOST_BASKETS = 3_000  # of one window; more would not fit into memory with their candidates
 SEARCH_SHARE = 0.2  # of training requests are also asked in words
@@ -34,178 +35,216 @@ class SyntheticSearch(NamedTuple):
     row: int
 
 
-class ExampleMaker:
-    """Replays past requests against what was known on their own day."""
+@dataclass(frozen=True)
+class PastShop:
+    """What past requests are asked of: the parts of a release, and who asked."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        config: Config,
-        encoder: QueryEncoder,
-        shown: Bool[np.ndarray, "n"],
-        traits: dict[str, dict[str, str]],
-    ) -> None:
-        self._parts = parts
-        self._config = config
-        self._encoder = encoder
-        self._shown = shown
-        self._shown_rows = np.flatnonzero(shown)
-        self._traits = traits
-        self._titles = parts.products.column("title")
-        self._random = np.random.default_rng(config.seed)
+    parts: Parts
+    config: Config
+    encoder: QueryEncoder
+    shown: Bool[np.ndarray, "n"]  # products that shoppers may see
+    traits: dict[str, dict[str, str]]  # of each shopper
 
-    def windows(
-        self, user_ids: np.ndarray, purchases: Purchases, until_seconds: int, track: Track
-    ) -> tuple[list[Example], list[Example]]:
-        """Return training examples of the weeks before `until`, and the newest as validation.
+    @cached_property
+    def shown_rows(self) -> Int64[np.ndarray, "s"]:
+        """The rows of the products that shoppers may see."""
+        return np.flatnonzero(self.shown)
 
-        The habits behind an example end where its window starts, so nothing is known too early.
-        """
-        length = self._config.ranking.window_days * DAY
-        starts = [
-            until_seconds - length * (i + 1)
-            for i in range(self._config.ranking.windows + 1)
-            if (purchases.seconds < until_seconds - length * (i + 1)).any()
-        ]
-        past = Purchases(*(column[purchases.seconds < until_seconds] for column in purchases))
-        found = [
-            list(self._window(user_ids, past, start))
-            for start in track(starts, "replay past requests", len(starts))
-        ]
-        return [e for window in found[1:] for e in window], found[0] if found else []
+    @cached_property
+    def titles(self) -> Sequence[str]:
+        """The titles of the products."""
+        return self.parts.products.column("title")
 
-    def of_shown(
-        self, log: Log, shown: Sequence[Impressions], until_seconds: int, track: Track
-    ) -> tuple[list[Example], list[Example]]:
-        """Return what was shown in the windows before `until`, and in the newest as validation.
+    @property
+    def window_seconds(self) -> int:
+        """How long a window is."""
+        return self.config.ranking.window_days * DAY
 
-        What came to nothing is kept in the newest only, where it tells how likely an outcome is.
-        """
-        length = self._config.ranking.window_days * DAY
-        starts = [until_seconds - length * (i + 1) for i in range(self._config.ranking.windows + 1)]
-        found = []
-        for start in track(starts, "replay what was shown", len(starts)):
-            inside = [
-                one
-                for one in shown
-                if start <= one.at_seconds < start + length and (start == starts[0] or one.came())
-            ]
-            found.append(list(self._of_window(log, inside, start)) if inside else [])
-        return [e for window in found[1:] for e in window], found[0]
+    def starts(self, until_seconds: int) -> list[int]:
+        """Return where the windows before `until` start, the newest first."""
+        count = self.config.ranking.windows + 1
+        return [until_seconds - self.window_seconds * (i + 1) for i in range(count)]
 
-    def _of_window(
-        self, log: Log, shown: Sequence[Impressions], start_seconds: int
-    ) -> Iterator[Example]:
-        behaviour, stage = self._as_of(log.user_ids, log.purchases, start_seconds)
-        texts = sorted({one.text for one in shown if one.text.strip()})
-        vectors = dict(zip(texts, self._encoder.texts(texts), strict=True)) if texts else {}
-        for one in shown:
-            ask = EncodedQuery(
-                text=one.text,
-                joined_vector=vectors.get(one.text),
-                history=behaviour.history(one.user_id, one.at_seconds),
-                at_seconds=one.at_seconds,
-            )
-            candidates = stage.order(ask, one.rows)
-            place = np.searchsorted(one.rows, candidates.rows)
-            traits = self._traits.get(one.user_id, {})
-            yield Example(
-                rows=candidates.rows,
-                features=request_features(behaviour, self._parts.catalogue, ask, candidates),
-                labels=one.labels[place],
-                context=request_context(
-                    ask, traits, scene_shown(one), self._config.ranking.recent_products
-                ),
-                weights=one.weights[place],
-                at_seconds=one.at_seconds,
-            )
 
-    def _as_of(
-        self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
-    ) -> tuple[Behaviour, Retriever]:
-        """Return habits and the first stage as they were at a moment."""
-        behaviour = Behaviour.build(
-            user_ids,
-            purchases,
-            len(self._parts.products.ids),
+class PastRetriever:
+    """The first stage as it was on an earlier day, with the habits that were known by then."""
+
+    def __init__(self, past: PastShop, log: Log, start_seconds: int) -> None:
+        self._past = past
+        self._behaviour = Behaviour.build(
+            log.user_ids,
+            log.purchases,
+            past.parts.products.size,
             start_seconds,
-            behaviour_settings(self._config),
-            self._parts.content,
+            behaviour_settings(past.config),
+            past.parts.content,
         )
         # Towers know the weeks that are replayed here, so what they propose is left out.
-        return behaviour, retriever(self._parts._replace(trained=None), behaviour, self._config)
+        parts = past.parts._replace(trained=None)
+        self._retriever = retriever(parts, self._behaviour, past.config)
 
-    def _window(
-        self, user_ids: np.ndarray, purchases: Purchases, start_seconds: int
-    ) -> Iterator[Example]:
-        behaviour, stage = self._as_of(user_ids, purchases, start_seconds)
-        end_seconds = start_seconds + self._config.ranking.window_days * DAY
-        baskets = self._some(next_baskets(user_ids, purchases, start_seconds, end_seconds))
-        searches = self._searches(baskets)
-        for basket in baskets:
-            yield self._example(behaviour, stage, basket, None)
-            if basket.user_id in searches:
-                yield self._example(behaviour, stage, basket, searches[basket.user_id])
+    def history(self, user_id: str, at_seconds: int) -> History:
+        """Return what this shopper had bought before the window, as of a moment."""
+        return self._behaviour.history(user_id, at_seconds)
 
-    def _example(
-        self, behaviour: Behaviour, stage: Retriever, basket: Basket, asked: SyntheticSearch | None
+    def propose(self, ask: EncodedQuery) -> Int64[np.ndarray, "c"]:
+        """Return the candidates of a request."""
+        return self._retriever.retrieve(ask, self._past.config.retrieval.candidates).rows
+
+    def example(
+        self,
+        ask: EncodedQuery,
+        rows: Int64[np.ndarray, "c"],
+        user_id: str,
+        scene: Scene,
+        labels: Callable[[Int64[np.ndarray, "c"]], Float32[np.ndarray, "c o"]],
     ) -> Example:
-        ask = EncodedQuery(
-            text=asked.text if asked else "",
-            joined_vector=asked.vector if asked else None,
-            history=behaviour.history(basket.user_id, basket.at_seconds),
-            at_seconds=basket.at_seconds,
-            allowed=self._shown,
-        )
-        proposed = stage.retrieve(ask, self._config.retrieval.candidates).rows
-        candidates = stage.order(ask, self._with_negatives(proposed))
-        wanted = np.array([asked.row]) if asked else basket.rows
-        scene = Scene(
-            at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),
-            placement=Placement.SEARCH if asked else Placement.HOME,
-        )
+        """Return a request with these candidates, in order of retrieval, and their labels."""
+        past = self._past
+        candidates = self._retriever.order(ask, rows)
+        traits, recent = past.traits.get(user_id, {}), past.config.ranking.recent_products
         return Example(
             rows=candidates.rows,
-            features=request_features(behaviour, self._parts.catalogue, ask, candidates),
-            labels=labels_of(purchase=np.isin(candidates.rows, wanted)),
-            context=request_context(
-                ask,
-                self._traits.get(basket.user_id, {}),
-                scene,
-                self._config.ranking.recent_products,
-            ),
-            at_seconds=basket.at_seconds,
+            features=request_features(self._behaviour, past.parts.catalogue, ask, candidates),
+            labels=labels(candidates.rows),
+            context=request_context(ask, traits, scene, recent),
+            at_seconds=ask.at_seconds,
         )
 
-    def _with_negatives(self, proposed: Int64[np.ndarray, "c"]) -> Int64[np.ndarray, "n"]:
-        """Add products that nothing speaks for: the ranker may be asked to rank them too."""
-        count = min(self._config.ranking.sampled_negatives, len(self._shown_rows))
-        sampled = self._random.choice(self._shown_rows, count, replace=False)
-        return np.concatenate([proposed, np.setdiff1d(sampled, proposed)])
 
-    def _some(self, baskets: list[Basket]) -> list[Basket]:
-        """Return at most MOST_BASKETS of them, drawn at random."""
-        if len(baskets) <= MOST_BASKETS:
-            return baskets
-        drawn = self._random.choice(len(baskets), MOST_BASKETS, replace=False)
-        return [baskets[i] for i in np.sort(drawn)]
+def from_baskets(
+    past: PastShop, log: Log, until_seconds: int, track: Track
+) -> tuple[list[Example], list[Example]]:
+    """Return the baskets of the weeks before `until` as examples, and the newest as validation.
 
-    def _searches(self, baskets: list[Basket]) -> dict[str, SyntheticSearch]:
-        """Make up a search for some baskets: two words of the title of a product bought."""
-        meant = {
-            basket.user_id: int(self._random.choice(basket.rows))
-            for basket in baskets
-            if self._random.random() < SEARCH_SHARE
-        }
-        texts = [self._words(str(self._titles[row])) for row in meant.values()]
-        vectors = self._encoder.texts(texts)
-        made = zip(meant.items(), texts, vectors, strict=True)
-        return {user: SyntheticSearch(text, vector, row) for (user, row), text, vector in made}
+    The habits behind an example end where its window starts, so nothing is known too early.
+    """
+    purchases, random = log.purchases, np.random.default_rng(past.config.seed)
+    starts = [at for at in past.starts(until_seconds) if (purchases.seconds < at).any()]
+    known = Purchases(*(column[purchases.seconds < until_seconds] for column in purchases))
+    before = log._replace(purchases=known)
+    windows = [
+        list(_of_baskets(past, before, start, random))
+        for start in track(starts, "replay past requests", len(starts))
+    ]
+    return [e for window in windows[1:] for e in window], windows[0] if windows else []
 
-    def _words(self, title: str) -> str:
-        words = title.replace(",", " ").split()
-        start = int(self._random.integers(0, max(len(words) - 1, 1)))
-        return " ".join(words[start : start + 2])
+
+def from_impressions(
+    past: PastShop, log: Log, shown: Sequence[Impressions], until_seconds: int, track: Track
+) -> tuple[list[Example], list[Example]]:
+    """Return what was shown in the windows before `until`, and in the newest as validation.
+
+    What came to nothing is kept in the newest only, where it tells how likely an outcome is.
+    """
+    starts = past.starts(until_seconds)
+    windows = []
+    for start in track(starts, "replay what was shown", len(starts)):
+        end, newest = start + past.window_seconds, start == starts[0]
+        inside = [o for o in shown if start <= o.at_seconds < end and (newest or o.came())]
+        windows.append(list(_of_impressions(past, log, inside, start)) if inside else [])
+    return [e for window in windows[1:] for e in window], windows[0]
+
+
+def _of_impressions(
+    past: PastShop, log: Log, shown: Sequence[Impressions], start_seconds: int
+) -> Iterator[Example]:
+    then = PastRetriever(past, log, start_seconds)
+    texts = sorted({one.text for one in shown if one.text.strip()})
+    vectors = dict(zip(texts, past.encoder.texts(texts), strict=True)) if texts else {}
+    for one in shown:
+        ask = EncodedQuery(
+            text=one.text,
+            joined_vector=vectors.get(one.text),
+            history=then.history(one.user_id, one.at_seconds),
+            at_seconds=one.at_seconds,
+        )
+        labels = partial(_in_place, one.labels, one.rows)
+        example = then.example(ask, one.rows, one.user_id, scene_shown(one), labels)
+        yield example._replace(weights=_in_place(one.weights, one.rows, example.rows))
+
+
+def _in_place(values: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the values of some rows, given those of sorted rows."""
+    return np.asarray(values[np.searchsorted(rows, wanted)])
+
+
+def _of_baskets(
+    past: PastShop, log: Log, start_seconds: int, random: np.random.Generator
+) -> Iterator[Example]:
+    then = PastRetriever(past, log, start_seconds)
+    end_seconds = start_seconds + past.window_seconds
+    baskets = next_baskets(log.user_ids, log.purchases, start_seconds, end_seconds)
+    baskets = _some(baskets, random)
+    searches = _searches(past, baskets, random)
+    for basket in baskets:
+        yield _of_basket(past, then, basket, None, random)
+        if basket.user_id in searches:
+            yield _of_basket(past, then, basket, searches[basket.user_id], random)
+
+
+def _of_basket(
+    past: PastShop,
+    then: PastRetriever,
+    basket: Basket,
+    search: SyntheticSearch | None,
+    random: np.random.Generator,
+) -> Example:
+    ask = EncodedQuery(
+        text=search.text if search else "",
+        joined_vector=search.vector if search else None,
+        history=then.history(basket.user_id, basket.at_seconds),
+        at_seconds=basket.at_seconds,
+        allowed=past.shown,
+    )
+    rows = _with_negatives(past, then.propose(ask), random)
+    bought = np.array([search.row]) if search else basket.rows
+    scene = Scene(
+        at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),
+        placement=Placement.SEARCH if search else Placement.HOME,
+    )
+
+    def labels(candidates: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c o"]:
+        return labels_of(purchase=np.isin(candidates, bought))
+
+    return then.example(ask, rows, basket.user_id, scene, labels)
+
+
+def _with_negatives(
+    past: PastShop, proposed: Int64[np.ndarray, "c"], random: np.random.Generator
+) -> Int64[np.ndarray, "n"]:
+    """Add products that nothing speaks for: the ranker may be asked to rank them too."""
+    count = min(past.config.ranking.sampled_negatives, len(past.shown_rows))
+    sampled = random.choice(past.shown_rows, count, replace=False)
+    return np.concatenate([proposed, np.setdiff1d(sampled, proposed)])
+
+
+def _some(baskets: list[Basket], random: np.random.Generator) -> list[Basket]:
+    """Return at most MOST_BASKETS of them, drawn at random."""
+    if len(baskets) <= MOST_BASKETS:
+        return baskets
+    drawn = random.choice(len(baskets), MOST_BASKETS, replace=False)
+    return [baskets[i] for i in np.sort(drawn)]
+
+
+def _searches(
+    past: PastShop, baskets: list[Basket], random: np.random.Generator
+) -> dict[str, SyntheticSearch]:
+    """Make up a search for some baskets: two words of the title of a product bought."""
+    meant = {
+        basket.user_id: int(random.choice(basket.rows))
+        for basket in baskets
+        if random.random() < SEARCH_SHARE
+    }
+    texts = [_words(str(past.titles[row]), random) for row in meant.values()]
+    searches = zip(meant.items(), texts, past.encoder.texts(texts), strict=True)
+    return {user: SyntheticSearch(text, vector, row) for (user, row), text, vector in searches}
+
+
+def _words(title: str, random: np.random.Generator) -> str:
+    words = title.replace(",", " ").split()
+    start = int(random.integers(0, max(len(words) - 1, 1)))
+    return " ".join(words[start : start + 2])
 
 
 def scene_shown(one: Impressions) -> Scene:

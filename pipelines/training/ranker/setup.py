@@ -5,16 +5,16 @@ import numpy as np
 from pipelines.config import Config, not_hidden
 from pipelines.release.parts import Parts
 from pipelines.shop.reader import Shop
-from pipelines.training.ranker.examples import ExampleMaker
+from pipelines.training.ranker.examples import PastShop
 from ranking.network.examples import RankedProducts
 from ranking.network.model import RankerSettings
 from retrieval.encoders.query import QueryEncoder
 
 
-def maker_of(parts: Parts, shop: Shop, config: Config, encoder: QueryEncoder) -> ExampleMaker:
-    """Return what replays the past of this shop against these parts."""
+def past_shop(parts: Parts, shop: Shop, config: Config, encoder: QueryEncoder) -> PastShop:
+    """Return these parts of a release with the shoppers of its shop."""
     traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
-    return ExampleMaker(parts, config, encoder, parts.products.allowed(not_hidden(config)), traits)
+    return PastShop(parts, config, encoder, parts.products.allowed(not_hidden(config)), traits)
 
 
 def products_of(parts: Parts) -> RankedProducts:

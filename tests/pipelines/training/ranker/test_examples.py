@@ -14,7 +14,7 @@ from pipelines.release.store import open_release
 from pipelines.shop.purchases import next_baskets, read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
-from pipelines.training.ranker.examples import ExampleMaker
+from pipelines.training.ranker.examples import PastShop, from_baskets, from_impressions
 from pipelines.training.ranker.impressions import Impressions
 from ranking.features.definitions import NAMES
 from ranking.network.examples import labels_of
@@ -32,21 +32,21 @@ def parts(releases: Path) -> Parts:
 
 
 @pytest.fixture
-def maker(releases: Path, parts: Parts, shop: Path, config: Config) -> ExampleMaker:
+def past(releases: Path, parts: Parts, shop: Path, config: Config) -> PastShop:
     release = open_release(releases)
     encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
     traits = {row["id"]: dict(row["traits"]) for row in Shop(shop).users().to_pylist()}
     shown = parts.products.allowed('NOT tags: ANY("unlisted")')
-    return ExampleMaker(parts, config, encoder, shown, traits)
+    return PastShop(parts, config, encoder, shown, traits)
 
 
 def test_training_sees_the_very_features_that_serving_computes(
-    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+    past: PastShop, parts: Parts, shop: Path, config: Config, real_engine: Engine
 ) -> None:
     """The newest window begins where the release ends, so both know the same past."""
     length = config.ranking.window_days * DAY
     log = read_purchases(Shop(shop), parts.products, None)
-    _, newest = maker.windows(log.user_ids, log.purchases, BORDER + length, silent)
+    _, newest = from_baskets(past, log, BORDER + length, silent)
     replayed = [example for example in newest if example.context.query is None]
     baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + length)
     ids = np.array(parts.products.ids)
@@ -70,10 +70,10 @@ def test_training_sees_the_very_features_that_serving_computes(
 
 
 def test_what_was_bought_is_labelled_and_nothing_else(
-    maker: ExampleMaker, parts: Parts, shop: Path
+    past: PastShop, parts: Parts, shop: Path
 ) -> None:
     log = read_purchases(Shop(shop), parts.products, UNTIL)
-    training, newest = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+    training, newest = from_baskets(past, log, BORDER, silent)
 
     assert training
     assert newest
@@ -85,7 +85,7 @@ def test_what_was_bought_is_labelled_and_nothing_else(
 
 
 def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_computes(
-    maker: ExampleMaker, parts: Parts, shop: Path, config: Config, real_engine: Engine
+    past: PastShop, parts: Parts, shop: Path, config: Config, real_engine: Engine
 ) -> None:
     """The newest window begins where the release ends; labels and weights name their rows."""
     length = config.ranking.window_days * DAY
@@ -97,7 +97,7 @@ def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_compu
     lists = [before, before._replace(**nothing), newest, newest._replace(**nothing)]
 
     log = read_purchases(Shop(shop), parts.products, None)
-    training, validation = maker.of_shown(log, lists, BORDER + length, silent)
+    training, validation = from_impressions(past, log, lists, BORDER + length, silent)
 
     assert (len(training), len(validation)) == (1, 2)  # what came to nothing only in the newest
     for example in (training[0], validation[0]):
@@ -116,7 +116,7 @@ def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_compu
 
 
 def test_training_sees_the_very_words_that_serving_sees(
-    maker: ExampleMaker,
+    past: PastShop,
     parts: Parts,
     shop: Path,
     config: Config,
@@ -134,7 +134,7 @@ def test_training_sees_the_very_words_that_serving_sees(
     at = np.datetime64(one.at_seconds, "s").astype(object)
     asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
 
-    _, examples = maker.of_shown(log, lists, BORDER + length, silent)
+    _, examples = from_impressions(past, log, lists, BORDER + length, silent)
     for text, example in zip(texts, examples, strict=True):
         slate = real_engine.answer(msgspec.structs.replace(asked, text=text, deadline_ms=60_000))
 
@@ -149,10 +149,10 @@ def test_training_sees_the_very_words_that_serving_sees(
 
 
 def test_made_up_searches_carry_the_words_of_what_was_bought(
-    maker: ExampleMaker, parts: Parts, shop: Path
+    past: PastShop, parts: Parts, shop: Path
 ) -> None:
     log = read_purchases(Shop(shop), parts.products, UNTIL)
-    training, _ = maker.windows(log.user_ids, log.purchases, BORDER, silent)
+    training, _ = from_baskets(past, log, BORDER, silent)
     words = {name: NAMES.index(name) for name in ("rare_title", "rare_text", "query_words")}
 
     for example in training:
