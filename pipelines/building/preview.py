@@ -68,7 +68,7 @@ class BuildPreview(NamedTuple):
         """Write one row a step, for a terminal."""
         expected = sum(one.seconds or 0.0 for one in self.steps)
         return (
-            table(("step", "", "because of", "last time"), map(_row, self.steps))
+            table(("step", "what happens", "because of", "last time"), map(_row, self.steps))
             + f"{self.note}; these steps took {_duration(expected)} last time, and nothing was "
             "written now"
         )
@@ -108,13 +108,13 @@ class _PlannedBuild:
     def step(self, step: Step) -> StepPreview:
         """Return what happens to a step, after all that come before it."""
         inputs, record = inputs_of(step, self._given), self._live.stages.get(step.name)
-        told = self._decided(step, inputs, record)
+        decided = self._decided(step, inputs, record)
         known = None not in inputs.digests.values()
         self._keys[step.name] = inputs.key if known else UNKNOWN
         self._files[step.name] = UNKNOWN
-        if record is not None and told.action is Action.TAKE:
+        if record is not None and decided.action is Action.TAKE:
             self._files[step.name] = [self._live.files[file].sha256 for file in record.files]
-        return told
+        return decided
 
     def key_of(self, step: str) -> Any:
         """Return the key of a step, or UNKNOWN."""
@@ -181,7 +181,7 @@ def _expected_encoders(live: Manifest, config: Config) -> EncoderIdentity:
 
 
 def _differences(digests: Mapping[str, str | None], record: StepRecord) -> tuple[str, ...]:
-    """Return the names of inputs that are known to differ, those that are gone at the end."""
+    """Return the names of inputs that are known to differ; else of those that are gone."""
     if not record.inputs:
         return (NO_INPUTS,)
     differ = [
@@ -190,7 +190,7 @@ def _differences(digests: Mapping[str, str | None], record: StepRecord) -> tuple
         if digest is not None and record.inputs.get(name) != digest
     ]
     gone = [name for name in record.inputs if name not in digests]
-    return (*differ, *gone) if not differ else tuple(differ)
+    return tuple(differ or gone)
 
 
 def _row(one: StepPreview) -> tuple[str, str, str, str]:
