@@ -39,7 +39,8 @@ from retrieval.encoders.text import open_text_encoder
 from retrieval.towers.columns import ProductColumns, one_each
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import PastRequests, TowerTrainingSettings, train
+from retrieval.towers.sampling import PastRequests
+from retrieval.towers.training import TowerTrainingSettings, train
 
 HELD_OUT = 0.1
 QUERIES_APART = 0.2

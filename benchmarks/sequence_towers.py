@@ -11,7 +11,8 @@ from pipelines.progress import track
 from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Towers, TowerShape
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import PastRequests, TowerTrainingSettings, similarities, train
+from retrieval.towers.sampling import PastRequests
+from retrieval.towers.training import TowerTrainingSettings, similarities, train
 
 RECENT = 24
 AT_ONCE = 512

@@ -2,30 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 from torch.distributed.nn import functional as across
 
-from index import FaissIndex
 from retrieval.encoders.precision import Precision, in_halves
 from retrieval.towers.columns import ProductColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
 from retrieval.towers.model import Towers, embed_products
-from retrieval.towers.query import QueryBatch
+from retrieval.towers.sampling import (
+    MINED_FROM,
+    NO_COLUMNS,
+    BatchSampler,
+    NegativeMiner,
+    PastRequests,
+    Requests,
+    TowerInputs,
+)
 
 WARM_UP = 0.05  # share of the training in which the learning rate rises
 REFRESH = 300  # steps after which the table of product vectors is made anew
-MINED_FROM = 50  # nearest products, from which hard negatives are drawn
-FLAT_BELOW = 10_000  # products; more are mined from an inverted file, which finds most of them
-CELLS, EFFORT = 256, 8
-UNTRAINED_ALIKE = 0.95  # cosine before training; a mined product so near to a right one is no wrong
 
 
 class TowerTrainingSettings(NamedTuple):
@@ -45,27 +48,6 @@ class TowerTrainingSettings(NamedTuple):
     seed: int = 0
 
 
-class PastRequests(NamedTuple):
-    """Some requests of the past and what came of them."""
-
-    queries: QueryBatch  # rows are products of the catalogue
-    drawn: Int64[np.ndarray, "p"]  # right products that become columns, any order, may repeat
-    right: Callable[[Int64[np.ndarray, "c"]], Bool[np.ndarray, "b c"]]  # of given products
-    ignored: Callable[[Int64[np.ndarray, "c"]], Bool[np.ndarray, "b c"]]  # may be right as well
-
-
-@runtime_checkable
-class Requests(Protocol):
-    """Past requests by number."""
-
-    size: int
-    shares: Float32[np.ndarray, "n"]  # chance that a drawn right product is this one; sums to 1
-
-    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
-        """Return these requests; what is random about them comes from `random`."""
-        ...
-
-
 class Epoch(NamedTuple):
     """What one epoch came to."""
 
@@ -81,14 +63,6 @@ class TrainedTowers(NamedTuple):
     epochs: tuple[Epoch, ...]
     best: int  # number of the epoch that was kept, from 1
     seconds: float
-
-
-class TowerInputs(NamedTuple):
-    """Products of a batch: the first `shared` are wrong for all, the others for one request."""
-
-    rows: Int64[np.ndarray, "c"]
-    log_counts: Float32[np.ndarray, "c"]
-    own: Bool[np.ndarray, "b c"] | None  # mined columns: whose they are
 
 
 def train(
@@ -168,7 +142,7 @@ def _copy(towers: Towers) -> dict[str, Tensor]:
 
 
 class _Stepper:
-    """Makes batches and their loss; holds the table of product vectors between refreshes."""
+    """Computes the loss of each step; holds the table of product vectors between refreshes."""
 
     def __init__(
         self,
@@ -190,20 +164,22 @@ class _Stepper:
         native = torch.tensor(float(in_halves(settings.precision, self._kind)))
         self._in_halves = float(accelerator.reduce(native.to(accelerator.device), "mean")) == 1
         self._dims = [dim for dim in settings.dims if dim <= towers.shape.dim]
-        self._known = np.flatnonzero(requests.shares > 0)  # what is ever bought
-        self._size = min(settings.batch_size, requests.size)
-        self.steps_an_epoch = max(requests.size // self._size, 1)
+        self._bought = np.flatnonzero(requests.shares > 0)
+        self._sampler = BatchSampler(
+            requests, settings.batch_size, accelerator.num_processes, settings.seed
+        )
+        self.steps_an_epoch = self._sampler.steps_an_epoch
         self._table = np.zeros((columns.size, towers.shape.dim), np.float32)
+        self._miner: NegativeMiner | None = None
         self.refresh()
-        self._untrained = self._table.copy()
+        if settings.hard_negatives:
+            self._miner = NegativeMiner(self._table, self._bought, settings.hard_negatives)
 
     def refresh(self) -> Float32[np.ndarray, "n d"]:
         """Make the table of product vectors, and the index that is mined, anew."""
-        self._table[self._known] = embed_products(self._towers, self._columns, self._known)
-        if self._settings.hard_negatives:
-            factory = "Flat" if len(self._known) < FLAT_BELOW else f"IVF{CELLS},Flat"
-            self._index = FaissIndex.build(self._table, factory, self._known)
-            self._index.effort = EFFORT
+        self._table[self._bought] = embed_products(self._towers, self._columns, self._bought)
+        if self._miner is not None:
+            self._miner.index(self._table)
         return self._table
 
     def loss(self, step: int) -> Float[Tensor, ""]:
@@ -211,29 +187,29 @@ class _Stepper:
         if step and step % REFRESH == 0:
             self.refresh()
         processes, place = self._accelerator.num_processes, self._accelerator.process_index
-        numbers, random = self._drawn(step)
+        numbers, random = self._sampler.requests(step)
         whole = [self._requests.take(part, random) for part in np.array_split(numbers, processes)]
-        columns = self._shared(np.concatenate([part.drawn for part in whole]))
+        columns = self._sampler.columns(np.concatenate([part.drawn for part in whole]))
         luck = np.array_split(random.random((len(numbers), 1 + MINED_FROM)), processes)
         seen = random.random(len(columns.rows)) >= self._settings.drop_own
-        asked = whole[place]
-        mined = self._mined(asked, luck[place])
+        past = whole[place]
+        mined = self._mined(past, luck[place])
         own = np.array_split(columns.rows, processes)[place]
-        kept = np.ones(len(own) + len(mined.rows), bool)
-        kept[: len(own)] = np.array_split(seen, processes)[place]
+        own_seen = np.ones(len(own) + len(mined.rows), bool)
+        own_seen[: len(own)] = np.array_split(seen, processes)[place]
         batch = take(self._columns, np.concatenate([own, mined.rows]))
-        batch = batch._replace(own=batch.own * torch.from_numpy(kept))
+        batch = batch._replace(own=batch.own * torch.from_numpy(own_seen))
         table = torch.from_numpy(self._table)
         with self._halves():
-            vectors, meant, products = self._model(asked.queries, batch, table)
+            vectors, meant, products = self._model(past.queries, batch, table)
         vectors, products = vectors.float(), products.float()
         shared = _gathered(products[: len(own)], processes)
         products = torch.cat([shared, products[len(own) :]])
-        return self._compared(asked, columns, mined, vectors, meant, products)
+        return self._compared(past, columns, mined, vectors, meant, products)
 
     def _compared(
         self,
-        asked: PastRequests,
+        past: PastRequests,
         columns: TowerInputs,
         mined: TowerInputs,
         vectors: Float[Tensor, "b m d"],
@@ -241,8 +217,8 @@ class _Stepper:
         products: Float[Tensor, "c d"],
     ) -> Float[Tensor, ""]:
         rows = np.concatenate([columns.rows, mined.rows])
-        right = torch.from_numpy(asked.right(rows))
-        ignored = asked.ignored(rows)
+        right = torch.from_numpy(past.right(rows))
+        ignored = past.ignored(rows)
         fill = np.zeros(len(columns.rows), bool)
         fill[1:] = columns.rows[1:] == columns.rows[:-1]  # repeated, so that all have equal shares
         ignored[:, : len(columns.rows)] |= fill
@@ -264,63 +240,17 @@ class _Stepper:
     def _halves(self) -> torch.autocast:
         return torch.autocast(self._kind, torch.bfloat16, enabled=self._in_halves)
 
-    def _drawn(self, step: int) -> tuple[Int64[np.ndarray, "b"], np.random.Generator]:
-        """Return the requests of a step; all of an epoch are a permutation of them."""
-        epoch, place = divmod(step, self.steps_an_epoch)
-        order = np.random.default_rng((self._settings.seed, epoch)).permutation(self._requests.size)
-        random = np.random.default_rng((self._settings.seed, epoch, place))
-        return order[place * self._size : (place + 1) * self._size], random
-
-    def _shared(self, drawn: Int64[np.ndarray, "p"]) -> TowerInputs:
-        """Return each drawn product once, and how often a batch is expected to hold it."""
-        rows = np.unique(drawn)
-        short = -len(rows) % self._accelerator.num_processes
-        rows = np.concatenate([rows, np.repeat(rows[-1:], short)])
-        missed = len(drawn) * np.log1p(-np.minimum(self._requests.shares[rows], 1 - 1e-6))
-        log_counts = np.log(np.maximum(-np.expm1(missed), 1e-9))  # 1 - (1 - share) ** draws
-        return TowerInputs(rows, log_counts.astype(np.float32), None)
-
     @torch.no_grad()
-    def _mined(self, asked: PastRequests, luck: Float64[np.ndarray, "b l"]) -> TowerInputs:
-        """Return wrong products that stand nearest to each request in the live index.
-
-        Left out is what is right or may be, and what looked like a right product before anything
-        was trained (false negatives; Xiong et al., ANCE, ICLR 2021, mine so from their own index).
-        Which of the vectors of a request looks, and what is drawn of what it finds, is luck.
-        """
-        count, requests = self._settings.hard_negatives, len(asked.queries.text)
-        nothing = TowerInputs(np.empty(0, np.int64), np.empty(0, np.float32), None)
-        if not count:
-            return nothing
+    def _mined(self, past: PastRequests, luck: Float64[np.ndarray, "b l"]) -> TowerInputs:
+        """Return hard negatives; which of the vectors of a request looks for them is luck."""
+        if self._miner is None:
+            return NO_COLUMNS
         with self._halves():
-            vectors, meant = self._towers.query(asked.queries, torch.from_numpy(self._table))
+            vectors, meant = self._towers.query(past.queries, torch.from_numpy(self._table))
         drawn = 1 + (luck[:, 0] * self._towers.query.interests).astype(np.int64)
         slot = torch.where(meant[:, 0], 0, torch.from_numpy(drawn))
-        looking = vectors[torch.arange(requests), slot].float().numpy()
-        near = np.full((requests, MINED_FROM), -1, np.int64)
-        known = np.flatnonzero(looking.any(axis=1))  # a request of which nothing is known is zero
-        for place, hits in zip(known, self._index.search(looking[known], MINED_FROM), strict=True):
-            near[place, : len(hits.rows)] = hits.rows
-        rows = np.unique(near[near >= 0])
-        if not len(rows):
-            return nothing
-        unfit = asked.right(rows) | asked.ignored(rows) | self._alike(asked, rows)
-        places = np.searchsorted(rows, near)
-        fit = (near >= 0) & ~np.take_along_axis(unfit, places.clip(max=len(rows) - 1), axis=1)
-        order = np.argsort(np.where(fit, luck[:, 1:], np.inf), axis=1)[:, :count]
-        chosen = np.take_along_axis(fit, order, axis=1)
-        own = np.zeros((requests, len(rows)), bool)
-        asking = np.nonzero(chosen)[0]
-        own[asking, np.take_along_axis(places, order, axis=1)[chosen]] = True
-        used = own.any(axis=0)
-        alone = np.zeros(int(used.sum()), np.float32)  # a mined product stands for itself only
-        return TowerInputs(rows[used], alone, own[:, used])
-
-    def _alike(self, asked: PastRequests, rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "b c"]:
-        right_rows = np.unique(asked.drawn)
-        near = self._untrained[rows] @ self._untrained[right_rows].T >= UNTRAINED_ALIKE
-        reached: np.ndarray = asked.right(right_rows).astype(np.float32) @ near.T
-        return reached > 0
+        looking = vectors[torch.arange(len(vectors)), slot].float().numpy()
+        return self._miner.mine(past, looking, luck[:, 1:])
 
 
 def similarities(

@@ -15,7 +15,7 @@ from retrieval.behaviour.recent import recent_products
 from retrieval.behaviour.tables import Behaviour
 from retrieval.context_facts import hashed_facts
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import PastRequests
+from retrieval.towers.sampling import PastRequests
 
 DRAWN = 4  # right products of a basket that become columns
 SEARCH_SHARE = 0.25  # of requests are asked in words, where there are words for the basket

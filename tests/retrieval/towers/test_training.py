@@ -25,7 +25,8 @@ from retrieval.towers.model import (
     start,
 )
 from retrieval.towers.query import QueryBatch
-from retrieval.towers.training import PastRequests, TowerTrainingSettings, train
+from retrieval.towers.sampling import PastRequests
+from retrieval.towers.training import TowerTrainingSettings, train
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE
