@@ -1,4 +1,4 @@
-"""Index: vectors, terms, columns and rows. It has never heard of a product."""
+"""Search over vectors, words and columns; nothing here knows what a product is."""
 
 from index.arrays import map_array, save_array
 from index.columns.dictionaries import RowCodes

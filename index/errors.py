@@ -1,4 +1,4 @@
-"""What the ground floor refuses."""
+"""The errors that an index raises."""
 
 
 class IndexFault(ValueError):

@@ -1,4 +1,4 @@
-"""What every index promises, and the errors it may raise."""
+"""The protocol of a vector index, and the types of its answers."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""What approximate indexes share: rows, filters, and scores taken again from the vectors."""
+"""The base of approximate indexes: rows, filters, and exact scores of what was found."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Vectors as bytes, so that comparing many of them with a query reads a quarter of the memory."""
+"""Scalar quantisation: vectors as bytes, so that a scan reads a quarter of the memory."""
 
 from collections.abc import Iterator
 from math import ceil, erfc, exp, pi, sqrt
@@ -203,7 +203,10 @@ class _QuantisedQuery(NamedTuple):
 
 
 class ScanEstimate(NamedTuple):
-    """A scan before it is made."""
+    """A prepared scan: the query, the rows that pass the filter, and about how many are contenders.
+
+    Contenders score nearly as well as the k-th row.
+    """
 
     vectors: Float32[np.ndarray, "n d"]
     query: Float32[np.ndarray, "1 d"]

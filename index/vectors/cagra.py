@@ -1,4 +1,4 @@
-"""CAGRA: a graph that a card builds, and that the processor walks."""
+"""CAGRA: a neighbour graph that a GPU builds, and that the processor searches."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The designs of an index to choose from: what each holds, what a search costs, what it needs."""
+"""The index designs to choose from: memory, cost of a search, and requirements of each."""
 
 from collections.abc import Callable
 from math import log, log2, sqrt

@@ -1,4 +1,4 @@
-"""Exact search: every vector is compared. The yardstick of all other indexes."""
+"""Exact search on the processor: compares a query with every vector; the reference for recall."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64

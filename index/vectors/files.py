@@ -1,4 +1,4 @@
-"""Writes and opens an index of whichever library made it."""
+"""Saves and opens an index, whichever library built it."""
 
 import logging
 from pathlib import Path

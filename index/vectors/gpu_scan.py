@@ -1,4 +1,4 @@
-"""Exact search on a graphics card: every vector is compared, read in half precision."""
+"""Exact search on a GPU: compares a query with every vector, in half precision."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The boundary for numbers: what is not a fit vector does not come in."""
+"""Validates vectors where they enter: shape, dimension, and finite numbers that are not all 0."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pictures and texts into one space: batches in, unit vectors out, bad pictures named."""
+"""Image-text encoders: encode pictures and texts into unit vectors of one space."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Two spaces, one vector: how text and picture are joined before anything is trained."""
+"""The joined space: one vector from a text vector and a picture vector, without training."""
 
 import numpy as np
 from jaxtyping import Bool, Float32

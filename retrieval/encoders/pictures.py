@@ -1,4 +1,4 @@
-"""Opens pictures from strangers: bounded before they are decoded, and never trusted."""
+"""Decodes pictures from untrusted sources, within bounds that are checked before decoding."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Tells in which numbers a network is trained."""
+"""Chooses the number format in which a network is trained."""
 
 from typing import Literal
 

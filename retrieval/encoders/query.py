@@ -1,4 +1,4 @@
-"""Brings what a shopper says or shows into the spaces of the products."""
+"""The query encoder: encodes the text and picture of a query into the spaces of the products."""
 
 from collections.abc import Sequence
 

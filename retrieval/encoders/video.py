@@ -1,4 +1,4 @@
-"""The one module that knows PyAV: a few pictures of a stranger's video, bounded at every step."""
+"""Samples frames of a video from an untrusted source, bounded at every step; knows PyAV."""
 
 import io
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What the product tower sees of a catalogue, as columns, and a batch of it as tensors."""
+"""The input of the product tower: columns of a catalogue, and batches of them as tensors."""
 
 from typing import NamedTuple
 

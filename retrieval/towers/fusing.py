@@ -1,4 +1,4 @@
-"""Ways to make one vector of several tokens; a missing token is masked, never a zero vector."""
+"""Fuses several tokens into one vector; a missing token is masked, never a zero vector."""
 
 import torch
 from einops import rearrange

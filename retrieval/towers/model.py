@@ -1,4 +1,4 @@
-"""Both towers together: made new over the encoders' spaces, saved, opened, and asked."""
+"""The two-tower model: initialised over the encoders' spaces, saved, opened and applied."""
 
 from pathlib import Path
 from typing import NamedTuple

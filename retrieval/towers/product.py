@@ -1,4 +1,4 @@
-"""The product tower: what is known of a product, fused into one unit vector."""
+"""The product tower: fuses the tokens of a product into one unit vector."""
 
 import torch
 from einops import rearrange

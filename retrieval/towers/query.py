@@ -1,4 +1,4 @@
-"""The query tower: what is asked, by whom and when, as unit vectors in the products' space."""
+"""The query tower: encodes text, user and time as unit vectors in the products' space."""
 
 from typing import NamedTuple
 
