@@ -7,18 +7,18 @@ CARD   := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 EXTRA  := $(if $(CARD),gpu,cpu)
 MORE   ?=
 
-# Everything in .venv is what uv.lock says; .venv-newest holds the newest that pyproject.toml allows.
+# .venv holds the versions of uv.lock, .venv-newest the newest that pyproject.toml allows.
 comma     := ,
 space     := $() $()
 EXTRAS    := $(EXTRA) demo dev $(subst $(comma), ,$(MORE))
 INSTALLED := .venv/.installed-$(subst $(space),-,$(strip $(EXTRAS)))
 NEWEST    := .venv-newest
 
-# Tests run in as many processes as there are cores, each with one thread: more of either only wait.
+# Tests run in one process a core, each with one thread: more threads than cores wait for each other.
 WORKERS ?= auto
 PYTEST   = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(1)/python -m pytest -n $(WORKERS) --dist worksteal
 
-# A process that starts reads compiled modules; it would take seconds longer to compile them anew.
+# Lets Python write compiled modules, which spare each later process seconds of compiling torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup lock demo test test-all newest check bench golden wheel all clean
@@ -46,12 +46,12 @@ test: setup
 test-all: setup
 	$(call PYTEST,$(BIN))
 
-# What drifts is seen here before users see it: imports, a build, an answer, the messages of others.
+# Shows what the newest libraries break: imports, a build, an answer, and what we read in their words.
 newest: setup
 	rm -rf $(NEWEST)
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(NEWEST)
 	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --editable '.[$(subst $(space),$(comma),$(strip $(EXTRAS)))]'
-	@$(BIN)/uv pip freeze --python $(BIN)/python > $(NEWEST)/locked.txt
+	@$(BIN)/uv pip freeze --python $(BIN)/python | grep -v ^pip== > $(NEWEST)/locked.txt
 	@$(BIN)/uv pip freeze --python $(NEWEST)/bin/python > $(NEWEST)/newest.txt
 	@diff $(NEWEST)/locked.txt $(NEWEST)/newest.txt && echo "the newest is what uv.lock says" || true
 	$(call PYTEST,$(NEWEST)/bin) -m foreign
