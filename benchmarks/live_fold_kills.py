@@ -34,7 +34,7 @@ from benchmarks.live_model import ENCODER, record_of, told
 from pipelines.config import Config, load
 from pipelines.engine.engine import Engine
 from pipelines.live.catch_up import folded_upto
-from pipelines.live.change_log import ChangeLog, Outcome, identity, replay
+from pipelines.live.change_log import Outcome, identity, open_change_log, replay
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.records import batch_of
 from pipelines.progress import silent
@@ -193,7 +193,7 @@ class Place:
 def serve(place: Place, begins: Sequence[int], through: str) -> None:
     """Take changes from several threads until killed, through an engine or the log alone."""
     engine = Engine.open(place.releases, live=place.live) if through == "engine" else None
-    log = ChangeLog.open(place.live) if engine is None else None
+    log = open_change_log(place.live) if engine is None else None
 
     def taken(changes: Sequence[Change]) -> Sequence[Outcome]:
         return engine.change(changes).result() if engine else log.append(changes)  # type: ignore[union-attr]
@@ -330,7 +330,7 @@ class Trial:
         self._config = load(None, SETTINGS)
         self._dark = load(None, [*SETTINGS, "gate.most_latency=0.000001"])
         write_shop(self.place.shop)
-        ChangeLog.open(self.place.live).close()
+        open_change_log(self.place.live).close()
         self.whole_build()
 
     def kill_once(self, phase: str, way: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
-from pipelines.live.change_log import ChangeLog, replay
+from pipelines.live.change_log import ChangeLog, open_change_log, replay
 from pipelines.live.changes import Change, Delete, Edit, Upsert
 from retrieval import Product
 
@@ -40,7 +40,7 @@ def change(writer: int, number: int) -> Change:
 
 def write_on(folder: Path, begins: list[int], pipe: int) -> None:
     """Write from several threads until killed; say what was acknowledged through the pipe."""
-    log = ChangeLog.open(folder)
+    log = open_change_log(folder)
     threads = [
         Thread(target=_write, args=[log, pipe, w, begins[w]], daemon=True) for w in range(WRITERS)
     ]
@@ -93,7 +93,7 @@ def kill_after(seconds: float, work: Callable[[int], None]) -> list[tuple[int, i
 def recover(folder: Path) -> None:
     """Open what a kill left, as a server that starts again does, and read all of it."""
     while True:
-        log = ChangeLog.open(folder)
+        log = open_change_log(folder)
         for _ in log.replay():
             pass
         log.close()
@@ -126,7 +126,7 @@ def kill_often(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     Every third kill comes while the one before is recovered from.
     """
     random_ = random.Random(seed)
-    ChangeLog.open(folder).close()
+    open_change_log(folder).close()
     acknowledged: dict[int, tuple[int, int]] = {}
     begins = [0] * WRITERS
     for kill in range(kills):

@@ -31,7 +31,7 @@ from benchmarks.live_kills import forked
 from index import Columns, FaissIndex, LexicalIndex
 from pipelines.live.base import Base
 from pipelines.live.catch_up import FOLDED, follow
-from pipelines.live.change_log import ChangeLog, identity
+from pipelines.live.change_log import identity, open_change_log
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.folded_shop import LoggedChanges
 from pipelines.live.overlay import Overlay
@@ -129,7 +129,7 @@ class World:
         for number in range(BUILT):
             self.model[f"p{number}"] = self.product(f"p{number}")
         self.first = list(self.model.values())
-        ChangeLog.open(folder / "log").close()
+        open_change_log(folder / "log").close()
         self._build(self.first, 0)
         self.now = self.builds[0]
         self._follow()

@@ -1,6 +1,5 @@
 """Remembers vectors on disk by what they were made from, so that nothing is encoded twice."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ import numpy as np
 import xxhash
 from jaxtyping import Bool, Float32
 
+from pipelines.durable.locks import lock_file
+
 Item = TypeVar("Item")
 
 # A file: 8 bytes that name the format, then blocks. A block: a head, `count` keys of 16 bytes,
@@ -22,6 +23,7 @@ HEAD = Struct("<QII")  # checksum, count, dim
 KEY_BYTES = 16
 FLOAT_BYTES = 4
 FILE_NAME = "vectors.cache"
+LOCK = ".lock"
 
 
 class EmbeddingCache:
@@ -89,8 +91,8 @@ class EmbeddingCache:
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
-        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or we are killed
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        with lock_file(self._path.with_name(LOCK)), os.fdopen(handle, "r+b") as file:
             yield file
 
     def _catch_up(self, file: BinaryIO) -> None:

@@ -1,14 +1,14 @@
 """Answers a file of requests, one JSON object a line, into a TREC run."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
+from pipelines.durable.files import replaced_file
 from pipelines.engine.answering import Answering
 from pipelines.errors import RequestError, UserError
 from pipelines.evaluation.requests import Request, RunError, read_request, request_lines, to_query
@@ -130,15 +130,11 @@ def _safe(out: Path, requests: Path) -> Path:
 @contextmanager
 def _draft(out: Path) -> Iterator[IO[str]]:
     """Open a file beside `out` that takes its name at the end, or vanishes on an exception."""
-    draft = out.with_name(f"{out.name}.{os.getpid()}.draft")
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
+        with (
+            replaced_file(out) as draft,
+            draft.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(out)
     except OSError as e:
         raise RunError(f"{e.filename or out}: {e.strerror}; no run was written") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.live.change_log import ChangeLog, LiveError, in_parts
+from pipelines.durable.journal import in_parts
+from pipelines.live.change_log import ChangeLog, LiveError, open_change_log
 from pipelines.live.overlay import Overlay
 from pipelines.release.manifest import Manifest
 
@@ -12,7 +13,7 @@ FOLDED = "folded"  # what a manifest's `shop` calls it
 
 def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
     """Open the log of a folder, bring an overlay up to date, and let it follow."""
-    log = ChangeLog.open(folder, prepare=overlay.prepare, apply=overlay.apply)
+    log = open_change_log(folder, prepare=overlay.prepare, apply=overlay.apply)
     try:
         refuse_older(folder, log.id, log.last, manifest)
         for part in in_parts(log.replay(after=folded_upto(manifest.shop, log.id))):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pipelines.config import Config
-from pipelines.durable import flush
+from pipelines.durable.files import replaced_file
 from pipelines.errors import ReleaseError
 from pipelines.release.verdict import Verdict
 
@@ -98,11 +98,9 @@ def _put_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file of a release in one step, from beside the releases, where nobody looks."""
-    temporary = path.parents[1] / f".{path.name}-{secrets.token_hex(4)}"
-    temporary.write_bytes(content)
-    flush(temporary)
-    temporary.replace(path)
-    flush(path.parent)
+    beside = path.parents[1] / f".{path.name}-{secrets.token_hex(4)}"
+    with replaced_file(path, draft=beside) as draft:
+        draft.write_bytes(content)
 
 
 class _Version(msgspec.Struct):

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from index import Columns, ExactIndex, MilvusIndex, Unreachable, recall_at_k
 from pipelines.config import IndexConfig, MilvusConfig
-from pipelines.durable import flush
+from pipelines.durable.files import flush
 from pipelines.release.layout import PRODUCTS, milvus_address_of
 from pipelines.release.manifest import DRAFT
 from pipelines.release.store import CURRENT, current, names

@@ -1,6 +1,5 @@
 """The folder of releases: drafts, publishing, rolling back, pruning, and which one is current."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,8 +12,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
+from filelock import Timeout
 
-from pipelines.durable import flush, flush_all
+from pipelines.durable.files import flush, flush_all, replaced_file
+from pipelines.durable.locks import lock_file
 from pipelines.errors import ReleaseError
 from pipelines.release.manifest import (
     DRAFT,
@@ -113,21 +114,20 @@ def locked(releases: Path) -> Iterator[None]:
         releases.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise ReleaseError(f"{releases}: no folder for releases: {e.strerror}") from None
-    with (releases / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ReleaseError(
-                f"{releases}: another build is writing here; wait until it has ended"
-            ) from None
+    try:
+        lock = lock_file(releases / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise ReleaseError(
+            f"{releases}: another build is writing here; wait until it has ended"
+        ) from None
+    with lock:
         yield
 
 
 @contextmanager
 def _switching(releases: Path) -> Iterator[None]:
     """Wait until nobody else points CURRENT or takes releases away, and keep others from it."""
-    with (releases / SWITCH).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_file(releases / SWITCH):
         yield
 
 
@@ -143,11 +143,9 @@ def _clear(releases: Path) -> None:
 
 def point_current(releases: Path, name: str) -> None:
     """Replace CURRENT in one step: a reader sees the old name or the new one."""
-    temporary = releases / f".{CURRENT}-{secrets.token_hex(4)}"
-    temporary.write_text(name + "\n")
-    flush(temporary)
-    temporary.replace(releases / CURRENT)
-    flush(releases)
+    beside = releases / f".{CURRENT}-{secrets.token_hex(4)}"
+    with replaced_file(releases / CURRENT, draft=beside) as draft:
+        draft.write_text(name + "\n")
 
 
 def current(releases: Path) -> str:

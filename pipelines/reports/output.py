@@ -1,10 +1,9 @@
 """Where a report is written, whole or not at all, and never over what it is made from."""
 
-import os
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
+from pipelines.durable.files import replaced_file
 from pipelines.evaluation.trec_files import EvaluationError
 
 NAME = "report.html"
@@ -26,13 +25,9 @@ def refuse_to_overwrite(sources: Collection[Path | None], outs: list[Path]) -> N
 
 def write(out: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    draft = out.with_name(f"{out.name}.{os.getpid()}.draft")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        draft.replace(out)
+        with replaced_file(out) as draft:
+            draft.write_bytes(content)
     except OSError as e:
         raise EvaluationError(f"{out}: {e.strerror}; no report was written there") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

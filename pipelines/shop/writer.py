@@ -1,18 +1,19 @@
 """Writes a shop folder beside its place and moves it there at the end, whole or not at all."""
 
-import fcntl
 import shutil
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import Timeout
 
-from pipelines.durable import flush, flush_all
+from pipelines.durable.files import draft_of, restore, swap
+from pipelines.durable.locks import lock_file
 from pipelines.errors import ShopError
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import PINNED, ShopMeta
@@ -28,6 +29,7 @@ from pipelines.shop.schemas import (
     conform,
 )
 
+LOCK = ".lock"  # in the draft
 EVENTS_IN_MEMORY = 500_000
 DICTIONARY_BYTES = 64 << 20  # so that a row group stores equal pictures once
 COMPRESSION = {  # what is compressed by itself is not compressed again
@@ -51,13 +53,12 @@ class ShopWriter:
         self._name = name
         self._source = source
         self._pictures = pictures
-        self._draft = self.folder.parent / f".{self.folder.name}.draft"
-        self._old = self.folder.parent / f".{self.folder.name}.old"
+        self._draft = draft_of(self.folder)
+        self._lock = lock_file(self._draft / LOCK)
         self._counts = dict.fromkeys(("products", "events", "users", "campaigns", "pictures"), 0)
         self._files: dict[str, pq.ParquetWriter] = {}
         self._waiting: list[pa.Table] = []
         self._parts = 0
-        self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> "ShopWriter":
         self._refuse_to_overwrite()
@@ -77,8 +78,7 @@ class ShopWriter:
             for file in self._files.values():
                 file.close()
             shutil.rmtree(self._draft, ignore_errors=True)
-            if self._lock is not None:
-                self._lock.close()
+            self._lock.release()
 
     def add_products(self, table: pa.Table) -> pa.Table:
         """Append products, and return them as written: every column, with the noun's defaults."""
@@ -118,8 +118,7 @@ class ShopWriter:
         (self._draft / "quality.txt").write_text(report.table(), encoding="utf-8")
 
     def _refuse_to_overwrite(self) -> None:
-        if self._old.exists() and not self.folder.exists():  # killed between two renames
-            self._old.rename(self.folder)
+        restore(self.folder)
         if not self.folder.exists():
             return
         if not self.folder.is_dir():
@@ -134,18 +133,15 @@ class ShopWriter:
         """Take the draft's place, and clear what a killed import left there."""
         try:
             self._draft.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._draft / ".lock").open("wb")
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise ShopError(f"another import is writing {self.folder}; wait for it") from None
         except OSError as e:
             raise ShopError(f"{self.folder} cannot be written: {e.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise ShopError(f"another import is writing {self.folder}; wait for it") from None
         for left in self._draft.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
-            elif left.name != ".lock":
+            elif left.name != LOCK:
                 left.unlink()
 
     def _append(self, name: str, table: pa.Table) -> None:
@@ -190,17 +186,8 @@ class ShopWriter:
         (self._draft / "shop.json").write_bytes(text + b"\n")
         if (self.folder / PINNED).is_file():
             shutil.copyfile(self.folder / PINNED, self._draft / PINNED)
-        (self._draft / ".lock").unlink()
-        flush_all(self._draft)
-        self._move()
-
-    def _move(self) -> None:
-        shutil.rmtree(self._old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(self._old)
-        self._draft.rename(self.folder)
-        flush(self.folder.parent)
-        shutil.rmtree(self._old, ignore_errors=True)
+        (self._draft / LOCK).unlink()
+        swap(self._draft, self.folder)
 
 
 def _runs(days: pa.ChunkedArray) -> list[dict[str, pa.Scalar]]:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipelines.durable import flush
+from pipelines.durable.files import replaced_file
 
 FILE = "training.safetensors"
 STATE = "state"  # the key of the metadata
@@ -55,12 +55,9 @@ def save_checkpoint(
     for name, parameter in network.named_parameters():
         moments = optimizer.state.get(parameter, {})
         tensors |= {f"{kind}.{name}": moments[kind] for kind in MOMENTS if kind in moments}
-    draft = folder / f"{FILE}.draft"
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(whole, draft, metadata={STATE: msgspec.json.encode(state).decode()})
-    flush(draft)
-    draft.rename(folder / FILE)
-    flush(folder)
+    with replaced_file(folder / FILE, draft=folder / f"{FILE}.draft") as draft:
+        save_file(whole, draft, metadata={STATE: msgspec.json.encode(state).decode()})
 
 
 def load_checkpoint(

@@ -1,6 +1,5 @@
 """Tunes a configuration on a shop's own next baskets: the whole story on one screen."""
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,9 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from filelock import Timeout
 
 from index import Columns, IndexFault
 from pipelines.config import Config, not_hidden
+from pipelines.durable.locks import lock_file
 from pipelines.engine.engine import Engine
 from pipelines.errors import TuningError, UserError
 from pipelines.evaluation.next_basket import hold_out
@@ -156,16 +157,12 @@ def _alone(out: Path) -> Iterator[None]:
                 f"{out} holds something that no tuning wrote (no {JOURNAL}); it is left as it is: "
                 "choose another folder, or empty it"
             )
-        lock = (out / LOCK).open("w")
+        lock = lock_file(out / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise TuningError(f"{out}: another tuning is at work here; wait until it ends") from None
     except OSError as e:
         raise TuningError(f"{out}: no folder for a study: {e.strerror}") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TuningError(
-                f"{out}: another tuning is at work here; wait until it ends"
-            ) from None
         yield
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
 from pipelines.config import ClipConfig, ConfigError
-from pipelines.durable import replaced
+from pipelines.durable.files import replaced_folder
 from pipelines.errors import UserError
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import Track
@@ -219,7 +219,7 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _publish(clip: Clip, report: ClipReport, shop: str, out: Path) -> None:
-    with replaced(out) as draft:
+    with replaced_folder(out) as draft:
         clip.save(draft)
         (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         write_model_card(draft, _card(report, shop))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from index import map_array
 from pipelines.config import Config
+from pipelines.durable.files import replaced_folder
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, TrainingError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval
@@ -102,7 +103,7 @@ class CompressionReport(NamedTuple):
 
 def export_release(releases: Path, out: Path, ranker: Path | None = None) -> Path:
     """Write the bundle of the current release's ranker, or of a smaller one, into a new folder."""
-    with _whole(out) as draft:
+    with _new_folder(out) as draft:
         _exported(ranker or ranker_of(releases), draft)
     return out
 
@@ -110,7 +111,7 @@ def export_release(releases: Path, out: Path, ranker: Path | None = None) -> Pat
 def compress_int8(releases: Path, shop: Path, out: Path, track: Track) -> CompressionReport:
     """Write a bundle that multiplies in 8 bits, and compare it with one that does not."""
     past = replay(releases, shop, track, windows=0)
-    with tempfile.TemporaryDirectory() as place, _whole(out) as draft:
+    with tempfile.TemporaryDirectory() as place, _new_folder(out) as draft:
         plain = Path(place) / "bundle"
         _exported(past.folder, plain)
         quantise(plain, draft)
@@ -130,7 +131,7 @@ def compress_prune(
         smaller = prune(network, strongest(found, heads, hidden))
     except PruneError as e:
         raise UserError(str(e)) from None
-    with _whole(out) as draft:
+    with _new_folder(out) as draft:
         shutil.copytree(past.folder, draft, dirs_exist_ok=True)
         save_network(about, smaller, draft)
         return _compared(past, draft)
@@ -164,7 +165,7 @@ def compress_distil(  # noqa: PLR0913 - the options of a verb
         tell=tell,
     )
     ranker = calibrated(trained, past.validation, past.products)
-    with _whole(out) as draft:
+    with _new_folder(out) as draft:
         ranker.save(draft)
         return _compared(past, draft)
 
@@ -274,16 +275,12 @@ def _exported(ranker: Path, bundle: Path) -> None:
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """Give a folder to write into, which becomes `out` only when all is written."""
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which becomes `out` at the end; UserError if `out` exists."""
     if out.exists():
         raise UserError(f"{out} is there already; name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".draft-") as place:
-        draft = Path(place) / out.name
-        draft.mkdir()
+    with replaced_folder(out) as draft:
         yield draft
-        draft.rename(out)
 
 
 def _told(interval: Interval, sign: str = "") -> str:

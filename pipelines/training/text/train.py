@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from pipelines.config import ConfigError, TextTrainingConfig
-from pipelines.durable import replaced
+from pipelines.durable.files import replaced_folder
 from pipelines.errors import TrainingError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval, randomisation_test
 from pipelines.progress import Track
@@ -402,7 +402,7 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _publish(model: Any, report: TextReport, out: Path) -> None:
-    with replaced(out) as draft:
+    with replaced_folder(out) as draft:
         model.save_pretrained(str(draft), create_model_card=False, safe_serialization=True)
         (draft / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         write_model_card(draft, _card(report))

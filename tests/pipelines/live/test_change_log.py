@@ -16,8 +16,9 @@ from pipelines.live.change_log import (
     Encoded,
     LiveError,
     Logged,
-    as_they_are,
+    accept_all,
     identity,
+    open_change_log,
     replay,
 )
 from pipelines.live.changes import (
@@ -35,7 +36,7 @@ from retrieval import Availability, Product
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[ChangeLog]:
-    log = ChangeLog.open(tmp_path / "live")
+    log = open_change_log(tmp_path / "live")
     yield log
     log.close()
 
@@ -55,11 +56,11 @@ def test_changes_are_numbered_in_the_order_in_which_they_come(log: ChangeLog) ->
 
 
 def test_what_was_acknowledged_is_there_when_the_log_is_opened_again(tmp_path: Path) -> None:
-    first = ChangeLog.open(tmp_path)
+    first = open_change_log(tmp_path)
     first.append([upsert("a", tags=("x",), attributes={"colour": "red"})])
     first.close()
 
-    second = ChangeLog.open(tmp_path)
+    second = open_change_log(tmp_path)
     numbers = second.append([Delete(id="a")])
     second.close()
 
@@ -70,7 +71,7 @@ def test_what_was_acknowledged_is_there_when_the_log_is_opened_again(tmp_path: P
 
 def test_a_vector_comes_back_as_it_was_written(tmp_path: Path) -> None:
     vector = np.linspace(-1, 1, 7, dtype=np.float32)
-    log = ChangeLog.open(tmp_path, prepare=lambda cs: [Encoded(c, vector, "minilm") for c in cs])
+    log = open_change_log(tmp_path, prepare=lambda cs: [Encoded(c, vector, "minilm") for c in cs])
 
     log.append([upsert("a")])
     [found] = log.replay()
@@ -87,7 +88,7 @@ def test_writers_that_wait_together_share_a_flush(tmp_path: Path) -> None:
         groups.append(len(changes))
         return [Encoded(change) for change in changes]
 
-    log = ChangeLog.open(tmp_path, prepare=count)
+    log = open_change_log(tmp_path, prepare=count)
     with ThreadPoolExecutor(16) as threads:
         numbers = list(threads.map(lambda i: log.append([upsert(f"p{i}")]), range(400)))
     log.close()
@@ -96,10 +97,10 @@ def test_writers_that_wait_together_share_a_flush(tmp_path: Path) -> None:
     assert len(groups) < 400
 
 
-def test_a_refused_line_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+def test_a_refused_line_leaves_the_others_accept_all(tmp_path: Path) -> None:
     refusal = RejectedChange(404, "id", "unknown")
 
-    log = ChangeLog.open(
+    log = open_change_log(
         tmp_path, prepare=lambda cs: [refusal if c.id == "b" else Encoded(c) for c in cs]
     )
     large = upsert("big", description="x" * LARGEST_CHANGE)
@@ -116,7 +117,7 @@ def test_a_refused_line_leaves_the_others_as_they_are(tmp_path: Path) -> None:
 def test_whoever_follows_the_log_knows_a_change_before_it_is_acknowledged(tmp_path: Path) -> None:
     seen: list[int] = []
 
-    log = ChangeLog.open(tmp_path, apply=lambda logged: seen.extend(x.sequence for x in logged))
+    log = open_change_log(tmp_path, apply=lambda logged: seen.extend(x.sequence for x in logged))
     [number] = log.append([upsert("a")])
     log.close()
 
@@ -131,7 +132,7 @@ def test_a_fault_while_changes_are_prepared_reaches_their_writer_and_ends_nothin
             raise RuntimeError("the encoder failed")
         return [Encoded(change) for change in changes]
 
-    log = ChangeLog.open(tmp_path, prepare=fault)
+    log = open_change_log(tmp_path, prepare=fault)
     with pytest.raises(RuntimeError, match="the encoder failed"):
         log.append([upsert("bad")])
     numbers = log.append([upsert("good")])
@@ -142,7 +143,7 @@ def test_a_fault_while_changes_are_prepared_reaches_their_writer_and_ends_nothin
 
 def test_one_log_has_one_writer(log: ChangeLog) -> None:
     with pytest.raises(LiveError, match="another process takes changes here"):
-        ChangeLog.open(log.folder)
+        open_change_log(log.folder)
 
 
 def test_a_closed_log_takes_nothing(log: ChangeLog) -> None:
@@ -153,7 +154,7 @@ def test_a_closed_log_takes_nothing(log: ChangeLog) -> None:
 
 
 def test_a_log_past_its_bound_takes_nothing_more(tmp_path: Path) -> None:
-    log = ChangeLog.open(tmp_path, most_bytes=100_000)
+    log = open_change_log(tmp_path, most_bytes=100_000)
 
     large = [upsert(f"p{i}", description="x" * 10_000) for i in range(100)]
 
@@ -173,7 +174,7 @@ def test_another_file_is_not_taken_for_a_log(tmp_path: Path, content: bytes) -> 
         foreign.close()
 
     with pytest.raises(LiveError, match=r"changes\.sqlite"):
-        ChangeLog.open(tmp_path)
+        open_change_log(tmp_path)
     with pytest.raises(LiveError, match=r"changes\.sqlite"):
         identity(tmp_path)
 
@@ -184,7 +185,7 @@ def test_a_folder_without_a_log_is_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_change_is_named_by_its_number(tmp_path: Path) -> None:
-    log = ChangeLog.open(tmp_path)
+    log = open_change_log(tmp_path)
     log.append([upsert("a"), upsert("b")])
     log.close()
     with sqlite3.connect(tmp_path / FILE) as damaged:
@@ -246,16 +247,16 @@ def test_nothing_acknowledged_is_lost_when_builds_and_switches_are_killed() -> N
 def test_who_takes_over_is_told_of_every_change_once_and_in_order(tmp_path: Path) -> None:
     first: list[int] = []
     second: list[int] = []
-    log = ChangeLog.open(tmp_path, apply=noting(first))
+    log = open_change_log(tmp_path, apply=noting(first))
     log.append([upsert("a"), upsert("b"), upsert("c")])
 
     with ThreadPoolExecutor(4) as pool:
         appended = [pool.submit(log.append, [upsert(f"x{n}")]) for n in range(100)]
-        log.subscribe(as_they_are, noting(second), after=2)
+        log.subscribe(accept_all, noting(second), after=2)
         for one in appended:
             one.result()
     log.append([upsert("d")])
-    log.unsubscribe(log._told[0])
+    log.unsubscribe(log._subscribers[0])
     log.append([upsert("e")])
     log.close()
 
@@ -273,14 +274,14 @@ def test_who_takes_over_decides_what_is_taken(log: ChangeLog) -> None:
 
 def test_a_take_over_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
     told: list[int] = []
-    log = ChangeLog.open(tmp_path, apply=noting(told))
+    log = open_change_log(tmp_path, apply=noting(told))
     log.append([upsert("a")])
 
     def broken(_: Sequence[Logged]) -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        log.subscribe(as_they_are, broken, after=0)
+        log.subscribe(accept_all, broken, after=0)
     numbers = log.append([upsert("b")])
     log.close()
 
@@ -288,11 +289,11 @@ def test_a_take_over_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> N
 
 
 def test_a_closed_log_is_not_taken_over(tmp_path: Path) -> None:
-    log = ChangeLog.open(tmp_path)
+    log = open_change_log(tmp_path)
     log.close()
 
     with pytest.raises(LiveError, match="is closed"):
-        log.subscribe(as_they_are, lambda _: None, after=0)
+        log.subscribe(accept_all, lambda _: None, after=0)
 
 
 def noting(numbers: list[int]) -> Callable[[Sequence[Logged]], None]:

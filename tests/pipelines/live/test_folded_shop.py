@@ -8,7 +8,7 @@ import pytest
 from pipelines.building.build import build
 from pipelines.config import load
 from pipelines.engine.engine import Engine
-from pipelines.live.change_log import ChangeLog, LiveError
+from pipelines.live.change_log import LiveError, open_change_log
 from pipelines.live.changes import Change, Delete, Edit, Upsert
 from pipelines.live.folded_shop import FoldedShop
 from pipelines.progress import silent
@@ -23,7 +23,7 @@ NEW = Product(
 
 
 def write(folder: Path, *changes: Change) -> None:
-    log = ChangeLog.open(folder)
+    log = open_change_log(folder)
     log.append(changes)
     log.close()
 

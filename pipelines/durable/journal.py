@@ -1,0 +1,434 @@
+"""A numbered log in SQLite with group commit: one thread writes, one flush serves many."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+
+from filelock import FileLock, Timeout
+
+from pipelines.durable.files import flush
+from pipelines.durable.locks import lock_file
+
+LOCK = ".lock"
+MOST_IN_GROUP = 1_000  # items that share a flush
+MOST_BYTES = 8 << 30  # of the database; past it items are refused
+READ_AT_ONCE = 1_000
+
+Row = tuple[bytes | str | None, ...]  # what is stored beside the number, in the order of `columns`
+Item = TypeVar("Item")  # what is submitted
+Record = TypeVar("Record")  # what will be written for an item
+Entry = TypeVar("Entry")  # a record with its number
+Refusal = TypeVar("Refusal")  # why an item is not written
+ItemIn = TypeVar("ItemIn", contravariant=True)
+RecordIn = TypeVar("RecordIn", contravariant=True)
+EntryOut = TypeVar("EntryOut", covariant=True)
+
+
+class Format(Protocol[ItemIn, RecordIn, EntryOut, Refusal]):
+    """What sets one kind of journal apart: its table, its words, and how records become bytes."""
+
+    file: str  # inside the journal's folder
+    table: str
+    columns: str  # in SQL, without the number
+    application_id: int  # so that nobody else's database is taken for this journal
+    version: int
+    title: str  # what the journal is called in messages, such as "log of changes"
+    entry: str  # what one entry is called in messages
+    begin: str  # how a journal is begun
+    full: str  # what to do about one that has reached its bound
+    error: type[Exception]  # what is raised, with a message that names the folder
+    refusal: type[Refusal]
+
+    def check(self, item: ItemIn) -> Refusal | None:
+        """Return why an item cannot be written at all, before anyone prepares it."""
+        ...
+
+    def row(self, record: RecordIn) -> Row:
+        """Return the columns of a record."""
+        ...
+
+    def number(self, sequence: int, record: RecordIn) -> EntryOut:
+        """Return a record that was just written, with its number."""
+        ...
+
+    def read(self, sequence: int, row: Row) -> EntryOut:
+        """Return an entry of the table; ValueError with the reason where it is damaged."""
+        ...
+
+
+class _Batch(NamedTuple, Generic[Item, Refusal]):
+    """Items that were submitted together, and who waits for their outcomes."""
+
+    items: Sequence[Item]
+    outcomes: "Future[list[int | Refusal]]"
+
+
+class _Subscription(NamedTuple):
+    """What a new subscriber does between two groups."""
+
+    work: Callable[[], None]
+    done: "Future[None]"
+
+
+class Journal(Generic[Item, Record, Entry, Refusal]):
+    """Entries in the order of their numbers; one process writes, any may read.
+
+    What `append` returned is on the disk. Appends that wait at the same time share one
+    transaction, so a flush is paid once for all of them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        form: Format[Item, Record, Entry, Refusal],
+        *,
+        prepare: Callable[[Sequence[Item]], Sequence[Record | Refusal]],
+        apply: Callable[[Sequence[Entry]], None],
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Open the journal of a folder to write, or begin one; an error where another one writes.
+
+        `prepare` returns a record or a refusal for each item, before any is written; `apply` is
+        called with the entries before `append` returns. Both are called in one thread, in the
+        order of the journal.
+        """
+        self.folder = folder
+        self._form = form
+        self._prepare = prepare
+        self._subscribers: tuple[Callable[[Sequence[Entry]], None], ...] = (apply,)
+        self._most_bytes = most_bytes
+        self._closing = Lock()
+        self._closed = False
+        self._queue: SimpleQueue[_Batch[Item, Refusal] | _Subscription | None] = SimpleQueue()
+        self._next_subscription: _Subscription | None = None  # behind the group in work
+        self._lock = _locked(folder, form)
+        try:
+            _begin(folder, form)
+            self.id, self._last = _identity(folder, form)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._thread = Thread(target=self._write, name=form.title, daemon=True)
+        self._thread.start()
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; 0 before the first."""
+        return self._last
+
+    def append(self, items: Sequence[Item]) -> list[int | Refusal]:
+        """Return for each item its number, once it is on the disk, or a refusal."""
+        return self.submit(items).result()
+
+    def submit(self, items: Sequence[Item]) -> "Future[list[int | Refusal]]":
+        """Return at once what `append` returns, to come."""
+        batch = _Batch[Item, Refusal](items, Future())
+        self._put(batch)
+        return batch.outcomes
+
+    def subscribe(
+        self,
+        prepare: Callable[[Sequence[Item]], Sequence[Record | Refusal]],
+        apply: Callable[[Sequence[Entry]], None],
+        after: int,
+    ) -> None:
+        """Prepare with another function from here on, and call another `apply`, too.
+
+        `apply` is called at once with the entries after number `after`. The change happens between
+        two groups, so `apply` sees each entry once, and in order. Earlier subscribers stay, until
+        `unsubscribe`.
+        """
+        subscription = _Subscription(partial(self._subscribe, prepare, apply, after), Future())
+        self._put(subscription)
+        subscription.done.result()
+
+    def unsubscribe(self, apply: Callable[[Sequence[Entry]], None]) -> None:
+        """Call this function no more."""
+        self._subscribers = tuple(one for one in self._subscribers if one != apply)
+
+    def replay(self, after: int = 0, upto: int | None = None) -> Iterator[Entry]:
+        """Yield the entries with a number above `after` and at most `upto`, in order."""
+        yield from replay(self.folder, self._form, after, upto)
+
+    def close(self) -> None:
+        """Write what waits, and let others write."""
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._lock.release()
+
+    def _put(self, item: _Batch[Item, Refusal] | _Subscription) -> None:
+        with self._closing:
+            if self._closed:
+                raise self._form.error(f"{self.folder}: the {self._form.title} is closed")
+            self._queue.put(item)
+
+    def _subscribe(
+        self,
+        prepare: Callable[[Sequence[Item]], Sequence[Record | Refusal]],
+        apply: Callable[[Sequence[Entry]], None],
+        after: int,
+    ) -> None:
+        for part in in_parts(self.replay(after, self._last)):
+            apply(part)
+        self._prepare, self._subscribers = prepare, (*self._subscribers, apply)
+
+    def _write(self) -> None:
+        with closing(_connect(self.folder, self._form)) as connection:
+            while item := self._next():
+                if isinstance(item, _Subscription):
+                    _run(item)
+                else:
+                    self._commit_group(connection, self._group(item))
+
+    def _next(self) -> _Batch[Item, Refusal] | _Subscription | None:
+        """Return what comes next; None at the end."""
+        if self._next_subscription is not None:
+            subscription, self._next_subscription = self._next_subscription, None
+            return subscription
+        return self._queue.get()
+
+    def _group(self, first: _Batch[Item, Refusal]) -> list[_Batch[Item, Refusal]]:
+        """Group commit: return `first` and everything queued behind it.
+
+        A group ends at MOST_IN_GROUP items, or at a subscription, which is done behind it.
+        """
+        group, count = [first], len(first.items)
+        while count < MOST_IN_GROUP:
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                break
+            if isinstance(more, _Subscription):
+                self._next_subscription = more
+                break
+            if more is None:
+                self._queue.put(None)  # nothing comes behind the end
+                break
+            group.append(more)
+            count += len(more.items)
+        return group
+
+    def _commit_group(
+        self, connection: sqlite3.Connection, group: list[_Batch[Item, Refusal]]
+    ) -> None:
+        """Write a group, and give those that wait their outcomes or the error."""
+        try:
+            items = [item for batch in group for item in batch.items]
+            outcomes = iter(self._outcomes(connection, items))
+        except Exception as e:
+            for batch in group:
+                batch.outcomes.set_exception(e)
+            return
+        for batch in group:
+            batch.outcomes.set_result([next(outcomes) for _ in batch.items])
+
+    def _outcomes(
+        self, connection: sqlite3.Connection, items: Sequence[Item]
+    ) -> list[int | Refusal]:
+        prepared = self._prepared(items)
+        outcomes: list[int | Refusal] = []
+        records: list[Record] = []
+        for one in prepared:
+            if isinstance(one, self._form.refusal):
+                outcomes.append(one)
+            else:
+                records.append(cast(Record, one))
+                outcomes.append(self._last + len(records))
+        if records:
+            self._commit(connection, records)
+        return outcomes
+
+    def _prepared(self, items: Sequence[Item]) -> list[Record | Refusal]:
+        """Refuse what can never be written, and prepare the rest together."""
+        refusals = [self._form.check(item) for item in items]
+        fit = [item for item, why in zip(items, refusals, strict=True) if why is None]
+        prepared = iter(self._prepare(fit))
+        return [next(prepared) if why is None else why for why in refusals]
+
+    def _commit(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+        """Write records on the disk, number them, and call the subscribers."""
+        numbers = range(self._last + 1, self._last + 1 + len(records))
+        rows = [(n, *self._form.row(one)) for n, one in zip(numbers, records, strict=True)]
+        self._insert(connection, rows)
+        self._last = numbers[-1]
+        entries = [self._form.number(n, one) for n, one in zip(numbers, records, strict=True)]
+        for apply in self._subscribers:
+            apply(entries)
+
+    def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        form = self._form
+        if _bytes(connection) > self._most_bytes:
+            raise form.error(
+                f"{self.folder} holds more than {self._most_bytes:,} bytes of {form.entry}s; "
+                f"{form.full}"
+            )
+        marks = ", ".join("?" * len(rows[0]))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"INSERT INTO {form.table} VALUES ({marks})", rows)
+            connection.execute("COMMIT")
+        except sqlite3.Error as e:
+            self._undo(connection)
+            raise form.error(f"{self.folder}: the {form.entry}s were not written: {e}") from None
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        """Go back to the last commit; where that is in doubt, write nothing more."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            certain = _last(connection, self._form.table) == self._last
+        except sqlite3.Error:
+            certain = False
+        if not certain:
+            with self._closing:
+                self._closed = True
+
+
+def in_parts(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Yield entries by the thousand."""
+    while part := list(islice(entries, READ_AT_ONCE)):
+        yield part
+
+
+def replay(
+    folder: Path,
+    form: Format[Item, Record, Entry, Refusal],
+    after: int = 0,
+    upto: int | None = None,
+) -> Iterator[Entry]:
+    """Yield the entries above `after` and at most `upto`, in order, while others may write."""
+    _check(folder, form)
+    with closing(_connect(folder, form)) as connection:
+        try:
+            rows = connection.execute(
+                f"SELECT * FROM {form.table} WHERE sequence > ? AND sequence <= ? "
+                "ORDER BY sequence",
+                (after, 2**62 if upto is None else upto),
+            )
+            while part := rows.fetchmany(READ_AT_ONCE):
+                for sequence, *row in part:
+                    yield _read(folder, form, sequence, tuple(row))
+        except sqlite3.Error as e:
+            raise _unfit(folder, form, e) from None
+
+
+def identity(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> tuple[str, int]:
+    """Return a journal's id and the number of its newest entry; an error where there is none."""
+    _check(folder, form)
+    return _identity(folder, form)
+
+
+def _run(subscription: _Subscription) -> None:
+    """Do what was asked for, and give who waits the result or the error."""
+    try:
+        subscription.work()
+    except Exception as e:
+        subscription.done.set_exception(e)
+    else:
+        subscription.done.set_result(None)
+
+
+def _read(
+    folder: Path, form: Format[Item, Record, Entry, Refusal], sequence: int, row: Row
+) -> Entry:
+    try:
+        return form.read(sequence, row)
+    except ValueError as e:
+        raise form.error(f"{folder}: {form.entry} {sequence} {e}; the log is damaged") from None
+
+
+def _check(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> None:
+    if not (folder / form.file).is_file():
+        raise form.error(f"{folder} holds no {form.title}; {form.begin}")
+
+
+def _identity(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> tuple[str, int]:
+    with closing(_connect(folder, form)) as connection:
+        try:
+            [[name]] = connection.execute("SELECT id FROM about").fetchall()
+            return str(name), _last(connection, form.table)
+        except (sqlite3.Error, ValueError) as e:
+            raise _unfit(folder, form, e) from None
+
+
+def _last(connection: sqlite3.Connection, table: str) -> int:
+    rows = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+def _locked(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> FileLock:
+    lock = lock_file(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise form.error(
+            f"{folder}: another process takes {form.entry}s here; one log has one writer"
+        ) from None
+    except OSError as e:
+        raise form.error(f"{folder} cannot be written: {e.strerror}") from None
+    return lock
+
+
+def _begin(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> None:
+    """Make the tables of a new journal in one transaction; leave one that is there as it is."""
+    with closing(_connect(folder, form)) as connection:
+        try:
+            [[application]] = connection.execute("PRAGMA application_id")
+            [[version]] = connection.execute("PRAGMA user_version")
+            if (application, version) == (form.application_id, form.version):
+                return
+            [[tables]] = connection.execute("SELECT count(*) FROM sqlite_master")
+            if tables or application or version:
+                raise form.error(
+                    f"{folder / form.file} is not a {form.title} of format {form.version}; "
+                    "choose another folder"
+                )
+            connection.executescript(_script(form))
+        except sqlite3.Error as e:
+            raise _unfit(folder, form, e) from None
+    flush(folder)
+
+
+def _script(form: Format[Item, Record, Entry, Refusal]) -> str:
+    """Return the SQL of a new journal."""
+    return (
+        "BEGIN IMMEDIATE; "
+        f"CREATE TABLE {form.table} (sequence INTEGER PRIMARY KEY AUTOINCREMENT, {form.columns}); "
+        "CREATE TABLE about (id TEXT NOT NULL); "
+        f"INSERT INTO about VALUES ('{secrets.token_hex(16)}'); "
+        f"PRAGMA application_id = {form.application_id}; "
+        f"PRAGMA user_version = {form.version}; COMMIT;"
+    )
+
+
+def _connect(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / form.file, timeout=30, isolation_level=None)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk
+    except sqlite3.Error as e:
+        connection.close()
+        raise _unfit(folder, form, e) from None
+    return connection
+
+
+def _bytes(connection: sqlite3.Connection) -> int:
+    [[pages]] = connection.execute("PRAGMA page_count")
+    [[size]] = connection.execute("PRAGMA page_size")
+    return int(pages * size)
+
+
+def _unfit(folder: Path, form: Format[Item, Record, Entry, Refusal], error: Exception) -> Exception:
+    return form.error(f"{folder / form.file} cannot be used as a {form.title}: {error}")
