@@ -1,38 +1,35 @@
-"""What was made last, kept within bounds."""
+"""A thread-safe LRU cache with a bound on entries and on their total size."""
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 V = TypeVar("V")
 
 
 class BoundedCache(Generic[V]):
-    """Values by key, of which the longest unused are forgotten; any thread may ask."""
+    """Values by key; the least recently used ones are dropped first. Any thread may call."""
 
     def __init__(self, most: int, largest: int) -> None:
-        """Keep at most so many values, whose sizes add up to at most so much."""
+        """Hold at most `most` values, whose sizes add up to at most `largest`."""
         self._most = most
-        self._largest = largest
-        self._values: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
-        self._size = 0
+        self._values: LRUCache[Hashable, tuple[V, int]] = LRUCache(largest, lambda one: one[1])
         self._lock = Lock()
 
     def get(self, key: Hashable) -> V | None:
-        """Return a value that is remembered."""
+        """Return the value of a key, or None."""
         with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key][0]
+            entry = self._values.get(key)
+        return None if entry is None else entry[0]
 
     def keep(self, key: Hashable, value: V, size: int) -> None:
-        """Remember a value, unless it alone is too large."""
+        """Store a value; one that alone is too large only removes what its key held."""
         with self._lock:
-            _, before = self._values.pop(key, (None, 0))
+            self._values.pop(key, None)
+            if size > self._values.maxsize:
+                return
             self._values[key] = (value, size)
-            self._size += size - before
-            while len(self._values) > self._most or self._size > self._largest:
-                _, (_, forgotten) = self._values.popitem(last=False)
-                self._size -= forgotten
+            if len(self._values) > self._most:
+                self._values.popitem()

@@ -1,0 +1,49 @@
+import pytest
+
+from pipelines.live.bounded_cache import BoundedCache
+
+
+@pytest.fixture
+def cache() -> BoundedCache[str]:
+    return BoundedCache(most=3, largest=10)
+
+
+def test_the_least_recently_used_value_goes_when_there_are_too_many(
+    cache: BoundedCache[str],
+) -> None:
+    for key in "abc":
+        cache.keep(key, key.upper(), 1)
+    cache.get("a")
+
+    cache.keep("d", "D", 1)
+
+    assert [cache.get(key) for key in "abcd"] == ["A", None, "C", "D"]
+
+
+def test_the_least_recently_used_values_go_when_their_sizes_add_up_to_too_much(
+    cache: BoundedCache[str],
+) -> None:
+    cache.keep("a", "A", 4)
+    cache.keep("b", "B", 4)
+
+    cache.keep("c", "C", 7)
+
+    assert [cache.get(key) for key in "abc"] == [None, None, "C"]
+
+
+def test_a_value_that_alone_is_too_large_leaves_the_others(cache: BoundedCache[str]) -> None:
+    cache.keep("a", "A", 4)
+    cache.keep("b", "B", 4)
+
+    cache.keep("b", "larger", 11)
+
+    assert [cache.get(key) for key in "ab"] == ["A", None]
+
+
+def test_a_value_takes_the_place_of_the_one_with_its_key(cache: BoundedCache[str]) -> None:
+    cache.keep("a", "A", 6)
+
+    cache.keep("a", "new", 8)
+    cache.keep("b", "B", 2)
+
+    assert [cache.get(key) for key in "ab"] == ["new", "B"]
