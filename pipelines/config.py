@@ -13,6 +13,8 @@ from msgspec import Meta
 from pipelines.errors import UserError, first_line
 from retrieval.encoders.precision import Precision
 
+OFFLINE_DEADLINE_MS = 60_000  # of a request that nobody waits for: every stage may finish
+
 Positive = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]
@@ -277,7 +279,7 @@ class ServeConfig(Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
-    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
+    deadline_ms: Annotated[int, Meta(ge=1, le=OFFLINE_DEADLINE_MS)] = 2_000
     threads: Positive = 2
     follow_seconds: Annotated[float, Meta(ge=0, le=3_600)] = (
         2.0  # between looks at CURRENT; 0: none

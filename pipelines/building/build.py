@@ -18,7 +18,7 @@ from pipelines.building.steps.ranker import refuse_runtime
 from pipelines.building.steps.vectors import some_pictures
 from pipelines.building.synonyms import relaxation_of
 from pipelines.building.writers import WRITERS
-from pipelines.config import Config
+from pipelines.config import OFFLINE_DEADLINE_MS, Config
 from pipelines.encoding.encoders import Encoders, open_encoders, with_runtimes
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, UserError
@@ -250,7 +250,10 @@ def check(release: Release, config: Config) -> Engine:
     """
     check_files(Release(release.path, read_manifest(release.path)))
     engine = Engine(release, config)
-    for query in (Query(text="a", deadline_ms=60_000), Query(deadline_ms=60_000)):
+    for query in (
+        Query(text="a", deadline_ms=OFFLINE_DEADLINE_MS),
+        Query(deadline_ms=OFFLINE_DEADLINE_MS),
+    ):
         slate = engine.answer(query)
         if slate.products and engine.probe.ranks(query) and slate.stage is not Stage.RANKING:
             raise ReleaseError("the new ranker answers with something that is not a number")

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from index import Columns
+from pipelines.config import OFFLINE_DEADLINE_MS
 from pipelines.engine.engine import Engine
 from pipelines.progress import Track
 from pipelines.shop.purchases import read_purchases
@@ -18,9 +19,6 @@ from retrieval.types import local_seconds
 LEAST_BOUGHT = 10  # times before the moment, for a product to be ranked
 SMALLEST_BASKET = 4
 K = 100
-
-
-NO_HURRY_MS = 60_000
 
 
 class AskMethod(NamedTuple):
@@ -84,7 +82,7 @@ def rank_by_release(
             scene=Scene(at=test.at),
             candidates=held.product_ids if way.given else None,
             k=way.k,
-            deadline_ms=NO_HURRY_MS,
+            deadline_ms=OFFLINE_DEADLINE_MS,
         )
         answers[test.user_id] = [p.product.id for p in engine.answer(query, way.stage).products]
     return answers

@@ -11,7 +11,7 @@ import xxhash
 from msgspec import Meta
 
 from index import Columns
-from pipelines.config import Config, not_hidden
+from pipelines.config import OFFLINE_DEADLINE_MS, Config, not_hidden
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError, ShopError, json_fault
 from pipelines.evaluation.requests import request_lines
@@ -28,7 +28,6 @@ PAGE = 20  # products of an answer that are looked at
 WORDS = 2  # of a title that is searched for
 MOST = 2_000  # queries of a shop
 MOST_JUDGED = 1_000  # products of one query
-NO_HURRY_MS = 60_000
 BY_USER, BY_PRODUCT = "shopper", "product"
 
 Gain = Annotated[float, Meta(gt=0, le=1e6)]
@@ -144,7 +143,7 @@ def query_of(pinned: Pinned, k: int = PAGE) -> Query:
         scene=Scene(at=pinned.at),
         filter=pinned.filter,
         k=k,
-        deadline_ms=NO_HURRY_MS,
+        deadline_ms=OFFLINE_DEADLINE_MS,
     )
 
 

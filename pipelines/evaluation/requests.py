@@ -7,14 +7,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from pipelines.config import moment
+from pipelines.config import OFFLINE_DEADLINE_MS, moment
 from pipelines.engine.decoding import read_query
 from pipelines.errors import RequestError, UserError, json_fault
 from retrieval import Query
 
 LONGEST_LINE = 16_000_000  # bytes: 100,000 candidates with the longest ids fit
 DEPTH = 100  # products of an answer, unless the request says otherwise
-PATIENCE_MS = 60_000  # nobody waits: every stage may finish
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -63,7 +62,7 @@ def to_query(request: Request, folder: Path) -> Query:
         "filter": request.filter,
         "candidates": request.candidates,
         "k": DEPTH if request.k is None else request.k,
-        "deadline_ms": PATIENCE_MS,
+        "deadline_ms": OFFLINE_DEADLINE_MS,
     }
     known = {name: value for name, value in said.items() if value is not None}
     return read_query(msgspec.json.encode(known))
