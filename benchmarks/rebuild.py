@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from pipelines.importers.packshots.drawing import MEDIA_TYPE, Label, colour_of, draw_all
-from pipelines.importers.packshots.shapes import CONTAINERS
+from pipelines.importers.journey.packshots.drawing import MEDIA_TYPE, Label, colour_of, draw_all
+from pipelines.importers.journey.packshots.shapes import CONTAINERS
 from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder

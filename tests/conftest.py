@@ -15,7 +15,7 @@ from filelock import FileLock
 from pipelines.building.build import build
 from pipelines.config import Config, load
 from pipelines.engine.engine import Engine
-from pipelines.importers.packshots.drawing import MEDIA_TYPE
+from pipelines.importers.journey.packshots.drawing import MEDIA_TYPE
 from pipelines.progress import silent
 from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Literal
 
 from pipelines.importers.journey.names import ounces, readable, title
-from pipelines.importers.packshots.drawing import CONTENT, Label, colour_of
-from pipelines.importers.packshots.shapes import CRUST, MEAT, Colour
+from pipelines.importers.journey.packshots.drawing import CONTENT, Label, colour_of
+from pipelines.importers.journey.packshots.shapes import CRUST, MEAT, Colour
 
 # The first rule that is found in "DEPARTMENT > CATEGORY > TYPE" decides.
 RULES = (

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import ShopError
 from pipelines.importers.journey import names
 from pipelines.importers.journey.containers import label
-from pipelines.importers.packshots import drawing
+from pipelines.importers.journey.packshots import drawing
 from pipelines.progress import Track
 from pipelines.shop.quality import Quality, QualityReport
 from pipelines.shop.writer import ShopWriter

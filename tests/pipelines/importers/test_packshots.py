@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from pipelines.importers.journey.containers import label
-from pipelines.importers.packshots.drawing import (
+from pipelines.importers.journey.packshots.drawing import (
     MARK,
     MEDIA_TYPE,
     NUM_COLOURS,
@@ -14,7 +14,7 @@ from pipelines.importers.packshots.drawing import (
     draw,
     draw_all,
 )
-from pipelines.importers.packshots.shapes import CONTAINERS
+from pipelines.importers.journey.packshots.shapes import CONTAINERS
 
 YOGURT = ("GROCERY", "YOGURT", "YOGURT NOT MULTI-PACKS")
 

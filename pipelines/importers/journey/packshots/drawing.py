@@ -9,7 +9,14 @@ from typing import Literal, NamedTuple
 import xxhash
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.importers.packshots.shapes import CONTAINERS, FLOOR, Area, Colour, Colours, Pen
+from pipelines.importers.journey.packshots.shapes import (
+    CONTAINERS,
+    FLOOR,
+    Area,
+    Colour,
+    Colours,
+    Pen,
+)
 
 SIDE = 128  # pixels
 MEDIA_TYPE = "image/jpeg"
