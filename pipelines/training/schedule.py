@@ -1,13 +1,6 @@
-"""The learning rate over a training: a linear rise, then half a cosine."""
+"""How the models of texts and pictures are trained: their learning rate and longest gradient."""
 
-import math
+from retrieval.learning_rate import Schedule
 
-WARM_UP = 0.1  # share of the training in which the learning rate rises
+SCHEDULE = Schedule(least=0.01)
 LONGEST_GRADIENT = 1.0
-
-
-def learning_rate_at(progress: float) -> float:
-    """Return the share of the highest rate: a linear rise, then half a cosine down to zero."""
-    if progress < WARM_UP:
-        return max(progress, WARM_UP / 100) / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))

@@ -1,6 +1,5 @@
 """Trains the ranker on requests of the past: what was proposed, and what came of it."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -14,8 +13,9 @@ from ranking.network.examples import Example, ExampleBatch, RankedProducts, coll
 from ranking.network.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.network.model import Model, RankerSettings
 from ranking.network.validation import mean_ndcg, strongest
+from retrieval.learning_rate import Schedule, set_learning_rate
 
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
+SCHEDULE = Schedule(start=0.04)
 MOST_SAMPLED = 100_000  # candidates, from which the bins are measured
 Weights = dict[str, Tensor]
 
@@ -68,8 +68,8 @@ def train(
     steps = -(-len(examples) // settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
     progress = keeper.load(model, optimizer) if keeper else Progress()
-    done = len(progress.ndcg_by_epoch)
-    for step in tell(iter(range(done * steps, settings.epochs * steps))):
+    first = len(progress.ndcg_by_epoch) * steps
+    for step in tell(iter(range(first, settings.epochs * steps))):
         if step % steps == 0:
             if _stale(progress.ndcg_by_epoch, settings.patience):
                 break
@@ -79,7 +79,8 @@ def train(
         at = step % steps * settings.batch_size
         drawn = [examples[i] for i in order[at : at + settings.batch_size]]
         batch = collate([thinned(e, settings.candidates, random) for e in drawn], products)
-        _set_rate(optimizer, settings.learning_rate * _schedule(step / (settings.epochs * steps)))
+        share = SCHEDULE.at(step / (settings.epochs * steps))
+        set_learning_rate(optimizer, settings.learning_rate * share)
         torch.autograd.backward(loss(model(products, batch), batch, settings))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -114,18 +115,6 @@ def _judged(progress: Progress, model: Model, ndcg: float) -> Progress:
 
 def _stale(ndcgs: Sequence[float], patience: int) -> bool:
     return len(ndcgs) > patience and max(ndcgs[-patience:]) <= max(ndcgs[:-patience])
-
-
-def _schedule(done: float) -> float:
-    """Rise to 1, then fall along a cosine to nearly 0."""
-    if done < WARM_UP:
-        return 0.04 + 0.96 * done / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _fit_scale(ranker: CrossAttentionRanker, examples: Sequence[Example]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributed.nn import functional as across
 
 from retrieval.encoders.precision import Precision, in_halves
+from retrieval.learning_rate import Schedule, set_learning_rate
 from retrieval.towers.columns import ProductColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
@@ -27,7 +28,8 @@ from retrieval.towers.sampling import (
     TowerInputs,
 )
 
-WARM_UP = 0.05  # share of the training in which the learning rate rises
+# The cosine counts from the first step, so the rate jumps from 1 to 0.994 where the warm-up ends.
+SCHEDULE = Schedule(warm_up=0.05, floor=0.01, cosine_from=0.0)
 REFRESH = 300  # steps after which the table of product vectors is made anew
 
 
@@ -90,7 +92,7 @@ def train(
     losses: list[float] = []
     for step in tell(iter(range(total)), total):
         progress = _progress(step / total, monotonic() - start, settings.max_seconds)
-        _set_rate(optimizer, settings.learning_rate * _schedule(progress))
+        set_learning_rate(optimizer, settings.learning_rate * SCHEDULE.at(progress))
         loss = stepper.loss(step)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
@@ -118,18 +120,6 @@ def _progress(of_steps: float, seconds: float, max_seconds: float) -> float:
     """
     by_time = seconds / max_seconds if max_seconds else 0.0
     return max(of_steps, 1.0 if by_time >= 1 else int(20 * by_time) / 20)
-
-
-def _schedule(progress: float) -> float:
-    """Rise to 1, then fall along a cosine to nearly 0."""
-    if progress < WARM_UP:
-        return progress / WARM_UP
-    return 0.01 + 0.99 * (1 + float(np.cos(np.pi * min(progress, 1.0)))) / 2
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _stale(epochs: list[Epoch], patience: int) -> bool:

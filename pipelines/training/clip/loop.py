@@ -25,9 +25,10 @@ from pipelines.training.checkpoint import (
 )
 from pipelines.training.clip.augmentation import shifted, varied, without_some
 from pipelines.training.clip.pairs import PicturePairs
-from pipelines.training.schedule import LONGEST_GRADIENT, learning_rate_at
+from pipelines.training.schedule import LONGEST_GRADIENT, SCHEDULE
 from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.precision import in_halves
+from retrieval.learning_rate import set_learning_rate
 
 LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)
 EPOCHS_OF_A_SEED = 1_000_003  # so that no epoch of one seed draws what one of another draws
@@ -127,8 +128,7 @@ def _advanced(
     optimizer: torch.optim.Optimizer,
     state: ClipTrainingState,
 ) -> ClipTrainingState:
-    for group in optimizer.param_groups:
-        group["lr"] = job.settings.learning_rate * learning_rate_at(step.progress)
+    set_learning_rate(optimizer, job.settings.learning_rate * SCHEDULE.at(step.progress))
     loss = _take(job, step.rows, optimizer)
     if not math.isfinite(loss):
         remove_checkpoint(job.folder)

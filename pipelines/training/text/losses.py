@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from retrieval.towers import losses as towers
+
 SCALE = 20.0  # inverse temperature of cosines, as in sentence-transformers' ranking losses
 RELEVANT = 0.66  # a title from this relevance on is a right answer
 CLEARLY_LESS = 0.3  # a title of the same query this far below a right one is a wrong one
@@ -47,9 +49,9 @@ def in_batch_softmax(
     if not len(right):
         return logits.sum() * 0.0
     wrong = wrong_answers(owner, relevance)[right]  # r b
-    allowed = wrong.scatter(1, right[:, None], value=True)
-    chosen = logits[owner[right]].masked_fill(~allowed, -torch.inf)  # r b
-    return F.cross_entropy(chosen, right)
+    alone = F.one_hot(right, len(owner)).bool()  # r b: each right title has a row of its own
+    equally_often = torch.zeros(len(owner), device=logits.device)
+    return towers.in_batch_softmax(logits[owner[right]], alone, ~wrong, equally_often, 1.0)
 
 
 def wrong_answers(owner: Int64[Tensor, "b"], relevance: Float[Tensor, "b"]) -> Bool[Tensor, "b b"]:

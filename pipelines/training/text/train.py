@@ -30,7 +30,7 @@ from pipelines.training.checkpoint import (
     weights_fingerprint,
 )
 from pipelines.training.model_card import CardMetric, ModelCard, write_model_card
-from pipelines.training.schedule import LONGEST_GRADIENT, learning_rate_at
+from pipelines.training.schedule import LONGEST_GRADIENT, SCHEDULE
 from pipelines.training.text.losses import graded_loss
 from pipelines.training.text.pairs import (
     Encode,
@@ -42,6 +42,7 @@ from pipelines.training.text.pairs import (
 )
 from retrieval.encoders.text import open_sentence_model
 from retrieval.encoders.weights import EncoderError
+from retrieval.learning_rate import set_learning_rate
 
 REPORT = "training.json"
 METRIC = "nDCG@10"
@@ -202,8 +203,7 @@ class _Fit:
         return min(1.0, max(state.step / steps, state.seconds / limit if limit else 0.0))
 
     def _step(self, batch: _TextBatch, progress: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * learning_rate_at(progress)
+        set_learning_rate(self.optimizer, self.settings.learning_rate * SCHEDULE.at(progress))
         self.model.train()
         loss = graded_loss(
             _embed(self.model, batch.queries),

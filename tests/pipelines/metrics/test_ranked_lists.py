@@ -6,7 +6,7 @@ from itertools import product
 import ir_measures
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ir_measures import Qrel, ScoredDoc, nDCG
 
@@ -18,6 +18,7 @@ from pipelines.metrics.ranked_lists import (
     overlap,
     rank_biased_overlap,
 )
+from ranking.network.validation import ndcg_of_logits
 
 IDS = [f"p{i}" for i in range(30)]
 LISTS = st.lists(st.sampled_from(IDS), min_size=1, max_size=30, unique=True)
@@ -199,3 +200,18 @@ def test_rank_biased_overlap_does_not_mind_who_is_first(one: list[str], other: l
 
     assert found == pytest.approx(rank_biased_overlap(other[:4], one))
     assert 0 <= found <= 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 4)), min_size=1, max_size=40),
+    st.integers(1, 50),
+)
+def test_both_ndcg_say_the_same_of_a_list(candidates: list[tuple[int, int]], k: int) -> None:
+    assume(any(gain for _, gain in candidates))
+    logits, gains = (np.array(column, np.float32) for column in zip(*candidates, strict=True))
+    names = [f"p{i}" for i in range(len(candidates))]
+    ranking = [names[i] for i in np.argsort(-logits, kind="stable")]
+
+    of_list = ndcg_of_list(ranking, dict(zip(names, gains.tolist(), strict=True)), k)
+
+    assert ndcg_of_logits(logits, gains, k) == pytest.approx(of_list, abs=1e-6)

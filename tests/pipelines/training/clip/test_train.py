@@ -21,7 +21,6 @@ from pipelines.training.clip.augmentation import varied, without_some
 from pipelines.training.clip.loop import ClipTraining, contrastive_loss, fit
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.clip.train import REPORT, ClipReport, already_trained, hits_at_k, train_clip
-from pipelines.training.schedule import learning_rate_at
 from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import open_image_encoder
@@ -266,17 +265,6 @@ def test_a_tie_at_the_end_of_the_page_is_no_hit() -> None:
 
     assert not hits_at_k(same[:1], same, np.asarray([0]), k=2).any()
     assert hits_at_k(same[:1], same, np.asarray([0]), k=3).all()
-
-
-def test_the_learning_rate_rises_once_and_ends_at_zero() -> None:
-    rates = [learning_rate_at(progress) for progress in np.linspace(0, 1, 101)]
-
-    top = int(np.argmax(rates))
-    assert rates[top] == 1.0
-    assert rates[0] > 0
-    assert rates[: top + 1] == sorted(rates[: top + 1])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[-1] == pytest.approx(0)
 
 
 class Killed(BaseException):
