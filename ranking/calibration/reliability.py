@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.special import ndtri
 
 BINS = 15
 CONFIDENCE = 0.95  # of the interval around an observed share
@@ -89,6 +88,14 @@ def reliability(
     probabilities: Probabilities, labels: Labels, bins: int = BINS, binning: str = "equal_mass"
 ) -> Reliability:
     """Compare probabilities with what happened, bin by bin, with Wilson's interval (1927)."""
+    predicted, positives, counts = _binned(probabilities, labels, bins, binning)
+    return Reliability(predicted, positives / counts, *_wilson(positives, counts), counts)
+
+
+def _binned(
+    probabilities: Probabilities, labels: Labels, bins: int, binning: str
+) -> tuple[Float64[np.ndarray, "b"], Int64[np.ndarray, "b"], Int64[np.ndarray, "b"]]:
+    """Return mean prediction, positives and labels of each bin that holds any."""
     _refuse_improbable(probabilities, labels)
     if binning not in BINNINGS:
         raise CalibrationError(f"unknown binning {binning!r}; choose one of {', '.join(BINNINGS)}")
@@ -96,12 +103,10 @@ def reliability(
         raise CalibrationError(f"{bins} bins hold nothing; at least 1 is needed")
     place = BINNINGS[binning](probabilities, bins)
     counts = np.bincount(place, minlength=bins)
+    positives = np.bincount(place[labels], minlength=bins)
+    sums = np.bincount(place, probabilities, bins)
     filled = counts > 0
-    counts = counts[filled]
-    predicted, observed = (
-        np.bincount(place, column, bins)[filled] / counts for column in (probabilities, labels)
-    )
-    return Reliability(predicted, observed, *_wilson(observed, counts), counts)
+    return sums[filled] / counts[filled], positives[filled], counts[filled]
 
 
 def expected_calibration_error(
@@ -113,22 +118,23 @@ def expected_calibration_error(
     al. 2017, equation 3). Where most probabilities are small, bins of one width are nearly all
     empty and hide errors between them; those of one mass do not.
     """
-    seen = reliability(probabilities, labels, bins, binning)
-    return float(seen.counts @ np.abs(seen.observed - seen.predicted) / len(labels))
+    predicted, positives, counts = _binned(probabilities, labels, bins, binning)
+    return float(counts @ np.abs(positives / counts - predicted) / len(labels))
 
 
 def _wilson(
-    shares: Float64[np.ndarray, "b"], counts: Int64[np.ndarray, "b"]
+    positives: Int64[np.ndarray, "b"], counts: Int64[np.ndarray, "b"]
 ) -> tuple[Float64[np.ndarray, "b"], Float64[np.ndarray, "b"]]:
-    """Return the ends of the score interval of a share, which holds the share and never leaves.
+    """Return the ends of Wilson's score interval of each share, which holds the share."""
+    from scipy.stats import binomtest  # half a second, and only reports ask for it
 
-    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) (Wilson, 1927).
-    """
-    z = float(ndtri((1 + CONFIDENCE) / 2))
-    middle = shares + z**2 / (2 * counts)
-    reach = z * np.sqrt(shares * (1 - shares) / counts + z**2 / (4 * counts**2))
-    low, high = ((middle + side * reach) / (1 + z**2 / counts) for side in (-1, 1))
-    return np.clip(low, 0, shares), np.clip(high, shares, 1)
+    intervals = [
+        binomtest(int(k), int(n)).proportion_ci(CONFIDENCE, method="wilson")
+        for k, n in zip(positives, counts, strict=True)
+    ]
+    low, high = (np.array([one[end] for one in intervals], np.float64) for end in (0, 1))
+    shares = positives / counts
+    return np.minimum(low, shares), np.maximum(high, shares)  # rounding may leave a share outside
 
 
 def refuse_lengths(name: str, given: np.ndarray, labels: Labels) -> None:
