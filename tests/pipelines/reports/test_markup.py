@@ -1,11 +1,14 @@
-"""Markup: what is put into a page is text, whatever it says."""
+"""Templates: what is put into a page is text, whatever it says."""
 
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from pipelines.reports.markup import Markup, element, escape, foreign, join
+from pipelines.reports.markup import environment
 
 
 class Reader(HTMLParser):
@@ -27,9 +30,13 @@ class Reader(HTMLParser):
         self.text += data
 
 
+def drawn(template: str, **facts: object) -> str:
+    return environment().from_string(template).render(**facts)
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cn"])))
 def test_any_text_is_read_back_as_it_was_and_makes_no_element(text: str) -> None:
-    read = Reader(element("p", text, title=text))
+    read = Reader(drawn('<p title="{{ text }}">{{ text }}</p>', text=text))
 
     assert read.tags == ["p"]
     assert read.attributes == [("title", text)]
@@ -37,18 +44,19 @@ def test_any_text_is_read_back_as_it_was_and_makes_no_element(text: str) -> None
 
 
 def test_what_is_markup_already_stays_so_and_a_text_of_the_same_letters_does_not() -> None:
-    assert join(Markup("<b>"), "<b>", None) == "<b>&lt;b&gt;"
+    assert drawn("{{ a }}{{ b }}", a=Markup("<b>"), b="<b>") == "<b>&lt;b&gt;"
 
 
 def test_what_no_browser_can_show_is_replaced() -> None:
-    assert escape("a\x00\x1b\ud800\uffff") == "a" + 4 * "\ufffd"
+    assert drawn("{{ text }}", text="a\x00\x1b\ud800\uffff") == "a" + 4 * "\ufffd"
 
 
 def test_a_text_from_outside_keeps_its_direction_to_itself() -> None:
-    assert foreign("\u202e<") == "<bdi>\u202e&lt;</bdi>"
+    template = '{% from "parts.html" import foreign %}{{ foreign(text) }}'
+
+    assert drawn(template, text="\u202e<") == "<bdi>\u202e&lt;</bdi>"
 
 
-def test_an_attribute_is_there_is_bare_or_is_missing() -> None:
-    found = element("p", class_="x", hidden=True, id=None, data_place=0, open=False)
-
-    assert found == '<p class="x" hidden data-place="0"></p>'
+def test_a_fact_that_is_not_there_is_no_empty_text() -> None:
+    with pytest.raises(UndefinedError, match="'text' is undefined"):
+        drawn("{{ text }}")

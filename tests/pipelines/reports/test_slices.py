@@ -29,7 +29,7 @@ def sold(found: Evidence) -> Evidence:
     """The same, with a release that has seen SOLD."""
     products = Columns(pa.table({"id": list(SOLD), "title": list(SOLD)}))
     baskets = np.array(list(SOLD.values()), np.float32)
-    return found._replace(known=ReleaseHistory("r", "2024-03-01", products, baskets, None))  # type: ignore[arg-type]
+    return found._replace(history=ReleaseHistory("r", "2024-03-01", products, baskets, None))  # type: ignore[arg-type]
 
 
 def means(family: Family, metric: str = "nDCG@10") -> dict[str, float]:
