@@ -2,60 +2,16 @@
 
 from pathlib import Path
 
-from pipelines.config import moment
-from pipelines.errors import RequestError
-from pipelines.evaluation.requests import read_picture
 from pipelines.tables import table
-from retrieval import Query, Scene, Slate
-from retrieval.types import Collapse, Direction, Facet, FacetValue, Filtered, Matched, Sort
+from retrieval import Query, Slate
+from retrieval.types import FacetValue, Filtered, Matched
 
 
-def answer_table(  # noqa: PLR0913 - the options of a verb
-    releases: Path,
-    *,
-    text: str,
-    image: Path | None,
-    liked: tuple[str, ...],
-    disliked: tuple[str, ...],
-    user: str | None,
-    at: str | None,
-    filter_: str,
-    facets: tuple[str, ...],
-    sorts: tuple[str, ...],
-    collapse: str | None,
-    cursor: str,
-    k: int,
-    explain: bool,
-) -> str:
+def answer_table(releases: Path, query: Query) -> str:
     """Answer one request from the current release and write the slate as a table."""
-    if not 1 <= k <= 1_000:
-        raise RequestError("k", f"{k} products were asked for; ask for 1 to 1,000")
-    query = Query(
-        text=text,
-        image=None if image is None else read_picture(image),
-        liked=dict.fromkeys(liked, 1.0),
-        disliked=dict.fromkeys(disliked, 1.0),
-        user=user,
-        scene=Scene(at=moment(at) if at else None),
-        filter=filter_,
-        facets=tuple(Facet(field=field) for field in facets),
-        sort=tuple(map(read_sort, sorts)),
-        collapse=None if collapse is None else Collapse(field=collapse),
-        cursor=cursor,
-        k=k,
-        explain=explain,
-        deadline_ms=60_000,
-    )
     from pipelines.engine.engine import Engine
 
-    engine = Engine.open(releases, warm=True)  # so that the times are those of a server
-    return slate_table(engine.answer(query))
-
-
-def read_sort(text: str) -> Sort:
-    """Return the column of `price`, `price:asc` or `price:desc`."""
-    field, _, order = text.rpartition(":") if text.endswith((":asc", ":desc")) else (text, "", "")
-    return Sort(field=field, order=Direction(order or "asc"))
+    return slate_table(Engine.open(releases).answer(query))
 
 
 def slate_table(slate: Slate) -> str:

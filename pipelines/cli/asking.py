@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.options import releases_option
+from pipelines.cli.options import query_of, releases_option
 
 
 def marked(verb: Any) -> Any:
@@ -44,7 +44,7 @@ def search(text: str, releases: Path, image: Path | None, **asked: Any) -> None:
 
     if not text.strip() and image is None:
         raise click.UsageError("give words to search for, or --image")
-    click.echo(answer_table(releases, text=text, image=image, **asked))
+    click.echo(answer_table(releases, query_of(text, image, **asked)))
 
 
 @click.command()
@@ -60,4 +60,4 @@ def recommend(releases: Path, **asked: Any) -> None:
     """Recommend products to a shopper."""
     from pipelines.cli.answers import answer_table
 
-    click.echo(answer_table(releases, text="", image=None, **asked))
+    click.echo(answer_table(releases, query_of("", None, **asked)))

@@ -1,9 +1,13 @@
-"""What several verbs are told."""
+"""Options that several verbs share, and the query that they describe."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from retrieval import Query
+    from retrieval.types import Sort
 
 SHOP = click.Path(path_type=Path)
 
@@ -22,3 +26,40 @@ releases_option = click.option(
     "--releases", type=click.Path(path_type=Path), required=True, help="Folder of releases."
 )
 shop_option = click.option("--shop", type=SHOP, required=True, help="Folder of a shop.")
+
+
+def query_of(text: str, image: Path | None, k: int, **options: Any) -> "Query":
+    """Return the query that the options of a verb describe; RequestError for a wrong one."""
+    from pipelines.config import OFFLINE_DEADLINE_MS, moment
+    from pipelines.errors import RequestError
+    from pipelines.evaluation.requests import read_picture
+    from retrieval import Query, Scene
+    from retrieval.types import Collapse, Facet
+
+    if not 1 <= k <= 1_000:
+        raise RequestError("k", f"{k} products were asked for; ask for 1 to 1,000")
+    at, collapse = options["at"], options["collapse"]
+    return Query(
+        text=text,
+        image=None if image is None else read_picture(image),
+        liked=dict.fromkeys(options["liked"], 1.0),
+        disliked=dict.fromkeys(options["disliked"], 1.0),
+        user=options["user"],
+        scene=Scene(at=moment(at) if at else None),
+        filter=options["filter_"],
+        facets=tuple(Facet(field=field) for field in options["facets"]),
+        sort=tuple(map(read_sort, options["sorts"])),
+        collapse=None if collapse is None else Collapse(field=collapse),
+        cursor=options["cursor"],
+        k=k,
+        explain=options["explain"],
+        deadline_ms=OFFLINE_DEADLINE_MS,
+    )
+
+
+def read_sort(text: str) -> "Sort":
+    """Return the column of `price`, `price:asc` or `price:desc`."""
+    from retrieval.types import Direction, Sort
+
+    field, _, order = text.rpartition(":") if text.endswith((":asc", ":desc")) else (text, "", "")
+    return Sort(field=field, order=Direction(order or "asc"))
