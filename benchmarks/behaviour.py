@@ -21,7 +21,7 @@ from scipy import sparse
 from benchmarks.channel_table import Case, channels, fit, outcomes, show
 from benchmarks.sequence_towers import scores_of, trained
 from index import Hits
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.retriever import behaviour_settings
 from pipelines.tables import table

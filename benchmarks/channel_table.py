@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from index import Hits
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import track
 from pipelines.tables import table

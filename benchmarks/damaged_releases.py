@@ -442,7 +442,7 @@ def work() -> None:
 def small_release(folder: Path) -> tuple[Path, Path]:
     """Build two small releases with a ranker and towers, by two seeds; return their folders."""
     from pipelines.building.build import build
-    from pipelines.config import load
+    from pipelines.config.loading import load
     from pipelines.progress import silent
     from tests.conftest import UNTIL, write_shop
 

@@ -27,7 +27,8 @@ import torch
 from PIL import Image
 
 from pipelines.building.build import EMBEDDINGS, build
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.encoding.encoders import open_encoders, with_runtimes
 from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model

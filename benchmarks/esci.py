@@ -15,7 +15,8 @@ import msgspec
 import pyarrow.parquet as pq
 
 from pipelines.building.build import build
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.evaluation.run import run
 from pipelines.evaluation.trec_files import read_qrels, read_run

@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
 from pipelines.progress import track
 from pipelines.shop.writer import ShopWriter

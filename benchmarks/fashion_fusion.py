@@ -27,7 +27,8 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from benchmarks.fashion_clip import CHUNK, read
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
 from pipelines.progress import track
 from pipelines.shop.writer import ShopWriter

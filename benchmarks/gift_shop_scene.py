@@ -37,7 +37,7 @@ from benchmarks.supermarket_ranking import (
 )
 from pipelines.building.context import BuildContext
 from pipelines.building.steps.ranker import TrainingRequests
-from pipelines.config import load, moment
+from pipelines.config.loading import load, moment
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.parts import open_parts
 from pipelines.shop.purchases import Basket, next_baskets, read_purchases

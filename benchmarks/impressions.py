@@ -32,7 +32,7 @@ import torch
 
 from benchmarks.banner_policies import Learn, Policy, by_place, policies
 from benchmarks.open_bandit import PLACES, Log, Shop, read
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.metrics.intervals import Interval, interval_of, mean_interval, resampled_means
 from pipelines.metrics.off_policy import doubly_robust_terms, importance, values
 from pipelines.training.ranker.setup import training_settings

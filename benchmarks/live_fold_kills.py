@@ -31,7 +31,8 @@ import pipelines.building.build as building
 import pipelines.encoding.encoders
 from benchmarks.live_kills import forked
 from benchmarks.live_model import ENCODER, record_of, told
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.live.catch_up import folded_upto
 from pipelines.live.change_log import Outcome, identity, open_change_log, replay

@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from index import map_array
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.training.ranker.setup import training_settings
 from ranking.bundle import Bundle
 from ranking.compression.export import WholeCall, example_inputs, export, is_installed

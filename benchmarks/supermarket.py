@@ -26,7 +26,7 @@ from benchmarks.next_basket.baselines import item_knn, personal_frequency, popul
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from benchmarks.next_basket.features import FEATURES
 from benchmarks.next_basket.lambdamart import Learned, lambdamart
-from pipelines.config import moment
+from pipelines.config.loading import moment
 from pipelines.engine.engine import Engine
 from pipelines.evaluation.run import run
 from pipelines.evaluation.trec_files import read_run

@@ -31,7 +31,8 @@ from benchmarks.supermarket import START, household_names, product_ids
 from pipelines.building.build import EMBEDDINGS, build
 from pipelines.building.context import BuildContext
 from pipelines.building.steps.ranker import TrainingRequests, past_requests
-from pipelines.config import Config, load, moment, not_hidden
+from pipelines.config.loading import load, moment
+from pipelines.config.sections import Config, not_hidden
 from pipelines.encoding.encoders import open_encoders
 from pipelines.importers.journey.importer import import_journey
 from pipelines.metrics.intervals import mean_interval, randomisation_test

@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.channel_table import Case, fit, outcomes, own_and_top, show
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.retriever import behaviour_settings
 from retrieval.behaviour.purchases import Purchases

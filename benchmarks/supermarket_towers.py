@@ -24,7 +24,8 @@ from jaxtyping import Float32, Float64
 from benchmarks.channel_table import values
 from index import Hits
 from pipelines.building.build import build
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.importers.journey.importer import import_journey
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import track

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.progress import track
 from pipelines.training.text.pairs import Encode, Lists, ranked_ndcg, read_judgments, split

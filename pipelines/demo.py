@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from pipelines.building.build import build, describe
-from pipelines.config import Config, load, moment, not_hidden
+from pipelines.config.loading import load, moment
+from pipelines.config.sections import Config, not_hidden
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError
 from pipelines.evaluation.baseline_table import holdout_table, measure

@@ -4,6 +4,7 @@
 class UserError(ValueError):
     """The root: printed as one line, never with a traceback.
 
+    ConfigError      a configuration that cannot be used
     ShopError        a source file or a shop folder that cannot be used
     ReleaseError     a release that is missing, damaged, foreign or not fit to serve
       UnfitDraft       a release that the gate keeps dark
@@ -13,6 +14,10 @@ class UserError(ValueError):
     TrainingError    data too small, or unfit, to learn from
     TuningError      a study that cannot go on, or in which no trial succeeded
     """
+
+
+class ConfigError(UserError):
+    """The configuration cannot be used; says which file or override, and which key."""
 
 
 class ShopError(UserError):

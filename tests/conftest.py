@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from pipelines.building.build import build
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.importers.journey.packshots.drawing import MEDIA_TYPE
 from pipelines.progress import silent

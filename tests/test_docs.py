@@ -16,7 +16,8 @@ import pytest
 import retrieval
 from index.columns.filter_masks import matching
 from pipelines.cli.main import vetrina
-from pipelines.config import ChannelName, Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import ChannelName, Config
 from pipelines.engine import decoding
 from pipelines.evaluation import requests as requests_module
 from pipelines.importers.mapping import Mapping, load_mapping

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.encoding.encoders import open_encoders, with_runtimes
 from pipelines.encoding.texts import encode_texts
 from pipelines.progress import track

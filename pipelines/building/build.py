@@ -18,7 +18,7 @@ from pipelines.building.steps.ranker import refuse_runtime
 from pipelines.building.steps.vectors import some_pictures
 from pipelines.building.synonyms import relaxation_of
 from pipelines.building.writers import WRITERS
-from pipelines.config import OFFLINE_DEADLINE_MS, Config
+from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config
 from pipelines.encoding.encoders import Encoders, open_encoders, with_runtimes
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, UserError

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from index import Columns
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.encoding.encoders import Encoders
 from pipelines.evaluation.pinned_queries import purchases_of
 from pipelines.progress import Track

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from index import Columns, ExactIndex, VectorIndex, recall_of_each
-from pipelines.config import Config, GateConfig
+from pipelines.config.sections import Config, GateConfig
 from pipelines.engine.engine import Engine
 from pipelines.engine.request import traits_of
 from pipelines.evaluation.pinned_queries import PAGE, Pinned, ask

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from index import Columns, why_no_cagra, why_no_svs
 from pipelines.building.digests import code, digest_of, libraries
 from pipelines.building.synonyms import relaxation_of
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.release.milvus import in_milvus
 from pipelines.shop.product_text import read_texts
 from pipelines.shop.reader import Shop

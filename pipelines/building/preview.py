@@ -19,7 +19,7 @@ from pipelines.building.inputs import (
     source_name,
 )
 from pipelines.building.plan import STEPS, Step, StepInputs, inputs_of, share_since_training
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.errors import ReleaseError
 from pipelines.release.layout import PRODUCTS
 from pipelines.release.manifest import Manifest, StepRecord, read_manifest

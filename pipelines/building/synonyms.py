@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from index import QueryRelaxation, SynonymError, check_synonyms
-from pipelines.config import Config, ConfigError
+from pipelines.config.sections import Config
+from pipelines.errors import ConfigError
 
 MOST_SYNONYM_BYTES = 1_000_000
 

@@ -9,7 +9,7 @@ import click
 from pipelines.cli.options import configured, releases_option, shop_option
 
 if TYPE_CHECKING:
-    from pipelines.config import Config
+    from pipelines.config.sections import Config
 
 
 @click.command()
@@ -34,7 +34,7 @@ def build(  # noqa: PLR0913 - the options of a verb
 
     A draft that the gate does not let pass stays dark: exit code 3.
     """
-    from pipelines.config import load, moment
+    from pipelines.config.loading import load, moment
 
     settings, at = load(config, overrides), moment(until) if until else None
     if plan:

@@ -33,7 +33,7 @@ def plan_index(  # noqa: PLR0913 - the options of a verb
     overrides: tuple[str, ...],
 ) -> None:
     """Try every design on the vectors of a release: memory, build time, recall and latency."""
-    from pipelines.config import load
+    from pipelines.config.loading import load
     from pipelines.tuning.index_designs import plan_indexes, write_choice
 
     given = {"memory": memory, "recall_target": recall, "recall_k": k}

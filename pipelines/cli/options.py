@@ -30,7 +30,8 @@ shop_option = click.option("--shop", type=SHOP, required=True, help="Folder of a
 
 def query_of(text: str, image: Path | None, k: int, **options: Any) -> "Query":
     """Return the query that the options of a verb describe; RequestError for a wrong one."""
-    from pipelines.config import OFFLINE_DEADLINE_MS, moment
+    from pipelines.config.loading import moment
+    from pipelines.config.sections import OFFLINE_DEADLINE_MS
     from pipelines.errors import RequestError
     from pipelines.evaluation.requests import read_picture
     from retrieval import Query, Scene

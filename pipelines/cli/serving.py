@@ -24,7 +24,7 @@ def serve(
     overrides: tuple[str, ...],
 ) -> None:
     """Serve the current release over HTTP, with its page at /."""
-    from pipelines.config import load, refuse_all_but, with_live
+    from pipelines.config.loading import load, refuse_all_but, with_live
     from pipelines.serving.server import serve
 
     refuse_all_but("serve", overrides)
@@ -37,7 +37,7 @@ def serve(
 def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None) -> None:
     """Print the whole configuration and what this machine has."""
     from pipelines.cli.machine import machine_table
-    from pipelines.config import load, show
+    from pipelines.config.loading import load, show
 
     click.echo(show(load(config, overrides)))
     click.echo(machine_table())

@@ -18,7 +18,7 @@ def train() -> None:
 @configured
 def train_clip(shop: Path, out: Path, config: Path | None, overrides: tuple[str, ...]) -> None:
     """Train an open_clip model on a shop's pictures and titles."""
-    from pipelines.config import load
+    from pipelines.config.loading import load
     from pipelines.progress import track
     from pipelines.training.clip.train import train_clip
 
@@ -43,7 +43,7 @@ def train_text(
     judgments: tuple[Path, ...], out: Path, config: Path | None, overrides: tuple[str, ...]
 ) -> None:
     """Fine-tune a sentence encoder on judged pairs of a query and a title."""
-    from pipelines.config import load
+    from pipelines.config.loading import load
     from pipelines.progress import track
     from pipelines.training.text.train import train_text
 

@@ -41,7 +41,7 @@ def _tune(  # noqa: PLR0913
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    from pipelines.config import load, moment
+    from pipelines.config.loading import load, moment
     from pipelines.progress import track
     from pipelines.tuning.objective import read_measure
     from pipelines.tuning.tune import Budget, tune

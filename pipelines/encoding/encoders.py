@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.config import Config, ConfigError
-from pipelines.errors import ReleaseError
+from pipelines.config.sections import Config
+from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.image import ClipEncoder, open_image_encoder
 from retrieval.encoders.image_runtime import (
     choose_image_runtime,

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from pipelines.config import Config, ConfigError
+from pipelines.config.sections import Config
 from pipelines.encoding.embedding_cache import EmbeddingCache, content_hash
 from pipelines.encoding.encoders import Encoders, as_carried, carried, open_image, open_text
 from pipelines.encoding.pictures import PICTURES_PER_CHUNK, picture_chunks
 from pipelines.encoding.texts import text_chunks
-from pipelines.errors import UserError
+from pipelines.errors import ConfigError, UserError
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop
 from retrieval.encoders.image import ImageEncoder

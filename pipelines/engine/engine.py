@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from index import use_threads
-from pipelines.config import Config, not_hidden
+from pipelines.config.sections import Config, not_hidden
 from pipelines.engine.completion import Completion
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.lists.list_answers import ListAnswers

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from pipelines.config import RetrievalConfig
+from pipelines.config.sections import RetrievalConfig
 from pipelines.engine.stages import Stages
 from pipelines.live.base import Base
 from pipelines.live.overlay import Overlay

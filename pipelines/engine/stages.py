@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipelines.config import Config, not_hidden
+from pipelines.config.sections import Config, not_hidden
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.eligibility import Eligibility
 from pipelines.engine.ranking_stage import RankingStage

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from index import Columns
-from pipelines.config import OFFLINE_DEADLINE_MS
+from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.engine import Engine
 from pipelines.progress import Track
 from pipelines.shop.purchases import read_purchases

@@ -11,7 +11,7 @@ import xxhash
 from msgspec import Meta
 
 from index import Columns
-from pipelines.config import OFFLINE_DEADLINE_MS, Config, not_hidden
+from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config, not_hidden
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError, ShopError, json_fault
 from pipelines.evaluation.requests import request_lines

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from index import Columns
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.evaluation.pinned_queries import Pinned, ask, open_pinned
 from pipelines.metrics.ranked_lists import overlap, rank_biased_overlap

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from pipelines.config import OFFLINE_DEADLINE_MS, moment
+from pipelines.config.loading import moment
+from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.decoding import read_query
 from pipelines.errors import RequestError, UserError, json_fault
 from retrieval import Query

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from pipelines.config import Fraction, Section, read_section
+from pipelines.config.loading import read_section
+from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
 from pipelines.importers.rows import Rows
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.config import ConfigError
+from pipelines.errors import ConfigError
 from pipelines.importers.events import EventIntake
 from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_mapping, names_of
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet

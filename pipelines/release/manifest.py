@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.durable.files import replaced_file
 from pipelines.errors import ReleaseError
 from pipelines.release.verdict import Verdict

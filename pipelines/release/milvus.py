@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Columns, ExactIndex, MilvusIndex, Unreachable, recall_at_k
-from pipelines.config import IndexConfig, MilvusConfig
+from pipelines.config.sections import IndexConfig, MilvusConfig
 from pipelines.durable.files import flush
 from pipelines.release.layout import PRODUCTS, milvus_address_of
 from pipelines.release.manifest import DRAFT

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.release.layout import RECOMMENDATION, SEARCH
 from pipelines.release.parts import Parts, ReleaseTowers
 from retrieval.behaviour.ease import EaseSettings

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Address, Columns, Milvus, MilvusIndex, VectorIndex, open_on_gpu
-from pipelines.config import MilvusConfig, secret
+from pipelines.config.loading import secret
+from pipelines.config.sections import MilvusConfig
 from pipelines.errors import ReleaseError
 from pipelines.release.layout import PRODUCTS, index_of, milvus_address_of
 

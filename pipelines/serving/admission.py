@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pipelines.config import ServeConfig
+from pipelines.config.sections import ServeConfig
 from pipelines.engine.answering import Answering
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change

@@ -6,7 +6,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import Message, Scope
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
 from pipelines.serving.routes import changes, health, search, storefront

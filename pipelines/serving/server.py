@@ -15,7 +15,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar import Litestar
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.engine.ranking_log import RankLog
 from pipelines.errors import UserError
 from pipelines.serving.admission import AdmissionControl, ServedEngine

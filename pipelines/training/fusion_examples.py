@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pipelines.config import Config, not_hidden
+from pipelines.config.sections import Config, not_hidden
 from pipelines.progress import Track
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import behaviour_settings, retriever, with_interests

@@ -8,7 +8,8 @@ import numpy as np
 
 from index import SAMPLE, Columns, DesignTrial, IndexRequirements, map_array, survey, use_threads
 from pipelines.building.steps.indexes import test_queries
-from pipelines.config import Config, IndexConfig, read_yaml
+from pipelines.config.loading import read_yaml
+from pipelines.config.sections import Config, IndexConfig
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.errors import UserError
 from pipelines.release.layout import JOINED, PICTURE, PRODUCTS, vectors_of

@@ -7,9 +7,8 @@ import numpy as np
 import xxhash
 from jaxtyping import Float64
 
-from pipelines.config import ConfigError
 from pipelines.engine.engine import Engine
-from pipelines.errors import TrainingError
+from pipelines.errors import ConfigError, TrainingError
 from pipelines.evaluation.next_basket import AskMethod, Holdout, NextBasket, rank_by_release
 from pipelines.metrics.ranked_lists import ndcg_of_list
 from pipelines.progress import silent

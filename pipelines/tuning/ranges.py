@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.inspect import FloatType, IntType, type_info
 
-from pipelines.config import Config, ConfigError, Section, read_yaml
+from pipelines.config.loading import read_yaml
+from pipelines.config.sections import Config, Section
+from pipelines.errors import ConfigError
 
 LARGEST = 1e15  # of a number in a range; doubles count no further one by one
 NOT_TUNED = {  # what begins with the key: why

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.errors import TuningError
 from pipelines.metrics.intervals import Interval, mean_interval, randomisation_test
 from pipelines.tables import table

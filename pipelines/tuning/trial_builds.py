@@ -26,8 +26,9 @@ from pipelines.building.steps.ranker import write_trained_ranker
 from pipelines.building.steps.towers import write_towers
 from pipelines.building.steps.vectors import some_pictures, write_vectors
 from pipelines.building.steps.words import write_lexical, write_words
-from pipelines.config import Config, ConfigError
+from pipelines.config.sections import Config
 from pipelines.encoding.encoders import open_encoders, save_encoders, with_runtimes
+from pipelines.errors import ConfigError
 from pipelines.progress import Track
 from pipelines.release.manifest import FORMAT, Manifest
 from pipelines.release.store import Release

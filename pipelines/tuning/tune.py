@@ -12,7 +12,7 @@ import numpy as np
 from filelock import Timeout
 
 from index import Columns, IndexFault
-from pipelines.config import Config, not_hidden
+from pipelines.config.sections import Config, not_hidden
 from pipelines.durable.locks import lock_file
 from pipelines.engine.engine import Engine
 from pipelines.errors import TuningError, UserError

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.rank_on_a_card import MOST_FACTS, NUM_PRODUCTS, RECENT, SHAPE, call
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.training.ranker.setup import training_settings
 from ranking.network.model import shape_of
 from retrieval.context_facts import MAX_FACTS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.serving.app import create_app
 
 pytestmark = pytest.mark.foreign

@@ -22,7 +22,7 @@ from PIL import Image
 
 from index import FilterError
 from index.columns.filter_masks import matching
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.errors import RequestError
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, RejectedChange, Upsert

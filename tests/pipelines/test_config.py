@@ -8,7 +8,9 @@ import pytest
 
 from index import DESIGNS
 from index.words.analysis import LANGUAGES
-from pipelines.config import Config, ConfigError, IndexKind, Language, load, moment, num_bytes, show
+from pipelines.config.loading import load, moment, show
+from pipelines.config.sections import Config, IndexKind, Language, num_bytes
+from pipelines.errors import ConfigError
 
 pytestmark = pytest.mark.foreign
 

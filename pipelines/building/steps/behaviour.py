@@ -4,7 +4,7 @@ import numpy as np
 
 from index import map_array, save_array
 from pipelines.building.context import BuildContext
-from pipelines.config import ConfigError
+from pipelines.errors import ConfigError
 from pipelines.release.layout import BEHAVIOUR, JOINED, content_of, vectors_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.retriever import behaviour_settings

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from index import Completions, Phrase, WordReader
 from pipelines.building.context import BuildContext
-from pipelines.config import not_hidden
+from pipelines.config.sections import not_hidden
 from pipelines.release.layout import COMPLETIONS
 from pipelines.release.manifest import Measurements
 from retrieval import EventType

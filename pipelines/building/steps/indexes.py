@@ -17,7 +17,7 @@ from pipelines.building.context import BuildContext
 from pipelines.building.index_measurements import CHOICES, described, with_choices
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.sharded_index import in_shards, write_sharded
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.release.layout import JOINED, PICTURE, SPACES, index_of, vectors_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.milvus import fill, in_milvus

@@ -12,7 +12,8 @@ from index import map_array
 from pipelines.building.context import BuildContext
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.products import category_names
-from pipelines.config import Config, ConfigError
+from pipelines.config.sections import Config
+from pipelines.errors import ConfigError
 from pipelines.release.layout import CATEGORIES, JOINED, RANKER, vectors_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.parts import open_parts

@@ -15,7 +15,8 @@ from index import (
     plan_shards,
     tune_sharded,
 )
-from pipelines.config import Config, ConfigError
+from pipelines.config.sections import Config
+from pipelines.errors import ConfigError
 from pipelines.release.layout import index_of, vectors_of
 from pipelines.release.manifest import Measurements
 from retrieval.encoders.joined_space import has_vector

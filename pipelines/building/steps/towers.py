@@ -14,7 +14,7 @@ from pipelines.building.index_measurements import described
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.indexes import previous_index, requirements_of
 from pipelines.building.steps.tower_columns import tower_columns
-from pipelines.config import not_hidden
+from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.parts import Parts, open_parts, save_windows

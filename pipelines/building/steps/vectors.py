@@ -2,7 +2,7 @@
 
 from index import save_array
 from pipelines.building.context import BuildContext
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.encoding import ray_runner
 from pipelines.encoding.pictures import encode_pictures
 from pipelines.encoding.texts import encode_texts

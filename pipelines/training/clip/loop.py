@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from pipelines.config import ClipConfig
+from pipelines.config.sections import ClipConfig
 from pipelines.errors import TrainingError
 from pipelines.progress import Track
 from pipelines.training.checkpoint import (

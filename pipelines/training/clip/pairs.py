@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from pipelines.config import ClipConfig, ConfigError
+from pipelines.config.sections import ClipConfig
 from pipelines.encoding.embedding_cache import content_hash
-from pipelines.errors import TrainingError
+from pipelines.errors import ConfigError, TrainingError
 from pipelines.progress import Track
 from pipelines.shop.product_text import text_of
 from pipelines.shop.reader import Shop

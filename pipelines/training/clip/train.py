@@ -11,9 +11,9 @@ import xxhash
 from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from pipelines.config import ClipConfig, ConfigError
+from pipelines.config.sections import ClipConfig
 from pipelines.durable.files import replaced_folder
-from pipelines.errors import UserError
+from pipelines.errors import ConfigError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, Int64
 from msgspec.structs import replace
 
 from index import map_array
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.durable.files import replaced_folder
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.errors import ReleaseError, TrainingError, UserError

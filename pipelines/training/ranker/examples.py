@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.progress import Track
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import behaviour_settings, retriever

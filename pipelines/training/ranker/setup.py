@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.config import Config, not_hidden
+from pipelines.config.sections import Config, not_hidden
 from pipelines.release.parts import Parts
 from pipelines.shop.reader import Shop
 from pipelines.training.ranker.examples import PastShop

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from pipelines.config import ConfigError, TextTrainingConfig
+from pipelines.config.sections import TextTrainingConfig
 from pipelines.durable.files import replaced_folder
-from pipelines.errors import TrainingError, UserError
+from pipelines.errors import ConfigError, TrainingError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval, randomisation_test
 from pipelines.progress import Track
 from pipelines.training.checkpoint import (

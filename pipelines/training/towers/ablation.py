@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import retriever, with_interests

@@ -2,7 +2,7 @@
 
 import torch
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.training import TowerTrainingSettings

@@ -13,7 +13,8 @@ import pytest
 
 from index import map_array
 from pipelines.building.build import EMBEDDINGS, build
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, ShopError
 from pipelines.progress import silent
@@ -256,7 +257,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from pipelines.building.build import build
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.progress import silent
 from tests.conftest import UNTIL
 build(Path(sys.argv[1]), Path(sys.argv[2]), load(None, sys.argv[3:]), UNTIL, silent)

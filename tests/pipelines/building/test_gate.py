@@ -21,7 +21,8 @@ from pipelines.building.gate import (
     texts,
     worth,
 )
-from pipelines.config import Config, GateConfig, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config, GateConfig
 from pipelines.evaluation.pinned_queries import Pinned
 from pipelines.progress import silent
 from pipelines.release.verdict import Check, Verdict

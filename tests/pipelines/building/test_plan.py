@@ -17,7 +17,7 @@ from pipelines.building.plan import STEPS, Learning, Step, StepInputs
 from pipelines.building.step_runner import EarlierStep, StepRunner
 from pipelines.building.steps import ranker as learn
 from pipelines.building.writers import WRITERS, StepWriter
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.encoding import texts as texts_module
 from pipelines.engine.engine import Engine
 from pipelines.evaluation.pinned_queries import ask, open_pinned

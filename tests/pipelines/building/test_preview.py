@@ -13,7 +13,7 @@ from pipelines.building.build import build
 from pipelines.building.plan import STEPS
 from pipelines.building.preview import Action, BuildPreview, StepPreview, preview
 from pipelines.cli.main import vetrina
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.progress import silent
 from pipelines.release.manifest import read_manifest
 from pipelines.release.store import current, open_release

@@ -7,8 +7,10 @@ import pytest
 from pipelines.building.build import build
 from pipelines.building.synonyms import relaxation_of
 from pipelines.cli.answers import slate_table
-from pipelines.config import Config, ConfigError, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
+from pipelines.errors import ConfigError
 from pipelines.progress import silent
 from retrieval import Query, Slate
 from retrieval.types import Reading

@@ -10,7 +10,7 @@ import pytest
 from index import DESIGNS
 from pipelines.cli import main
 from pipelines.cli.main import vetrina
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.release.store import names
 from pipelines.shop.writer import ShopWriter
 from tests.conftest import products, purchases

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipelines.config import Config, ConfigError, EncodersConfig, ImageConfig, TextConfig
+from pipelines.config.sections import Config, EncodersConfig, ImageConfig, TextConfig
 from pipelines.encoding.encoders import (
     Encoders,
     as_carried,
@@ -16,7 +16,7 @@ from pipelines.encoding.encoders import (
     save_encoders,
     with_runtimes,
 )
-from pipelines.errors import ReleaseError
+from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.clip.model import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder

@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from pipelines.building.build import build
-from pipelines.config import Config, ConfigError, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.encoding.embedding_cache import FILE_NAME
 from pipelines.encoding.encoders import Encoders, open_encoders, with_runtimes
 from pipelines.encoding.pictures import Pictures, encode_pictures
 from pipelines.encoding.ray_runner import EncodingSource, RunnerError, fill
 from pipelines.encoding.texts import encode_texts
+from pipelines.errors import ConfigError
 from pipelines.progress import silent
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pipelines.building.build import build
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.engine.engine import Engine
 from pipelines.importers.mapping import Mapping, ProductColumns
 from pipelines.importers.table import import_table

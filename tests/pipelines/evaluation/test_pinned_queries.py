@@ -6,7 +6,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.errors import ShopError
 from pipelines.evaluation.pinned_queries import (
     PinnedSource,

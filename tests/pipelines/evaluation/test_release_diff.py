@@ -9,7 +9,7 @@ import pytest
 
 from index import Columns
 from pipelines.building.build import build
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.evaluation.release_diff import diff
 from pipelines.progress import silent
 from pipelines.release.product_changes import compare_products

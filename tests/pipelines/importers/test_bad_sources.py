@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.config import ConfigError
-from pipelines.errors import ShopError, UserError
+from pipelines.errors import ConfigError, ShopError, UserError
 from pipelines.importers.mapping import Mapping, ProductColumns
 from pipelines.importers.merchant import import_merchant
 from pipelines.importers.table import import_table, load_mapping

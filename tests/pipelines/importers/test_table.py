@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.config import ConfigError
-from pipelines.errors import ShopError
+from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.mapping import EventColumns, Mapping, PictureColumns, ProductColumns
 from pipelines.importers.products import RowError, availability_of, price_of
 from pipelines.importers.table import import_table, load_mapping

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.building.build import build
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.engine.engine import Engine
 from pipelines.live.change_log import LiveError, open_change_log
 from pipelines.live.changes import Change, Delete, Edit, Upsert

@@ -9,8 +9,10 @@ import pytest
 
 from index import Address, Milvus, MilvusIndex, Unreachable
 from pipelines.building.build import build
-from pipelines.config import Config, ConfigError, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
+from pipelines.errors import ConfigError
 from pipelines.progress import silent
 from pipelines.release.milvus import drop_unused, point
 from pipelines.release.store import names, rollback

@@ -5,7 +5,7 @@ from time import sleep
 
 import pytest
 
-from pipelines.config import ServeConfig
+from pipelines.config.sections import ServeConfig
 from pipelines.serving.admission import QUEUED_PER_THREAD, AdmissionControl, Unavailable
 from retrieval import Query, Slate, Stage
 

@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from index import Unreachable
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.errors import StaleCursor
 from pipelines.serving.app import create_app
 from pipelines.serving.routes.pages import PAGE, PAGE_FILES

@@ -8,7 +8,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from pipelines.config import Config, with_live
+from pipelines.config.loading import with_live
+from pipelines.config.sections import Config
 from pipelines.live.changes import LARGEST_CHANGE, Delete, Edit, Upsert
 from pipelines.serving.app import create_app
 from pipelines.serving.bodies import MOST_LINES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.building.build import build
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError
 from pipelines.live.changes import Change, Delete, Upsert

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.serving.app import create_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

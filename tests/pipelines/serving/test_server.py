@@ -28,7 +28,7 @@ def server(
         import sys, threading, time
         import msgspec
         from types import SimpleNamespace
-        from pipelines.config import Config
+        from pipelines.config.sections import Config
         from pipelines.errors import ReleaseError, UserError
         from pipelines.serving.server import serve_engine
         from retrieval import Slate

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipelines.config import load
+from pipelines.config.loading import load
 from pipelines.engine.engine import Engine
 from pipelines.errors import TuningError
 from pipelines.evaluation.trec_files import read_judgments

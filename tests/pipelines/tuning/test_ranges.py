@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipelines.config import Config, ConfigError, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
+from pipelines.errors import ConfigError
 from pipelines.tuning.ranges import Choices, Span, changed, differing, read_ranges, value_of
 
 pytestmark = pytest.mark.foreign

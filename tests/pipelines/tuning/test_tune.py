@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from pipelines.building.build import build
-from pipelines.config import Config, ConfigError, load, not_hidden
+from pipelines.config.loading import load
+from pipelines.config.sections import Config, not_hidden
 from pipelines.engine.engine import Engine
-from pipelines.errors import TrainingError, TuningError
+from pipelines.errors import ConfigError, TrainingError, TuningError
 from pipelines.evaluation.next_basket import Holdout, hold_out
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts

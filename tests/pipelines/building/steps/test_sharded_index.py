@@ -7,8 +7,10 @@ import pytest
 
 from index import ShardedIndex
 from pipelines.building.build import build
-from pipelines.config import Config, ConfigError, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
+from pipelines.errors import ConfigError
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import open_release

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.building.build import build
 from pipelines.building.steps.tower_columns import codes_of, numbered, standardised
-from pipelines.config import Config, load
+from pipelines.config.loading import load
+from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError
 from pipelines.progress import silent

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipelines.config import ClipConfig, ConfigError
-from pipelines.errors import TrainingError, UserError
+from pipelines.config.sections import ClipConfig
+from pipelines.errors import ConfigError, TrainingError, UserError
 from pipelines.progress import Track, silent
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipelines.config import Config
+from pipelines.config.sections import Config
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.engine import Engine
 from pipelines.engine.ranking_stage import RankingStage

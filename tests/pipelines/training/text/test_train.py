@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from pipelines.cli.main import vetrina
-from pipelines.config import ConfigError, TextTrainingConfig
-from pipelines.errors import TrainingError, UserError
+from pipelines.config.sections import TextTrainingConfig
+from pipelines.errors import ConfigError, TrainingError, UserError
 from pipelines.progress import silent
 from pipelines.training.model_card import CARD
 from pipelines.training.text.losses import (

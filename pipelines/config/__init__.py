@@ -1,0 +1,1 @@
+"""The configuration: its sections with their defaults, and how they are read from YAML."""
