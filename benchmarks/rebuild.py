@@ -126,7 +126,7 @@ def make_events(num_products: int, num_users: int) -> pa.Table:
 
 
 def write_shop(folder: Path, products: list[dict[str, Any]], events: pa.Table) -> None:
-    drawn = draw_all(label(one) for one in products)
+    drawn = draw_all([label(one) for one in products])
     shots = [
         {"id": one["id"], "image": image, "media_type": MEDIA_TYPE}
         for one, image in zip(products, drawn, strict=True)

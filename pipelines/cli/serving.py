@@ -54,11 +54,15 @@ def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None
 @click.option("--serve/--no-serve", "serves", default=True, help="Open the shop page at the end.")
 def demo(folder: Path, host: str | None, port: int | None, serves: bool) -> None:  # noqa: FBT001
     """Import, train, build, measure and serve a real supermarket."""
-    from pipelines.demo import prepare
-    from pipelines.progress import track
+    from pipelines.demo.plan import DemoFolder
 
-    config, releases = prepare(folder, track, click.echo)
+    place = DemoFolder(folder)
     if serves:
-        from pipelines.serving.server import serve
+        from pipelines.demo.window import open_window
 
-        serve(releases, config, host=host, port=port)
+        open_window(place, click.echo, host=host, port=port)
+    else:
+        from pipelines.demo.steps import run_steps
+        from pipelines.progress import track
+
+        run_steps(place, track, click.echo)

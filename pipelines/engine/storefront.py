@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.engine.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
+from pipelines.release.build_status import describe_progress
 from pipelines.release.parts import Parts, open_album
 from pipelines.release.store import Release
 
@@ -19,6 +20,7 @@ class Storefront:
         """Open the album of the release when a picture is first asked for."""
         self._parts = parts
         self._manifest = release.manifest
+        self._releases = release.path.parent
         self._album = Lazy(partial(open_album, release.path))
 
     def warm_up(self) -> None:
@@ -52,6 +54,7 @@ class Storefront:
             "until": manifest.until,
             "days": self.days(),
             "quality": manifest.quality,
+            "building": describe_progress(self._releases, manifest.name),
         }
 
     def days(self) -> tuple[str, str]:

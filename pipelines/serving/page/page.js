@@ -2,6 +2,7 @@
 
 const K = 24;
 const LARGEST_PICTURE = 10_000_000;
+const LOOK_MS = 3_000; // between looks at what is still being built
 const STATE = ["text", "user", "at", "filter"]; // what the address of the page remembers
 const INPUT_OF_FIELD = { text: "text", image: "text", user: "user", "scene.at": "at", filter: "filter" };
 const STAGES = {
@@ -264,6 +265,42 @@ function showAbout() {
   $("measured").hidden = measured.length === 0;
   $("quality").replaceChildren(...table("", measured).tBodies[0].rows);
   if (about.days) $("at").min = about.days[0];
+  showBuilding();
+}
+
+// Better releases may still be built beside the one that answers: say which, and about how long.
+
+function duration(seconds) {
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 5) return "nearly done";
+  return minutes < 1 ? "less than a minute left" : `about ${minutes} min left`;
+}
+
+function showBuilding() {
+  const { number: place, of, holds = [], learning = [], seconds_left: left, dark = [], failed } = about.building ?? {};
+  const later = dark.filter((other) => other > place);
+  const parts = [
+    `Release ${place} of ${of} answers: ${holds.join(", ")}.`,
+    learning.length && `Still learning: ${learning.join(", ")}, ${duration(left)}.`,
+    ...later.map((other) => `Release ${other} is kept dark: it did not pass the gate.`),
+    failed && `The building has stopped: ${failed}`,
+  ];
+  $("building").hidden = !place;
+  $("building").textContent = place ? parts.filter(Boolean).join(" ") : "";
+}
+
+async function watchBuilding() {
+  while (about.building?.learning?.length) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const before = about.release;
+    about = await call("/v1/about").catch(() => about); // the server may be busy, or gone
+    if (about.release === before) {
+      showBuilding();
+      continue;
+    }
+    showAbout();
+    if (!document.querySelector("#products details[open]")) ask(); // nobody reads an explanation
+  }
 }
 
 function flat(value, name = "") {
@@ -367,6 +404,7 @@ async function open() {
   }
   readAddress();
   ask();
+  watchBuilding();
 }
 
 open();

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from pipelines.importers.journey.containers import label
+from pipelines.importers.journey.packshots import drawing
 from pipelines.importers.journey.packshots.drawing import (
     MARK,
     MEDIA_TYPE,
@@ -98,3 +99,10 @@ def test_many_are_drawn_in_order() -> None:
     labels = [Label("can", colour, "Cola") for colour in range(3)]
 
     assert list(draw_all(labels)) == [draw(one) for one in labels]
+
+
+def test_two_processes_draw_what_one_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "DRAWN_AT_ONCE", 2)
+    labels = [Label("tub", colour, "Yogurt") for colour in range(5)]
+
+    assert list(draw_all(labels, processes=2)) == [draw(one) for one in labels]

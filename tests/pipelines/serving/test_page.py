@@ -321,3 +321,46 @@ def test_what_is_typed_is_completed_below_the_box(page: Page) -> None:
 
     page.get_by_label("What are you looking for?").fill("")
     expect(page.locator("#completions option")).to_have_count(0)
+
+
+def test_it_says_which_release_answers_and_goes_over_to_the_next_by_itself(
+    page: Page, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"number": 1, "of": 2, "holds": ["words", "habits"], "learning": ["<b>pictures</b>"]}
+    plain = engine.about()
+    first = plain | {"building": {**told, "seconds_left": 230, "dark": [], "failed": ""}}
+    monkeypatch.setattr(engine, "about", lambda: first)
+    open_page(page)
+    expect(page.locator("#building")).to_have_text(
+        "Release 1 of 2 answers: words, habits. Still learning: <b>pictures</b>, about 4 min left."
+    )
+
+    done = {**told, "number": 2, "holds": ["words", "habits", "pictures"], "learning": []}
+    second = plain | {"release": "the-next", "building": done}
+    monkeypatch.setattr(engine, "about", lambda: second)
+
+    expect(page.locator("#building")).to_have_text(
+        "Release 2 of 2 answers: words, habits, pictures."
+    )
+    expect(page.locator("#release")).to_contain_text("the-next")
+
+
+def test_it_says_why_nothing_more_is_learnt(
+    page: Page, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    building = {"number": 1, "of": 3, "holds": ["words"], "learning": [], "dark": [2]}
+    told = engine.about() | {"building": {**building, "failed": "the disk is <full>"}}
+    monkeypatch.setattr(engine, "about", lambda: told)
+
+    open_page(page)
+
+    expect(page.locator("#building")).to_have_text(
+        "Release 1 of 3 answers: words. Release 2 is kept dark: it did not pass the gate. "
+        "The building has stopped: the disk is <full>"
+    )
+
+
+def test_it_says_nothing_of_a_plan_where_there_is_none(page: Page) -> None:
+    open_page(page)
+
+    expect(page.locator("#building")).to_be_hidden()

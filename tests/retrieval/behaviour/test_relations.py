@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from index import ExactIndex
+from index import ExactIndex, Hits
 from retrieval.behaviour.cold_start import nearest_content
 from retrieval.behaviour.ease import EaseSettings, ease, memory_mb, participants
 from retrieval.behaviour.item_to_item import SHRINKAGE, next_after, together
@@ -175,6 +175,29 @@ def test_a_product_never_bought_is_proposed_to_who_buys_what_looks_like_it() -> 
     assert 5 not in buyer.rows
     scores = ease_scores(behaviour.relations, asked("u00").history, UNTIL)
     assert 0 < scores[4] < scores.max()
+
+
+def test_products_that_look_the_same_are_sought_once_and_each_gets_the_answer() -> None:
+    vectors = np.eye(5, 5, dtype=np.float32)[[0, 1, 2, 2, 1, 2]]
+    vectors[[2, 3, 5], 0] = 0.5
+    index = Counting(vectors)
+
+    content = nearest_content(index, vectors, np.array([False, False, True, True, False, True]))
+
+    assert index.asked == 1
+    assert content.rows.tolist() == [2, 3, 5]
+    assert content.near[:, 0].tolist() == [0, 0, 0]
+    assert content.similarities[:, 0].tolist() == [0.5, 0.5, 0.5]
+
+
+class Counting(ExactIndex):
+    """An index that counts the queries."""
+
+    asked = 0
+
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> list[Hits]:
+        self.asked += len(queries)
+        return super().search(queries, k, allowed)
 
 
 def test_what_follows_the_last_basket_is_proposed() -> None:

@@ -1,9 +1,11 @@
 """Draws a pack shot for a product that has no photograph: always the same one, 128 px."""
 
 import colorsys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from io import BytesIO
+from multiprocessing import get_context
 from typing import Literal, NamedTuple
 
 import xxhash
@@ -29,6 +31,7 @@ FONT_PIXELS = (17, 15, 13, 12, 11, 10, 9)
 GREENS = (0.2, 0.52)  # hues
 OVERSAMPLING = 3
 QUALITY = 72  # of the JPEG
+DRAWN_AT_ONCE = 200  # by one of several processes
 BACKGROUND: Colour = (255, 255, 255)
 CONTENT: Colour = (226, 190, 132)  # what is inside, where nothing else is known
 
@@ -58,9 +61,16 @@ def draw(label: Label) -> bytes:
     return out.getvalue()
 
 
-def draw_all(labels: Iterable[Label]) -> Iterator[bytes]:
-    """Yield a picture a label, in order; labels in order of `pack_of` are drawn faster."""
-    return map(draw, labels)
+def draw_all(labels: Sequence[Label], processes: int = 1) -> Iterator[bytes]:
+    """Yield a picture a label, in order; labels in order of `pack_of` are drawn faster.
+
+    Few labels are drawn in this process, however many processes there may be.
+    """
+    if processes == 1 or len(labels) <= DRAWN_AT_ONCE:
+        yield from map(draw, labels)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield from pool.map(draw, labels, chunksize=DRAWN_AT_ONCE)
 
 
 def pack_of(label: Label) -> tuple[str, int, str, Colour]:
