@@ -13,7 +13,7 @@ from pipelines.demo.plan import DemoFolder, load_journey, served_release
 from pipelines.demo.steps import Say, steps_left
 from pipelines.errors import UserError
 from pipelines.release.build_status import read_status, write_status
-from pipelines.serving.server import free_address, serve
+from pipelines.serving.server import listening_address, serve
 
 BUILDER = (sys.executable, "-m", "pipelines.demo.builder")
 LOOK_SECONDS = 0.2
@@ -24,9 +24,7 @@ STOP_SECONDS = 15.0  # that the builder gets to put its things away
 def open_window(folder: DemoFolder, say: Say, *, host: str | None, port: int | None) -> None:
     """Serve until SIGINT or SIGTERM, from the first release on that can be served."""
     config = load_journey(folder)
-    serves = config.serve
-    host = serves.host if host is None else host
-    host, port = free_address(host, serves.port if port is None else port)
+    host, port = listening_address(config, host, port)
     with building(folder, say) as builder:
         import pipelines.serving.hot_swap  # noqa: F401 - torch and FAISS, while we wait
 

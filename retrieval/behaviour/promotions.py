@@ -43,7 +43,8 @@ def shares_at(
     """
     if not len(runs.rows):
         return np.zeros(len(rows), np.float32)
-    low, high = (np.searchsorted(runs.rows, rows, side=side) for side in ("left", "right"))
+    sought = rows.astype(runs.rows.dtype)  # of another type, the whole column would be copied
+    low, high = (np.searchsorted(runs.rows, sought, side=side) for side in ("left", "right"))
     begun = low.copy()
     while (open_ := begun < high).any():  # halving: the first run that begins after now
         middle = (begun + high) // 2

@@ -18,19 +18,31 @@ TINY = 1e-9
 
 
 class ScoredChannel(ABC):
-    """A channel that gives every product a number; above 0 it is proposed, the highest first."""
+    """A channel that gives every product a number; above 0 it is proposed, the highest first.
+
+    The numbers of the last request are kept, because a request asks for them several times.
+    """
+
+    _last: tuple[EncodedQuery, Float32[np.ndarray, "n"] | None] | None = None
 
     def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the best of the products that something speaks for; None with nothing to go by."""
-        scores = self.scores(ask)
+        scores = self._scores_once(ask)
         return None if scores is None else best(scores, k, ask)
 
     def score(
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"] | None:
         """Return each row's number, 0 where the channel speaks against it."""
-        scores = self.scores(ask)
+        scores = self._scores_once(ask)
         return None if scores is None else np.maximum(scores[rows], 0)
+
+    def _scores_once(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
+        """Return the numbers of this very request, made once; threads may take turns here."""
+        last = self._last
+        if last is None or last[0] is not ask:
+            last = self._last = (ask, self.scores(ask))
+        return last[1]
 
     @abstractmethod
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:

@@ -18,7 +18,7 @@ from retrieval.behaviour.neighbours import (
 from retrieval.behaviour.purchases import DAY, Purchases
 from retrieval.behaviour.relations import BehaviourSettings, ease_scores
 from retrieval.behaviour.tables import Behaviour
-from retrieval.channels.habit import EaseChannel, NextChannel, SeasonChannel
+from retrieval.channels.habit import EaseChannel, NextChannel, ScoredChannel, SeasonChannel
 from retrieval.encoded_query import EncodedQuery
 
 UNTIL = 1_000 * DAY
@@ -198,6 +198,27 @@ class Counting(ExactIndex):
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> list[Hits]:
         self.asked += len(queries)
         return super().search(queries, k, allowed)
+
+
+def test_the_numbers_of_a_request_are_made_once_and_those_of_the_next_anew() -> None:
+    class Numbered(ScoredChannel):
+        made = 0
+
+        def scores(self, ask: EncodedQuery) -> np.ndarray:
+            self.made += 1
+            return np.full(3, self.made, np.float32)
+
+    channel, first, second = Numbered(), EncodedQuery(), EncodedQuery()
+    rows = np.arange(3)
+
+    once = (channel.propose(first, 1), channel.score(first, rows), channel.score(first, rows))
+    other = channel.score(second, rows)
+
+    assert channel.made == 2
+    assert once[0] is not None
+    assert once[0].scores.tolist() == [1.0]
+    assert other is not None
+    assert other.tolist() == [2.0, 2.0, 2.0]
 
 
 def test_what_follows_the_last_basket_is_proposed() -> None:
