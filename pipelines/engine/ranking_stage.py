@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranked_candidates import RankedCandidates, in_retrieval_order
 from pipelines.engine.ranking_log import LoggedRanking
@@ -24,7 +25,6 @@ from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
 
-LATE_MS = 60_000.0  # for a ranking that cannot be left out
 QUERY_TOKEN = "what was asked"  # the name of the query among the tokens of an explanation
 
 RankingListener = Callable[[LoggedRanking], None]
@@ -65,7 +65,7 @@ class RankingStage:
         ranked, left_ms = None, deadline.left_ms()
         if depth.stage is Stage.RANKING and (depth.rank_when_late or left_ms > 0):
             with deadline.timer("rank"):
-                left_ms = LATE_MS if depth.rank_when_late else left_ms
+                left_ms = OFFLINE_DEADLINE_MS if depth.rank_when_late else left_ms
                 ranked = self._ranked(request, candidates, snapshot, left_ms)
         if ranked is None:
             return in_retrieval_order(candidates, is_search=searches(request.encoded))
