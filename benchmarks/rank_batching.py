@@ -23,7 +23,8 @@ from benchmarks.rank_on_a_card import MOST_FACTS, RECENT, call, random_network, 
 from ranking.rank_call import RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime
-from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
+from ranking.runtimes.torch_runtime import TorchRuntime
+from ranking.runtimes.types import Runtime
 
 MOST_REQUESTS, MOST_CANDIDATES = 8, 8_192
 WARM = 5  # calls of each caller

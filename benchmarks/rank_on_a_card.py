@@ -20,7 +20,8 @@ import torch
 from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
 from ranking.rank_call import Context, RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
-from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
+from ranking.runtimes.torch_runtime import TorchRuntime
+from ranking.runtimes.types import Runtime
 
 # That of the defaults; written out, as this runs where half of what a shop needs is missing.
 SHAPE = RankerShape(

@@ -23,6 +23,13 @@ class RankerAnswer(NamedTuple):
     probabilities: dict[str, Float64[np.ndarray, "c"]]  # of the outcomes that are calibrated
 
 
+class Explanation(NamedTuple):
+    """Why candidates stand where they stand: one row a placed candidate."""
+
+    attended: Float32[np.ndarray, "k t"]  # shares of the context tokens; each row sums to 1
+    moved: Float32[np.ndarray, "k f"]  # what each feature adds to the logit, or takes from it
+
+
 def ranked(
     logits: Float32[np.ndarray, "c o"],
     outcomes: Sequence[str],

@@ -11,7 +11,14 @@ from jaxtyping import Float16, Float32, Int64
 from safetensors.torch import load_file, save_file
 
 from index import map_array, save_array
-from ranking.answers import MAX_CANDIDATES, RankerAnswer, RequestKind, UnfitLogits, ranked
+from ranking.answers import (
+    MAX_CANDIDATES,
+    Explanation,
+    RankerAnswer,
+    RequestKind,
+    UnfitLogits,
+    ranked,
+)
 from ranking.bundle import BundleDescription
 from ranking.calibration.calibration import Calibration, UnknownCalibration, read
 from ranking.calibration.calibration import save as write
@@ -23,11 +30,12 @@ from ranking.network.cross_attention import (
     RankerShape,
 )
 from ranking.network.examples import RankedProducts
-from ranking.network.explanation import Explanation, explain
+from ranking.network.explanation import explain
 from ranking.network.training import TrainedRanker
 from ranking.rank_call import Context, RankCall
-from ranking.runtimes.choosing import TORCH, OpenRuntime, RankerFiles, RuntimeSettings, open_runtime
+from ranking.runtimes.choosing import OpenRuntime, RankerFiles, open_runtime
 from ranking.runtimes.torch_runtime import TorchRuntime
+from ranking.runtimes.types import IN_TORCH, TORCH, RuntimeSettings
 
 __all__ = [
     "MAX_CANDIDATES",
@@ -47,7 +55,6 @@ __all__ = [
 
 TOKENS_AT_ONCE = 8_192
 TOKENS, TOKEN_WEIGHTS = "tokens.npy", "tokens.safetensors"  # and what makes them
-IN_TORCH = RuntimeSettings()
 
 
 class UnknownRanker(ValueError):

@@ -11,7 +11,7 @@ from pipelines.encoding.embedding_cache import EmbeddingCache, content_hash
 from pipelines.errors import UserError
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop
-from retrieval.encoders.image import ImageEncoder
+from retrieval.encoders.query import ImageEncoder
 from retrieval.encoders.video import FRAMES, BrokenVideo, encode_video
 
 PICTURES_PER_CHUNK = 1024

@@ -27,8 +27,8 @@ from pipelines.encoding.texts import text_chunks
 from pipelines.errors import ConfigError, UserError
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop
-from retrieval.encoders.image import ImageEncoder
 from retrieval.encoders.image_runtime import open_chosen_image
+from retrieval.encoders.query import ImageEncoder
 from retrieval.encoders.text import TextEncoder
 from retrieval.encoders.text_runtime import open_chosen
 

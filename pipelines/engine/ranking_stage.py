@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -15,15 +15,18 @@ from pipelines.engine.request import request_kind
 from pipelines.engine.request_encoding import EncodedRequest
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
 from pipelines.release.parts import Parts
+from ranking.answers import MAX_CANDIDATES, RankerAnswer, UnfitLogits
 from ranking.features.request import request_context, request_features
 from ranking.rank_call import RankCall
-from ranking.ranker import MAX_CANDIDATES, Ranker, RankerAnswer, UnfitLogits
 from ranking.runtimes.request_batching import TooLate
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Query, Stage
 from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds, and many releases have no ranker
+    from ranking.ranker import Ranker
 
 QUERY_TOKEN = "what was asked"  # the name of the query among the tokens of an explanation
 
@@ -41,7 +44,9 @@ class Depth(NamedTuple):
 class RankingStage:
     """Ranks candidates with the ranker of a release, where that was measured to be better."""
 
-    def __init__(self, release: str, parts: Parts, ranker: Ranker | None, num_recent: int) -> None:
+    def __init__(
+        self, release: str, parts: Parts, ranker: "Ranker | None", num_recent: int
+    ) -> None:
         """Show the ranker the `num_recent` last products of a shopper."""
         self.listener: RankingListener | None = None
         self._release = release

@@ -3,7 +3,7 @@
 import msgspec
 
 from index import Columns
-from ranking.ranker import RequestKind
+from ranking.answers import RequestKind
 from retrieval import Placement, Query, Scene
 
 

@@ -10,7 +10,7 @@ from index import LexicalIndex
 from pipelines.engine.eligibility import Eligible
 from pipelines.engine.ranked_candidates import RankedCandidates
 from pipelines.live.snapshot import CatalogueSnapshot
-from ranking.ranker import MAX_CANDIDATES
+from ranking.answers import MAX_CANDIDATES
 from ranking.slate.compose import Page, compose
 from retrieval import Query, Slate
 from retrieval.types import Placed, Reading

@@ -13,7 +13,7 @@ from pipelines.live.base import Base
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.retriever import retriever
 from pipelines.release.store import Release
-from ranking.runtimes.choosing import RuntimeSettings
+from ranking.runtimes.types import RuntimeSettings
 
 
 class Stages(NamedTuple):

@@ -1,7 +1,7 @@
 """Opens the parts of a verified release, memory-mapped."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,18 +44,20 @@ from pipelines.release.layout import (
 from pipelines.release.vector_indexes import open_space
 from ranking.features.catalogue_words import CatalogueWords
 from ranking.features.definitions import Catalogue
-from ranking.ranker import IN_TORCH, Ranker, UnknownRanker
-from ranking.runtimes.choosing import RuntimeSettings
+from ranking.runtimes.types import IN_TORCH, RuntimeSettings
 from retrieval.behaviour.cold_start import Content
 from retrieval.behaviour.promotions import open_promotions
 from retrieval.behaviour.tables import Behaviour
-from retrieval.towers.model import Towers, UnknownTowers
+
+if TYPE_CHECKING:  # they import torch, which takes seconds, and many releases have neither
+    from ranking.ranker import Ranker
+    from retrieval.towers.model import Towers
 
 
 class ReleaseTowers(NamedTuple):
     """The towers of a release, with the vectors that they gave its products."""
 
-    towers: Towers
+    towers: "Towers"
     vectors: Float32[np.ndarray, "n d"]
     nearest: VectorIndex
     windows: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
@@ -116,7 +118,7 @@ def open_parts(folder: Path) -> Parts:
             ),
             trained=_trained(folder),
         )
-    except (DamagedIndex, SynonymError, UnknownTowers) as e:
+    except (DamagedIndex, SynonymError) as e:
         raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
 
 
@@ -125,10 +127,12 @@ def open_album(folder: Path) -> Album:
     return Album(Columns.open(folder / PICTURES), map_array(folder / PICTURE_OF))
 
 
-def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
+def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> "Ranker | None":
     """Open the ranker of a release folder, or return None where none was trained."""
     if not (folder / RANKER).is_dir():
         return None
+    from ranking.ranker import Ranker, UnknownRanker
+
     try:
         return Ranker.open(folder / RANKER, how)
     except UnknownRanker as e:
@@ -145,9 +149,15 @@ def save_windows(folder: Path, windows: tuple[str, ...]) -> None:
 def _trained(folder: Path) -> ReleaseTowers | None:
     if not (folder / WINDOWS).exists():
         return None
+    from retrieval.towers.model import Towers, UnknownTowers
+
+    try:
+        towers = Towers.open(folder / TOWERS)
+    except UnknownTowers as e:
+        raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
     vectors = map_array(folder / TOWER_VECTORS)
     return ReleaseTowers(
-        Towers.open(folder / TOWERS),
+        towers,
         vectors,
         open_space(folder, TOWERS, vectors),
         msgspec.json.decode((folder / WINDOWS).read_bytes(), type=tuple[str, ...]),

@@ -24,7 +24,6 @@ from retrieval.channels.towers import TowersChannel
 from retrieval.channels.types import Channel
 from retrieval.encoded_query import EncodedQuery
 from retrieval.retriever import Retriever, searches
-from retrieval.towers.model import interests
 
 SEARCHING = ("semantic", "lexical", "image", "towers")
 RECOMMENDING = ("towers", "repeat", "ease", "together", "next", "season", "kind", "trending")
@@ -88,4 +87,6 @@ def with_interests(ask: EncodedQuery, trained: ReleaseTowers | None) -> EncodedQ
     window = SEARCH if searches(ask) else RECOMMENDATION
     if trained is None or window not in trained.windows:
         return ask
+    from retrieval.towers.model import interests  # torch takes seconds, and many have no towers
+
     return ask._replace(interests=interests(trained.towers, ask, trained.vectors))

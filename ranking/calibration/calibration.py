@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64
 from msgspec import Meta
-from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, logit
 
 from ranking.calibration.reliability import (
@@ -113,6 +112,8 @@ def fit_platt(x: Float64[np.ndarray, "c"], labels: Labels) -> Platt:
     The targets are (n+ + 1) / (n+ + 2) and 1 / (n- + 2) instead of 1 and 0, so that labels which
     a line separates have an answer (Platt 1999, section 2.2; Lin, Lin and Weng 2007).
     """
+    from scipy.optimize import minimize  # slow to import, and nobody fits while serving
+
     positives, negatives = labels.sum(), (~labels).sum()
     targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, scale = float(x.mean()), float(x.std()) or 1.0
@@ -136,6 +137,8 @@ def fit_isotonic(x: Float64[np.ndarray, "c"], labels: Labels) -> Isotonic:
 
     No share comes closer to 0 or 1 than 1 / (n + 2): n labels cannot tell never from seldom.
     """
+    from scipy.optimize import isotonic_regression
+
     logits, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     found = isotonic_regression(np.bincount(place, labels) / counts, weights=counts)
     least = 1 / (len(labels) + 2)

@@ -1,23 +1,15 @@
 """Says why a candidate stands where it stands: what it looked at, and which features moved it."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ranking.answers import Explanation
 from ranking.network.batch import Inputs
 from ranking.network.cross_attention import CrossAttention, CrossAttentionRanker
 
 STEPS = 32  # of the way from the average to the candidate
-
-
-class Explanation(NamedTuple):
-    """One row a placed candidate."""
-
-    attended: Float32[np.ndarray, "k t"]  # shares of the context tokens; each row sums to 1
-    moved: Float32[np.ndarray, "k f"]  # what each feature adds to the logit, or takes from it
 
 
 def explain(

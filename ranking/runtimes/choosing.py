@@ -20,23 +20,15 @@ from ranking.rank_call import Context, RankCall
 from ranking.runtimes.cuda_graphs import CANDIDATES, REQUESTS, GraphRuntime, has_gpu
 from ranking.runtimes.onnx_runtime import OnnxRuntime, has_graph
 from ranking.runtimes.request_batching import BatchingRuntime
-from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
+from ranking.runtimes.torch_runtime import TorchRuntime
+from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
 from retrieval.context_facts import MAX_FACTS
 
-AUTO, TORCH, ONNX, CUDA = "auto", "torch", "onnx", "cuda"
+AUTO, ONNX, CUDA = "auto", "onnx", "cuda"
 CLOSE = 5e-5  # of a logit: half of what a replay takes for rounding
 PROBES = (1, 7, 200, MAX_CANDIDATES)  # candidates of the requests that are compared
 
 log = logging.getLogger(__name__)
-
-
-class RuntimeSettings(NamedTuple):
-    """How a ranker is to be run."""
-
-    runtime: str = TORCH
-    threads: int = 1
-    recent: int = 32  # products in a context, at most
-    batch_requests: int = 0  # ranked together; 0: as many as pay on what it runs on
 
 
 class RankerFiles(NamedTuple):

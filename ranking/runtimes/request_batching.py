@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ranking.rank_call import RankCall
-from ranking.runtimes.torch_runtime import Runtime
+from ranking.runtimes.types import Runtime
 
 
 class TooLate(TimeoutError):

@@ -1,7 +1,6 @@
-"""Runs the network of a ranker with torch on the processor, and says what any runtime offers."""
+"""Runs the network of a ranker with torch on the processor."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,15 +10,6 @@ from torch import Tensor
 from ranking.network.batch import Inputs, batch_of, inputs
 from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.rank_call import RankCall
-
-
-@runtime_checkable
-class Runtime(Protocol):
-    """What runs the network of a ranker; it is called from several threads."""
-
-    def logits(self, calls: Sequence[RankCall]) -> list[Float32[np.ndarray, "c o"]]:
-        """Return one logit a candidate and outcome, for each of at least one request."""
-        ...
 
 
 class TorchRuntime:

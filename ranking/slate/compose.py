@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from ranking.answers import Explanation
 from ranking.features.definitions import NAMES
-from ranking.network.explanation import Explanation
 from ranking.slate.reasons import reasons
 from retrieval.types import Candidates, Placed, Product
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -24,24 +24,6 @@ PICTURES_PER_TURN = 16  # of a thread that opens them; one by one, the handing o
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-@runtime_checkable
-class ImageEncoder(Protocol):
-    """Turns pictures and texts into vectors of one space."""
-
-    dim: int
-    fingerprint: str
-
-    def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
-        """Return one unit vector a text, in order."""
-        ...
-
-    def encode_images(
-        self, pictures: Sequence[bytes]
-    ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
-        """Return one unit vector a picture, and why some have a zero vector instead."""
-        ...
 
 
 class Compiled(NamedTuple):

@@ -1,13 +1,31 @@
 """The query encoder: encodes the text and picture of a query into the spaces of the products."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
-from retrieval.encoders.image import ImageEncoder
 from retrieval.encoders.joined_space import join
 from retrieval.encoders.text import TextEncoder
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Turns pictures and texts into vectors of one space."""
+
+    dim: int
+    fingerprint: str
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
+        """Return one unit vector a text, in order."""
+        ...
+
+    def encode_images(
+        self, pictures: Sequence[bytes]
+    ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
+        """Return one unit vector a picture, and why some have a zero vector instead."""
+        ...
 
 
 class UnreadablePicture(ValueError):

@@ -18,10 +18,10 @@ from ranking.network.model import Model, RankerSettings, shape_of
 from ranking.network.training import TrainedRanker
 from ranking.rank_call import RankCall
 from ranking.ranker import Ranker, save
-from ranking.runtimes.choosing import AUTO, CUDA, ONNX, TORCH, RuntimeSettings, choose
+from ranking.runtimes.choosing import AUTO, CUDA, ONNX, choose
 from ranking.runtimes.cuda_graphs import has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
-from ranking.runtimes.torch_runtime import Runtime
+from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
 from tests.ranking.calls import call
 
 VECTOR_DIM, NUM_PRODUCTS = 6, 1_500  # as many as the requests of `calls` name

@@ -8,7 +8,8 @@ import pytest
 
 from ranking.rank_call import RankCall
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
-from ranking.runtimes.torch_runtime import Runtime, TorchRuntime
+from ranking.runtimes.torch_runtime import TorchRuntime
+from ranking.runtimes.types import Runtime
 from tests.ranking.calls import call, network, tokens, without_numbers
 
 PATIENCE = 60  # seconds after which a test fails rather than hangs
