@@ -1,7 +1,13 @@
-"""Shows how far a long step is: a bar on a terminal, plain lines anywhere else."""
+"""Shows how far a long step is: a bar on a terminal, plain lines anywhere else.
+
+No step is silent for long: what passes no items through `track` runs in `working`, from where a
+thread says now and then how long it has taken.
+"""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
 from time import perf_counter
 from typing import Protocol, TypeVar
 
@@ -19,7 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 T = TypeVar("T")
-LINE_EVERY_SECONDS = 10.0
+LINE_EVERY_SECONDS = 5.0
 
 
 class Track(Protocol):
@@ -47,6 +53,75 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:,.1f}/s", style="progress.data.speed")
 
 
+@contextmanager
+def working(label: str, track: Track = track, usual_seconds: float | None = None) -> Iterator[None]:
+    """Say how long a call has taken whenever nothing was said for LINE_EVERY_SECONDS.
+
+    Lines of `track`, bars and steps within this one count as something said. `usual_seconds` is
+    how long it took another time; with `silent` as its track nothing is said.
+    """
+    if track is silent:
+        yield
+        return
+    with _heartbeat(lambda seconds: f"{label}: {_spent(seconds, usual_seconds)}"):
+        yield
+
+
+class _Voice:
+    """Standard error, and when something was last written there."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.bars = 0  # on the terminal, which say all the time
+        self.last = perf_counter()
+
+    def say(self, line: str) -> None:
+        """Write a line."""
+        with self._lock:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+            self.last = perf_counter()
+
+    def silence_from(self, begin: float) -> float:
+        """Return for how many seconds nothing was said since `begin`."""
+        return 0.0 if self.bars else perf_counter() - max(self.last, begin)
+
+
+_VOICE = _Voice()
+_STEPS: list[Event] = []  # that are being worked at, the innermost last: it alone speaks
+
+
+@contextmanager
+def _heartbeat(line: Callable[[float], str]) -> Iterator[None]:
+    """Say a line of the seconds so far from a thread, as often as nothing else is said."""
+    done = Event()
+    heart = Thread(target=_beat, args=(line, done), daemon=True)
+    _STEPS.append(done)
+    heart.start()
+    try:
+        yield
+    finally:
+        done.set()
+        _STEPS.remove(done)
+        heart.join()
+
+
+def _beat(line: Callable[[float], str], done: Event) -> None:
+    begin, pause = perf_counter(), LINE_EVERY_SECONDS
+    while not done.wait(pause):
+        silence = _VOICE.silence_from(begin)
+        if silence >= LINE_EVERY_SECONDS and _STEPS[-1:] == [done]:
+            _VOICE.say(line(perf_counter() - begin))
+            silence = 0.0
+        pause = max(LINE_EVERY_SECONDS - silence, LINE_EVERY_SECONDS / 10)
+
+
+def _spent(seconds: float, usual_seconds: float | None) -> str:
+    if usual_seconds is None or seconds >= usual_seconds:
+        return f"{seconds:,.0f} s"
+    return f"{seconds:,.0f} s, {usual_seconds - seconds:,.0f} s left"
+
+
 def _bar(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
     columns = (
         TextColumn("{task.description:<24}"),
@@ -57,29 +132,26 @@ def _bar(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total=total, description=label)
+        _VOICE.bars += 1
+        try:
+            yield from progress.track(items, total=total, description=label)
+        finally:
+            _VOICE.bars -= 1
 
 
 def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
-    start = said = perf_counter()
-    count = 0
-    for item in items:
-        yield item
-        count += 1
-        now = perf_counter()
-        if now - said >= LINE_EVERY_SECONDS:
-            _say(f"{label}: {_so_far(count, total, now - start)}")
-            said = now
-    _say(f"{label}: {count:,} done in {perf_counter() - start:.1f} s")
+    start, count = perf_counter(), 0
+    with _heartbeat(lambda seconds: f"{label}: {_so_far(count, total, seconds)}"):
+        for item in items:
+            yield item
+            count += 1
+    _VOICE.say(f"{label}: {count:,} done in {perf_counter() - start:.1f} s")
 
 
 def _so_far(count: int, total: int | None, seconds: float) -> str:
     rate = count / max(seconds, 1e-9)
     if not total:
         return f"{count:,}, {rate:,.1f}/s"
+    if not count:
+        return f"0 of {total:,} in {seconds:,.0f} s"
     return f"{count:,} of {total:,}, {rate:,.1f}/s, {(total - count) / rate:,.0f} s left"
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

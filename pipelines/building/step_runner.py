@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from pipelines.building.plan import Step, StepInputs, share_since_training
+from pipelines.progress import Track, silent, working
 from pipelines.release.manifest import File, Measurements, StepRecord, describe_file
 from pipelines.release.store import Release
 
@@ -45,6 +46,7 @@ class StepRunner:
         live: Release | None,
         most_changed: float,
         changed_share: Callable[[], float] = lambda: 1.0,
+        track: Track = silent,
     ) -> None:
         self.folder = folder
         self.name = name
@@ -53,6 +55,7 @@ class StepRunner:
         self._live = live
         self._most_changed = most_changed
         self._changed_share = cache(changed_share)
+        self._track = track
 
     @property
     def measured(self) -> Measurements:
@@ -109,7 +112,8 @@ class StepRunner:
         if share is None or share > self._most_changed:
             return False
         start = perf_counter()
-        measured, files = self._files_of(lambda: reapply(earlier))
+        with working(step.name, self._track, earlier.record.seconds or None):
+            measured, files = self._files_of(lambda: reapply(earlier))
         if measured is None:
             self._remove(files)
             return False
@@ -127,7 +131,8 @@ class StepRunner:
 
     def _make(self, step: Step, inputs: StepInputs, write: Write) -> None:
         start = perf_counter()
-        measured, files = self._files_of(write)
+        with working(step.name, self._track, self._usual_seconds(step.name)):
+            measured, files = self._files_of(write)
         seconds, learns = _since(start), step.learning is not None
         self.records[step.name] = StepRecord(
             key=inputs.key,
@@ -140,6 +145,13 @@ class StepRunner:
             seconds=seconds,
             training_seconds=seconds if learns else 0.0,
         )
+
+    def _usual_seconds(self, name: str) -> float | None:
+        """Return how long this step took when the live release was made; None: nobody knows."""
+        earlier = self._earlier(name)
+        if earlier is None:
+            return None
+        return earlier.record.training_seconds or earlier.record.seconds or None
 
     def _files_of(self, write: Write) -> tuple[Measurements | None, tuple[str, ...]]:
         """Write, and return which files are new in the draft."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.options import configured, releases_option, shop_option
+from pipelines.cli.options import configured, releases_option, shop_option, with_heartbeat
 
 if TYPE_CHECKING:
     from pipelines.config.sections import Config
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Publish it even if the gate says no.")
 @click.option("--plan", is_flag=True, help="Tell what each step would do and why; build nothing.")
 @configured
+@with_heartbeat("build")
 def build(  # noqa: PLR0913 - the options of a verb
     shop: Path,
     releases: Path,

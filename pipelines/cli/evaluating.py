@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.options import releases_option
+from pipelines.cli.options import releases_option, with_heartbeat
 
 
 @click.command()
@@ -15,6 +15,7 @@ from pipelines.cli.options import releases_option
 @click.option(
     "--stage", type=click.Choice(["retrieval", "ranking"]), default="ranking", show_default=True
 )
+@with_heartbeat("run")
 def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
     """Answer a file of requests, one JSON a line, into a TREC run."""
     from pipelines.engine.engine import Engine
@@ -40,6 +41,7 @@ def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
 @click.option("data", "--json", type=click.Path(path_type=Path), help="File of the same as data.")
 @click.option("--requests", type=click.Path(path_type=Path), help="The requests of the run.")
 @click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases.")
+@with_heartbeat("evaluate")
 def evaluate(run: Path, page: Path | None, data: Path | None, **sources: Any) -> None:
     """Measure a run against judgments, with 95 % intervals; --report writes a page with slices."""
     if page is None and data is None:
@@ -72,6 +74,7 @@ def _evaluate(
     "page", "--report", type=click.Path(path_type=Path), help="Folder or .html file of a page."
 )
 @click.option("--k", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Depth.")
+@with_heartbeat("exposure")
 def exposure(before: Path, after: Path, releases: Path, page: Path | None, k: int) -> None:
     """Compare which products two runs show: by brand, category, price band and age."""
     from pipelines.reports.exposure import exposure
@@ -87,6 +90,7 @@ def exposure(before: Path, after: Path, releases: Path, page: Path | None, k: in
 @click.argument("log", type=click.Path(path_type=Path))
 @releases_option
 @click.option("--release", "name", help="By default the current one.")
+@with_heartbeat("replay")
 def replay(log: Path, releases: Path, name: str | None) -> None:
     """Rank logged requests again as training does, and compare; exit code 1 if they differ."""
     from pipelines.evaluation.replay import replay

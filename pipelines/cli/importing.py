@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.options import shop_option
+from pipelines.cli.options import shop_option, with_heartbeat
 
 
 @click.group("import")
@@ -15,6 +15,7 @@ def import_() -> None:
 @import_.command("journey")
 @shop_option
 @click.option("--pictures/--no-pictures", default=True, help="Draw a pack shot a product.")
+@with_heartbeat("import")
 def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
     """Import The Complete Journey, a real supermarket of 2017."""
     from pipelines.importers.journey.importer import import_journey
@@ -34,6 +35,7 @@ def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
     help="A third table: product, kind (offer or display), start, end and share of the places.",
 )
 @shop_option
+@with_heartbeat("import")
 def import_table(source: Path, mapping: Path, shop: Path, **further: Path | None) -> None:
     """Import a CSV, TSV, JSONL or Parquet table."""
     from pipelines.importers.mapping import load_mapping
@@ -47,6 +49,7 @@ def import_table(source: Path, mapping: Path, shop: Path, **further: Path | None
 @import_.command("merchant")
 @click.argument("source", type=click.Path(path_type=Path))
 @shop_option
+@with_heartbeat("import")
 def import_merchant(source: Path, shop: Path) -> None:
     """Import a Google Merchant feed, TSV or XML."""
     from pipelines.importers.merchant import import_merchant

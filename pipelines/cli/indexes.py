@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.options import configured, releases_option
+from pipelines.cli.options import configured, releases_option, with_heartbeat
 
 
 @click.group("index")
@@ -21,6 +21,7 @@ def index_() -> None:
 @click.option("--sample", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--write", type=click.Path(path_type=Path), help="YAML to write the choice into.")
 @configured
+@with_heartbeat("index plan")
 def plan_index(  # noqa: PLR0913 - the options of a verb
     releases: Path,
     name: str | None,

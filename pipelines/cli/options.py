@@ -1,5 +1,7 @@
 """Options that several verbs share, and the query that they describe."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,3 +66,19 @@ def read_sort(text: str) -> "Sort":
 
     field, _, order = text.rpartition(":") if text.endswith((":asc", ":desc")) else (text, "", "")
     return Sort(field=field, order=Direction(order or "asc"))
+
+
+def with_heartbeat(label: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a verb that may take minutes say every few seconds that it is at work."""
+
+    def decorated(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def spoken(*given: Any, **named: Any) -> None:
+            from pipelines.progress import working
+
+            with working(label):
+                verb(*given, **named)
+
+        return spoken
+
+    return decorated

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.options import releases_option
+from pipelines.cli.options import releases_option, with_heartbeat
 
 
 @click.group()
@@ -24,6 +24,7 @@ def list_releases(releases: Path) -> None:
 @releases.command("check")
 @releases_option
 @click.argument("name", required=False)
+@with_heartbeat("check")
 def check_release(releases: Path, name: str | None) -> None:
     """Compare every byte of a release, by default the current one, with its manifest."""
     from pipelines.release.store import open_release
@@ -39,6 +40,7 @@ def check_release(releases: Path, name: str | None) -> None:
 @releases.command("rollback")
 @releases_option
 @click.argument("name", required=False)
+@with_heartbeat("roll back")
 def rollback(releases: Path, name: str | None) -> None:
     """Serve an older release again: the one named, or the one before the current."""
     from pipelines.release.store import rollback
@@ -50,6 +52,7 @@ def rollback(releases: Path, name: str | None) -> None:
 @releases_option
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Even if the gate said no; the manifest records it.")
+@with_heartbeat("publish")
 def publish(releases: Path, name: str, force: bool) -> None:  # noqa: FBT001
     """Serve a release, such as one that the gate kept dark: by force."""
     from pipelines.release.store import publish
@@ -83,6 +86,7 @@ def prune(releases: Path, keep: int, dark: int) -> None:
 @click.argument("before")
 @click.argument("now")
 @click.option("as_json", "--json", is_flag=True, help="Write it as JSON.")
+@with_heartbeat("diff")
 def diff(releases: Path, before: str, now: str, as_json: bool) -> None:  # noqa: FBT001
     """Tell what differs between two releases: products, answers, settings."""
     from pipelines.evaluation.release_diff import diff

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.options import configured, shop_option
+from pipelines.cli.options import configured, shop_option, with_heartbeat
 
 
 @click.group()
@@ -16,6 +16,7 @@ def train() -> None:
 @shop_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
 @configured
+@with_heartbeat("train clip")
 def train_clip(shop: Path, out: Path, config: Path | None, overrides: tuple[str, ...]) -> None:
     """Train an open_clip model on a shop's pictures and titles."""
     from pipelines.config.loading import load
@@ -39,6 +40,7 @@ def train_clip(shop: Path, out: Path, config: Path | None, overrides: tuple[str,
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
 @configured
+@with_heartbeat("train text")
 def train_text(
     judgments: tuple[Path, ...], out: Path, config: Path | None, overrides: tuple[str, ...]
 ) -> None:

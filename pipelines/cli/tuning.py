@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.options import SHOP, configured, releases_option
+from pipelines.cli.options import SHOP, configured, releases_option, with_heartbeat
 
 
 @click.group(invoke_without_command=True)
@@ -30,6 +30,7 @@ def tune(context: click.Context, /, **asked: Any) -> None:
         _tune(**asked)
 
 
+@with_heartbeat("tune")
 def _tune(  # noqa: PLR0913
     shop: Path,
     ranges: Path,
@@ -70,6 +71,7 @@ def _tune(  # noqa: PLR0913
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File for the configuration found.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the parts.")
+@with_heartbeat("tune fusion")
 def tune_fusion(
     releases: Path, requests: Path, judgements: Path, out: Path | None, seed: int
 ) -> None:

@@ -1,0 +1,69 @@
+from time import sleep
+
+import pytest
+
+import pipelines.progress as progress
+from pipelines.progress import silent, track, working
+
+SHORT = 0.05
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", SHORT)
+
+
+def test_a_long_call_is_not_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("plan an index"):
+        sleep(10 * SHORT)
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len([line for line in said.err.splitlines() if line == "plan an index: 0 s"]) >= 2
+
+
+def test_a_call_that_was_timed_before_says_what_is_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with working("plan an index", usual_seconds=30.0):
+        sleep(4 * SHORT)
+
+    assert "plan an index: 0 s, 30 s left\n" in capsys.readouterr().err
+
+
+def test_a_short_call_and_a_silent_one_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("a moment"):
+        pass
+    with working("for another program", silent):
+        sleep(4 * SHORT)
+
+    assert capsys.readouterr().err == ""
+
+
+def test_one_item_that_takes_long_is_not_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in track(range(1), "train", 4):
+        sleep(10 * SHORT)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert "train: 0 of 4 in 0 s" in lines
+    assert lines[-1].startswith("train: 1 done in ")
+
+
+def test_items_are_counted_with_their_rate_and_the_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for _ in track(range(8), "encode", 8):
+        sleep(SHORT)
+
+    assert any("of 8, " in line and "s left" in line for line in _said(capsys))
+
+
+def test_only_the_innermost_step_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("the whole"), working("a part"):
+        sleep(6 * SHORT)
+
+    assert {line.partition(":")[0] for line in _said(capsys)} == {"a part"}
+
+
+def _said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
