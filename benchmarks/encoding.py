@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from pipelines.building.build import EMBEDDINGS, build
+from pipelines.building.build import build
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.encoding.encoders import open_encoders, with_runtimes
@@ -157,10 +157,7 @@ def one_build(
     root: Path, number: int, words: list[str], seen: list[bytes], config: Config
 ) -> dict[str, dict[str, Times]]:
     releases = root / f"releases-{number}"
-    encoders = with_runtimes(open_encoders(config), words, seen, root / "choice", config)
-    (releases / EMBEDDINGS).mkdir(parents=True)
-    for choice in (root / "choice").iterdir():  # so that every build runs the same network
-        (releases / EMBEDDINGS / choice.name).symlink_to(choice)
+    encoders = with_runtimes(open_encoders(config), words, seen, config)
     assert encoders.image is not None
     direct = {
         "encode texts": timed(encoders.text.encode, words)[1],
@@ -180,7 +177,7 @@ def quantisers(asked: argparse.Namespace) -> None:
 
     sample, others = sampled(titles(asked.data, asked.texts, asked.seed))
     plain = open_text_encoder("all-MiniLM-L6-v2", threads=asked.threads)
-    reader = NetworkTokenizer(plain.model)
+    reader = NetworkTokenizer.of_model(plain.model)
     network = trace(*traced(plain.model, reader))
     batches = [reader.padded([tokens]) for tokens in reader.tokens(others)]
     theirs = nncf.quantize(

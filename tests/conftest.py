@@ -28,6 +28,14 @@ BRANDS = ("North", "South", "East", "West")
 NUM_PRODUCTS, NUM_USERS, DAYS = 48, 40, 120
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtimes_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the choices of runtimes that tests make out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VETRINA_RUNTIMES", str(tmp_path_factory.mktemp("runtimes")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of this run, which all its workers share; each worker's own lies inside it."""

@@ -50,7 +50,7 @@ def read_words(data: Path, limit: int, num_queries: int, seed: int) -> Words:
 def encoded(words: Words, cache: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors of both, made by the default text encoder; `cache` keeps them."""
     config = load(overrides=("encoders.image.model=''",))
-    encoders = with_runtimes(open_encoders(config), words.indexed, [], cache, config)
+    encoders = with_runtimes(open_encoders(config), words.indexed, [], config)
     vectors = encode_texts([*words.indexed, *words.asked], encoders.text, cache, track)
     return vectors[: len(words.indexed)], vectors[len(words.indexed) :]
 

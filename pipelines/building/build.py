@@ -19,7 +19,7 @@ from pipelines.building.steps.vectors import some_pictures
 from pipelines.building.synonyms import relaxation_of
 from pipelines.building.writers import WRITERS
 from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config
-from pipelines.encoding.encoders import Encoders, open_encoders, with_runtimes
+from pipelines.encoding.encoders import Encoders, open_remembered, with_runtimes
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, UserError
 from pipelines.evaluation.pinned_queries import (
@@ -33,7 +33,7 @@ from pipelines.evaluation.pinned_queries import (
 from pipelines.live.catch_up import refuse_older
 from pipelines.live.change_log import identity
 from pipelines.live.folded_shop import FoldedShop, open_shop
-from pipelines.progress import Track
+from pipelines.progress import Track, working
 from pipelines.release.layout import BEHAVIOUR, PINNED_QUERIES, PRODUCTS
 from pipelines.release.manifest import Measurements, config_of, read_manifest
 from pipelines.release.milvus import tidied
@@ -74,7 +74,7 @@ def build(  # noqa: PLR0913 - the options of a verb
     same.
     """
     _refuse_unfit(config)
-    shop, encoders = open_shop(shop_folder, live), open_encoders(config)
+    shop, encoders = open_shop(shop_folder, live), open_remembered(config)
     with draft(releases) as new, tidied(releases, config.index):
         served = open_served(releases)
         _refuse_older(live, served)
@@ -82,7 +82,8 @@ def build(  # noqa: PLR0913 - the options of a verb
         context = BuildContext(shop, new.path, embeddings, encoders, config, until, track)
         context.encoders = _fastest(context)
         runner = make(context, new.name, served.release if config.rebuild.reuse else None)
-        verdict = _measure_and_gate(context, new, runner, served, force=force)
+        with working("seal and check the draft", track):
+            verdict = _measure_and_gate(context, new, runner, served, force=force)
         name = _publish(new, verdict, config)
     if not verdict.opens:
         raise UnfitDraft(name, verdict)
@@ -103,18 +104,17 @@ def _refuse_older(live: Path | None, served: ServedRelease) -> None:
 
 
 def _fastest(context: BuildContext) -> Encoders:
-    """Return the encoders on the runtimes that are fastest for what this shop holds."""
-    pictures = some_pictures(context.shop)
-    return with_runtimes(
-        context.encoders, context.texts, pictures, context.embeddings, context.config
-    )
+    """Return the encoders on the runtimes that are fastest on this machine."""
+    with working("choose a runtime", context.track):
+        pictures = some_pictures(context.shop)
+        return with_runtimes(context.encoders, context.texts, pictures, context.config)
 
 
 def make(context: BuildContext, name: str, live: Release | None) -> StepRunner:
     """Run every step of the plan: each takes files of the live release over, or makes them."""
     most_changed, encoders = context.config.rebuild.most_drift, context.encoders
     share = partial(_changed_share, context, live)
-    runner = StepRunner(context.folder, name, live, most_changed, share)
+    runner = StepRunner(context.folder, name, live, most_changed, share, context.track)
     given = BuildInputs(
         context.shop,
         context.config,

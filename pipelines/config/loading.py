@@ -73,6 +73,17 @@ def secret(name: str) -> str:
     return os.environ.get(name, "")
 
 
+def choices_folder() -> Path:
+    """Return where this machine's choices of runtimes are remembered, for all shops.
+
+    VETRINA_RUNTIMES names another folder than the one in the user's cache.
+    """
+    if named := os.environ.get("VETRINA_RUNTIMES"):
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "vetrina" / "runtimes"
+
+
 def show(config: Config) -> str:
     """Write a configuration out in full, defaults included."""
     return msgspec.yaml.encode(config).decode()

@@ -4,28 +4,48 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from pipelines.config.loading import choices_folder
 from pipelines.config.sections import Config
-from pipelines.errors import ConfigError, ReleaseError
-from retrieval.encoders.image import ClipEncoder, open_image_encoder
-from retrieval.encoders.image_runtime import (
-    choose_image_runtime,
-    open_chosen_image,
-    still_true_image,
+from pipelines.encoding.runtime_choices import (
+    answers_as_chosen,
+    checked_once,
+    choose_once,
+    is_wanted,
+    locked_entry,
+    machine,
+    mark_checked,
+    save_probes,
 )
+from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.query import QueryEncoder
 from retrieval.encoders.runtimes import TORCH, RuntimeChoice, RuntimeRecord, is_native
-from retrieval.encoders.text import SentenceEncoder, TextEncoder, open_text_encoder
-from retrieval.encoders.text_runtime import choose_runtime, open_chosen, still_true
+from retrieval.encoders.text import (
+    SentenceEncoder,
+    TextEncoder,
+    TextModelFiles,
+    open_text_encoder,
+    text_model_files,
+)
+from retrieval.encoders.text_runtime import (
+    CompiledEncoder,
+    choose_runtime,
+    open_chosen,
+    open_without_model,
+    sampled,
+    still_true,
+)
 from retrieval.encoders.weights import EncoderError
+
+if TYPE_CHECKING:  # it imports torch and open_clip, which takes seconds
+    from retrieval.encoders.image import ClipEncoder
 
 IMAGE_FOLDER = "image_encoder"  # in a release, which needs no other copy of the weights
 TEXT_FOLDER = "text_encoder"  # in a release, where the text encoder does not run in torch
 SEER = "image_encoder/compiled"  # the same of its picture side
-CHOICE = "runtime-{}"  # beside the embeddings: what was chosen for a model, by its fingerprint
 
 
 E = TypeVar("E")
@@ -36,7 +56,7 @@ class Encoders(NamedTuple):
     """What turns products and queries into vectors."""
 
     text: TextEncoder
-    image: ClipEncoder | None
+    image: "ClipEncoder | None"
     text_choice: RuntimeChoice[Any] | None = None  # how it is run; None: in torch, as nobody asked
     image_choice: RuntimeChoice[Any] | None = None
 
@@ -52,9 +72,23 @@ class Encoders(NamedTuple):
 
 
 def open_encoders(config: Config) -> Encoders:
-    """Open both encoders, or raise a ConfigError that says what to do."""
+    """Open both encoders in torch, or raise a ConfigError that says what to do."""
     try:
         return Encoders(open_text(config), open_image(config))
+    except EncoderError as e:
+        raise ConfigError(str(e)) from None
+
+
+def open_remembered(config: Config) -> Encoders:
+    """Open both encoders, the text encoder as this machine chose to run it; else as above.
+
+    Where it was chosen before, neither torch nor the model is opened for it.
+    """
+    try:
+        chosen = _remembered_text(config)
+        if chosen is None:
+            return open_encoders(config)
+        return Encoders(chosen.encoder, open_image(config), chosen)
     except EncoderError as e:
         raise ConfigError(str(e)) from None
 
@@ -63,34 +97,106 @@ def with_runtimes(
     encoders: Encoders,
     texts: Sequence[str],
     pictures: Sequence[bytes],
-    embeddings: Path,
     config: Config,
 ) -> Encoders:
-    """Return the same encoders on the runtimes that are fastest for what this shop holds.
+    """Return the same encoders on the runtimes that are fastest on this machine.
 
-    What an earlier build chose is kept while its vectors are right: vectors of two runtimes are
+    What was chosen for a model is kept while its vectors are right: vectors of two runtimes are
     never mixed, so a change of mind would encode the whole shop again.
     """
-    text, image, threads = encoders.text, encoders.image, config.threads
-    if isinstance(text, SentenceEncoder):
-        chosen = _chosen(
-            config.encoders.text.runtime,
-            embeddings / CHOICE.format(text.fingerprint),
-            choose=partial(choose_runtime, text, texts=texts, threads=threads),
-            reopen=partial(open_chosen, text, threads=threads),
-            is_true=partial(still_true, plain=text, texts=texts),
-        )
-        encoders = encoders._replace(text=chosen.encoder, text_choice=chosen)
-    if image is not None:
-        seeing = _chosen(
-            config.encoders.image.runtime,
-            embeddings / CHOICE.format(image.fingerprint),
-            choose=partial(choose_image_runtime, image, pictures=pictures),
-            reopen=partial(open_chosen_image, image),
-            is_true=partial(still_true_image, plain=image, pictures=pictures),
-        )
-        encoders = encoders._replace(image=seeing.encoder, image_choice=seeing)
-    return encoders
+    if not _is_remembered(encoders.text_choice, texts, config):
+        encoders = _with_text_runtime(encoders, texts, config)
+    return encoders if encoders.image is None else _with_image_runtime(encoders, pictures, config)
+
+
+def _with_image_runtime(encoders: Encoders, pictures: Sequence[bytes], config: Config) -> Encoders:
+    from retrieval.encoders.image_runtime import (
+        choose_image_runtime,
+        open_chosen_image,
+        still_true_image,
+    )
+
+    image = encoders.image
+    assert image is not None, "it is only asked where there is an image encoder"
+    chosen = choose_once(
+        config.encoders.image.runtime,
+        choices_folder() / machine() / f"image-{image.fingerprint}",
+        choose=partial(choose_image_runtime, image, pictures=pictures),
+        reopen=partial(open_chosen_image, image),
+        is_true=lambda chosen, _: still_true_image(chosen, image, pictures),
+    )
+    return encoders._replace(image=chosen.encoder, image_choice=chosen)
+
+
+def _with_text_runtime(encoders: Encoders, texts: Sequence[str], config: Config) -> Encoders:
+    plain = encoders.text if encoders.text_choice is None else open_text(config)
+    if not isinstance(plain, SentenceEncoder):
+        return encoders
+    chosen = choose_once(
+        config.encoders.text.runtime,
+        _text_entry(text_model_files(config.encoders.text.model), config),
+        choose=partial(choose_runtime, plain, texts=texts, threads=config.threads),
+        reopen=partial(open_chosen, plain, threads=config.threads),
+        is_true=lambda chosen, entry: _is_true(chosen, entry, lambda: plain, texts),
+        probe=lambda encoder, entry: _probe(encoder, entry, texts),
+    )
+    return encoders._replace(text=chosen.encoder, text_choice=chosen)
+
+
+def _is_remembered(chosen: RuntimeChoice[Any] | None, texts: Sequence[str], config: Config) -> bool:
+    """Tell whether a text encoder was opened as remembered, and is right for these texts."""
+    if chosen is None:
+        return False
+    entry = _text_entry(text_model_files(config.encoders.text.model), config)
+    return _is_true(chosen, entry, lambda: open_text(config), texts)
+
+
+def _is_true(
+    chosen: RuntimeChoice[Any],
+    entry: Path,
+    plain: Callable[[], SentenceEncoder],
+    texts: Sequence[str],
+) -> bool:
+    """Tell whether a text encoder gives the vectors of torch, as far as that may have changed.
+
+    What is in 8 bits was calibrated on the texts of one shop, so those of another are compared
+    with torch, once.
+    """
+    if not answers_as_chosen(chosen.encoder, entry):
+        return False
+    if not chosen.record.quantised_by:
+        return True
+    sample, _ = sampled(texts)
+    return checked_once(entry, sample, lambda: still_true(chosen, plain(), texts))
+
+
+def _probe(encoder: Any, entry: Path, texts: Sequence[str]) -> None:
+    """Write beside a new choice what it is checked by from now on."""
+    save_probes(encoder, entry)
+    sample, _ = sampled(texts)
+    mark_checked(entry, sample)
+
+
+def _remembered_text(config: Config) -> RuntimeChoice[CompiledEncoder] | None:
+    """Return the text encoder as it was chosen on this machine; None where it has to be chosen."""
+    text = config.encoders.text
+    if text.runtime == TORCH:
+        return None
+    files = text_model_files(text.model)
+    with locked_entry(_text_entry(files, config)) as entry:
+        try:
+            chosen = open_without_model(files, entry, text.max_tokens, config.threads)
+        except EncoderError:  # damaged, or foreign: it is made again
+            return None
+        if chosen is None or not is_wanted(chosen, text.runtime):
+            return None
+        return chosen if answers_as_chosen(chosen.encoder, entry) else None
+
+
+def _text_entry(files: TextModelFiles, config: Config) -> Path:
+    """Return where the choice for a text model is remembered."""
+    key = files.fingerprint(config.encoders.text.max_tokens)
+    return choices_folder() / machine() / f"text-{key}"
 
 
 def carried(choice: RuntimeChoice[Any] | None) -> dict[str, bytes]:
@@ -148,53 +254,30 @@ def _of_release(release: Path, config: Config) -> Encoders:
     folder = release / IMAGE_FOLDER
     size = config.encoders.image.batch_size
     try:
-        plain, compiled = open_text(config), release / TEXT_FOLDER
-        text = open_chosen(plain, compiled, config.threads).encoder if compiled.is_dir() else plain
+        text = _text_of_release(release, config)
         if not folder.is_dir():
             return Encoders(text, None)
+        from retrieval.encoders.image import open_image_encoder
+
         image = open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
         if (release / SEER).is_dir():
+            from retrieval.encoders.image_runtime import open_chosen_image
+
             image = open_chosen_image(image, release / SEER).encoder
         return Encoders(text, image)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
 
 
-def _chosen(
-    wanted: str,
-    folder: Path,
-    *,
-    choose: Callable[[str], RuntimeChoice[E]],
-    reopen: Callable[[Path], RuntimeChoice[E]],
-    is_true: Callable[[RuntimeChoice[E]], bool],
-) -> RuntimeChoice[E]:
-    """Return what an earlier build chose, where that is wanted and still right, or a new choice.
-
-    A new one is opened again from its files, as all who come later open it: in memory a network
-    may be put together otherwise, and differ in the last bits.
-    """
-    if wanted != TORCH and folder.is_dir():
-        try:
-            kept = reopen(folder)
-        except EncoderError:
-            kept = None
-        if kept is not None and _is_wanted(kept, wanted) and is_true(kept):
-            return kept
-    chosen = choose(wanted)
-    if not chosen.record.per_second:  # it was not measured
-        return chosen
-    chosen.save(folder)
-    return reopen(folder)
-
-
-def _is_wanted(kept: RuntimeChoice[E], wanted: str) -> bool:
-    """Tell whether a choice answers this wish; torch that only stands in does not.
-
-    What `openvino` chose may be slower than torch, so `auto` chooses for itself.
-    """
-    if kept.record.runtime == TORCH or wanted == "auto":
-        return wanted == kept.record.wanted and is_native(kept.record)
-    return kept.network is not None and is_native(kept.record)
+def _text_of_release(release: Path, config: Config) -> TextEncoder:
+    """Open the text encoder of a release, from its compiled network alone where that will do."""
+    compiled, text = release / TEXT_FOLDER, config.encoders.text
+    if not compiled.is_dir():
+        return open_text(config)
+    files = text_model_files(text.model)
+    if chosen := open_without_model(files, compiled, text.max_tokens, config.threads):
+        return chosen.encoder
+    return open_chosen(open_text(config), compiled, config.threads).encoder
 
 
 def _told(record: RuntimeRecord) -> dict[str, Any]:
@@ -215,11 +298,13 @@ def open_text(config: Config) -> SentenceEncoder:
     )
 
 
-def open_image(config: Config) -> ClipEncoder | None:
+def open_image(config: Config) -> "ClipEncoder | None":
     """Open the image encoder alone, if the configuration names one; or raise an EncoderError."""
     image = config.encoders.image
     if not image.model:
         return None
+    from retrieval.encoders.image import open_image_encoder
+
     return open_image_encoder(
         image.model, image.pretrained, batch_size=image.batch_size, threads=config.threads
     )

@@ -27,7 +27,7 @@ from pipelines.building.steps.towers import write_towers
 from pipelines.building.steps.vectors import some_pictures, write_vectors
 from pipelines.building.steps.words import write_lexical, write_words
 from pipelines.config.sections import Config
-from pipelines.encoding.encoders import open_encoders, save_encoders, with_runtimes
+from pipelines.encoding.encoders import open_remembered, save_encoders, with_runtimes
 from pipelines.errors import ConfigError
 from pipelines.progress import Track
 from pipelines.release.manifest import FORMAT, Manifest
@@ -145,12 +145,10 @@ class TrialBuilder:
         return made
 
     def _context(self, folder: Path, config: Config) -> BuildContext:
-        encoders, until, track = open_encoders(config), self._until, self._track
+        encoders, until, track = open_remembered(config), self._until, self._track
         context = BuildContext(self._shop, folder, self._embeddings, encoders, config, until, track)
         pictures = some_pictures(self._shop)
-        context.encoders = with_runtimes(
-            encoders, context.texts, pictures, self._embeddings, config
-        )
+        context.encoders = with_runtimes(encoders, context.texts, pictures, config)
         return context
 
     def _make(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
+import xxhash
 from jaxtyping import Float32, Int64
 
 from index import fit_vectors
@@ -15,7 +16,9 @@ from retrieval.encoders.token_coverage import unknown_share
 from retrieval.encoders.weights import (
     UNFIT,
     EncoderError,
+    files_digest,
     files_fingerprint,
+    fingerprint_with,
     first_line,
     hub_folder,
     named_folder,
@@ -124,6 +127,23 @@ def _read_text(found: Mapping[str, Any], marks: set[int]) -> TokenVectors:
     return TokenVectors(pieces[real], unit, whole / max(float(np.linalg.norm(whole)), 1e-12))
 
 
+class TextModelFiles(NamedTuple):
+    """The files of a text model, hashed but not opened: opening one takes seconds."""
+
+    folder: Path
+    digest: xxhash.xxh3_128
+
+    def fingerprint(self, longest: int) -> str:
+        """Return the fingerprint of the model where it reads texts up to so many tokens."""
+        return fingerprint_with(self.digest, _reading(longest))
+
+
+def text_model_files(model: str) -> TextModelFiles:
+    """Return the files of a packaged model, a folder or a hub id; EncoderError as when opened."""
+    folder = _safe_folder(model)
+    return TextModelFiles(folder, files_digest(folder))
+
+
 def open_text_encoder(
     model: str, *, batch_size: int = 64, max_tokens: int = 128, threads: int = 2
 ) -> SentenceEncoder:
@@ -132,23 +152,30 @@ def open_text_encoder(
     The packaged ones never touch the network. A text is read up to `max_tokens`, or up to what
     the model can take, if that is less.
     """
-    folder = _folder(model)
-    _refuse_code(folder)
-    refuse_pickles(folder)
+    folder = _safe_folder(model)
     opened = _open(folder, threads)
     opened.max_seq_length = min(max_tokens, opened.max_seq_length or max_tokens)
-    fingerprint = files_fingerprint(folder, f"max_tokens={opened.max_seq_length}")
+    fingerprint = files_fingerprint(folder, _reading(opened.max_seq_length))
     return SentenceEncoder(opened, fingerprint, batch_size)
 
 
 def open_sentence_model(model: str, *, max_tokens: int, threads: int = 2) -> Any:
     """Open a model to train it, as safely; a SentenceTransformer, which is a torch module."""
+    opened = _open(_safe_folder(model), threads)
+    opened.max_seq_length = min(max_tokens, opened.max_seq_length or max_tokens)
+    return opened
+
+
+def _reading(longest: int) -> str:
+    return f"max_tokens={longest}"
+
+
+def _safe_folder(model: str) -> Path:
+    """Return the folder of a model that runs no code when it is opened."""
     folder = _folder(model)
     _refuse_code(folder)
     refuse_pickles(folder)
-    opened = _open(folder, threads)
-    opened.max_seq_length = min(max_tokens, opened.max_seq_length or max_tokens)
-    return opened
+    return folder
 
 
 def _folder(model: str) -> Path:

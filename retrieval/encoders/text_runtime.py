@@ -7,10 +7,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import msgspec
 import numpy as np
+import xxhash
 from jaxtyping import Float32
 
 from index import fit_vectors
+from retrieval.encoders.graphics_card import may_have_card
 from retrieval.encoders.openvino_network import (
     Inputs,
     Network,
@@ -34,15 +37,16 @@ from retrieval.encoders.runtimes import (
     precision_of,
     read_record,
 )
-from retrieval.encoders.text import SentenceEncoder
-from retrieval.encoders.token_coverage import unknown_share
-from retrieval.encoders.weights import UNFIT, first_line
+from retrieval.encoders.text import SentenceEncoder, TextModelFiles
+from retrieval.encoders.token_coverage import SAMPLED_TOKENS, sampled_texts, share_of
+from retrieval.encoders.weights import UNFIT, EncoderError, first_line
 
 UNDERSTOOD = ("Transformer", "Pooling", "Normalize", "Dense")  # modules, in any order
-SAMPLE = 128  # texts that runtimes are compared on
-CALIBRATION = 96  # other texts, from which the ranges of 8 bits are taken
+SAMPLE = 48  # texts that runtimes are compared on
+CALIBRATION = 48  # other texts, from which the ranges of 8 bits are taken
 TOKENS_PER_BATCH = 1024  # padding included
 TEXTS_AT_ONCE = 4096  # that are tokenised together
+TOKENIZER, READING = "tokenizer.json", "reading.json"  # beside the network
 
 log = logging.getLogger(__name__)
 
@@ -86,38 +90,91 @@ class CompiledEncoder:
 Encoder = SentenceEncoder | CompiledEncoder
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model reads texts, beside its vocabulary."""
+
+    longest: int  # tokens of a text
+    padding: int  # the token that fills a text up
+    typed: bool  # whether the network takes a type a token
+    unknown: int | None  # the token of what the vocabulary lacks
+    tokenizer: str  # checksum of TOKENIZER
+
+
 class NetworkTokenizer:
     """The tokenizer of a model: texts in, what its network reads out."""
 
-    def __init__(self, model: Any) -> None:
-        self._tokenizer = model.tokenizer
-        self._lock = Lock()  # a tokenizer may not be borrowed twice
-        self._longest = int(model.max_seq_length)
-        self._padding = int(self._tokenizer.pad_token_id)
-        self._typed = "token_type_ids" in self._tokenizer.model_input_names
+    def __init__(self, vocabulary: bytes, reading: Reading) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_buffer(vocabulary)
+        self._tokenizer.no_padding()
+        self._vocabulary, self._reading = vocabulary, reading
+        self._lock = Lock()  # how much is read of a text is set for one call at a time
+
+    @classmethod
+    def of_model(cls, model: Any) -> "NetworkTokenizer":
+        """Return the tokenizer of a sentence-transformers model."""
+        tokenizer = model.tokenizer
+        vocabulary = tokenizer.backend_tokenizer.to_str().encode()
+        reading = Reading(
+            longest=int(model.max_seq_length),
+            padding=int(tokenizer.pad_token_id),
+            typed="token_type_ids" in tokenizer.model_input_names,
+            unknown=tokenizer.unk_token_id,
+            tokenizer=xxhash.xxh3_128_hexdigest(vocabulary),
+        )
+        return cls(vocabulary, reading)
+
+    @classmethod
+    def open(cls, folder: Path) -> "NetworkTokenizer":
+        """Open what `files` gave; EncoderError where it is damaged."""
+        try:
+            reading = msgspec.json.decode((folder / READING).read_bytes(), type=Reading)
+            vocabulary = (folder / TOKENIZER).read_bytes()
+        except (OSError, msgspec.DecodeError) as e:
+            raise EncoderError(
+                f"{folder.name}: its tokenizer cannot be read: {first_line(e)}"
+            ) from None
+        if xxhash.xxh3_128_hexdigest(vocabulary) != reading.tokenizer:
+            raise EncoderError(f"{folder.name}/{TOKENIZER} is damaged: its checksum differs")
+        return cls(vocabulary, reading)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Return the files that this tokenizer is opened from again, by name."""
+        return {TOKENIZER: self._vocabulary, READING: msgspec.json.encode(self._reading)}
+
+    @property
+    def longest(self) -> int:
+        """Return how many tokens of a text are read."""
+        return self._reading.longest
 
     def tokens(self, texts: list[str]) -> list[list[int]]:
         """Return the numbers of each text, cut where the model's reading ends."""
-        with self._lock:
-            found: list[list[int]] = self._tokenizer(
-                texts, truncation=True, max_length=self._longest, return_attention_mask=False
-            )["input_ids"]
-        return found
+        return self._read(texts, self._reading.longest, marks=True)
 
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Return the share of the tokens of a sample of these texts that the tokenizer lacks."""
+        unknown, sample = self._reading.unknown, sampled_texts(texts)
+        if unknown is None or not sample:
+            return 0.0
+        return share_of(unknown, self._read(sample, SAMPLED_TOKENS, marks=False))
+
+    def _read(self, texts: list[str], longest: int, *, marks: bool) -> list[list[int]]:
         with self._lock:
-            return unknown_share(self._tokenizer, texts)
+            self._tokenizer.enable_truncation(longest)
+            read = self._tokenizer.encode_batch_fast(texts, add_special_tokens=marks)
+        return [one.ids for one in read]
 
     def padded(self, tokens: Sequence[Sequence[int]]) -> Inputs:
         """Return one batch, each row filled up to the longest."""
         shape = len(tokens), max(map(len, tokens))
-        numbers = np.full(shape, self._padding, np.int64)
+        numbers = np.full(shape, self._reading.padding, np.int64)
         mask = np.zeros(shape, np.int64)
         for row, one in enumerate(tokens):
             numbers[row, : len(one)] = one
             mask[row, : len(one)] = 1
-        kinds = {"token_type_ids": np.zeros(shape, np.int64)} if self._typed else {}
+        kinds = {"token_type_ids": np.zeros(shape, np.int64)} if self._reading.typed else {}
         return {"input_ids": numbers, "attention_mask": mask, **kinds}
 
 
@@ -146,7 +203,7 @@ def choose_runtime(
         return in_use
     sample, others = sampled(texts)
     try:
-        network = trace(*traced(plain.model, NetworkTokenizer(plain.model)))
+        network = trace(*traced(plain.model, NetworkTokenizer.of_model(plain.model)))
     except UNFIT as e:
         return in_torch(plain, plain.fingerprint, first_line(e))
     tried = _candidates(plain, network, others, threads)
@@ -174,7 +231,27 @@ def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> RuntimeCh
         return RuntimeChoice(plain.under(record.fingerprint), record)
     if not is_native(record):
         log.warning("this processor has no instructions for %s: it may be slow", record.runtime)
-    return _compiled(NetworkTokenizer(plain.model), opened_network(folder, record), record, threads)
+    reader = NetworkTokenizer.of_model(plain.model)
+    return _compiled(reader, opened_network(folder, record), record, threads)
+
+
+def open_without_model(
+    files: TextModelFiles, folder: Path, max_tokens: int, threads: int
+) -> RuntimeChoice[CompiledEncoder] | None:
+    """Open what a choice wrote from its own files, without torch and without the model.
+
+    None where the model itself is needed: for torch, where there may be a card, without OpenVINO,
+    and for a choice of an older version. EncoderError where the choice is damaged or of another
+    model.
+    """
+    if not is_installed() or may_have_card() or not (folder / READING).is_file():
+        return None
+    reader = NetworkTokenizer.open(folder)
+    record = read_record(folder, files.fingerprint(min(reader.longest, max_tokens)))
+    if not is_native(record):
+        log.warning("this processor has no instructions for %s: it may be slow", record.runtime)
+    encoder = CompiledEncoder(reader, network := opened_network(folder, record), record, threads)
+    return RuntimeChoice(encoder, record, network, reader.files)
 
 
 def still_true(
@@ -189,13 +266,14 @@ def still_true(
 def _compiled(
     reader: NetworkTokenizer, network: Network, record: RuntimeRecord, threads: int
 ) -> RuntimeChoice[Encoder]:
-    return RuntimeChoice(CompiledEncoder(reader, network, record, threads), record, network)
+    encoder = CompiledEncoder(reader, network, record, threads)
+    return RuntimeChoice(encoder, record, network, reader.files)
 
 
 def _candidates(
     plain: SentenceEncoder, network: Network, calibration: Sequence[str], threads: int
 ) -> dict[str, Callable[[], RuntimeChoice[Encoder]]]:
-    reader = NetworkTokenizer(plain.model)
+    reader = NetworkTokenizer.of_model(plain.model)
 
     def make(precision: str) -> RuntimeChoice[Encoder]:
         made = network
@@ -234,8 +312,13 @@ def _not_understood(model: Any) -> str:
         return f"the model has a module that only torch runs ({strange[0]})"
     if getattr(model, "default_prompt_name", None):
         return "the model puts a prompt before each text"
-    if getattr(model.tokenizer, "padding_side", "") != "right":
-        return "the tokenizer of the model does not fill up on the right"
+    sides = {
+        getattr(model.tokenizer, f"{name}_side", "right") for name in ("padding", "truncation")
+    }
+    if sides != {"right"}:
+        return "the tokenizer of the model does not fill up and cut on the right"
+    if getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        return "the tokenizer of the model is written in Python"
     if getattr(model.tokenizer, "pad_token_id", None) is None:
         return "the tokenizer of the model has no padding"
     return ""

@@ -79,12 +79,23 @@ def refuse_pickles(folder: Path) -> None:
 
 def files_fingerprint(folder: Path, *settings: str) -> str:
     """Return 32 hex digits over the model files of a folder and the settings beside them."""
+    return fingerprint_with(files_digest(folder), *settings)
+
+
+def files_digest(folder: Path) -> xxhash.xxh3_128:
+    """Return a hash over the model files of a folder, to which settings can be added."""
     digest = xxhash.xxh3_128()
     for path in _model_files(folder):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
+    return digest
+
+
+def fingerprint_with(files: xxhash.xxh3_128, *settings: str) -> str:
+    """Return 32 hex digits over files that were hashed before and the settings beside them."""
+    digest = files.copy()
     for setting in settings:
         digest.update(f"\0{setting}".encode())
     return digest.hexdigest()

@@ -9,6 +9,7 @@ import pytest
 from pipelines.config.sections import Config, EncodersConfig, ImageConfig, TextConfig
 from pipelines.encoding.encoders import (
     Encoders,
+    _text_entry,
     as_carried,
     carried,
     open_encoders,
@@ -28,6 +29,7 @@ from retrieval.encoders.runtimes import (
     in_torch,
     read_record,
 )
+from retrieval.encoders.text import text_model_files
 from retrieval.encoders.weights import EncoderError
 
 
@@ -57,6 +59,16 @@ def config(model: Path) -> Config:
 @pytest.fixture(scope="module")
 def encoders(config: Config) -> Encoders:
     return open_encoders(config)
+
+
+@pytest.fixture(autouse=True)
+def a_machine_that_has_chosen_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VETRINA_RUNTIMES", str(tmp_path.with_name(f"{tmp_path.name}-runtimes")))
+
+
+def entry() -> Path:
+    """Where the choice for the default text model is remembered."""
+    return _text_entry(text_model_files(Config().encoders.text.model), Config())
 
 
 @pytest.fixture
@@ -182,7 +194,7 @@ def measured_torch(plain: Any, wanted: str, **_: Any) -> RuntimeChoice[Any]:
 
 @pytest.mark.parametrize(("then", "measured"), [("auto", 1), ("openvino", 2), ("torch", 2)])
 def test_a_measured_choice_is_kept_while_it_is_what_is_wanted(
-    then: Any, measured: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    then: Any, measured: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -197,20 +209,20 @@ def test_a_measured_choice_is_kept_while_it_is_what_is_wanted(
     )
     plain = open_encoders(first)
 
-    with_runtimes(plain, ["tea"], [], tmp_path, first)
-    found = with_runtimes(plain, ["tea"], [], tmp_path, second)
+    with_runtimes(plain, ["tea"], [], first)
+    found = with_runtimes(plain, ["tea"], [], second)
 
     assert len(calls) == measured
     assert found.runtimes()["text_runtime"]["runtime"] == "torch"
 
 
 def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
-    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoders: Encoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = encoders._replace(image=None)
     kept = compiled(plain.text)
     monkeypatch.setattr("pipelines.encoding.encoders.open_chosen", lambda *_, **__: kept)
-    monkeypatch.setattr("pipelines.encoding.encoders.still_true", lambda *_, **__: True)
+    monkeypatch.setattr("pipelines.encoding.encoders.answers_as_chosen", lambda *_: True)
     calls: list[str] = []
 
     def choose(plain: Any, wanted: str, **_: Any) -> RuntimeChoice[Any]:
@@ -222,10 +234,10 @@ def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
     def build(record: Any, native: tuple[str, ...]) -> int:
         nonlocal kept
         kept = replace(kept, record=record)
-        (tmp_path / f"runtime-{plain.text.fingerprint}").mkdir(exist_ok=True)
+        entry().mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr("retrieval.encoders.runtimes.precisions", lambda: native)
         calls.clear()
-        with_runtimes(plain, ["tea"], [], tmp_path, Config())
+        with_runtimes(plain, ["tea"], [], Config())
         return len(calls)
 
     forced = msgspec.structs.replace(kept.record, wanted="openvino")
@@ -235,26 +247,26 @@ def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
 
 
 def test_a_choice_that_was_half_written_is_made_again(
-    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoders: Encoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = encoders._replace(image=None)
-    folder = tmp_path / f"runtime-{plain.text.fingerprint}"
+    folder = entry()
     compiled(plain.text).save(folder)
     (folder / RECORD).unlink()
     monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", measured_torch)
 
-    found = with_runtimes(plain, ["tea"], [], tmp_path, Config())
+    found = with_runtimes(plain, ["tea"], [], Config())
 
     assert found.text.fingerprint == plain.text.fingerprint
     assert read_record(folder, plain.text.fingerprint).runtime == "torch"
 
 
 def test_a_choice_whose_vectors_are_no_longer_right_is_made_again(
-    encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoders: Encoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = encoders._replace(image=None)
     kept = compiled(plain.text)
-    kept.save(tmp_path / f"runtime-{plain.text.fingerprint}")
+    kept.save(entry())
 
     def reopen(plain: Any, folder: Path, **_: Any) -> RuntimeChoice[Any]:
         record = read_record(folder, plain.fingerprint)
@@ -266,8 +278,8 @@ def test_a_choice_whose_vectors_are_no_longer_right_is_made_again(
     found = []
     for right in (True, False):
         monkeypatch.setattr(
-            "pipelines.encoding.encoders.still_true", lambda *_, right=right, **__: right
+            "pipelines.encoding.encoders.answers_as_chosen", lambda *_, right=right: right
         )
-        found.append(with_runtimes(plain, ["tea"], [], tmp_path, Config()).text.fingerprint)
+        found.append(with_runtimes(plain, ["tea"], [], Config()).text.fingerprint)
 
     assert found == [kept.record.fingerprint, plain.text.fingerprint]

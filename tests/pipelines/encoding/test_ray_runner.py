@@ -151,7 +151,7 @@ def test_workers_run_the_network_that_the_build_chose(
         config, encoders=msgspec.structs.replace(config.encoders, text=text, image=image)
     )
     pictures = [picture(i) for i in range(8)]
-    chosen = with_runtimes(encoders, TITLES, pictures, tmp_path / "choices", wanted)
+    chosen = with_runtimes(encoders, TITLES, pictures, wanted)
 
     fill(EncodingSource(shop, [f"p{i}" for i in range(85)], TEXTS), chosen, wanted, many, silent)
 

@@ -19,13 +19,22 @@ from retrieval.encoders.runtimes import (
     is_native,
     read_record,
 )
-from retrieval.encoders.text import SentenceEncoder, TextEncoder, open_text_encoder
+from retrieval.encoders.text import (
+    SentenceEncoder,
+    TextEncoder,
+    open_text_encoder,
+    text_model_files,
+)
 from retrieval.encoders.text_runtime import (
+    READING,
+    TOKENIZER,
     TOKENS_PER_BATCH,
     CompiledEncoder,
+    NetworkTokenizer,
     choose_runtime,
     in_batches,
     open_chosen,
+    open_without_model,
     still_true,
 )
 from retrieval.encoders.weights import EncoderError
@@ -101,6 +110,57 @@ def test_what_was_chosen_opens_again_as_the_same(
         opened.encoder.encode(TITLES), chosen.encoder.encode(TITLES), atol=1e-4
     )
     assert still_true(opened, plain, TITLES)
+
+
+def test_a_choice_opens_without_the_model_and_gives_the_same_vectors(
+    chosen: RuntimeChoice, folder: Path
+) -> None:
+    opened = open_without_model(text_model_files("all-MiniLM-L6-v2"), folder, 128, 2)
+
+    assert opened is not None
+    assert opened.encoder.fingerprint == chosen.encoder.fingerprint
+    np.testing.assert_allclose(
+        opened.encoder.encode(TEXTS), chosen.encoder.encode(TEXTS), atol=1e-4
+    )
+    assert opened.encoder.unknown_share(TEXTS) == chosen.encoder.unknown_share(TEXTS)
+
+
+def test_it_reads_the_tokens_that_the_model_reads(plain: SentenceEncoder) -> None:
+    reader = NetworkTokenizer.of_model(plain.model)
+
+    expected = plain.model.tokenizer(TEXTS, truncation=True, max_length=128)["input_ids"]
+
+    assert reader.tokens(TEXTS) == expected
+    assert reader.unknown_share(TEXTS) == plain.unknown_share(TEXTS)
+
+
+@pytest.mark.parametrize("max_tokens", [16, 128])
+def test_a_choice_of_another_model_or_length_is_not_opened_without_it(
+    folder: Path, max_tokens: int
+) -> None:
+    files = text_model_files("all-MiniLM-L6-v2")
+    if max_tokens == 128:
+        files.digest.update(b"another")
+
+    with pytest.raises(EncoderError, match="made from the model"):
+        open_without_model(files, folder, max_tokens, 2)
+
+
+@pytest.mark.parametrize("name", [TOKENIZER, READING, NETWORK, WEIGHTS])
+def test_a_damaged_choice_is_not_opened_without_the_model(folder: Path, name: str) -> None:
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1] + b"?")
+
+    with pytest.raises(EncoderError, match=r"damaged|cannot be read"):
+        open_without_model(text_model_files("all-MiniLM-L6-v2"), folder, 128, 2)
+
+
+@pytest.mark.parametrize("missing", ["is_installed", "may_have_card"])
+def test_where_the_model_itself_is_needed_nothing_is_opened_without_it(
+    folder: Path, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_runtime, missing, lambda: missing == "may_have_card")
+
+    assert open_without_model(text_model_files("all-MiniLM-L6-v2"), folder, 128, 2) is None
 
 
 def test_where_openvino_is_missing_torch_stands_in_and_says_so(
