@@ -12,6 +12,7 @@ from index.errors import (
     UnfitVectors,
     Unreachable,
 )
+from index.graphics_card import may_have_card
 from index.types import FilterPlan, FiltersItself, Hits, VectorIndex, Way
 from index.vectors.approximate import ApproximateIndex
 from index.vectors.cagra import why_no_cagra
@@ -99,6 +100,7 @@ __all__ = [
     "field_named",
     "fit_vectors",
     "map_array",
+    "may_have_card",
     "measured_curve",
     "num_gpus",
     "open_index",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool
-from pyarrow import _acero as acero  # `pyarrow.acero` imports pandas, which takes a second
+from pyarrow import acero
 
 from index.columns.expression_visitor import ExpressionVisitor
 from index.columns.filter_language import (

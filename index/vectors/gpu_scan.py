@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from index.graphics_card import may_have_card
 from index.top_k import best
 from index.types import FilterPlan, Hits, VectorIndex, Way
 from index.vectors.files import open_index
@@ -115,6 +116,8 @@ def open_on_gpu(path: Path, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
 
 
 def _has_room(num_bytes: int) -> bool:
+    if not may_have_card():
+        return False
     import torch
 
     if not torch.cuda.is_available():

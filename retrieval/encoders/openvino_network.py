@@ -23,6 +23,8 @@ NETWORK = "network.xml"
 WEIGHTS = "network.bin"
 SMOOTHING = 0.8  # how much of the spread of activations moves into weights (SmoothQuant, §4)
 STEPS = 255  # between the numbers of eight bits
+CPU_INFO = Path("/proc/cpuinfo")
+BYTE_INSTRUCTIONS = frozenset(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
 LEAST_SCALE = 0.05  # share of channels whose scale is raised to that of the next
 
 
@@ -52,7 +54,19 @@ def _told(what: str) -> Iterator[None]:
 def precisions() -> tuple[str, ...]:
     """Return the ways to run a network here, those with native instructions only."""
     native = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return tuple(name for name in PRECISIONS if name != "bf16" or "BF16" in native)
+    lacking = {"bf16": "BF16" not in native, "int8": not _multiplies_bytes()}
+    return tuple(name for name in PRECISIONS if not lacking.get(name))
+
+
+def _multiplies_bytes() -> bool:
+    """Tell whether the processor sums products of bytes in 32 bits, as far as Linux can tell.
+
+    One without such instructions does it in 16 bits, which overflow, and hardly faster than in
+    full precision. OpenVINO says that it has them all the same.
+    """
+    if not CPU_INFO.exists():
+        return True
+    return bool(BYTE_INSTRUCTIONS & set(CPU_INFO.read_text().split()))
 
 
 class Network:

@@ -12,8 +12,7 @@ import numpy as np
 import xxhash
 from jaxtyping import Float32
 
-from index import fit_vectors
-from retrieval.encoders.graphics_card import may_have_card
+from index import fit_vectors, may_have_card
 from retrieval.encoders.openvino_network import (
     Inputs,
     Network,

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+import retrieval.encoders.openvino_network as openvino_network
 import retrieval.encoders.runtimes as runtimes
 import retrieval.encoders.text_runtime as text_runtime
 from index import UnfitVectors
-from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, trace
+from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, precisions, trace
 from retrieval.encoders.runtimes import (
     RECORD,
     RuntimeChoice,
@@ -382,4 +383,17 @@ def test_the_record_names_every_runtime_that_was_tried(
     record = read_record(folder, plain.fingerprint)
 
     assert record.network
-    assert "openvino int8" in {*record.per_second, *record.refused}
+    tried = {f"openvino {precision}" for precision in precisions()}
+    assert tried <= {*record.per_second, *record.refused}
+
+
+def test_eight_bits_are_tried_only_where_the_processor_multiplies_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_network, "CPU_INFO", tmp_path / "cpuinfo")
+    tried = {}
+    for flags in ("avx2 fma", "avx2 avx_vnni"):
+        (tmp_path / "cpuinfo").write_text(f"flags\t: fpu {flags}\n")
+        tried[flags] = "int8" in precisions()
+
+    assert tried == {"avx2 fma": False, "avx2 avx_vnni": True}
