@@ -57,7 +57,7 @@ newest: setup
 	$(call PYTEST,$(NEWEST)/bin) -m foreign
 
 check: setup
-	$(BIN)/uv lock --check --offline
+	$(BIN)/uv lock --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
