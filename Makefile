@@ -74,16 +74,7 @@ golden: setup
 
 bench: setup
 	@test -n "$(DATA)" || { echo "say where the data sets are: make bench DATA=FOLDER"; exit 1; }
-	$(BIN)/python benchmarks/supermarket.py
-	$(BIN)/python benchmarks/esci.py --data $(DATA)
-	$(BIN)/python benchmarks/fashion_clip.py --data $(DATA)
-	$(BIN)/python benchmarks/behaviour.py --data $(DATA)
-	$(BIN)/python benchmarks/supermarket_recall.py
-	$(BIN)/python benchmarks/text_relevance.py --data $(DATA)
-	$(BIN)/python -m benchmarks.text_ranking --data $(DATA)
-	$(BIN)/python -m benchmarks.supermarket_ranking
-	$(BIN)/python -m benchmarks.impressions --data $(DATA)
-	$(BIN)/python -m benchmarks.rank_latency
+	$(BIN)/python -m benchmarks suite --data $(DATA)
 
 all: check test-all wheel
 

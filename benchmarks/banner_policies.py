@@ -1,4 +1,4 @@
-"""Policies for a banner, learnt from logged impressions: rates, a regression, trees, the ranker."""
+"""Policies that choose a banner's products, learnt from logged impressions."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
-"""Behaviour channels on public logs: the next product of a sequence, the next basket of a shop.
+"""Recall of behaviour channels on public logs: the next product of a sequence, the next basket.
 
-    python benchmarks/behaviour.py --data DATA [--only beauty|retail]
+    python -m benchmarks behaviour --data DATA [--only beauty|retail]
 
 amazon_beauty: each user's last product is asked, all products ranked except those the user had;
 hyper-parameters and weights are chosen on the next-to-last. online_retail: known until
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from benchmarks.channel_table import Case, channels, fit, outcomes, show
+from benchmarks.machine import run_benchmark
 from benchmarks.sequence_towers import scores_of, trained
 from index import Hits
 from pipelines.config.sections import Config
@@ -320,4 +321,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,4 +1,4 @@
-"""What each behaviour channel finds of the next basket, alone, fused, and what it adds."""
+"""A table of the behaviour channels: the recall of each alone, of all fused, and of all but one."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

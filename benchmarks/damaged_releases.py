@@ -1,6 +1,6 @@
-"""Damages a small release in thousands of ways and tells how each was met when it was opened.
+"""Damages a small release in thousands of ways, and counts how each is met when it is opened.
 
-    python -m benchmarks.damaged_releases --cases 2000
+    python -m benchmarks damaged_releases --cases 2000
 
 Every case is drawn from its number, so `--first 1234 --cases 1` repeats one. Cases are opened in
 processes of their own, so that a crash or a hang is seen, and counted, instead of ending the run.
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.machine import run_benchmark
 from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import CURRENT, open_release, point_current
 
@@ -487,4 +488,4 @@ def show(counts: dict[str, Counter[str]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

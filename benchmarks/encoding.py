@@ -1,6 +1,6 @@
-"""Measures how fast texts and pictures become vectors, beside the libraries' own ways.
+"""Speed of encoding texts and pictures, beside the libraries' own functions.
 
-    python benchmarks/encoding.py --data FOLDER [--texts 2000] [--pictures 96] [--only texts]
+    python -m benchmarks encoding --data FOLDER [--texts 2000] [--pictures 96] [--only texts]
 
 FOLDER holds home_depot/labels.parquet, fashion/styles.parquet and esci_us/products.parquet, whose
 distinct titles are drawn by the seed, and fashion/images_224.parquet. Every repetition times each
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from benchmarks.machine import run_benchmark
 from pipelines.building.build import build
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
@@ -311,4 +312,4 @@ def heading(unit_of: str, peer: str) -> None:
 MEASURES = {"texts": texts, "pictures": pictures, "build": builds, "quantisers": quantisers}
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""Judged search without any training: BM25 alone, text alone, and the release's own hybrid.
+"""Judged product search without training: BM25 alone, text vectors alone, and the release's hybrid.
 
-    python benchmarks/esci.py --data FOLDER
+    python -m benchmarks esci --data FOLDER
 
 FOLDER holds esci_us/products.parquet and esci_us/judgments.parquet of the Amazon Shopping Queries
 sample (query, asin, esci_label E, S, C or I). The judged products of each query are ranked; the
@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
+from benchmarks.machine import run_benchmark
 from pipelines.building.build import build
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
@@ -85,4 +86,4 @@ def write_requests(judgments: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

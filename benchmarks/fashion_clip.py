@@ -1,6 +1,6 @@
-"""Text to picture, and picture to picture, on fashion that the small model has never seen.
+"""Text-to-picture and picture-to-picture retrieval on fashion that the small model has never seen.
 
-    python benchmarks/fashion_clip.py --data FOLDER
+    python -m benchmarks fashion_clip --data FOLDER
 
 FOLDER holds `fashion/styles.parquet` (id, productDisplayName and the columns of SECOND_TEXT) and
 `fashion/images_60x80.parquet` (id, jpeg). 4,000 products are set aside, `vetrina train clip`
@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
@@ -163,4 +164,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""Ways to fuse title and picture of a product, on fashion whose titles do not tell the colour.
+"""Ways to fuse a product's title and picture, on fashion whose titles do not name the colour.
 
-    python benchmarks/fashion_fusion.py --data FOLDER [--model CLIP]
+    python -m benchmarks fashion_fusion --data FOLDER [--model CLIP]
 
 FOLDER holds `fashion/`, as for fashion_clip.py. Words for colours are taken out of the names, and
 every query is a colour and an article type: "Navy Blue Shirts". Right are the products of both.
@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from benchmarks.fashion_clip import CHUNK, read
+from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval
@@ -289,4 +290,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,7 +1,7 @@
-"""Filtered nearest vectors: recall and latency however few rows pass, and wherever they lie.
+"""Recall and latency of filtered vector search, by how many rows pass and where they lie.
 
-    python benchmarks/filtered_search.py --data FOLDER [--limit 20000] [--vectors CACHE.npy]
-    python benchmarks/filtered_search.py --data FOLDER --costs
+    python -m benchmarks filtered_search --data FOLDER [--limit 20000] [--vectors CACHE.npy]
+    python -m benchmarks filtered_search --data FOLDER --costs
 
 FOLDER holds home_depot/labels.parquet, fashion/styles.parquet and esci_us/products.parquet; their
 distinct titles are encoded by the packaged MiniLM (`--vectors` keeps the result, and is read where
@@ -12,7 +12,7 @@ it exists). A query is the first three words of a title. For each query a filter
 Ours is the index that a build plans, what it plans without SVS, and HNSW; peers are FAISS over all
 lists with a bitmap, its flat index with one, and hnswlib with a filter, whose effort is doubled
 until it reaches the recall asked for. One query at a time, one thread; making the filter is not
-timed. `--costs` prints the constants of `index/filtered.py` instead.
+timed. `--costs` prints the constants of `index/vectors/filtered_search.py` instead.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import faiss
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.machine import run_benchmark
 from index import ExactIndex, FaissIndex, Hits, IndexRequirements, build_index, use_threads
 from index.vectors.approximate import ApproximateIndex
 from index.vectors.byte_codes import DRAWN, FEWEST, ByteCodes
@@ -330,4 +331,4 @@ def print_costs(costs: Costs) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

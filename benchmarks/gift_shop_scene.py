@@ -1,6 +1,6 @@
-"""What the scene is worth to the ranker of a gift shop before Christmas.
+"""What the scene adds to the ranker of a gift shop before Christmas.
 
-    python -m benchmarks.gift_shop_scene --data DATA
+    python -m benchmarks gift_shop_scene --data DATA
 
 DATA holds online_retail/transactions.parquet (UCI Online Retail). Known is what was bought before
 2011-10-01, asked each known customer's first basket of at least two products from October on and,
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.behaviour import DECEMBER, START
+from benchmarks.machine import run_benchmark
 from benchmarks.supermarket_ranking import (
     Asked,
     Codes,
@@ -176,4 +177,4 @@ def known_baskets(job: BuildContext, since: str) -> list[Basket]:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""What logged impressions teach a ranker, judged on the impressions of another policy.
+"""Policies and rankers learnt from logged impressions, judged on the impressions of another policy.
 
-    python -m benchmarks.impressions --data DATA
+    python -m benchmarks impressions --data DATA
 
 DATA holds open_bandit/log.parquet and open_bandit/item_context.parquet (Open Bandit Dataset): in a
 week of 2019 the three places of a banner of a fashion shop were filled from 34 products for men or
@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from benchmarks.banner_policies import Learn, Policy, by_place, policies
+from benchmarks.machine import run_benchmark
 from benchmarks.open_bandit import PLACES, Log, Shop, read
 from pipelines.config.loading import load
 from pipelines.metrics.intervals import Interval, interval_of, mean_interval, resampled_means
@@ -173,4 +174,4 @@ def difference(ahead: Interval) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,4 +1,6 @@
-"""Times changes of products on a release: `python -m benchmarks.live_changes --releases releases`.
+"""Rates and latencies of product changes on a release, and of searches beside them.
+
+    python -m benchmarks live_changes --releases releases
 
 In one process, without HTTP: products a second in bulk, of which some have new words; one product
 at a time, 200 a second from several clients; and searches with 5 % of the catalogue live beside
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from benchmarks.machine import run_benchmark
 from pipelines.engine.engine import Engine
 from pipelines.live.changes import Change, Edit, Upsert
 from retrieval import Product, Query
@@ -166,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
 """Kills builds that fold changes in, and the server beside them, and compares what is left.
 
-    python -m benchmarks.live_fold_kills --kills 300
+    python -m benchmarks live_fold_kills --kills 300
 
 A small shop is built again and again with `--live`, while another process takes changes. Both are
 killed: each phase of a build equally often, half of the time at a drawn moment of it, half before
@@ -31,6 +31,7 @@ import pipelines.building.build as building
 import pipelines.encoding.encoders
 from benchmarks.live_kills import forked
 from benchmarks.live_model import ENCODER, record_of, told
+from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
@@ -514,4 +515,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

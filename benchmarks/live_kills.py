@@ -1,5 +1,6 @@
-"""Kills the writer of a log of changes at random moments, and compares what is left with what was
-acknowledged: `python -m benchmarks.live_kills --kills 300`.
+"""Kills the writer of a change log at random moments; compares the log with what it acknowledged.
+
+    python -m benchmarks live_kills --kills 300
 
 A kill ends the process and not the machine: what a power cut takes is up to the disk, and to
 `synchronous=FULL`, with which every commit waits for it.
@@ -19,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+from benchmarks.machine import run_benchmark
 from pipelines.live.change_log import ChangeLog, open_change_log, replay
 from pipelines.live.changes import Change, Delete, Edit, Upsert
 from retrieval import Product
@@ -157,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

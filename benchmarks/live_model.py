@@ -1,6 +1,6 @@
 """Compares an engine that follows changes with a plain dictionary, operation by operation.
 
-    python -m benchmarks.live_model --operations 50000
+    python -m benchmarks live_model --operations 50000
 
 Upserts, deletes, edits, filters, searches by meaning and by words, reopenings, builds that fold the
 changes in, switches to one of the last builds, and kills are drawn by a seed over a small catalogue
@@ -28,6 +28,7 @@ import pyarrow as pa
 import xxhash
 
 from benchmarks.live_kills import forked
+from benchmarks.machine import run_benchmark
 from index import Columns, FaissIndex, LexicalIndex
 from pipelines.live.base import Base
 from pipelines.live.catch_up import FOLDED, follow
@@ -402,4 +403,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""Misspelt searches: what they find with and without reading them as known words.
+"""What misspelt searches find, with and without spelling correction.
 
-    python benchmarks/misspelt.py --data FOLDER
+    python -m benchmarks misspelt --data FOLDER
 
 FOLDER holds esci_us/ as for benchmarks/esci.py. In each query one letter of one word is changed,
 dropped, added or exchanged with its neighbour (words of 4 letters and more, drawn by --seed, so
@@ -17,9 +17,10 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from esci import GAINS
 from pyarrow import parquet
 
+from benchmarks.esci import GAINS
+from benchmarks.machine import run_benchmark
 from index import LexicalIndex, QueryRelaxation
 from index.words.vocabulary import ONE_EDIT_FROM
 from pipelines.building.steps.words import LEXICAL_FIELDS
@@ -169,4 +170,4 @@ def seconds(index: LexicalIndex, texts: Iterable[str]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,12 +1,12 @@
-"""Measures what batching of concurrent rank calls is worth, on the processor and on a card.
+"""What batching of concurrent rank calls gains, on the processor and on a GPU.
 
-    python -m benchmarks.rank_batching [--calls 400] [--threads 2] [--callers 1 2 4 8 16]
+    python -m benchmarks rank_batching [--calls 400] [--threads 2] [--callers 1 2 4 8 16]
 
 Each caller is a thread that asks again as soon as it is answered, for 200 candidates, 32 recent
 products and 12 facts; weights and inputs are random, of the shape that the defaults give. `apart`
-is a runtime called by all of them at once, `in turn` one call at a time, `batched` the queue of
-`ranking/batching.py`. `busy ms` is what the cores spent on a request, which other work on the
-machine changes less than the clock. It imports what `benchmarks.rank_on_a_card` does.
+is a runtime called by all of them at once, `in turn` one call at a time, `batched` the queue
+of `ranking/runtimes/request_batching.py`. `busy ms` is what the cores spent on a request, which
+other work on the machine changes less. It imports what `benchmarks.gpu_ranking` does.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.rank_on_a_card import MOST_FACTS, RECENT, call, random_network, random_tokens
+from benchmarks.gpu_ranking import MOST_FACTS, RECENT, call, random_network, random_tokens
+from benchmarks.machine import run_benchmark
 from ranking.rank_call import RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime
@@ -48,9 +49,9 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    card = torch.cuda.get_device_name() if has_gpu() else "no card here"
+    gpu = torch.cuda.get_device_name() if has_gpu() else "no GPU here"
     print(f"torch {torch.__version__}, {given.threads} threads, {given.candidates} candidates")
-    print(card)
+    print(gpu)
     print(ROW.format("", "", "callers", "a second", "p50 ms", "p99 ms", "busy ms"))
     for name, runtime in runtimes():
         for callers in given.callers:
@@ -65,7 +66,7 @@ def runtimes() -> Iterator[tuple[str, Runtime]]:
     network, tokens = random_network(), random_tokens()
     yield "processor", TorchRuntime(network, tokens)
     if has_gpu():
-        yield "card", GraphRuntime(network, tokens, recent=RECENT, facts=MOST_FACTS)
+        yield "GPU", GraphRuntime(network, tokens, recent=RECENT, facts=MOST_FACTS)
 
 
 def ways(runtime: Runtime) -> Iterator[tuple[str, Callable[[RankCall], Any]]]:
@@ -100,4 +101,4 @@ def measured(ask: Callable[[RankCall], Any], calls: list[RankCall], times: int) 
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""Measures a whole rank call in every runtime, beside a cross-encoder and boosted trees.
+"""Time of a whole rank call in every runtime, beside a cross-encoder and boosted trees.
 
-    python -m benchmarks.rank_latency [--calls 300] [--threads 1 2] [--candidates 200 1000]
+    python -m benchmarks rank_latency [--calls 300] [--threads 1 2] [--candidates 200 1000]
 
 Weights and inputs are random, of the shape that the defaults give: what is measured is time, and
 how far the scores of a runtime are from those of torch. A call goes from row numbers, features
@@ -23,6 +23,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import run_benchmark
 from index import map_array
 from pipelines.config.sections import Config
 from pipelines.training.ranker.setup import training_settings
@@ -322,4 +323,4 @@ def print_row(name: str, count: int, threads: int, times: Times, plain: Times, n
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

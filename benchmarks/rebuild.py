@@ -1,6 +1,6 @@
-"""How much of a full build it costs to build again: nothing changed, and one product in a hundred.
+"""Cost of building again, against a first build: nothing changed, and 1 % of the products changed.
 
-    python benchmarks/rebuild.py --products 20000
+    python -m benchmarks rebuild --products 20000
 
 A made-up shop like the demo: titles, brands, categories, drawn pack shots, and shoppers with
 habits. Three times `vetrina build` is run as a user runs it, in a process of its own: for an empty
@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from benchmarks.machine import run_benchmark
 from pipelines.importers.journey.packshots.drawing import MEDIA_TYPE, Label, colour_of, draw_all
 from pipelines.importers.journey.packshots.shapes import CONTAINERS
 from pipelines.shop.writer import ShopWriter
@@ -170,4 +171,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

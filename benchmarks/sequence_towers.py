@@ -1,4 +1,4 @@
-"""Towers over sequences of products about which nothing is known but who bought them."""
+"""Towers over sequences of products of which only the buyers are known."""
 
 from functools import partial
 

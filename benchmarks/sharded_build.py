@@ -1,6 +1,6 @@
-"""Builds an index in shards from vectors on disk, and searches it mapped; prints what it took.
+"""Builds an index in shards from vectors on disk, searches it memory-mapped, and prints the cost.
 
-    python -m benchmarks.sharded_build --vectors 5000000 --dim 384 --memory 12
+    python -m benchmarks sharded_build --vectors 5000000 --dim 384 --memory 12
 
 The vectors are synthetic: overlapping clusters in LATENT dimensions, turned into --dim, with some
 noise, of unit length. They are drawn from a seed and written to --folder piece by piece, 7.7 GB for
@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.machine import run_benchmark
 from index import use_threads
 from index.vectors.shards import (
     CHUNK,
@@ -219,4 +220,4 @@ def measure(source: Path, out: Path, drawer: Drawer, given: argparse.Namespace) 
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

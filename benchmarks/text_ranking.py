@@ -1,6 +1,6 @@
-"""Fits every text head on judged search and compares all with retrieval on the same lists.
+"""Fits every text head on judged searches, and compares all with retrieval on the same lists.
 
-    python -m benchmarks.text_ranking --data FOLDER
+    python -m benchmarks text_ranking --data FOLDER
 
 FOLDER holds home_depot/labels.parquet and crowdflower/labels.parquet, which are learnt from but
 for a tenth of their queries, and esci_us/products.parquet and esci_us/judgments.parquet, which
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from benchmarks.machine import run_benchmark
 from benchmarks.text_relevance import ESCI, GAINS, LEARNT, told
 from pipelines.config.loading import load
 from pipelines.metrics.ranked_lists import ndcg_of_list
@@ -235,4 +236,4 @@ def _ndcg(scores: np.ndarray, titles: Iterable[str], relevance: np.ndarray) -> f
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,6 +1,6 @@
-"""Trains a text encoder on judged search and ranks with it, before and after, cut and whole.
+"""Trains a text encoder on judged searches, and ranks with it before and after, cut and whole.
 
-    python benchmarks/text_relevance.py --data FOLDER [--out MODEL] [--trained MODEL]
+    python -m benchmarks text_relevance --data FOLDER [--out MODEL] [--trained MODEL]
 
 FOLDER holds home_depot/labels.parquet and crowdflower/labels.parquet, which are learnt from but
 for a tenth of their queries, and esci_us/products.parquet and esci_us/judgments.parquet, which
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.progress import track
@@ -123,4 +124,4 @@ def told(values: np.ndarray, sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

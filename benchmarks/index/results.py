@@ -1,4 +1,4 @@
-"""Keeps what the index benchmark has measured, a line each, so that a run can be cut off."""
+"""Stores the index benchmark's measurements, one line each, so that a cut-off run goes on."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The real texts that the index benchmark searches, and the search texts it asks with."""
+"""The real texts that the index benchmark searches, and the search texts of its queries."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec

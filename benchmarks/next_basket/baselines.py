@@ -1,4 +1,4 @@
-"""Three classic ways to foretell a basket, as plain functions of a task: one row a request."""
+"""Three classic predictions of a basket, as plain functions of a task: one row a request."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""Reads The Complete Journey straight from its package: receipts, and who bought what next."""
+"""Reads The Complete Journey from its package: receipts, and each household's next basket."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Twenty features made by hand of a household and a product, as of the household's next visit."""
+"""Twenty hand-made features of a household and a product, as of the household's next visit."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""LambdaMART over hand-made features: what is there to reach with a good week of work."""
+"""LambdaMART over hand-made features: a bar for the ranker."""
 
 from typing import NamedTuple
 

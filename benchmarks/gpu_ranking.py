@@ -1,12 +1,12 @@
-"""Measures a rank call on a card, kernel by kernel and as one graph, beside the processor.
+"""Time of a rank call on a GPU, kernel by kernel and as one CUDA graph, beside the processor.
 
-    python -m benchmarks.rank_on_a_card [--calls 500] [--threads 2] [--candidates 200 1000]
+    python -m benchmarks gpu_ranking [--calls 500] [--threads 2] [--candidates 200 1000]
 
 Weights and inputs are random, of the shape that the defaults give. A call goes from row numbers,
 features and a context (a query vector, 32 recent products, 12 facts) in the memory of the
 processor to logits there. `away` is the largest distance of a logit from the processor's; a batch
 counts as one call, and `a second` counts requests. It imports torch, numpy, einops and jaxtyping
-only, and says so where there is no card.
+only, and says so where there is no GPU.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.machine import run_benchmark
 from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
 from ranking.rank_call import Context, RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
@@ -49,8 +50,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, nargs="+", default=[1, 8])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    card = torch.cuda.get_device_name() if has_gpu() else "no card here"
-    print(f"torch {torch.__version__}, {given.threads} threads, {card}")
+    gpu = torch.cuda.get_device_name() if has_gpu() else "no GPU here"
+    print(f"torch {torch.__version__}, {given.threads} threads, {gpu}")
     print(ROW.format("", "requests", "cand.", "p50 ms", "p99 ms", "a second", "ratio", "away"))
     opened = list(runtimes())
     for candidates in given.candidates:
@@ -63,11 +64,11 @@ def runtimes() -> Iterator[tuple[str, Runtime]]:
     yield "processor", TorchRuntime(network, tokens)
     if not has_gpu():
         return
-    for name, record in (("card, kernel by kernel", False), ("card, one graph", True)):
+    for name, record in (("GPU, kernel by kernel", False), ("GPU, one graph", True)):
         start = perf_counter()
         runtime = GraphRuntime(network, tokens, recent=RECENT, facts=MOST_FACTS, record=record)
         seconds, held = perf_counter() - start, torch.cuda.memory_reserved() / 1e6
-        print(f"{name}: opened in {seconds:.2f} s, {held:,.0f} MB of the card held by now")
+        print(f"{name}: opened in {seconds:.2f} s, {held:,.0f} MB of the GPU held by now")
         yield name, runtime
 
 
@@ -136,4 +137,4 @@ def call(seed: int, count: int) -> RankCall:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

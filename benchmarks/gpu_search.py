@@ -1,11 +1,11 @@
-"""Exact and approximate search on a graphics card, beside the processor of the same machine.
+"""Exact and approximate vector search on a GPU, beside the processor of the same machine.
 
-    python -m benchmarks.card_search [--rows 1000000]
+    python -m benchmarks gpu_search [--rows 1000000]
 
 The vectors are synthetic: clusters on the unit sphere whose spread is such that an inverted file
 loses answers. Each way is asked the same queries for 100 answers, one query a call and 256 a call.
-`GpuScan` is what a server with a card searches with; the peers are FAISS's own indexes on the
-card, and FAISS on the processor. An inverted file is tuned on other queries until it finds 0.95.
+`GpuScan` is what a server with a GPU searches with; the peers are FAISS's own indexes on the
+GPU, and FAISS on the processor. An inverted file is tuned on other queries until it finds 0.95.
 """
 
 import argparse
@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
 import torch
 from jaxtyping import Float32
 
+from benchmarks.machine import run_benchmark
 from index import FaissIndex, GpuScan, Hits, num_gpus, recall_at_k, use_threads, why_no_cagra
 from index.vectors.cagra import cagra_graph
 from index.vectors.designs import design_named
@@ -29,7 +30,7 @@ DIM, K, BATCH = 384, 100, 256
 QUERIES, CALLS, BATCHES = 512, 200, 20
 CELLS = 4096
 TARGET = 0.95
-NODES_ON_CARD = 256  # that a walk keeps
+NODES_ON_GPU = 256  # that a walk keeps
 MOST_NODES = 3_200
 ROW = "{:42} {:>8} {:>9} {:>10} {:>10} {:>12}"
 
@@ -49,7 +50,7 @@ class Way(NamedTuple):
 def main() -> None:
     options = _options()
     if not torch.cuda.is_available():
-        sys.exit("torch sees no card here: there is nothing to measure")
+        sys.exit("torch sees no GPU here: there is nothing to measure")
     use_threads(options.threads)
     torch.set_num_threads(options.threads)
     vectors, queries, tuning = synthetic(options.rows)
@@ -75,7 +76,7 @@ def synthetic(rows: int) -> tuple[Vectors, Vectors, Vectors]:
 
 
 def exact(vectors: Vectors, queries: Vectors) -> list[Hits]:
-    """Return the true answers, by float32 products on the card."""
+    """Return the true answers, by float32 products on the GPU."""
     held = torch.from_numpy(vectors).cuda()
     answers = []
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -95,15 +96,15 @@ def ways(vectors: Vectors, tuning: Vectors, truth: list[Hits], scan: GpuScan) ->
     half = 2 * vectors.size
     start = perf_counter()
     GpuScan(vectors)
-    made = [Way("exact, halves on the card (CardScan)", scan.search, perf_counter() - start, half)]
+    made = [Way("exact, halves on the GPU (GpuScan)", scan.search, perf_counter() - start, half)]
     if num_gpus():
-        made += _faiss_on_card(vectors, tuning, truth)
+        made += _faiss_on_gpu(vectors, tuning, truth)
     else:
-        print("FAISS sees no card here: its own indexes on the card are left out")
+        print("FAISS sees no GPU here: its own indexes on the GPU are left out")
     return [*made, *_on_processor(vectors, tuning, truth)]
 
 
-def _faiss_on_card(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[Way]:
+def _faiss_on_gpu(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[Way]:
     resources = faiss.StandardGpuResources()
     flat = faiss.GpuIndexFlatConfig()
     flat.useFloat16 = True
@@ -127,10 +128,8 @@ def _faiss_on_card(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list
     return [*made, *_cagra(vectors, tuning, truth, resources)]
 
 
-def _cagra(
-    vectors: Vectors, tuning: Vectors, truth: list[Hits], resources: faiss.StandardGpuResources
-) -> list[Way]:
-    """Build the graph that a release may hold, and walk it on the card and on the processor."""
+def _cagra(vectors: Vectors, tuning: Vectors, truth: list[Hits], resources: Any) -> list[Way]:
+    """Build the graph that a release may hold, and walk it on the GPU and on the processor."""
     start = perf_counter()
     served = design_named("cagra").build(vectors, np.arange(len(vectors)))
     seconds = perf_counter() - start
@@ -140,20 +139,20 @@ def _cagra(
     num_bytes = design_named("cagra").num_bytes(*vectors.shape)
     graph = faiss.index_cpu_to_gpu(resources, 0, cagra_graph(vectors))
     parameters = faiss.SearchParametersCagra()
-    parameters.itopk_size = NODES_ON_CARD
+    parameters.itopk_size = NODES_ON_GPU
 
-    def on_card(queries: Vectors, k: int) -> list[Hits]:
+    def on_gpu(queries: Vectors, k: int) -> list[Hits]:
         scores, rows = graph.search(queries, k, params=parameters)
         return [Hits(r, s) for r, s in zip(rows, scores, strict=True)]
 
     return [
-        Way(f"FAISS CAGRA on the card, {NODES_ON_CARD} nodes", on_card, seconds, num_bytes),
+        Way(f"FAISS CAGRA on the GPU, {NODES_ON_GPU} nodes", on_gpu, seconds, num_bytes),
         Way(f"CAGRA walked by the processor, {served.effort}", served.search, seconds, num_bytes),
     ]
 
 
 def _on_processor(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[Way]:
-    """Return what a release holds: built on the card where FAISS sees one, served without."""
+    """Return what a release holds: built on the GPU where FAISS sees one, served without."""
     start = perf_counter()
     built = FaissIndex.build(vectors, f"IVF{CELLS},Flat")
     seconds = perf_counter() - start
@@ -164,7 +163,7 @@ def _on_processor(vectors: Vectors, tuning: Vectors, truth: list[Hits]) -> list[
     served.effort = 1
     while recall_at_k(served, tuning, truth) < TARGET and served.effort < CELLS:
         served.effort *= 2
-    where = "built on the card" if num_gpus() else "built there"
+    where = "built on the GPU" if num_gpus() else "built there"
     name = f"processor, {served.effort} of {CELLS} cells, {where}"
     return [Way(name, served.search, seconds, num_bytes)]
 
@@ -233,4 +232,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)
