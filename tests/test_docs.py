@@ -25,13 +25,18 @@ from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import open_release
 from pipelines.serving import bodies
 from pipelines.serving.app import create_app
-from pipelines.shop.schemas import PRODUCT_SCHEMA
+from pipelines.shop.schemas import EVENT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
 from pipelines.tuning.ranges import read_ranges, value_of
 from ranking.compression.export import is_installed
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ARCHITECTURE, USING = ROOT / "docs/architecture.md", ROOT / "docs/using.md"
+REFERENCE = ROOT / "docs/reference"
+CONFIGURATION, HTTP, FILES, SEARCH, EVALUATION = (
+    REFERENCE / f"{name}.md" for name in ("configuration", "http", "files", "search", "evaluation")
+)
+GUIDE = [USING, *sorted(REFERENCE.glob("*.md"))]  # what a user reads
 PACKAGES = ("index", "retrieval", "ranking", "pipelines")
 WATCHED = (*PACKAGES, "benchmarks", "configs", "docs", "tests", ".ci")
 MACHINE = re.compile("/(?:" + "|".join(("work", "tmp", "root", "home")) + ")/")
@@ -39,6 +44,14 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 AFTER = ("|", ">", "&&", ";")  # where a shell goes on to something else
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+# Words of earlier versions for which the field has a term, or which were the names of classes.
+BANNED = (
+    *("desk", "succession", "elsewhere", "few documents", "remembered", "grown", "workshop"),
+    *("graphics card", "on a card", "a card", "the card", "the lesson", "made-up", "kept dark"),
+    *("Asked", "Told", "Made", "Found", "Wanted", "Kept", "Known", "told_", "`told`", "`asked`"),
+    *("CardScan", "FewDocuments", "Desk", "Succession", "Remembered", "Scope", "Walked"),
+)
+METAPHOR = re.compile("|".join(rf"(?<![\w.-]){re.escape(word)}(?![\w-])" for word in BANNED))
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -105,19 +118,21 @@ def test_the_contributor_reads_of_every_make_target() -> None:
 
 
 def test_the_configuration_table_holds_every_key_with_its_default() -> None:
-    told = {key: msgspec.yaml.decode(value) for key, value, _ in table(USING, "Configuration")}
+    told = {
+        key: msgspec.yaml.decode(value) for key, value, _ in table(CONFIGURATION, "Configuration")
+    }
 
     assert told == dict(leaves(msgspec.to_builtins(Config())))
 
 
 def test_the_mapping_table_holds_every_key() -> None:
-    keys = {key for row in table(USING, "A table", raw=True) for key in SPAN.findall(row[0])}
+    keys = {key for row in table(FILES, "A mapping", raw=True) for key in SPAN.findall(row[0])}
 
     assert keys == set(keys_of(Mapping))
 
 
 def test_the_request_table_holds_every_key() -> None:
-    keys = [row[0] for row in table(USING, "Run and evaluate")]
+    keys = [row[0] for row in table(EVALUATION, "Run and evaluate")]
 
     assert keys == list(requests_module.Request.__struct_fields__)
 
@@ -125,7 +140,7 @@ def test_the_request_table_holds_every_key() -> None:
 def test_the_table_of_paths_holds_every_path_of_the_interface() -> None:
     document = create_app(None, Config()).openapi_schema.to_schema()
 
-    told = {row[0] for row in table(USING, "Serve")}
+    told = {row[0] for row in table(HTTP, "Routes")}
 
     assert told == {
         f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
@@ -133,7 +148,7 @@ def test_the_table_of_paths_holds_every_path_of_the_interface() -> None:
 
 
 def test_the_example_mapping_configuration_and_ranges_are_ones_that_we_read(tmp_path: Path) -> None:
-    blocks = [block for kind, block in BLOCK.findall(USING.read_text()) if kind == "yaml"]
+    blocks = [block for kind, block in BLOCK.findall(guide()) if kind == "yaml"]
     for name, block in zip(("mapping.yaml", "shop.yaml", "ranges.yaml"), blocks, strict=True):
         (tmp_path / name).write_text(block)
 
@@ -145,7 +160,7 @@ def test_the_example_mapping_configuration_and_ranges_are_ones_that_we_read(tmp_
 
 
 def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
-    lines = next(block for kind, block in BLOCK.findall(USING.read_text()) if kind == "json")
+    lines = next(block for kind, block in BLOCK.findall(EVALUATION.read_text()) if kind == "json")
 
     requests = [
         msgspec.json.decode(line, type=requests_module.Request) for line in lines.splitlines()
@@ -156,17 +171,15 @@ def test_the_example_requests_of_a_run_are_ones_that_we_read() -> None:
 
 def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
     readers = {"": decoding.read_query, "PUT": bodies.read_product, "PATCH": bodies.read_values}
-    asked = re.findall(
-        r"curl -s (?:-X (\w+) )?[^\n]*\\\n  -d '(\{.*\})'", USING.read_text(), re.MULTILINE
-    )
+    asked = re.findall(r"curl -s (?:-X (\w+) )?[^\n]*\\\n  -d '(\{.*\})'", guide(), re.MULTILINE)
 
     read = [readers[method](body.encode()) for method, body in asked]
 
-    assert len(read) == USING.read_text().count("-d '{") > 1
+    assert len(read) == guide().count("-d '{") > 1
 
 
 def test_the_example_changes_of_a_bulk_are_ones_that_we_read() -> None:
-    lines = re.findall(r'^\{"type": .*$', USING.read_text(), re.MULTILINE)
+    lines = re.findall(r'^\{"type": .*$', HTTP.read_text(), re.MULTILINE)
 
     read = bodies.read_lines("\n".join(lines).encode())
 
@@ -174,11 +187,42 @@ def test_the_example_changes_of_a_bulk_are_ones_that_we_read() -> None:
 
 
 def test_the_example_filters_are_ones_that_we_read() -> None:
-    filters = [text for row in table(USING, "Filters", raw=True) for text in SPAN.findall(row[0])]
+    filters = [text for row in table(SEARCH, "Filters", raw=True) for text in SPAN.findall(row[0])]
 
     masks = [matching(PRODUCT_SCHEMA.empty_table(), text) for text in filters]
 
     assert len(masks) > 1
+
+
+def test_the_guide_is_short_and_links_every_reference_page() -> None:
+    links = {link.partition("#")[0] for link in LINK.findall(prose(USING))}
+
+    assert len(USING.read_text().splitlines()) <= 300
+    assert {f"reference/{path.name}" for path in REFERENCE.glob("*.md")} <= links
+
+
+def test_the_first_page_is_at_most_ninety_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 90
+
+
+def test_every_file_of_a_shop_folder_is_described_with_its_columns() -> None:
+    rows = {row[0]: row[1].split(", ") for row in table(FILES, "A shop folder")}
+
+    assert {f"{name}.parquet": schema.names for name, schema in SCHEMAS.items()} == {
+        name: columns
+        for name, columns in rows.items()
+        if name.endswith(".parquet") and "/" not in name
+    }
+    assert rows["events/day=*/*.parquet"] == EVENT_SCHEMA.names
+
+
+@every_page
+def test_no_page_uses_a_metaphor_where_the_field_has_a_term(page: Path) -> None:
+    lines = enumerate(page.read_text().splitlines(), 1)
+
+    used = [(number, word[0]) for number, line in lines for word in METAPHOR.finditer(line)]
+
+    assert not used
 
 
 def test_the_channels_nouns_and_stages_are_those_of_the_code() -> None:
@@ -191,9 +235,9 @@ def test_the_channels_nouns_and_stages_are_those_of_the_code() -> None:
     assert set(nouns) <= set(retrieval.__all__)
 
 
-@pytest.mark.parametrize("walk", ["A request", "A rebuild"])
+@pytest.mark.parametrize("walk", ["The walk of a request", "The walk of a rebuild"])
 def test_a_walk_names_functions_that_are_in_the_files_it_names(walk: str) -> None:
-    rooms = [SPAN.findall(row[1]) for row in table(ARCHITECTURE, f"{walk} walks", raw=True)]
+    rooms = [SPAN.findall(row[1]) for row in table(ARCHITECTURE, walk, raw=True)]
 
     lost = [(spans[0], name) for spans in rooms for name in missing_names(spans)]
 
@@ -215,7 +259,7 @@ def test_every_error_of_the_table_has_the_root_that_it_says() -> None:
 
 
 def test_every_file_of_a_release_is_described_and_no_other(releases: Path) -> None:
-    patterns = {row[0] for row in table(ARCHITECTURE, "A release")} - {MANIFEST, SEAL}
+    patterns = {row[0] for row in table(FILES, "A release")} - {MANIFEST, SEAL}
     files = open_release(releases).manifest.files
 
     unknown = [file for file in files if not any(fnmatch(file, p) for p in patterns)]
@@ -273,6 +317,11 @@ def test_no_file_names_a_place_on_one_machine() -> None:
     ]
 
     assert not found
+
+
+def guide() -> str:
+    """Return the guide and all reference pages as one text."""
+    return "\n".join(page.read_text() for page in GUIDE)
 
 
 def prose(page: Path) -> str:
@@ -394,7 +443,7 @@ def leads_somewhere(page: Path, link: str) -> bool:
 
 def our_files() -> list[Path]:
     inside = [path for name in WATCHED for path in (ROOT / name).rglob("*") if path.is_file()]
-    beside = [path for path in ROOT.iterdir() if path.is_file()]
+    beside = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     return [path for path in (*inside, *beside) if "__pycache__" not in path.parts]
 
 
