@@ -1,1 +1,1 @@
-"""Asks a release questions whose answers are known, and measures."""
+"""Evaluation: answers requests whose relevant products are known, and measures the answers."""

@@ -1,4 +1,4 @@
-"""Measures a release beside the baselines, as a table."""
+"""A table of a release's metrics beside those of simple baselines."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from pipelines.tables import table
 
 
 class MethodResult(NamedTuple):
-    """What one method reaches."""
+    """The metrics of one method."""
 
     method: str
     ndcg: Interval

@@ -1,4 +1,4 @@
-"""Simple rankings to compare with: popularity, item-kNN, personal frequency."""
+"""Baseline rankings: popularity, item-kNN, personal frequency."""
 
 import numpy as np
 from jaxtyping import Float64

@@ -1,4 +1,4 @@
-"""Compares a TREC run, or two, with TREC judgments."""
+"""Evaluates one TREC run, or compares two, with TREC judgments."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ SMALLEST_P = 1 / (1 + RESAMPLES)
 
 
 class MetricComparison(NamedTuple):
-    """One metric of a run and, beside it, of the run that it is compared with."""
+    """One metric of a run and, beside it, of the run to compare with."""
 
     metric: str
     run: Interval
@@ -26,14 +26,14 @@ class MetricComparison(NamedTuple):
 
 
 class MeasuredRun(NamedTuple):
-    """A run, and what it reaches: one row a judged query, one column a name in `NAMES`."""
+    """A run and its metrics: one row a judged query, one column a name in `NAMES`."""
 
     rankings: Rankings
     values: Float64[np.ndarray, "q m"]
 
 
 class Evaluation(NamedTuple):
-    """What was measured, over all judged queries."""
+    """The metrics of a run, and their comparison, over all judged queries."""
 
     num_queries: int
     unanswered: int  # judged, but not in the run: they count as 0

@@ -1,4 +1,4 @@
-"""The next-basket measurement: trained before a moment, asked for what was bought after it."""
+"""Next-basket evaluation: a release that was built before a moment predicts purchases after it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ K = 100
 
 
 class AskMethod(NamedTuple):
-    """How a release is asked for the next basket."""
+    """How a release is asked for the next basket: last stage, depth, and the products to rank."""
 
     stage: Stage  # that answers at most
     k: int  # how many products
@@ -41,7 +41,7 @@ class NextBasket(NamedTuple):
 
 
 class Holdout(NamedTuple):
-    """What is ranked, and what it should have been."""
+    """The products to rank, and each shopper's basket that should rank first."""
 
     product_ids: tuple[str, ...]
     tests: tuple[NextBasket, ...]

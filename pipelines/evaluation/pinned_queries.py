@@ -1,4 +1,4 @@
-"""The pinned queries: the same questions asked of one release after the other."""
+"""Pinned queries: the same requests, with relevant products, for one release after the other."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
@@ -34,7 +34,7 @@ Gain = Annotated[float, Meta(gt=0, le=1e6)]
 
 
 class Pinned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One query, and what should come: product ids with gains above 0; none: not judged."""
+    """One query and its relevant products: ids with gains above 0; none: not judged."""
 
     id: Annotated[str, Meta(min_length=1, max_length=140)]
     text: Text = ""
@@ -50,7 +50,7 @@ class Pinned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class PinnedSource(NamedTuple):
-    """What pinned queries are made from: a release's products and what was bought of them."""
+    """The source of generated pinned queries: a release's products and their purchases."""
 
     products: Columns
     behaviour: Behaviour

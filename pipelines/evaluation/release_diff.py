@@ -1,4 +1,4 @@
-"""Tells what differs between two releases: products, answers to pinned queries, manifests."""
+"""The differences between two releases: products, answers to pinned queries, manifests."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ SHOWN_CHARACTERS = 60
 
 
 class ChangedProduct(msgspec.Struct, frozen=True, kw_only=True):
-    """A product of which a field changed, with what stood there before and now."""
+    """A product with a changed field: its value before and now."""
 
     product: str
     before: Any
@@ -33,7 +33,7 @@ class ChangedProduct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
-    """How many products have another value in one field."""
+    """The number of products with another value in one field."""
 
     field: str
     products: int
@@ -41,7 +41,7 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the top ten of one pinned query moved."""
+    """The movement of one pinned query's top ten."""
 
     query: str
     text: str = ""
@@ -53,7 +53,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the answers of one kind of pinned queries moved."""
+    """The movement of the answers to one kind of pinned queries."""
 
     kind: str
     queries: int
@@ -64,7 +64,7 @@ class AnswerChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangedSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the manifests that differs; None: it is not there."""
+    """One entry of the manifests that differs; None: the entry is missing."""
 
     key: str
     before: Any
@@ -72,7 +72,7 @@ class ChangedSetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """All that differs from one release to another."""
+    """All differences from one release to another."""
 
     before: str
     now: str

@@ -1,4 +1,4 @@
-"""Ranks logged requests again on the path that training takes, and compares number by number."""
+"""Replay: ranks logged requests again on the path of training, and compares every number."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ ROUNDING = 1e-4  # of a logit: another number of threads adds up in another orde
 
 
 class Replayed(NamedTuple):
-    """What came of ranking again."""
+    """The result of a replay: how many features are equal, and how far logits differ."""
 
     requests: int
     other_releases: int  # left out
@@ -51,7 +51,7 @@ class Replayed(NamedTuple):
 
 
 class Replayer:
-    """Ranks again as training does: habits, first stage, features, context, network."""
+    """Ranks a logged request as training does: habits, first stage, features, context, network."""
 
     def __init__(self, release: Release) -> None:
         self.release = release.manifest.name

@@ -23,7 +23,7 @@ class RunError(UserError):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line. `image` is a path, seen from the folder of the requests."""
+    """One request, a line of the file. `image` is a path from the folder of that file."""
 
     id: Annotated[str, Meta(min_length=1, max_length=128)] | int
     text: str | None = None

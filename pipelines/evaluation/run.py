@@ -20,7 +20,7 @@ LEAST_STEP = 1e-30  # between two scores, so that they stay apart around 0 for e
 
 
 class RunReport(NamedTuple):
-    """How a run went. Line numbers count from 1."""
+    """The result of a run: answers, failed lines and notes; line numbers count from 1."""
 
     answered: int
     failures: list[tuple[int, str]]  # lines that are not in the run

@@ -1,1 +1,1 @@
-"""Importers: any source of products and events into one shop folder."""
+"""Importers: each turns one kind of source into a shop folder with a quality report."""

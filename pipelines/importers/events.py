@@ -1,4 +1,4 @@
-"""Takes raw event rows into a shop: validates each, counts what it refuses, writes in chunks."""
+"""Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
 
 import math
 import re
@@ -52,7 +52,7 @@ TYPES = {event.value.replace("_", ""): event for event in EventType} | {
 
 
 class EventIntake:
-    """Validates events one by one and hands them on in chunks."""
+    """Validates events one by one and writes them in chunks."""
 
     def __init__(
         self, shop: ShopWriter, quality: Quality, source: Path, columns: EventColumns

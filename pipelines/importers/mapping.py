@@ -1,4 +1,4 @@
-"""Which columns of somebody's table are which fields of ours: a small YAML file."""
+"""The mapping of a table's columns to our fields: a small YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ class ProductColumns(Section, frozen=True, kw_only=True):
 
 
 class EventColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a log; `type` names one too, or `default_type` says it for all."""
+    """Names of columns of a log; without the column `type`, `default_type` is the type of all."""
 
     user: str
     time: str
@@ -58,7 +58,7 @@ class PictureColumns(Section, frozen=True, kw_only=True):
 
 
 class Mapping(Section, frozen=True, kw_only=True):
-    """How a table is read."""
+    """The whole mapping of a table."""
 
     name: str = ""  # of the shop; "": the file's
     columns: ProductColumns

@@ -1,4 +1,4 @@
-"""Imports a Google Merchant feed: TSV, or XML (RSS or Atom) that is never trusted."""
+"""Imports a Google Merchant feed: TSV, or XML (RSS or Atom), which is parsed as hostile input."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,7 +117,7 @@ def _plain(name: str) -> str:
 
 
 class _Items:
-    """What the XML parser calls: collects one item at a time, and bounds what it holds."""
+    """The target of the XML parser: collects one item at a time within bounds of memory."""
 
     def __init__(self, source: Path) -> None:
         self.done: list[Row] = []

@@ -1,4 +1,4 @@
-"""Takes pictures and videos of products, from a folder of files or a Parquet file of bytes."""
+"""Imports pictures and videos of products, from a folder of files or a Parquet file of bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ MEDIA_TYPES = (
 
 
 class PictureTarget(NamedTuple):
-    """A product that may have a picture, where it stands, and what its row says about it."""
+    """A product that may have a picture: its id, its line, and the picture that its row names."""
 
     id: str
     line: int
@@ -39,7 +39,7 @@ class PictureTarget(NamedTuple):
 
 
 class PictureIntake:
-    """Checks pictures one by one and hands them on in chunks."""
+    """Validates pictures one by one and writes them in chunks."""
 
     def __init__(self, shop: ShopWriter, quality: Quality) -> None:
         self._shop = shop

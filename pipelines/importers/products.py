@@ -1,4 +1,4 @@
-"""Takes raw product rows into a shop: validates each, counts what it refuses, writes in chunks."""
+"""Imports rows of products: validates each, counts refused ones, writes the others in chunks."""
 
 import re
 from datetime import date
@@ -50,7 +50,7 @@ _PRICE = re.compile(r"([A-Z]{3}|[$€£¥₹])?\s*(-?\d[\d.,  ]*)\s*([A-Z]{3}|[$
 
 
 class RowError(ValueError):
-    """A row that cannot be taken: `kind` is what it is counted under, the text says all."""
+    """A row that is refused: `kind` is the reason in the report, the message has the details."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
@@ -58,14 +58,14 @@ class RowError(ValueError):
 
 
 class Price(NamedTuple):
-    """An amount, and its currency where the text says one."""
+    """An amount, with its currency if the text names one."""
 
     amount: float
     currency: str
 
 
 class Intake:
-    """Validates products one by one and hands them on in chunks."""
+    """Validates products one by one and writes them in chunks."""
 
     def __init__(self, shop: ShopWriter, quality: Quality, source: str, currency: str = "") -> None:
         self.ids: set[str] = set()  # about 100 bytes a product: the one thing held for all of them

@@ -1,4 +1,4 @@
-"""Takes a table of promotions into a shop: product, kind, start, end and share of the places."""
+"""Imports a table of promotions: product, kind, start, end and share of the places."""
 
 from collections.abc import Iterator
 from pathlib import Path

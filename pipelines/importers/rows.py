@@ -1,4 +1,4 @@
-"""Reads a table of any kind row by row, with the line of each, in bounded memory."""
+"""Reads CSV, TSV, JSONL or Parquet row by row, with line numbers, in bounded memory."""
 
 import csv
 from collections import Counter
@@ -39,7 +39,7 @@ MAGIC = (
 
 
 class Row(NamedTuple):
-    """One row: its values by column, or the mistake for which it cannot be read."""
+    """One row: its values by column, or the error that makes it unreadable."""
 
     line: int  # the first of the row, counted from 1 with the header; in Parquet the row's number
     values: dict[str, Any]
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The columns that a file has, and its rows."""
+    """The columns of a file, and its rows."""
 
     columns: tuple[str, ...]
     rows: Iterator[Row]

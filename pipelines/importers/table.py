@@ -1,4 +1,4 @@
-"""Imports any table of products (CSV, TSV, JSONL, Parquet), by a mapping of its columns."""
+"""Imports a table of products (CSV, TSV, JSONL, Parquet) with a mapping of its columns."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ LISTS = ("categories", "images", "videos", "tags")  # one column may hold severa
 
 
 class Sources(NamedTuple):
-    """The files that a shop is made of."""
+    """The source files of a shop."""
 
     products: Path
     pictures: Path | None = None

@@ -1,1 +1,1 @@
-"""How good a ranked list is, and how sure that is: pure functions of arrays and lists."""
+"""Metrics of ranked lists, and their confidence intervals: pure functions of arrays and lists."""

@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals, and paired randomisation tests."""
+"""Means with bootstrap confidence intervals, and paired randomisation tests."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ ROUNDING = 1e-12  # two sums of the same numbers in another order may differ by 
 
 
 class Interval(NamedTuple):
-    """A mean over queries and where it lies with 95 % confidence; NaN ends for a single query."""
+    """A mean over queries with its 95 % confidence interval; NaN bounds for a single query."""
 
     mean: float
     low: float

@@ -1,4 +1,4 @@
-"""Estimates what another policy would have earned, from impressions that were logged.
+"""Off-policy evaluation: estimates the value of another policy from logged impressions.
 
 x is an impression, a the product that it showed, r what came of it, p(a | x) the chance that the
 log's policy showed it, and π(a | x) the chance that the policy in question would have.
@@ -16,7 +16,7 @@ PerImpression = Float64[np.ndarray, "n"]
 
 
 class Values(NamedTuple):
-    """What a policy would earn an impression, by three estimators, and how much that rests on."""
+    """A policy's value for an impression by three estimators, and the effective sample size."""
 
     ips: Interval
     snips: Interval

@@ -1,4 +1,4 @@
-"""Measures ranked lists against judgments: nDCG, recall, overlap."""
+"""nDCG, recall and overlap of ranked lists."""
 
 from collections.abc import Mapping, Sequence
 

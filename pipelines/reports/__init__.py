@@ -1,1 +1,1 @@
-"""Reports on measured runs: findings as data, and pages drawn from them."""
+"""Reports on evaluated runs: findings as data, and pages drawn from the findings."""

@@ -1,4 +1,4 @@
-"""Gathers what a report is made of: measured runs, judgments, requests, and what a release saw."""
+"""Reads the input of a report: evaluated runs, judgments, requests, and a release's purchases."""
 
 from collections.abc import Container
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ LONGEST_NAME = 40  # characters of a file's name that stand for a run
 
 
 class ReportedRequest(NamedTuple):
-    """What a report keeps of one request."""
+    """The part of one request that a report shows."""
 
     text: str = ""
     user: str = ""
@@ -33,7 +33,7 @@ class ReportedRequest(NamedTuple):
 
 
 class ReleaseHistory(NamedTuple):
-    """What a release knows of its products, and had seen before its cut."""
+    """A release's products, and their purchases before its cut."""
 
     release: str
     cut: str  # the first moment that it has not seen
@@ -43,7 +43,7 @@ class ReleaseHistory(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All that a report is made of; the queries are those of `gains`, in the order of their ids."""
+    """The whole input of a report; the queries are those of `gains`, in the order of their ids."""
 
     gains: Gains
     runs: dict[str, MeasuredRun]  # one or two, by name
@@ -52,7 +52,7 @@ class Evidence(NamedTuple):
 
 
 class ReportSources(NamedTuple):
-    """The files that a report is made from."""
+    """The source files of a report."""
 
     run: Path
     qrels: Path

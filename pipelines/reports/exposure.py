@@ -1,4 +1,4 @@
-"""Reports what a ranker prefers: exposure by group of products in two runs, before and after."""
+"""Exposure by group of products in two runs, before and after ranking."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ NAMED_MISSING = 3  # products that a message names
 
 
 class Lists(NamedTuple):
-    """What both runs show for the same requests."""
+    """The lists of both runs for the same requests."""
 
     before: RankedLists
     after: RankedLists

@@ -1,4 +1,4 @@
-"""What a report on exposure says, as data."""
+"""The findings of a report on exposure, as data."""
 
 from pipelines.reports.findings import Finding, Range
 from pipelines.tables import table
@@ -7,7 +7,7 @@ LEAST_REQUESTS = 20  # that show a group, in each run; fewer give an interval th
 
 
 class Group(Finding, frozen=True, kw_only=True):
-    """Some products: their shares, each of a whole of 1, and how the exposure changed."""
+    """One group of products: its shares, each of a total of 1, and the change of its exposure."""
 
     name: str
     num_products: int
@@ -29,7 +29,7 @@ class Grouped(Finding, frozen=True, kw_only=True):
 
 
 class Spread(Finding, frozen=True, kw_only=True):
-    """How many products a run shows, and how unequally."""
+    """The number of products that a run shows, and the inequality of their exposure."""
 
     shown: int
     coverage: float
@@ -37,7 +37,7 @@ class Spread(Finding, frozen=True, kw_only=True):
 
 
 class ExposureReport(Finding, frozen=True, kw_only=True):
-    """Everything that the table and the page say."""
+    """All findings of the table and the page."""
 
     runs: tuple[str, ...]  # names: before, after
     release: str

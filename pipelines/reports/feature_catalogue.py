@@ -1,4 +1,4 @@
-"""Writes the catalogue of features from their definitions: `docs/features.md`, as Markdown."""
+"""The catalogue of features, generated from their definitions: `docs/features.md`, as Markdown."""
 
 import sys
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What a report says, as data: the page is drawn from it, and `--json` writes it."""
+"""The findings of a report, as data: the page is drawn from them, and `--json` writes them."""
 
 import math
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Range(Finding, frozen=True, kw_only=True):
 
 
 class Figure(Finding, frozen=True, kw_only=True):
-    """One metric, and beside it that of the other run; the difference is paired by query."""
+    """One metric of both runs; the difference is paired by query."""
 
     metric: str
     run: Range
@@ -34,7 +34,7 @@ class Figure(Finding, frozen=True, kw_only=True):
 
 
 class Slice(Finding, frozen=True, kw_only=True):
-    """Some of the queries; without figures where they are too few to say anything."""
+    """Some of the queries; without figures if they are too few."""
 
     name: str
     num_queries: int
@@ -43,7 +43,7 @@ class Slice(Finding, frozen=True, kw_only=True):
 
 
 class Family(Finding, frozen=True, kw_only=True):
-    """One way to slice: by what, how it is defined, and what stands in no slice."""
+    """One way to slice the queries: its name, its definition, and the queries of no slice."""
 
     name: str
     title: str
@@ -71,7 +71,7 @@ class SeenProduct(Finding, frozen=True, kw_only=True):
 
 
 class SeenQuery(Finding, frozen=True, kw_only=True):
-    """One query of the explorer: what was asked, what was right, and what came on top."""
+    """One query of the explorer: its request, its relevant products, and the top of each run."""
 
     id: str
     chosen: str  # why it is shown
@@ -89,7 +89,7 @@ class SeenQuery(Finding, frozen=True, kw_only=True):
 
 
 class Report(Finding, frozen=True, kw_only=True):
-    """Everything that the page says."""
+    """All findings of the page."""
 
     format: int = FORMAT
     runs: tuple[str, ...]  # the names of the run and, if there is one, of the other

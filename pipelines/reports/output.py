@@ -1,4 +1,4 @@
-"""Where a report is written, whole or not at all, and never over what it is made from."""
+"""Writes the files of a report whole or not at all, and never over its own sources."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draws figures as SVG that lies in a page; with tuning_plot all that knows matplotlib."""
+"""Draws plots as SVG inside a page; one of two modules that import matplotlib."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ ID = re.compile(r' id="([^"]*)"')
 
 
 class Bars(NamedTuple):
-    """One label and its bars, one a run; without bars the note stands in their place."""
+    """One label and its bars, one a run; without bars the note is shown instead."""
 
     label: str
     ranges: Sequence[Range]

@@ -1,4 +1,4 @@
-"""Groups the products of a release: by brand, category, price band and age."""
+"""Groups of a release's products: by brand, category, price band and age."""
 
 import re
 from collections.abc import Sequence

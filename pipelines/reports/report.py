@@ -1,4 +1,4 @@
-"""Reports on a run: evidence becomes findings, and findings become a page and data."""
+"""Writes a report on a run: from evidence to findings, and from findings to a page and data."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from pipelines.reports.worst_queries import explore, per_query
 
 
 class WrittenReport(NamedTuple):
-    """What was measured, and the files that say so."""
+    """The evaluation of a run, and the files of its report."""
 
     evaluation: Evaluation
     files: tuple[Path, ...]

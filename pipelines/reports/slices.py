@@ -1,4 +1,4 @@
-"""Cuts an evaluation into slices: by the words of a query, and by how its products sold before."""
+"""Slices of an evaluation: by the words of a query, and by earlier sales of its products."""
 
 import math
 from collections.abc import Mapping, Set
@@ -31,7 +31,7 @@ BY_PRODUCT = (
 
 
 class SliceInput(NamedTuple):
-    """One slice before it is measured: its judgments, and what each run answers."""
+    """The input of one slice: its judgments, and the answers of each run."""
 
     gains: Gains
     rankings: tuple[Rankings, ...]

@@ -1,4 +1,4 @@
-"""Chooses the queries that went worst, and shows what was right beside what came on top."""
+"""Chooses the queries with the lowest or most reduced nDCG, with relevant and top products."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""The shop folder: what the owner of a shop has, as Parquet, and what is read from it."""
+"""The shop folder: products, events, users and pictures of one shop as Parquet files."""

@@ -1,4 +1,4 @@
-"""Reads what shoppers took home from a shop's event log, as columns over product rows."""
+"""Reads the purchases of a shop's event log, as columns over product rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +20,7 @@ STRONGEST_FIRST = (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.CLICK, E
 
 
 class Log(NamedTuple):
-    """Who took what and when, with the names of the users by number."""
+    """Purchases as columns: user numbers with their ids, product rows, times and baskets."""
 
     user_ids: np.ndarray  # sorted
     purchases: Purchases
@@ -90,7 +90,7 @@ SMALLEST_BASKET = 2
 
 
 class Basket(NamedTuple):
-    """What one person took home at once."""
+    """The purchases of one user at one time."""
 
     user_id: str
     at_seconds: int

@@ -1,4 +1,4 @@
-"""The quality report of an import: what was read, what was refused and why, what is missing."""
+"""The quality report of an import: rows read, rows refused and why, values missing."""
 
 import math
 from collections import Counter
@@ -29,7 +29,7 @@ REPORTED_FIELDS = (
 
 
 class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row that was not taken; lines count from 1, the header included."""
+    """One refused row; lines count from 1, the header included."""
 
     source: str
     line: int
@@ -37,7 +37,7 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """How evenly products fall into categories or brands.
+    """The distribution of products over categories or brands.
 
     `effective` is the number of equally large ones that would be as mixed (exponential entropy).
     """
@@ -48,7 +48,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Popularity(msgspec.Struct, frozen=True, kw_only=True):
-    """How unevenly events fall on products; `gini` is 0 when even and near 1 when one has all."""
+    """The inequality of events over products; `gini` is 0 if equal and near 1 if one has all."""
 
     products_with_events: int = 0
     products_without_events: int = 0
@@ -58,7 +58,7 @@ class Popularity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import met. `refused` counts rows by reason, `examples` names the first of them."""
+    """The report of one import. `refused` counts rows by reason, `examples` has the first rows."""
 
     name: str
     source: str

@@ -34,7 +34,7 @@ HASHED_AT_ONCE = 1 << 20
 
 
 class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """What `shop.json` says about the folder."""
+    """The contents of `shop.json`."""
 
     format: int = FORMAT
     name: str

@@ -1,4 +1,4 @@
-"""The columns of every file of a shop folder, and what stands in a column that a source lacks."""
+"""The Arrow schema of every file of a shop folder, and the defaults of missing columns."""
 
 from typing import Any
 

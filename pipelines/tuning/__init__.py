@@ -1,1 +1,1 @@
-"""Tries settings, and keeps what measures best."""
+"""Tuning: tries settings on a shop's own past, and chooses the best."""

@@ -1,4 +1,4 @@
-"""Weighs the channels of searches by judged queries, and says what that is worth on others."""
+"""Fits the fusion weights of searches to judged queries, with the gain on held-out queries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -29,14 +29,14 @@ FUSIONS: tuple[Fusion, ...] = ("position", "minmax", "theoretical")
 
 
 class Setting(NamedTuple):
-    """One way to fuse: how scores are made alike, and the weight of each channel by name."""
+    """One way to fuse: the normalisation of scores, and the weight of each channel by name."""
 
     fusion: Fusion
     weights: tuple[float, ...]
 
 
 class Case(NamedTuple):
-    """One judged query: what the channels said, and the gain of each product in their order."""
+    """One judged query: the scores of the channels, and the gain of each product in their order."""
 
     channel_scores: ChannelScores
     gains: Float64[np.ndarray, "c"]
@@ -44,7 +44,7 @@ class Case(NamedTuple):
 
 
 class FusionTuning(NamedTuple):
-    """What was found. Every tuned figure is of queries that its setting was not chosen by."""
+    """The result of tuning. Every tuned figure is of queries that did not choose its setting."""
 
     num_queries: int
     skipped: int  # lines without judgments, or that ask for nothing

@@ -1,4 +1,4 @@
-"""Tries every design of an index on the vectors of a release, and says which to take and why."""
+"""Tries every index design on the vectors of a release, and chooses one with its reason."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class SpacePlan(NamedTuple):
 
 
 class IndexPlan(NamedTuple):
-    """What was tried for every space, and what it was tried for."""
+    """The designs that were tried for every space, with the memory and the recall required."""
 
     release: str
     settings: IndexConfig

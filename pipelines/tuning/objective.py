@@ -1,4 +1,4 @@
-"""Judges a release by the shoppers' next baskets: one half to choose by, the other to report."""
+"""The objective of tuning: next-basket metrics on one half of the shoppers; the other reports."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -31,7 +31,7 @@ def _recall(ranking: Sequence[str], test: NextBasket, k: int) -> float:
 
 
 class MeasureKind(NamedTuple):
-    """How one kind of measure asks and judges."""
+    """One kind of measure: how its requests are made and its answers scored."""
 
     judge: Judge
     stage: Stage
@@ -78,7 +78,7 @@ def read_measure(text: str) -> Measure:
 
 
 class ShopperSplit(NamedTuple):
-    """The judged shoppers, by a hash of their id; nobody is in both."""
+    """The halves of the judged shoppers, by a hash of their id; no shopper is in both."""
 
     choosing: Holdout
     reporting: Holdout

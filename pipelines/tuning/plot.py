@@ -31,7 +31,7 @@ STYLE: Any = {
 
 
 class Mark(NamedTuple):
-    """How trials of one state are drawn."""
+    """The marker of the trials of one state."""
 
     label: str
     shape: str

@@ -1,4 +1,4 @@
-"""Reads what `vetrina tune` may choose from, and checks each range against the configuration."""
+"""Reads the search space of `vetrina tune`, and checks each range against the configuration."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ class Span(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """One of these values; each has its JSON as a name, since it may be a list."""
+    """A choice among values; each has its JSON as a name, because it may be a list."""
 
     values: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Says what a study came to: a table for the reader, and the files that it leaves."""
+"""The report of a study: a table, and the files of the study's folder."""
 
 import csv
 from collections import Counter
@@ -22,7 +22,7 @@ TOP = 10  # trials in the table
 
 
 class TrialComparison(NamedTuple):
-    """What two trials reach on the shoppers that nothing was chosen by."""
+    """The metrics of two trials on the shoppers that did not choose the best."""
 
     shoppers: int
     default: Interval | None  # None where the configuration as given could not be built
@@ -32,7 +32,7 @@ class TrialComparison(NamedTuple):
 
 
 class TuningReport(NamedTuple):
-    """A study in figures."""
+    """The figures of a study."""
 
     measure: Measure
     tried: tuple[FinishedTrial, ...]

@@ -1,4 +1,4 @@
-"""The one module that knows optuna: what to try next, what to give up, and the journal of it."""
+"""The one module that imports optuna: the next settings to try, early stopping, the journal."""
 
 import math
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ STATES: dict[State, TrialState] = {
 
 
 class TrialOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of a trial, apart from its value."""
+    """The outcome of a trial, apart from its state and value."""
 
     settings: dict[str, Any]  # what was tried, in the order of the ranges
     seconds: float
@@ -62,7 +62,7 @@ class FinishedTrial(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A trial that goes on."""
+    """A running trial."""
 
     number: int
     settings: dict[str, Any]

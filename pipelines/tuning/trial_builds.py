@@ -1,4 +1,4 @@
-"""Puts together the release of one trial, from as much as earlier trials have already made."""
+"""Builds the release of one trial, and reuses the steps of earlier trials."""
 
 import os
 import shutil
@@ -41,14 +41,14 @@ DRAFT = "draft"
 
 
 class TrialFiles(NamedTuple):
-    """What the steps have made so far, and the files of it, which nobody changes any more."""
+    """The records of finished steps and their files, which no later step changes."""
 
     folder: Path
     context: BuildContext
 
 
 class TrialStep(NamedTuple):
-    """One step of a build, and all that it reads of the configuration."""
+    """One step of a build, and the parts of the configuration that it reads."""
 
     name: str
     reads: tuple[str, ...]
@@ -85,7 +85,7 @@ RANKING = (*RETRIEVAL, TrialStep("ranker", ("ranking", "retrieval", "seed"), wri
 
 
 class TrialBuilder:
-    """Makes releases of one shop as of one moment, each step once for what it reads.
+    """Builds releases of one shop as of one moment, each step once for equal inputs.
 
     The folder is its own: what a killed run left in it is cleared away, so that only files of
     this process are opened. Vectors outlive it, in the embedding cache.

@@ -1,4 +1,4 @@
-"""Tunes a configuration on a shop's own next baskets: the whole story on one screen."""
+"""Tunes a configuration on a shop's own next baskets: the trials from first to last."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 
 class Budget(NamedTuple):
-    """When to stop: so many trials in all, or no new one after so many seconds of this run."""
+    """The budget of a run: a number of trials in all, or seconds after which no trial begins."""
 
     trials: int
     seconds: float | None = None
@@ -167,7 +167,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 class _Bench:
-    """Where trials are built and measured."""
+    """Builds and measures trials."""
 
     def __init__(
         self, workshop: TrialBuilder, both: ShopperSplit, config: Config, measure: Measure

@@ -1,1 +1,1 @@
-"""Turns logits into probabilities, and measures how far they can be trusted."""
+"""Calibration: turns logits into probabilities, and measures their reliability."""

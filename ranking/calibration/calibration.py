@@ -1,4 +1,4 @@
-"""Turns the logits of a head into probabilities, by what was done at such logits in the past."""
+"""Calibration of a head's logits: fits probabilities to past outcomes, by Platt or isotonic."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,7 +55,7 @@ class Platt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="platt"
 
 
 class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="isotonic"):
-    """Lines between knots that never fall, level beyond the first knot and the last."""
+    """Isotonic regression: lines between knots that never fall, constant beyond the ends."""
 
     logits: Annotated[tuple[float, ...], Meta(max_length=MOST_KNOTS)]
     shares: Annotated[tuple[float, ...], Meta(max_length=MOST_KNOTS)]  # observed at these logits
@@ -154,7 +154,7 @@ CALIBRATIONS: dict[str, Fit] = {"isotonic": fit_isotonic, "platt": fit_platt}
 
 
 class Part(NamedTuple):
-    """Logits of one stretch of time, and what was then done."""
+    """Logits of one period of time, and their outcomes."""
 
     logits: Logits
     labels: Labels
@@ -202,7 +202,7 @@ def read(folder: Path) -> dict[str, Calibration]:
 
 
 class _Heads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What lies in the file."""
+    """The contents of the file."""
 
     heads: Annotated[dict[str, Platt | Isotonic], Meta(max_length=MOST_HEADS)]
 

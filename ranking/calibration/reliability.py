@@ -1,4 +1,4 @@
-"""Measures how far probabilities can be trusted: losses, calibration error, reliability."""
+"""Reliability of probabilities: log loss, Brier score, calibration error, reliability bins."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -19,7 +19,7 @@ class CalibrationError(ValueError):
 
 
 class Figures(NamedTuple):
-    """How good probabilities are; less is better of all but the last three, which describe."""
+    """Metrics of probabilities; less is better, except for the last three, which only describe."""
 
     log_loss: float
     brier: float
@@ -75,7 +75,7 @@ BINNINGS: dict[str, Callable[[Probabilities, int], Int64[np.ndarray, "c"]]] = {
 
 
 class Reliability(NamedTuple):
-    """What was predicted and what was observed, one row a bin that is not empty, ascending."""
+    """Predicted and observed shares, one row for each bin that is not empty, ascending."""
 
     predicted: Float64[np.ndarray, "b"]  # mean probability
     observed: Float64[np.ndarray, "b"]  # share of true labels

@@ -1,1 +1,1 @@
-"""Cuts the page, says why each product is on it, and measures who is shown."""
+"""The slate: the first products of an order with their reasons, and measures of exposure."""

@@ -1,4 +1,4 @@
-"""Cuts the page from ordered candidates and says why each product is on it."""
+"""Composes a page from ordered candidates: the first products, each with its reasons."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ CHANNEL_REASONS = {
 
 
 class Reasoning(NamedTuple):
-    """What the ranker looked at, with a name a context token, and what moved its logits."""
+    """An explanation of the ranker: attention by named context token, and feature contributions."""
 
     tokens: tuple[str, ...]
     explained: Explanation
@@ -53,7 +53,7 @@ class Ordered(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Products that are shown: their rows, and where they stand among the candidates."""
+    """The products of a page: their rows, and their places among the candidates."""
 
     rows: Int64[np.ndarray, "k"]
     places: Int64[np.ndarray, "k"]  # -1: not among the candidates

@@ -1,4 +1,4 @@
-"""Exposure: how much of the attention that ranked lists give falls to which products.
+"""Exposure: the share of attention that each product gets from ranked lists.
 
 A product at a position is looked at with a chance of about 1 / log2(1 + position): the position
 discount of Singh and Joachims, Fairness of Exposure in Rankings (KDD 2018), section 3.
@@ -24,7 +24,7 @@ class RankedLists(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where a number lies with 95 % confidence; NaN where the lists cannot say."""
+    """The bounds of a 95 % confidence interval; NaN if the lists are too few."""
 
     low: Float64[np.ndarray, "g"]
     high: Float64[np.ndarray, "g"]

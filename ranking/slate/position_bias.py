@@ -1,4 +1,4 @@
-"""How likely a place on the page is looked at, from what was clicked at several places."""
+"""Position bias: the probability that a place is looked at, estimated from clicks."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64

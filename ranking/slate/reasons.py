@@ -1,4 +1,4 @@
-"""Says in a shopper's words why a product is on the page, from the features that it had."""
+"""Reasons in a shopper's words why a product is on the page, from its features."""
 
 from collections.abc import Callable, Mapping
 from math import expm1
@@ -9,7 +9,7 @@ MOST_REASONS = 2
 
 
 class Reason(NamedTuple):
-    """A sentence, when it is true, and what it is about: a thing is said once."""
+    """A sentence, its condition, and its topic: each topic is used once."""
 
     about: str
     holds: Callable[[Numbers], bool]

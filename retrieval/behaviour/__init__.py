@@ -1,1 +1,1 @@
-"""What shoppers did, as tables: history, popularity, relations between products."""
+"""Tables of purchases: histories, popularity, and relations between products."""

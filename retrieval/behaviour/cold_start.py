@@ -1,4 +1,4 @@
-"""The bridge from content: what nobody bought yet inherits from what looks like it."""
+"""Cold start: products that nobody bought inherit scores from products with similar content."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ AT_ONCE = 4_096  # products whose nearest are sought in one call
 
 
 class Content(NamedTuple):
-    """Products that nobody bought before a moment, and what they look like."""
+    """Products that nobody bought before a moment, and the products most similar to them."""
 
     rows: Int64[np.ndarray, "c"]
     near: Int32[np.ndarray, "c m"]  # nearest products in content, best first; -1: no more
@@ -22,7 +22,7 @@ class Content(NamedTuple):
 
 
 class Bridge(NamedTuple):
-    """Who inherits from whom; the weights of one product sum to at most `CAUTION`."""
+    """Cold products and their donors; the weights of one product sum to at most `CAUTION`."""
 
     rows: Int64[np.ndarray, "c"]
     near: Int32[np.ndarray, "c m"]

@@ -1,4 +1,4 @@
-"""EASE: weights between products in closed form, from the smaller of two inverses."""
+"""EASE: item-to-item weights in closed form, from the smaller of two inverses."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +20,7 @@ Rows = Callable[[int, int], Float32[np.ndarray, "b m"]]  # rows of P from start 
 
 
 class EaseSettings(NamedTuple):
-    """How much EASE may take, and how strongly it is held back."""
+    """Bounds on the size of EASE, and the strength of its regularisation."""
 
     regularisation: float = 200.0  # lambda of the paper
     neighbours: int = 200  # weights kept a product, positive and negative

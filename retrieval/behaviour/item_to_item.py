@@ -1,4 +1,4 @@
-"""What is bought together and what is bought next: relations counted over baskets."""
+"""Item-to-item relations counted over baskets: bought together, and bought next."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""Tables of each product's strongest relations to others, made block by block within a bound."""
+"""Tables of each product's strongest relations, computed block by block in bounded memory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,13 +12,13 @@ MEGABYTE = 1 << 20
 
 
 class TooLittleMemory(ValueError):
-    """A bound on memory that the smallest step of the work does not fit into."""
+    """A memory bound that is too small for the smallest step of the work."""
 
 
 class Neighbours(NamedTuple):
-    """For each product the products that it speaks for, strongest first; -1 where there are fewer.
+    """The strongest related products of each product, strongest first; -1 if there are fewer.
 
-    A weight may be negative: who has the one is less likely to take the other.
+    A weight may be negative: buyers of the one are less likely to buy the other.
     """
 
     rows: Int32[np.ndarray, "n k"]

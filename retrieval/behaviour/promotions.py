@@ -1,4 +1,4 @@
-"""Which products the shop puts forward at a moment, and in how many of its places."""
+"""Promotions: the products on offer or display at a moment, and their share of the places."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The purchase log as columns, and how a purchase is forgotten."""
+"""The purchase log as columns, and the decay of a purchase with its age."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The products that a shopper bought last, each once, and how long ago and how often."""
+"""A shopper's last distinct products, with the age and the number of their purchases."""
 
 import numpy as np
 from jaxtyping import Float32, Int64

@@ -1,1 +1,1 @@
-"""Channels: each proposes products for one reason."""
+"""Channels: each proposes products for one reason, and scores given ones."""

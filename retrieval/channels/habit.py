@@ -1,4 +1,4 @@
-"""Proposes what behaviour suggests: bought again, bought together, bought by many just now."""
+"""Behaviour channels: repeat purchases, item-to-item, EASE, season, kinds, trends."""
 
 from abc import ABC, abstractmethod
 
@@ -50,7 +50,7 @@ class ScoredChannel(ABC):
 
 
 class RepeatChannel(ScoredChannel):
-    """What this shopper bought before; a purchase is half forgotten after `half_life_days`."""
+    """Products that this shopper bought before; a purchase counts half after `half_life_days`."""
 
     name = "repeat"
 
@@ -68,7 +68,7 @@ class RepeatChannel(ScoredChannel):
 
 
 class TogetherChannel(ScoredChannel):
-    """Item-to-item: what is bought in one basket with what this shopper bought lately."""
+    """Item-to-item: products bought in one basket with this shopper's recent products."""
 
     name = "together"
 
@@ -85,7 +85,7 @@ class TogetherChannel(ScoredChannel):
 
 
 class NextChannel(ScoredChannel):
-    """What others bought in the baskets after one like this shopper's last ones."""
+    """Products that others bought in the baskets after one like this shopper's last ones."""
 
     name = "next"
 
@@ -100,7 +100,7 @@ class NextChannel(ScoredChannel):
 
 
 class EaseChannel(ScoredChannel):
-    """What the whole history says about each product: weights for and against, by EASE."""
+    """EASE: the sum of weights, positive and negative, from the shopper's whole history."""
 
     name = "ease"
 
@@ -115,7 +115,7 @@ class EaseChannel(ScoredChannel):
 
 
 class SeasonChannel(ScoredChannel):
-    """What sold around this time last year; silent where the log does not reach back so far."""
+    """Products that sold around this time last year; none if the log is shorter."""
 
     name = "season"
 
@@ -128,7 +128,7 @@ class SeasonChannel(ScoredChannel):
 
 
 class KindChannel(ScoredChannel):
-    """What sells of the kinds that this shopper buys, whether bought before or not."""
+    """Products that sell now, of the kinds that this shopper buys, bought before or not."""
 
     name = "kind"
 
@@ -153,7 +153,7 @@ class KindChannel(ScoredChannel):
 
 
 class TrendingChannel:
-    """What all shoppers buy these weeks: baskets a day, halved every 7 and every 30 days."""
+    """Products that all shoppers buy now: baskets a day, halved every 7 and every 30 days."""
 
     name = "trending"
 

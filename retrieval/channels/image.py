@@ -1,4 +1,4 @@
-"""Proposes products that look like the picture of the query."""
+"""The picture channel: nearest products to the query's picture."""
 
 import numpy as np
 from jaxtyping import Float32, Int64

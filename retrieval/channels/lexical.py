@@ -1,4 +1,4 @@
-"""Proposes products that share words with the query."""
+"""The lexical channel: products that share words with the query, by BM25."""
 
 import numpy as np
 from jaxtyping import Float32, Int64

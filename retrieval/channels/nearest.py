@@ -1,4 +1,4 @@
-"""Asks an index for what is near, within what a request may be answered with."""
+"""Nearest-neighbour search among the products that are eligible for a request."""
 
 import numpy as np
 from jaxtyping import Float32

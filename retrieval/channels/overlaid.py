@@ -1,4 +1,4 @@
-"""Lets a channel over a fixed number of rows speak of rows that changed or came later, too."""
+"""Extends a channel to products that were changed or added after the release was built."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from retrieval.encoded_query import EncodedQuery
 
 @runtime_checkable
 class Segment(Protocol):
-    """A few rows that a channel does not know, or knows as they were; all are scored."""
+    """A delta index: rows that changed or were added after the build; all of them are scored."""
 
     @property
     def rows(self) -> Int64[np.ndarray, "m"]:
@@ -26,7 +26,7 @@ class Segment(Protocol):
 
 
 class VectorSegment(NamedTuple):
-    """Rows with vectors in the joined space, compared one by one."""
+    """A delta index of vectors in the joined space, compared one by one."""
 
     rows: Int64[np.ndarray, "m"]
     vectors: Float32[np.ndarray, "c d"]
@@ -40,7 +40,7 @@ class VectorSegment(NamedTuple):
 
 
 class WordSegment(NamedTuple):
-    """Rows with words, scored by the statistics of the index that they are not in."""
+    """A delta index of words, scored with the statistics of the main index."""
 
     rows: Int64[np.ndarray, "m"]
     words: DeltaIndex
@@ -55,9 +55,9 @@ class WordSegment(NamedTuple):
 
 
 class OverlaidChannel:
-    """A channel, and beside it the rows that it does not know.
+    """A channel over built rows, and beside it a delta index of changed and later rows.
 
-    Without a segment it keeps its opinion of every row that it has, and has none of later ones.
+    Without a delta index, built rows keep their score and later rows have none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Proposes products that mean what the words of the query mean, in text and picture."""
+"""The semantic channel: nearest products to the query's words, by text and picture."""
 
 import numpy as np
 from jaxtyping import Float32, Int64

@@ -1,4 +1,4 @@
-"""Proposes what the trained towers place nearest to the words, the habits and the scene."""
+"""The towers channel: nearest products to words, habits and scene in the towers' space."""
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -8,7 +8,7 @@ from retrieval.encoded_query import EncodedQuery
 
 
 class TowersChannel:
-    """Nearest products to any of the request's vectors.
+    """Nearest products to any of the request's vectors in the towers' space.
 
     A score is `exp((cosine - 1) / temperature)` of the best vector, in (0, 1]: in proportion to
     the chance that the product is chosen, as the softmax of the training sees it.

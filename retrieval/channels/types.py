@@ -1,4 +1,4 @@
-"""What every channel promises."""
+"""The protocol of a channel."""
 
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from retrieval.encoded_query import EncodedQuery
 
 @runtime_checkable
 class Channel(Protocol):
-    """One reason to propose a product. None means: this request is not for me."""
+    """One reason to propose products. None means that the request is not for this channel."""
 
     @property
     def name(self) -> str:

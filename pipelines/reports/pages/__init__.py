@@ -1,1 +1,1 @@
-"""Draws reports as HTML pages that need nothing from outside."""
+"""Draws reports as HTML pages that need no network."""

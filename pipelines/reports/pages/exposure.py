@@ -1,4 +1,4 @@
-"""Draws a report of exposure as one HTML page that needs nothing from outside."""
+"""Draws a report on exposure as one HTML page that needs no network."""
 
 from typing import NamedTuple
 

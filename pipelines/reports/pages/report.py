@@ -1,4 +1,4 @@
-"""Draws a report as one HTML page that needs nothing from outside and no script to be read."""
+"""Draws a report as one HTML page that needs no network, and no script to be read."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What the page says of the worst queries: what was asked, what was right, what came on top."""
+"""Draws the worst queries of a report: request, relevant products, and the top of each run."""
 
 from typing import Any
 
