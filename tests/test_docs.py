@@ -15,6 +15,7 @@ import pytest
 
 import retrieval
 from index.columns.filter_masks import matching
+from pipelines.building.plan import STEPS
 from pipelines.cli.main import vetrina
 from pipelines.config.loading import load
 from pipelines.config.sections import ChannelName, Config
@@ -235,14 +236,23 @@ def test_the_channels_nouns_and_stages_are_those_of_the_code() -> None:
     assert set(nouns) <= set(retrieval.__all__)
 
 
-@pytest.mark.parametrize("walk", ["The walk of a request", "The walk of a rebuild"])
-def test_a_walk_names_functions_that_are_in_the_files_it_names(walk: str) -> None:
+@pytest.mark.parametrize(
+    ("walk", "length"),
+    [("The walk of a request", 6), ("The engine", 5), ("The walk of a rebuild", 6)],
+)
+def test_a_walk_names_functions_that_are_in_the_files_it_names(walk: str, length: int) -> None:
     rooms = [SPAN.findall(row[1]) for row in table(ARCHITECTURE, walk, raw=True)]
 
     lost = [(spans[0], name) for spans in rooms for name in missing_names(spans)]
 
-    assert len(rooms) == 6
+    assert len(rooms) == length
     assert not lost
+
+
+def test_the_steps_of_a_build_are_those_of_its_plan() -> None:
+    steps = [row[0] for row in table(ARCHITECTURE, "Steps of a build")]
+
+    assert steps == [step.name for step in STEPS]
 
 
 def test_every_error_of_the_table_has_the_root_that_it_says() -> None:
