@@ -50,9 +50,10 @@ def drawn() -> Iterator[str]:
         yield "| room | sentence |\n| --- | --- |"
         for folder in rooms(ROOT / name):
             yield f"| `{folder.relative_to(ROOT)}/` | {sentence_of(folder)} |"
-        yield "\n```text"
-        yield from layers(name)
-        yield "```"
+        for container, order in orders(name).items():
+            yield f"\nThe order inside `{container.replace('.', '/')}/`:\n\n```text"
+            yield from order
+            yield "```"
     yield ""
 
 
@@ -67,12 +68,12 @@ def sentence_of(folder: Path) -> str:
     return " ".join(docstring.partition("\n\n")[0].split())
 
 
-def layers(package: str) -> list[str]:
-    """Return the order of a package's rooms, the highest first, from its import contract."""
+def orders(package: str) -> dict[str, list[str]]:
+    """Return the orders inside a package, the highest room first, from its import contracts."""
     tool: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
-    [order] = [
-        contract["layers"]
+    return {
+        container: contract["layers"]
         for contract in tool["importlinter"]["contracts"]
-        if contract.get("containers") == [package]
-    ]
-    return list(order)
+        for container in contract.get("containers", ())
+        if container.partition(".")[0] == package
+    }
