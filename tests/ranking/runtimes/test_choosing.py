@@ -61,7 +61,7 @@ def graphed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking.runtimes.choosing, "has_card", lambda: False)
+    monkeypatch.setattr(ranking.runtimes.choosing, "has_gpu", lambda: False)
 
 
 def asked(seed: int, count: int) -> RankCall:
