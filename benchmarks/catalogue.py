@@ -51,6 +51,7 @@ BENCHMARKS = {
         Benchmark("esci", 2, data=("esci_us",), suite=True),
         Benchmark("fashion_clip", 15, data=("fashion",), suite=True),
         Benchmark("fashion_fusion", 12, data=("fashion",)),
+        Benchmark("fixed_costs", 5),
         Benchmark("filtered_search", 10, data=TITLES, beside=("hnswlib",)),
         Benchmark("gift_shop_scene", 15, data=("online_retail",)),
         Benchmark("impressions", 10, data=("open_bandit",), beside=("lightgbm",), suite=True),

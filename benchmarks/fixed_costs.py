@@ -1,5 +1,4 @@
-"""Counts the processor seconds of what costs the same however small a change is, from outside:
-`python -m benchmarks.fixed_costs`.
+"""The fixed costs of a build and of the first answers, in processor seconds.
 
 A made-up catalogue of 7,000 products without pictures and without events is imported with
 `vetrina import table` and built three times through the command line: in a cache folder that has
@@ -15,7 +14,6 @@ machine; the wall time beside them does.
 import argparse
 import csv
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -28,8 +26,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from benchmarks.machine import run_benchmark
+
 PRODUCTS, REQUESTS = 7_000, 75
-CPU_INFO = Path("/proc/cpuinfo")
 BRANDS = ("Aldora", "Brisk", "Castello", "Danby", "Elmwood", "Fjord", "Garda", "Halden", "Juno")
 KINDS = {
     "Kitchen": ("frying pan", "salad bowl", "bread knife", "coffee grinder", "tea kettle"),
@@ -97,13 +96,6 @@ def measured(name: str, verb: Sequence[str], folder: Path) -> Cost:
     return Cost(name, spent, wall)
 
 
-def processor() -> str:
-    """Return what the processor calls itself, and how many cores there are."""
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(named or [platform.processor()])[0]}, {os.cpu_count()} cores"
-
-
 def costs(folder: Path, products: int) -> list[Cost]:
     """Return what each verb took, in the order of the table."""
     write_catalogue(folder, products)
@@ -134,11 +126,11 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        print(f"{processor()}; {options.products:,} products")
+        print(f"{options.products:,} products")
         print(f"{'':<24}{'processor s':>12}{'wall s':>9}")
         for cost in costs(folder, options.products):
             print(f"{cost.name:<24}{cost.processor_seconds:>12.1f}{cost.wall_seconds:>9.1f}")
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)
