@@ -70,7 +70,7 @@ class RankingStage:
         ranked, left_ms = None, deadline.left_ms()
         if depth.stage is Stage.RANKING and (depth.rank_when_late or left_ms > 0):
             with deadline.timer("rank"):
-                left_ms = OFFLINE_DEADLINE_MS if depth.rank_when_late else left_ms
+                left_ms = float(OFFLINE_DEADLINE_MS) if depth.rank_when_late else left_ms
                 ranked = self._ranked(request, candidates, snapshot, left_ms)
         if ranked is None:
             return in_retrieval_order(candidates, is_search=searches(request.encoded))
