@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 from benchmarks.machine import run_benchmark
 from index import ExactIndex, FaissIndex, Hits, IndexRequirements, build_index, use_threads
 from index.vectors.approximate import ApproximateIndex
-from index.vectors.byte_codes import DRAWN, FEWEST, ByteCodes
 from index.vectors.filtered_search import Costs, replaced
+from index.vectors.scans.byte_codes import DRAWN, FEWEST, ByteCodes
 from retrieval.encoders.text import open_text_encoder
 
 TITLES = {

@@ -23,8 +23,8 @@ from jaxtyping import Float32
 
 from benchmarks.machine import run_benchmark
 from index import FaissIndex, GpuScan, Hits, num_gpus, recall_at_k, use_threads, why_no_cagra
-from index.vectors.cagra import cagra_graph
-from index.vectors.designs import design_named
+from index.vectors.libraries.cagra import cagra_graph
+from index.vectors.planning.designs import design_named
 
 DIM, K, BATCH = 384, 100, 256
 QUERIES, CALLS, BATCHES = 512, 200, 20

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.machine import run_benchmark
 from index import use_threads
-from index.vectors.shards import (
+from index.vectors.libraries.shards import (
     CHUNK,
     GIB,
     build_shards,

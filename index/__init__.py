@@ -12,17 +12,18 @@ from index.errors import (
     UnfitVectors,
     Unreachable,
 )
-from index.graphics_card import may_have_card
+from index.gpu_presence import may_have_gpu
 from index.types import FilterPlan, FiltersItself, Hits, VectorIndex, Way
 from index.vectors.approximate import ApproximateIndex
-from index.vectors.cagra import why_no_cagra
-from index.vectors.designs import DESIGNS
-from index.vectors.exact import ExactIndex
-from index.vectors.faiss_index import FaissIndex, num_gpus, use_threads
-from index.vectors.files import open_index, save_index
-from index.vectors.gpu_scan import GpuScan, open_on_gpu
-from index.vectors.milvus_index import Address, Milvus, MilvusIndex
-from index.vectors.planning import (
+from index.vectors.files import open_index, open_on_gpu, save_index
+from index.vectors.libraries.cagra import why_no_cagra
+from index.vectors.libraries.faiss_index import FaissIndex, num_gpus, use_threads
+from index.vectors.libraries.milvus_index import Address, Milvus, MilvusIndex
+from index.vectors.libraries.shards import ShardedIndex, build_shards, open_sharded, plan_shards
+from index.vectors.libraries.shards import tune as tune_sharded
+from index.vectors.libraries.svs_index import SvsIndex, why_no_svs
+from index.vectors.planning.designs import DESIGNS
+from index.vectors.planning.planning import (
     SAMPLE,
     DesignTrial,
     IndexRequirements,
@@ -32,7 +33,7 @@ from index.vectors.planning import (
     plan,
     survey,
 )
-from index.vectors.recall_curve import (
+from index.vectors.planning.recall_curve import (
     Point,
     RecallCurve,
     measured_curve,
@@ -40,9 +41,8 @@ from index.vectors.recall_curve import (
     recall_of_each,
     true_hits,
 )
-from index.vectors.shards import ShardedIndex, build_shards, open_sharded, plan_shards
-from index.vectors.shards import tune as tune_sharded
-from index.vectors.svs_index import SvsIndex, why_no_svs
+from index.vectors.scans.exact import ExactIndex
+from index.vectors.scans.gpu_scan import GpuScan
 from index.vectors.validation import fit_vectors
 from index.words.analysis import WordReader
 from index.words.completions import Completions, Phrase
@@ -100,7 +100,7 @@ __all__ = [
     "field_named",
     "fit_vectors",
     "map_array",
-    "may_have_card",
+    "may_have_gpu",
     "measured_curve",
     "num_gpus",
     "open_index",

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import ApproximateIndex, FaissIndex, SvsIndex, save_index
-from index.vectors.designs import cells_of
-from index.vectors.svs_index import PADDING, PARTS
+from index.vectors.libraries.svs_index import PADDING, PARTS
+from index.vectors.planning.designs import cells_of
 
 Vectors = Float32[np.ndarray, "n d"]
 Ask = Callable[[Vectors, int], Any]  # queries, and how many answers each

@@ -11,9 +11,9 @@ from msgspec import structs
 from index.arrays import map_array, save_array
 from index.top_k import best
 from index.types import FilterPlan, Hits, Way
-from index.vectors.byte_codes import ByteCodes
 from index.vectors.filtered_search import IndexShape, choose, scans_bytes, search_until_stable
-from index.vectors.row_scores import row_scores
+from index.vectors.scans.byte_codes import ByteCodes
+from index.vectors.scans.row_scores import row_scores
 from index.vectors.validation import fit_vectors, same_dimension
 
 NEARLY_ALL = 0.9  # share of the rows; if more pass, a filter seldom goes against a query

@@ -12,8 +12,8 @@ from pipelines.engine.deadline import Deadline
 from pipelines.engine.lists.list_answers import ListAnswers
 from pipelines.engine.lists.listing import is_listed
 from pipelines.engine.probe import Probe
-from pipelines.engine.ranking_stage import Depth, RankingListener
-from pipelines.engine.stages import open_base, open_stages
+from pipelines.engine.stages.ranking import Depth, RankingListener
+from pipelines.engine.stages.stages import open_base, open_stages
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
 from pipelines.live.catch_up import follow, follow_on

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from pipelines.config.sections import RetrievalConfig
-from pipelines.engine.stages import Stages
+from pipelines.engine.stages.stages import Stages
 from pipelines.live.base import Base
 from pipelines.live.overlay import Overlay
 from pipelines.release.parts import Parts

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from pipelines.engine.engine import Engine
-from pipelines.engine.ranking_stage import RankingListener
+from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
 from pipelines.release.store import CURRENT, current
 

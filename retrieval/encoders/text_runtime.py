@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 from jaxtyping import Float32
 
-from index import fit_vectors, may_have_card
+from index import fit_vectors, may_have_gpu
 from retrieval.encoders.openvino_network import (
     Inputs,
     Network,
@@ -243,7 +243,7 @@ def open_without_model(
     and for a choice of an older version. EncoderError where the choice is damaged or of another
     model.
     """
-    if not is_installed() or may_have_card() or not (folder / READING).is_file():
+    if not is_installed() or may_have_gpu() or not (folder / READING).is_file():
         return None
     reader = NetworkTokenizer.open(folder)
     record = read_record(folder, files.fingerprint(min(reader.longest, max_tokens)))

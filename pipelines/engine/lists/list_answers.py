@@ -5,13 +5,13 @@ from functools import partial
 import msgspec
 
 from pipelines.engine.deadline import Deadline
-from pipelines.engine.eligibility import Eligible
 from pipelines.engine.lists.cursors import PageRequest, page_request
 from pipelines.engine.lists.facets import check_facets, count
 from pipelines.engine.lists.listing import Listing, Matching, check_list, listing, matching
-from pipelines.engine.ranked_candidates import RankedCandidates
-from pipelines.engine.ranking_stage import Depth
-from pipelines.engine.stages import Stages
+from pipelines.engine.stages.eligibility import Eligible
+from pipelines.engine.stages.ranked_candidates import RankedCandidates
+from pipelines.engine.stages.ranking import Depth
+from pipelines.engine.stages.stages import Stages
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Query, Slate, Stage
 

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from index import Field
-from pipelines.engine.eligibility import Eligible
 from pipelines.engine.lists.fields import field_for, is_number, numbered
-from pipelines.engine.ranked_candidates import RankedCandidates
+from pipelines.engine.stages.eligibility import Eligible
+from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.overlay_columns import LiveColumns
 from ranking.slate.compose import Page
 from retrieval import Candidates, Query

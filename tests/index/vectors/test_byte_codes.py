@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import index.vectors.approximate
-import index.vectors.byte_codes
-import index.vectors.planning
+import index.vectors.planning.planning
+import index.vectors.scans.byte_codes
 from index import (
     DamagedIndex,
     ExactIndex,
@@ -21,10 +21,10 @@ from index import (
     build_index,
     open_index,
 )
-from index.vectors.byte_codes import LEAST_DIM, BestRows, ByteCodes
-from index.vectors.designs import design_named
 from index.vectors.files import save_index
 from index.vectors.filtered_search import IndexShape, choose, scans_bytes
+from index.vectors.planning.designs import design_named
+from index.vectors.scans.byte_codes import LEAST_DIM, BestRows, ByteCodes
 
 ROWS = np.arange(30_000)
 
@@ -122,7 +122,7 @@ def test_an_answer_that_may_miss_some_says_so(monkeypatch: pytest.MonkeyPatch) -
     held, query, allowed = against_half()
     [true] = ExactIndex(held).search(query, 100, allowed)
     codes = coded(held)
-    monkeypatch.setattr(index.vectors.byte_codes, "MISSED", 1.0)
+    monkeypatch.setattr(index.vectors.scans.byte_codes, "MISSED", 1.0)
 
     among = codes.best(codes.estimate(held, query, 100, allowed)._replace(near=100))
 
@@ -257,7 +257,7 @@ def coded(held: np.ndarray) -> ByteCodes:
 
 @pytest.fixture
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index.vectors.planning, "FLAT_BELOW", 1_000)
+    monkeypatch.setattr(index.vectors.planning.planning, "FLAT_BELOW", 1_000)
     monkeypatch.setattr(
         index.vectors.approximate, "scans_bytes", lambda shape, passed, k: shape.has_bytes
     )

@@ -18,8 +18,8 @@ from index import (
 )
 from index.types import FilterPlan, Way
 from index.vectors.approximate import ApproximateIndex
-from index.vectors.designs import design_named
-from index.vectors.gpu_scan import SPARE
+from index.vectors.planning.designs import design_named
+from index.vectors.scans.gpu_scan import SPARE
 
 faiss_sees_a_card = pytest.mark.skipif(not num_gpus(), reason="FAISS sees no card here")
 cagra_is_here = pytest.mark.skipif(bool(why_no_cagra()), reason=why_no_cagra() or "it is")

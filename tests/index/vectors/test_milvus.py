@@ -178,8 +178,8 @@ def test_an_upsert_changes_what_filters_see(
 def test_rows_are_found_by_name_however_many_pass(
     milvus: Milvus, monkeypatch: pytest.MonkeyPatch, passed: int
 ) -> None:
-    monkeypatch.setattr("index.vectors.milvus_index.MOST_NAMED", 10)
-    monkeypatch.setattr("index.vectors.milvus_index.MOST_HITS", 40)
+    monkeypatch.setattr("index.vectors.libraries.milvus_index.MOST_NAMED", 10)
+    monkeypatch.setattr("index.vectors.libraries.milvus_index.MOST_HITS", 40)
     drawn = np.random.default_rng(1).normal(size=(100, 4)).astype("float32")
     allowed = np.arange(100) < passed
     index = MilvusIndex.build(milvus, "named", drawn)
@@ -195,7 +195,7 @@ def test_rows_are_found_by_name_however_many_pass(
 def test_more_hits_than_milvus_gives_at_once_are_gathered(
     milvus: Milvus, monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray
 ) -> None:
-    monkeypatch.setattr("index.vectors.milvus_index.MOST_HITS", 7)
+    monkeypatch.setattr("index.vectors.libraries.milvus_index.MOST_HITS", 7)
     index = MilvusIndex.build(milvus, "gathered", vectors)
 
     [hits] = index.search(vectors[:1], SIZE)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import index.vectors.svs_index
+import index.vectors.libraries.svs_index
 from index import (
     DESIGNS,
     DesignTrial,
@@ -25,11 +25,11 @@ from index import (
     why_no_svs,
 )
 from index.types import Hits, Way
-from index.vectors import designs
-from index.vectors import planning as planning_module
-from index.vectors.designs import design_named
-from index.vectors.planning import _marked as marked
-from index.vectors.svs_index import _marked as marked_padding
+from index.vectors.libraries.svs_index import _marked as marked_padding
+from index.vectors.planning import designs
+from index.vectors.planning import planning as planning_module
+from index.vectors.planning.designs import design_named
+from index.vectors.planning.planning import _marked as marked
 
 needs_svs = pytest.mark.skipif(bool(why_no_svs()), reason=why_no_svs() or "SVS is here")
 DIM = 32
@@ -86,7 +86,7 @@ def test_recall_rises_along_a_curve() -> None:
 
 
 def test_true_answers_are_those_of_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.vectors.recall_curve.AT_ONCE", 64)
+    monkeypatch.setattr("index.vectors.planning.recall_curve.AT_ONCE", 64)
     vectors, queries = clustered(500), clustered(5, seed=1)
     vectors[100:130] = vectors[0]  # ties, which the lower rows win
     queries[0] = vectors[0]
@@ -262,7 +262,7 @@ def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
 def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("index.vectors.faiss_index._skips_rows", lambda _: False)
+    monkeypatch.setattr("index.vectors.libraries.faiss_index._skips_rows", lambda _: False)
     vectors, queries = clustered(6_000), clustered(40, seed=1)
     built = build_index(vectors, queries, IndexRequirements(kind="ivf-pq", k=10)).built
     most = np.arange(6_000) % 50 > 0
@@ -294,7 +294,9 @@ def test_texts_asked_of_pictures_get_an_effort_of_their_own_that_keeps_recall(
 def test_where_svs_cannot_be_used_the_plan_says_why_and_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("index.vectors.designs.why_no_svs", lambda: "the processor is not Intel's")
+    monkeypatch.setattr(
+        "index.vectors.planning.designs.why_no_svs", lambda: "the processor is not Intel's"
+    )
     vectors, queries = clustered(1_000), clustered(20, seed=1)
 
     choices = survey(vectors, queries, np.arange(1_000), IndexRequirements(k=10))
@@ -309,9 +311,9 @@ def test_a_processor_of_another_maker_is_not_for_svs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD\nflags : avx512f\n")
-    monkeypatch.setattr(index.vectors.svs_index, "CPU_INFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(index.vectors.svs_index, "find_spec", lambda name: name)
-    monkeypatch.setattr(index.vectors.svs_index.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(index.vectors.libraries.svs_index, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(index.vectors.libraries.svs_index, "find_spec", lambda name: name)
+    monkeypatch.setattr(index.vectors.libraries.svs_index.platform, "machine", lambda: "x86_64")
 
     assert "Intel" in why_no_svs.__wrapped__()
 
@@ -497,7 +499,7 @@ def test_a_design_that_cannot_be_built_any_more_makes_way_for_others(
     memory: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning_module, "FLAT_BELOW", 1_000)
-    monkeypatch.setattr("index.vectors.designs.why_no_svs", lambda: why)
+    monkeypatch.setattr("index.vectors.planning.designs.why_no_svs", lambda: why)
     vectors = clustered(3_000)
     flat = DesignTrial(kind="flat", form="Flat", num_bytes=1, recall=1.0, meets=True, chosen=True)
     monkeypatch.setattr(planning_module, "survey", lambda *_: (flat,))

@@ -7,7 +7,7 @@ import pytest
 
 from index import ExactIndex, IndexFault, UnfitVectors, VectorIndex
 from index.errors import DamagedIndex
-from index.vectors.shards import (
+from index.vectors.libraries.shards import (
     GIB,
     build_shards,
     exact_stream,
@@ -37,7 +37,7 @@ def source(vectors: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def built(source: Path) -> Path:
     """An index of many small shards, moved after it was built as a release is."""
     with pytest.MonkeyPatch.context() as small:
-        small.setattr("index.vectors.shards.plan_shards", few_rows_a_shard)
+        small.setattr("index.vectors.libraries.shards.plan_shards", few_rows_a_shard)
         build_shards(source, source.parent / "draft/joined.faiss", memory=8 * GIB)
     moved = source.parent / "published"
     (source.parent / "draft").rename(moved)
@@ -100,7 +100,7 @@ def test_rows_without_a_vector_are_left_out(vectors: np.ndarray, tmp_path: Path)
 
 def test_streamed_exact_search_is_exact_search(source: Path, vectors: np.ndarray) -> None:
     with pytest.MonkeyPatch.context() as small:
-        small.setattr("index.vectors.shards.CHUNK", 137)
+        small.setattr("index.vectors.libraries.shards.CHUNK", 137)
         found = exact_stream(source, vectors[:5], 20)
 
     for one, other in zip(found, ExactIndex(vectors).search(vectors[:5], 20), strict=True):

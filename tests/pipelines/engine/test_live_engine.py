@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.engine.engine import Engine
-from pipelines.engine.ranking_stage import RankingStage
+from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome

@@ -12,7 +12,7 @@ import pipelines
 from pipelines.engine import engine as engine_module
 from pipelines.engine.engine import Engine
 from pipelines.engine.lists.list_answers import ListAnswers
-from pipelines.engine.ranking_stage import RankingStage
+from pipelines.engine.stages.ranking import RankingStage
 from retrieval import Query, Scene, Stage
 from retrieval.types import Collapse, Facet
 from tests.conftest import UNTIL
@@ -25,9 +25,9 @@ LIST: dict[str, Any] = {**SEARCH, "facets": (Facet(field="price"),), "cursor": "
 STAGES = [
     ("eligibility.py", "of"),
     ("request_encoding.py", "encode"),
-    ("retrieval_stage.py", "retrieve"),
-    ("ranking_stage.py", "rank"),
-    ("slate_composition.py", "compose"),
+    ("retrieval.py", "retrieve"),
+    ("ranking.py", "rank"),
+    ("composition.py", "compose"),
 ]
 Walk = list[tuple[CodeType | None, CodeType]]  # who of us called whom of us, in order
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipelines.cli.main import vetrina
 from pipelines.engine.engine import Engine
 from pipelines.engine.ranking_log import PATTERN, LoggedRanking, RankLog, decode, encode, files_of
-from pipelines.engine.ranking_stage import RankingStage
+from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
 from pipelines.evaluation.replay import furthest_of, replay
 from pipelines.progress import silent

@@ -71,7 +71,7 @@ def test_a_filter_goes_to_milvus_as_a_filter(
 ) -> None:
     engine = Engine.open(kept[0])
     monkeypatch.setattr(
-        "index.vectors.milvus_index._named", lambda _: pytest.fail("rows were named")
+        "index.vectors.libraries.milvus_index._named", lambda _: pytest.fail("rows were named")
     )
 
     slate = engine.answer(Query(text="bread", filter='brand: ANY("North")', explain=True))

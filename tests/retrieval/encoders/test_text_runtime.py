@@ -155,11 +155,11 @@ def test_a_damaged_choice_is_not_opened_without_the_model(folder: Path, name: st
         open_without_model(text_model_files("all-MiniLM-L6-v2"), folder, 128, 2)
 
 
-@pytest.mark.parametrize("missing", ["is_installed", "may_have_card"])
+@pytest.mark.parametrize("missing", ["is_installed", "may_have_gpu"])
 def test_where_the_model_itself_is_needed_nothing_is_opened_without_it(
     folder: Path, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_runtime, missing, lambda: missing == "may_have_card")
+    monkeypatch.setattr(text_runtime, missing, lambda: missing == "may_have_gpu")
 
     assert open_without_model(text_model_files("all-MiniLM-L6-v2"), folder, 128, 2) is None
 

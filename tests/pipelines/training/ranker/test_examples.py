@@ -7,7 +7,7 @@ import pytest
 from pipelines.config.sections import Config
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.engine import Engine
-from pipelines.engine.ranking_stage import RankingStage
+from pipelines.engine.stages.ranking import RankingStage
 from pipelines.progress import silent
 from pipelines.release.parts import Parts, open_parts
 from pipelines.release.store import open_release

@@ -2,7 +2,7 @@
 
 from functools import lru_cache, partial
 
-from pipelines.engine.eligibility import Eligible
+from pipelines.engine.stages.eligibility import Eligible
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates
 from retrieval.encoded_query import EncodedQuery

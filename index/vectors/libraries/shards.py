@@ -24,7 +24,7 @@ from index.arrays import map_array, save_array
 from index.errors import DamagedIndex, IndexFault
 from index.top_k import best
 from index.types import Hits
-from index.vectors.faiss_index import FaissIndex
+from index.vectors.libraries.faiss_index import FaissIndex
 from index.vectors.validation import fit_vectors
 
 GIB = 2**30

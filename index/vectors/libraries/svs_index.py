@@ -16,8 +16,8 @@ from index.arrays import map_array, save_array
 from index.errors import DamagedIndex, IndexFault
 from index.types import Hits
 from index.vectors.approximate import ApproximateIndex, Found, opened_deeper
-from index.vectors.faiss_index import num_threads
 from index.vectors.filtered_search import IndexShape
+from index.vectors.libraries.faiss_index import num_threads
 from index.vectors.validation import LARGEST, fit_vectors
 
 CODES = {"LVQ8": (8, 0), "LVQ4x8": (4, 8), "LVQ4x4": (4, 4)}  # bits, and bits of what is left

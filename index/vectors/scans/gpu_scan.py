@@ -1,17 +1,13 @@
 """Exact search on a GPU: compares a query with every vector, in half precision."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index.graphics_card import may_have_card
 from index.top_k import best
-from index.types import FilterPlan, Hits, VectorIndex, Way
-from index.vectors.files import open_index
-from index.vectors.shards import is_sharded, open_sharded
+from index.types import FilterPlan, Hits, Way
 from index.vectors.validation import fit_vectors, same_dimension
 
 if TYPE_CHECKING:
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
 
 SPARE = 32  # more are taken than asked for, and a quarter of what was asked
 SCORES_AT_ONCE = 2**28  # on the card; 1 GiB
-MOST_MEMORY = 0.5  # of what is free on the card
 
 
 class GpuScan:
@@ -99,31 +94,6 @@ class GpuScan:
     def _plan(self, passed: int) -> FilterPlan:
         of = len(self._rows)
         return FilterPlan(way=Way.SCAN, passed=passed, of=of, effort=0, exactness=1.0)
-
-
-def open_on_gpu(path: Path, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
-    """Open what `save_index` wrote, for exact search on a card where one has room for it.
-
-    Without a card, or with too little memory on it, it is searched on the processor. So is an
-    index in shards, which is for more vectors than memory holds.
-    """
-    if is_sharded(path):
-        return open_sharded(path, vectors)
-    index = open_index(path, vectors)
-    if not _has_room(2 * len(index.rows) * index.dim):
-        return index
-    return GpuScan(vectors, index.rows)
-
-
-def _has_room(num_bytes: int) -> bool:
-    if not may_have_card():
-        return False
-    import torch
-
-    if not torch.cuda.is_available():
-        return False
-    free, _ = torch.cuda.mem_get_info()
-    return num_bytes <= MOST_MEMORY * free
 
 
 def _on(device: str, vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]) -> "Tensor":

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Expression, FiltersItself, parse
-from pipelines.engine.eligibility import Eligible
 from pipelines.engine.request import scene_of, traits_of
+from pipelines.engine.stages.eligibility import Eligible
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.parts import Parts

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from index import LexicalIndex
-from pipelines.engine.eligibility import Eligible
-from pipelines.engine.ranked_candidates import RankedCandidates
+from pipelines.engine.stages.eligibility import Eligible
+from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.snapshot import CatalogueSnapshot
 from ranking.answers import MAX_CANDIDATES
 from ranking.slate.compose import Page, compose

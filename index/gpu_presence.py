@@ -8,7 +8,7 @@ DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of NVIDIA, of Windows' L
 ON_PROCESSORS_ONLY = "+cpu"  # how such a build of torch calls itself
 
 
-def may_have_card() -> bool:
+def may_have_gpu() -> bool:
     """Return False where torch can only run on the processor; True where torch has to be asked."""
     try:
         only_processors = version("torch").endswith(ON_PROCESSORS_ONLY)

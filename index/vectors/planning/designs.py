@@ -9,10 +9,10 @@ from jaxtyping import Float32, Int64
 
 from index.errors import IndexFault
 from index.vectors.approximate import ApproximateIndex
-from index.vectors.cagra import DEGREE as CAGRA_DEGREE
-from index.vectors.cagra import NEAR, cagra_graph, why_no_cagra
-from index.vectors.faiss_index import FaissIndex
-from index.vectors.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
+from index.vectors.libraries.cagra import DEGREE as CAGRA_DEGREE
+from index.vectors.libraries.cagra import NEAR, cagra_graph, why_no_cagra
+from index.vectors.libraries.faiss_index import FaissIndex
+from index.vectors.libraries.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
 
 Vectors = Float32[np.ndarray, "n d"]
 Rows = Int64[np.ndarray, "m"]

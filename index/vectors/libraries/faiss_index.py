@@ -14,7 +14,7 @@ from index.errors import DamagedIndex, IndexFault
 from index.types import Hits
 from index.vectors.approximate import ApproximateIndex, Found, opened_deeper
 from index.vectors.filtered_search import IndexShape, Kind
-from index.vectors.row_scores import one_thread
+from index.vectors.scans.row_scores import one_thread
 from index.vectors.validation import fit_vectors
 
 DEEPER = ".deeper.npy"

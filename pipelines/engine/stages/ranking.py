@@ -9,10 +9,10 @@ from jaxtyping import Float32, Int64
 
 from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.deadline import Deadline
-from pipelines.engine.ranked_candidates import RankedCandidates, in_retrieval_order
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
-from pipelines.engine.request_encoding import EncodedRequest
+from pipelines.engine.stages.ranked_candidates import RankedCandidates, in_retrieval_order
+from pipelines.engine.stages.request_encoding import EncodedRequest
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
 from pipelines.release.parts import Parts
 from ranking.answers import MAX_CANDIDATES, RankerAnswer, UnfitLogits

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from pipelines.config.sections import Config, not_hidden
 from pipelines.encoding.encoders import open_query_encoder
-from pipelines.engine.eligibility import Eligibility
-from pipelines.engine.ranking_stage import RankingStage
-from pipelines.engine.request_encoding import RequestEncoder
-from pipelines.engine.retrieval_stage import RetrievalStage
-from pipelines.engine.slate_composition import SlateComposer
+from pipelines.engine.stages.composition import SlateComposer
+from pipelines.engine.stages.eligibility import Eligibility
+from pipelines.engine.stages.ranking import RankingStage
+from pipelines.engine.stages.request_encoding import RequestEncoder
+from pipelines.engine.stages.retrieval import RetrievalStage
 from pipelines.live.base import Base
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.retriever import retriever

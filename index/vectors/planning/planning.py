@@ -13,10 +13,15 @@ from msgspec import structs
 from index.errors import IndexFault
 from index.types import Hits
 from index.vectors.approximate import ApproximateIndex
-from index.vectors.byte_codes import LEAST_DIM, ByteCodes
-from index.vectors.designs import BY_NAME, DESIGNS, Cost, Design, cells_of, design_named
-from index.vectors.faiss_index import FaissIndex
-from index.vectors.recall_curve import RecallCurve, measured_curve, recall_at_k, true_hits
+from index.vectors.libraries.faiss_index import FaissIndex
+from index.vectors.planning.designs import BY_NAME, DESIGNS, Cost, Design, cells_of, design_named
+from index.vectors.planning.recall_curve import (
+    RecallCurve,
+    measured_curve,
+    recall_at_k,
+    true_hits,
+)
+from index.vectors.scans.byte_codes import LEAST_DIM, ByteCodes
 
 FLAT_BELOW = 20_000  # vectors; comparing them all takes a few milliseconds
 SAMPLE = 10_000  # rows that designs are tried on, where there are more

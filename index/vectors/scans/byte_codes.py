@@ -14,7 +14,7 @@ from index.errors import DamagedIndex
 from index.top_k import best
 from index.types import Hits
 from index.vectors.filtered_search import COSTS
-from index.vectors.row_scores import row_scores
+from index.vectors.scans.row_scores import row_scores
 from index.vectors.validation import fit_vectors
 
 MOST = 127  # of a number as a signed byte

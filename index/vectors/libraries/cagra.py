@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index.errors import IndexFault
-from index.vectors.faiss_index import num_gpus
+from index.vectors.libraries.faiss_index import num_gpus
 from index.vectors.validation import fit_vectors
 
 DEGREE = 64  # edges of a node

@@ -1,0 +1,1 @@
+"""Vector indexes by library: each file is the only one that knows its library."""

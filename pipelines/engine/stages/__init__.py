@@ -1,0 +1,1 @@
+"""The five stages of an answer: filter, encode, retrieve, rank, compose."""
