@@ -14,10 +14,12 @@ TASKS = Path("/proc/self/task")  # each thread by its number, on Linux
 
 def main() -> None:
     """Run the steps that are left; end when standard input ends, so never outlive the window."""
-    from pipelines.demo.plan import DemoFolder  # here: the processes that draw read this file, too
-    from pipelines.demo.steps import run_steps
-    from pipelines.errors import UserError
-    from pipelines.progress import track
+    from pipelines.progress import track, working
+
+    with working("start"):  # here: the processes that draw read this file, too
+        from pipelines.demo.plan import DemoFolder
+        from pipelines.demo.steps import run_steps
+        from pipelines.errors import UserError
 
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_at_end, daemon=True).start()

@@ -55,7 +55,12 @@ class DemoRelease(NamedTuple):
 RELEASES = (
     DemoRelease(
         ("words", "meaning", "habits"),
-        ("towers.train=false", "ranking.train=false", "index.kind=flat"),
+        (
+            "towers.train=false",
+            "ranking.train=false",
+            "index.kind=flat",
+            "retrieval.fit_weights=false",
+        ),
         with_pictures=False,
     ),
     DemoRelease(("pictures",), ("towers.train=false", "ranking.train=false")),

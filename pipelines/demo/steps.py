@@ -18,7 +18,7 @@ from pipelines.demo.plan import (
 )
 from pipelines.demo.status import StatusWriter
 from pipelines.importers.journey.importer import import_journey
-from pipelines.progress import Track
+from pipelines.progress import Track, working
 from pipelines.release.manifest import read_manifest
 from pipelines.release.tables import quality_table, verdict_table
 from pipelines.release.verdict import UnfitDraft
@@ -63,7 +63,7 @@ def run_steps(
                 when_served()
             say(f"step {place + 1} of {len(steps)}: {step.label}")
             ahead = sum(one.seconds for one in steps[place + 1 :])
-            with status.during(step.label, step.seconds, ahead):
+            with status.during(step.label, step.seconds, ahead), working(step.label, track):
                 say(step.run(track, status))
 
 

@@ -177,14 +177,18 @@ def test_a_product_never_bought_is_proposed_to_who_buys_what_looks_like_it() -> 
     assert 0 < scores[4] < scores.max()
 
 
-def test_products_that_look_the_same_are_sought_once_and_each_gets_the_answer() -> None:
+@pytest.mark.parametrize(("most_pairs", "searches"), [(0, 1), (1_000, 0)])
+def test_products_that_look_the_same_are_sought_once_and_each_gets_the_answer(
+    monkeypatch: pytest.MonkeyPatch, most_pairs: int, searches: int
+) -> None:
+    monkeypatch.setattr("retrieval.behaviour.cold_start.MOST_PAIRS", most_pairs)
     vectors = np.eye(5, 5, dtype=np.float32)[[0, 1, 2, 2, 1, 2]]
     vectors[[2, 3, 5], 0] = 0.5
     index = Counting(vectors)
 
     content = nearest_content(index, vectors, np.array([False, False, True, True, False, True]))
 
-    assert index.asked == 1
+    assert index.asked == searches
     assert content.rows.tolist() == [2, 3, 5]
     assert content.near[:, 0].tolist() == [0, 0, 0]
     assert content.similarities[:, 0].tolist() == [0.5, 0.5, 0.5]
