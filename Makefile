@@ -15,11 +15,14 @@ INSTALLED := .venv/.installed-$(subst $(space),-,$(strip $(EXTRAS)))
 NEWEST    := .venv-newest
 
 # Tests run in one process a core, each with one thread: more threads than cores wait for each other.
+# Each holds torch and models, so there are at most eight. A worker that is done takes tests of
+# another file, because the slowest files would else decide; what they share is built once a run.
 WORKERS ?= auto
-PYTEST   = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(1)/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST   = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(1)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 # Lets Python write compiled modules, which spare each later process seconds of compiling torch anew.
 unexport PYTHONDONTWRITEBYTECODE
+unexport UV_PROJECT_ENVIRONMENT
 
 .PHONY: setup lock demo test test-all newest check bench golden wheel all clean
 

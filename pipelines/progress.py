@@ -67,7 +67,7 @@ def working(label: str, track: Track = track, usual_seconds: float | None = None
         yield
 
 
-class _Voice:
+class _ProgressOutput:
     """Standard error, and when something was last written there."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _Voice:
         return 0.0 if self.bars else perf_counter() - max(self.last, begin)
 
 
-_VOICE = _Voice()
+_OUTPUT = _ProgressOutput()
 _STEPS: list[Event] = []  # that are being worked at, the innermost last: it alone speaks
 
 
@@ -109,9 +109,9 @@ def _heartbeat(line: Callable[[float], str]) -> Iterator[None]:
 def _beat(line: Callable[[float], str], done: Event) -> None:
     begin, pause = perf_counter(), LINE_EVERY_SECONDS
     while not done.wait(pause):
-        silence = _VOICE.silence_from(begin)
+        silence = _OUTPUT.silence_from(begin)
         if silence >= LINE_EVERY_SECONDS and _STEPS[-1:] == [done]:
-            _VOICE.say(line(perf_counter() - begin))
+            _OUTPUT.say(line(perf_counter() - begin))
             silence = 0.0
         pause = max(LINE_EVERY_SECONDS - silence, LINE_EVERY_SECONDS / 10)
 
@@ -132,11 +132,11 @@ def _bar(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        _VOICE.bars += 1
+        _OUTPUT.bars += 1
         try:
             yield from progress.track(items, total=total, description=label)
         finally:
-            _VOICE.bars -= 1
+            _OUTPUT.bars -= 1
 
 
 def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
@@ -145,7 +145,7 @@ def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
         for item in items:
             yield item
             count += 1
-    _VOICE.say(f"{label}: {count:,} done in {perf_counter() - start:.1f} s")
+    _OUTPUT.say(f"{label}: {count:,} done in {perf_counter() - start:.1f} s")
 
 
 def _so_far(count: int, total: int | None, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What the ranker is asked: candidates, their features, and the context they are seen in."""
+"""The input of one call to the ranker: candidates, their features and the request's context."""
 
 from typing import NamedTuple
 

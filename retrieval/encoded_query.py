@@ -1,4 +1,4 @@
-"""What the channels get to see of a request: vectors, words and a history, all as arrays."""
+"""An encoded query: the vectors, words and history that channels read."""
 
 from typing import NamedTuple
 

@@ -68,13 +68,13 @@ def _content(i: BuildInputs) -> Inputs:
     return _behaviour(i) | i.columns("id") | i.files_of("vectors") | i.index_files() | windows
 
 
-def _fusion_lessons(i: BuildInputs) -> Inputs:
+def _fusion_training(i: BuildInputs) -> Inputs:
     settings = i.settings("retrieval", "towers", "ranking.window_days", "seed")
     return _behaviour(i) | i.shop("users") | i.encoders() | settings
 
 
-def _ranker_lessons(i: BuildInputs) -> Inputs:
-    return _fusion_lessons(i) | i.settings("ranking")
+def _ranker_training(i: BuildInputs) -> Inputs:
+    return _fusion_training(i) | i.settings("ranking")
 
 
 def _replayed(i: BuildInputs) -> Inputs:
@@ -122,8 +122,8 @@ STEPS = (
             | i.settings("retrieval.language", "retrieval.hidden_tags")
         ),
     ),
-    Step("channels", _replayed, Learning(_fusion_lessons)),
-    Step("ranker", lambda i: _replayed(i) | i.key_of("channels"), Learning(_ranker_lessons)),
+    Step("channels", _replayed, Learning(_fusion_training)),
+    Step("ranker", lambda i: _replayed(i) | i.key_of("channels"), Learning(_ranker_training)),
     Step("encoders", lambda i: i.encoders() | i.encoder_runtimes()),
 )
 

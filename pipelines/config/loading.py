@@ -1,6 +1,7 @@
 """The only reader of YAML and of the environment."""
 
 import os
+import tempfile
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -74,13 +75,16 @@ def secret(name: str) -> str:
 
 
 def choices_folder() -> Path:
-    """Return where this machine's choices of runtimes are remembered, for all shops.
+    """Return the folder of this machine's choices of runtimes, which all shops share.
 
-    VETRINA_RUNTIMES names another folder than the one in the user's cache.
+    VETRINA_RUNTIMES names another folder than the one in the user's cache. A user without a home
+    folder, as in some containers, has it among the temporary files.
     """
     if named := os.environ.get("VETRINA_RUNTIMES"):
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    if cache.startswith("~"):  # there is no home folder
+        cache = str(Path(tempfile.gettempdir()) / f"vetrina-{os.getuid()}")
     return Path(cache) / "vetrina" / "runtimes"
 
 

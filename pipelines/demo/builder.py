@@ -25,7 +25,7 @@ def main() -> None:
     threading.Thread(target=_stop_at_end, daemon=True).start()
     try:
         run_steps(DemoFolder(Path(sys.argv[1])), track, _say, yield_to_the_window)
-    except UserError as e:
+    except (UserError, OSError) as e:
         sys.exit(f"vetrina: {e}")
 
 

@@ -63,8 +63,11 @@ RELEASES = (
         ),
         with_pictures=False,
     ),
-    DemoRelease(("pictures",), ("towers.train=false", "ranking.train=false")),
-    DemoRelease(("towers", "ranker"), ()),
+    DemoRelease(
+        ("pictures",),
+        ("towers.train=false", "ranking.train=false", "retrieval.fit_weights=false"),
+    ),
+    DemoRelease(("towers", "ranker"), ("gate.most_latency=20",)),  # those before it rank nothing
 )
 
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ class StatusWriter:
             self._status = msgspec.structs.replace(
                 self._status, **news, seconds_left=self.seconds_left(), written_at=time.time()
             )
-            write_status(self._releases, self._status)
+            with suppress(OSError):  # a full disk is told of by the step that needs it
+                write_status(self._releases, self._status)
 
 
 def _planned(release: Any, manifest: Manifest | None) -> PlannedRelease:

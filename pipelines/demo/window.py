@@ -1,11 +1,13 @@
 """Opens the shop window with the first release, while a process beside it builds better ones."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -15,7 +17,7 @@ from pipelines.errors import UserError
 from pipelines.release.build_status import read_status, write_status
 from pipelines.serving.server import listening_address, serve
 
-BUILDER = (sys.executable, "-m", "pipelines.demo.builder")
+BUILDER = (sys.executable, "-P", "-m", "pipelines.demo.builder")  # -P: not from the folder here
 LOOK_SECONDS = 0.2
 GONE_ON = "the building ended with code {code}; the window stays, and `make demo` goes on from here"
 STOP_SECONDS = 15.0  # that the builder gets to put its things away
@@ -53,6 +55,7 @@ def building(folder: DemoFolder, say: Say) -> Iterator["subprocess.Popen[str] | 
     ) as builder:
         telling = threading.Thread(target=_pass_on, args=(builder, folder, say), daemon=True)
         telling.start()
+        threading.Thread(target=_end_group, args=(builder,), daemon=True).start()
         try:
             yield builder
         finally:
@@ -89,10 +92,20 @@ def _was_stopped(builder: "subprocess.Popen[str]") -> bool:
 
 
 def _stop(builder: "subprocess.Popen[str]") -> None:
-    """End the builder by the end of its standard input; what it has begun goes on another time."""
+    """End the builder by the end of its standard input; what it has begun goes on another time.
+
+    The processes that it started end with it: they would keep its output open.
+    """
     assert builder.stdin is not None, "it is a pipe"
     builder.stdin.close()
     try:
         builder.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         builder.kill()
+
+
+def _end_group(builder: "subprocess.Popen[str]") -> None:
+    """Wait for the builder's end, and kill what is left of its session."""
+    builder.wait()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(builder.pid, signal.SIGKILL)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # it imports torch and open_clip, which takes seconds
 
 IMAGE_FOLDER = "image_encoder"  # in a release, which needs no other copy of the weights
 TEXT_FOLDER = "text_encoder"  # in a release, where the text encoder does not run in torch
-SEER = "image_encoder/compiled"  # the same of its picture side
+COMPILED_IMAGE = "image_encoder/compiled"  # the same of its picture side
 
 
 E = TypeVar("E")
@@ -231,7 +231,10 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
     """Copy into a release what it needs to read queries, but for the text model itself."""
     if encoders.image is not None:
         encoders.image.save(release / IMAGE_FOLDER)
-    for folder, choice in ((TEXT_FOLDER, encoders.text_choice), (SEER, encoders.image_choice)):
+    for folder, choice in (
+        (TEXT_FOLDER, encoders.text_choice),
+        (COMPILED_IMAGE, encoders.image_choice),
+    ):
         if choice is not None and choice.record.runtime != TORCH:
             choice.save(release / folder)
 
@@ -260,10 +263,10 @@ def _of_release(release: Path, config: Config) -> Encoders:
         from retrieval.encoders.image import open_image_encoder
 
         image = open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
-        if (release / SEER).is_dir():
+        if (release / COMPILED_IMAGE).is_dir():
             from retrieval.encoders.image_runtime import open_chosen_image
 
-            image = open_chosen_image(image, release / SEER).encoder
+            image = open_chosen_image(image, release / COMPILED_IMAGE).encoder
         return Encoders(text, image)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None

@@ -51,7 +51,7 @@ def encode_pictures(
     A picture that cannot be read is counted and named; past `max_failed_share` of them this is
     a UserError.
     """
-    seer = _CachedEncoder(encoder, embeddings)
+    cached = _CachedEncoder(encoder, embeddings)
     rows = {product_id: row for row, product_id in enumerate(product_ids)}
     vectors = np.zeros((len(product_ids), encoder.dim), np.float32)
     failures: dict[str, str] = {}
@@ -60,7 +60,7 @@ def encode_pictures(
     chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
     for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
         known = [i for i, product_id in enumerate(ids) if product_id in rows]
-        found, reasons = seer.see([pictures[i] for i in known])
+        found, reasons = cached.encode([pictures[i] for i in known])
         for i, vector in zip(reversed(known), reversed(found), strict=True):
             row = rows[ids[i]]
             if not done[row]:
@@ -85,12 +85,12 @@ def encode_all_pictures(
 
     What `encode_pictures` has remembered is not encoded again. Raises UserError as that does.
     """
-    seer = _CachedEncoder(encoder, embeddings)
+    cached = _CachedEncoder(encoder, embeddings)
     gathered = _SeveralWriter(product_ids, encoder.dim, MAX_PICTURES)
     chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
     for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
         known = [i for i, product_id in enumerate(ids) if gathered.wants(product_id)]
-        vectors, reasons = seer.see([pictures[i] for i in known])
+        vectors, reasons = cached.encode([pictures[i] for i in known])
         for place, i in enumerate(known):
             gathered.take(ids[i], vectors[place : place + 1], reasons.get(place))
     return gathered.whole(max_failed_share, "pictures")
@@ -191,7 +191,9 @@ class _CachedEncoder:
         )
         self._broken: dict[str, str] = {}
 
-    def see(self, pictures: Sequence[bytes]) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
+    def encode(
+        self, pictures: Sequence[bytes]
+    ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
         hashes = [content_hash(picture) for picture in pictures]
         vectors, found = self._cache.get(hashes)
         missing = {hashes[i]: pictures[i] for i in np.flatnonzero(~found).tolist()}

@@ -1,4 +1,4 @@
-"""What the shop's page shows beside answers: pictures, shoppers, and facts about the release."""
+"""Facts for the shop page: pictures, known shoppers, and what a release holds."""
 
 from datetime import UTC, datetime
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a release knows of its products, and how new ones are read."""
+"""The base of live changes: the parts of a release, and the encoder of new products."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Makes the changes of a log that a release does not hold, and then those that come."""
+"""Catches up: applies the logged changes that a release lacks, then every new one."""
 
 from pathlib import Path
 from typing import Any

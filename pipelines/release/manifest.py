@@ -54,7 +54,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a release is, from what it was made, and how good it was measured to be."""
+    """The description of a release: its files, the inputs of the build, and measured quality."""
 
     format: int
     name: str

@@ -1,1 +1,1 @@
-"""What the ranker is told of a candidate: one definition for training and for serving."""
+"""Features of a candidate: one definition for training and for serving."""

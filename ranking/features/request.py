@@ -1,4 +1,4 @@
-"""What the ranker gets to see of a request: one definition for training and for serving."""
+"""The ranker's input for a request: one definition for training and for serving."""
 
 from typing import NamedTuple
 

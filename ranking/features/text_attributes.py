@@ -1,4 +1,4 @@
-"""Reads what a text says beside its words: numbers with units, model numbers, heads, refusals."""
+"""Extracts attributes of a text: measures, model numbers, the head noun, negated words."""
 
 import re
 import unicodedata

@@ -52,7 +52,7 @@ def choose_image_runtime(
         return in_use
     pixels = _pixels(plain, sample[:CALIBRATION])
     try:
-        network = trace(plain.clip.seer().eval(), {"pixels": pixels[:2]})
+        network = trace(plain.clip.vision_tower().eval(), {"pixels": pixels[:2]})
     except UNFIT as e:
         return in_torch(plain, plain.fingerprint, first_line(e))
     tried = _candidates(plain, network, pixels)

@@ -1,4 +1,4 @@
-"""Finds what a shopper who begins to type may want to say: phrases of titles, and past searches."""
+"""Query completions: weighted phrases of titles and past searches, looked up by prefix."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from jaxtyping import Float32
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, first_line
 from pipelines.metrics.ranked_lists import ndcg_of_list
 
 COLUMNS = {  # what is read: what a file may call it
@@ -120,8 +120,7 @@ def _read(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise JudgmentsError(f"{path}: there is no such file; give a Parquet or CSV file") from None
     except (OSError, pa.ArrowException) as e:
-        reason = (str(e).splitlines() or [""])[0]
-        raise JudgmentsError(f"{path} is not readable as Parquet or CSV: {reason}") from None
+        raise JudgmentsError(f"{path} is not readable as Parquet or CSV: {first_line(e)}") from None
 
 
 def _column(path: Path, table: pa.Table, wanted: str) -> str:

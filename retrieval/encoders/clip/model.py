@@ -44,7 +44,7 @@ class Clip:
         """Return where the network is."""
         return next(self.network.parameters()).device
 
-    def seer(self) -> nn.Module:
+    def vision_tower(self) -> nn.Module:
         """Return the picture side as a module of its own: numbers to 255 in, unit vectors out."""
         return _VisionTower(self._towers, self._preprocessing.mean, self._preprocessing.std)
 
