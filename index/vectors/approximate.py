@@ -95,7 +95,7 @@ class ApproximateIndex(ABC):
         queries = fit_vectors(queries, "query")
         same_dimension(queries, self._dim)
         if allowed is None:
-            return self._found(queries, min(k, self._count))
+            return self._unfiltered(queries, min(k, self._count))
         held = allowed if self._complete else allowed[self._rows]
         plan = choose(self.shape, int(np.count_nonzero(held)), k)
         return [self._among(query[None], k, held, plan) for query in queries]
@@ -116,9 +116,9 @@ class ApproximateIndex(ABC):
         self, query: Float32[np.ndarray, "1 d"], k: int, held: Bool[np.ndarray, "m"]
     ) -> Callable[[int], Hits]:
         """Return what finds the best `k` with a given effort: here, rows that are fetched."""
-        return lambda depth: self._kept(query, k, held, depth)
+        return lambda depth: self._filtered(query, k, held, depth)
 
-    def _found(self, queries: Float32[np.ndarray, "q d"], k: int) -> list[Hits]:
+    def _unfiltered(self, queries: Float32[np.ndarray, "q d"], k: int) -> list[Hits]:
         if k == 0:
             return [Hits(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         places, scores = self._nearest(queries, self._depth(k))
@@ -206,7 +206,7 @@ class ApproximateIndex(ABC):
         hits = best(rows, scores, k)
         return Hits(hits.rows, hits.scores, plan)
 
-    def _kept(
+    def _filtered(
         self, query: Float32[np.ndarray, "1 d"], k: int, held: Bool[np.ndarray, "m"], depth: int
     ) -> Hits:
         """Fetch this many rows and keep the best `k` that pass."""

@@ -120,7 +120,7 @@ class StepRunner:
         self.records[step.name] = msgspec.structs.replace(
             earlier.record,
             key=inputs.key,
-            inputs=_known(inputs),
+            inputs=_known_digests(inputs),
             files=files,
             measured=measured,
             made_in=self.name,
@@ -136,7 +136,7 @@ class StepRunner:
         seconds, learns = _since(start), step.learning is not None
         self.records[step.name] = StepRecord(
             key=inputs.key,
-            inputs=_known(inputs),
+            inputs=_known_digests(inputs),
             files=files,
             measured=measured or {},
             made_in=self.name,
@@ -188,7 +188,7 @@ def _linked(source: Path, target: Path) -> File:
     return describe_file(target)
 
 
-def _known(inputs: StepInputs) -> dict[str, str]:
+def _known_digests(inputs: StepInputs) -> dict[str, str]:
     return {name: digest for name, digest in inputs.digests.items() if digest is not None}
 
 

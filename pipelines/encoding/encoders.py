@@ -68,7 +68,7 @@ class Encoders(NamedTuple):
     def runtimes(self) -> dict[str, Any]:
         """Return what a manifest says about how they are run."""
         found = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
-        return {name: _told(choice.record) for name, choice in found.items() if choice}
+        return {name: _described(choice.record) for name, choice in found.items() if choice}
 
 
 def open_encoders(config: Config) -> Encoders:
@@ -283,7 +283,7 @@ def _text_of_release(release: Path, config: Config) -> TextEncoder:
     return open_chosen(open_text(config), compiled, config.threads).encoder
 
 
-def _told(record: RuntimeRecord) -> dict[str, Any]:
+def _described(record: RuntimeRecord) -> dict[str, Any]:
     """Leave out what only the files need."""
     told = msgspec.to_builtins(record)
     names = ("runtime", "cosine_mean", "cosine_least", "per_second", "refused")

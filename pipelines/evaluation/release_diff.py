@@ -40,7 +40,7 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[ChangedProduct, ...]
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceChanges(msgspec.Struct, frozen=True, kw_only=True):
     """The movement of one pinned query's top ten."""
 
     query: str
@@ -60,7 +60,7 @@ class AnswerChanges(msgspec.Struct, frozen=True, kw_only=True):
     overlap: float  # mean over the queries
     rank_biased_overlap: float
     same: int  # queries whose top ten is the same, in the same order
-    worst: tuple[Moved, ...]  # those that moved most
+    worst: tuple[PlaceChanges, ...]  # those that moved most
 
 
 class ChangedSetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +143,7 @@ def answers(before: Release, now: Release, track: Track) -> tuple[AnswerChanges,
     if not pinned:
         return ()
     pages = [_pages(release, pinned, track) for release in (before, now)]
-    moved = [_moved(*one) for one in zip(pinned, *pages, strict=True)]
+    moved = [_place_changes(*one) for one in zip(pinned, *pages, strict=True)]
     kinds = sorted({one.kind for one in pinned})
     return tuple(
         _kind(kind, [m for m, p in zip(moved, pinned, strict=True) if p.kind == kind])
@@ -177,8 +177,8 @@ def _pages(release: Release, pinned: Sequence[Pinned], track: Track) -> list[lis
     return [ask(engine, one, TOP) for one in told]
 
 
-def _moved(pinned: Pinned, before: list[str], now: list[str]) -> Moved:
-    return Moved(
+def _place_changes(pinned: Pinned, before: list[str], now: list[str]) -> PlaceChanges:
+    return PlaceChanges(
         query=pinned.id,
         text=pinned.text,
         user=pinned.user or "",
@@ -189,7 +189,7 @@ def _moved(pinned: Pinned, before: list[str], now: list[str]) -> Moved:
     )
 
 
-def _kind(kind: str, moved: list[Moved]) -> AnswerChanges:
+def _kind(kind: str, moved: list[PlaceChanges]) -> AnswerChanges:
     order = sorted(moved, key=lambda one: (one.rank_biased_overlap, one.query))
     return AnswerChanges(
         kind=kind,

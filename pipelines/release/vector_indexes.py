@@ -1,4 +1,4 @@
-"""Opens the vector index of a space: from its file, on a card, or in Milvus."""
+"""Opens the vector index of a space: from its file, on a GPU, or in Milvus."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class CollectionAddress(msgspec.Struct, frozen=True):
 
 
 def open_space(folder: Path, space: str, vectors: Float32[np.ndarray, "n d"]) -> VectorIndex:
-    """Open the index of a space: on another machine, on a card, or from its file."""
+    """Open the index of a space: on another machine, on a GPU, or from its file."""
     if not (folder / milvus_address_of(space)).exists():
         return open_on_gpu(folder / index_of(space), vectors)
     placed = _placed(folder / milvus_address_of(space))

@@ -101,7 +101,7 @@ def read_reported(path: Path, judged: Container[str]) -> dict[str, ReportedReque
             )
         line_of[name] = number
         if name in judged:
-            asked[name] = _kept(request)
+            asked[name] = _reported(request)
     if not asked:
         first = next(iter(line_of), None)
         raise EvaluationError(
@@ -128,7 +128,7 @@ def release_history(release: str, products: Columns, behaviour: Behaviour) -> Re
     return ReleaseHistory(release, told, products, behaviour.statistics.baskets, behaviour)
 
 
-def _kept(request: Request) -> ReportedRequest:
+def _reported(request: Request) -> ReportedRequest:
     return ReportedRequest(
         text=request.text or "",
         user=request.user or "",

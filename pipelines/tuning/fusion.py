@@ -70,7 +70,7 @@ class FusionTuning(NamedTuple):
     def table(self) -> str:
         """Write the figures before and after, and what was chosen."""
         told = (
-            ("as configured", self.before, self._said(self.given)),
+            ("as configured", self.before, self._setting_line(self.given)),
             ("tuned", self.after, f"chosen anew in each of {FOLDS} parts"),
             ("difference", self.difference, f"p {self.p_value:.4f}"),
         )
@@ -79,7 +79,7 @@ class FusionTuning(NamedTuple):
             f"{name:<14}{found.mean:8.4f}  ({found.low:.4f} to {found.high:.4f})  {note}"
             for name, found, note in told
         ]
-        lines += [f"chosen on all of them: {self._said(self.best)}"]
+        lines += [f"chosen on all of them: {self._setting_line(self.best)}"]
         if self.skipped:
             lines += [
                 f"{self.skipped:,} lines ask for nothing, or are not judged, and do not count"
@@ -88,7 +88,7 @@ class FusionTuning(NamedTuple):
             lines += ["not better beyond chance: keep what you have, or judge more queries"]
         return "\n".join(lines)
 
-    def _said(self, setting: Setting) -> str:
+    def _setting_line(self, setting: Setting) -> str:
         weights = zip(self.channels, setting.weights, strict=True)
         return f"{setting.fusion}, " + ", ".join(f"{name} {weight:g}" for name, weight in weights)
 

@@ -1,6 +1,6 @@
 """Chooses what runs the network of a ranker, and takes nothing that answers otherwise than torch.
 
-`auto` tries a card, then ONNX Runtime, then stays with torch on the processor. Each is opened and
+`auto` tries a GPU, then ONNX Runtime, then stays with torch on the processor. Each is opened and
 asked before any shopper is, which warms it up; one that cannot be opened here, or whose logits
 are further from those of torch than `CLOSE`, is passed over with a warning.
 """

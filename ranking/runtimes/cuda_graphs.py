@@ -1,10 +1,10 @@
-"""Runs the ranker on a card, as CUDA graphs: a batch of a known shape is one launch.
+"""Runs the ranker on a GPU, as CUDA graphs: a batch of a known shape is one launch.
 
-The network is small, so that on a card nearly all the time of a call goes into starting its some
+The network is small, so that on a GPU nearly all the time of a call goes into starting its some
 hundred kernels one by one. A graph holds them all: it is recorded once for each shape of batch,
 when the ranker is opened, and replayed with other numbers in the same memory. Requests are padded
 to the next shape; one that is larger than all of them runs kernel by kernel. The product tokens
-lie on the card in half precision, numbers are multiplied in full float32.
+lie on the GPU in half precision, numbers are multiplied in full float32.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ Compute = Callable[[Batch], Tensor]
 
 
 def has_gpu() -> bool:
-    """Tell whether torch sees a card here."""
+    """Tell whether torch sees a GPU here."""
     return torch.cuda.is_available()
 
 
@@ -57,7 +57,7 @@ class CapturedGraph:
                 self._compute(self._read)
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # Another thread may use the card at the same moment: only this one is listened to.
+        # Another thread may use the GPU at the same moment: only this one is listened to.
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             self._answer = self._compute(self._read)
         self._graph = graph
@@ -72,11 +72,11 @@ class CapturedGraph:
         else:
             self._graph.replay()
         assert self._answer is not None
-        return self._answer.cpu().numpy()  # waits for the card
+        return self._answer.cpu().numpy()  # waits for the GPU
 
 
 class GraphRuntime:
-    """The network of a ranker on a card; one batch at a time, from any thread."""
+    """The network of a ranker on a GPU; one batch at a time, from any thread."""
 
     def __init__(  # noqa: PLR0913 - the shapes that are recorded, by name
         self,

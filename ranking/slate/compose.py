@@ -75,7 +75,7 @@ def compose(ordered: Ordered, look_up: LookUp, page: Page, *, explain: bool) -> 
             position=page.first + i,
             product=msgspec.convert(record, Product),
             variants=int(variants[i]),
-            **_told(ordered, place, explain=explain),
+            **_standing(ordered, place, explain=explain),
         )
         for i, (place, record) in enumerate(
             zip(page.places.tolist(), look_up(page.rows), strict=True)
@@ -83,7 +83,7 @@ def compose(ordered: Ordered, look_up: LookUp, page: Page, *, explain: bool) -> 
     )
 
 
-def _told(ordered: Ordered, place: int, *, explain: bool) -> dict[str, Any]:
+def _standing(ordered: Ordered, place: int, *, explain: bool) -> dict[str, Any]:
     """Return what is known of a candidate; of others, that they stand below."""
     if place < 0:
         return {"score": float(ordered.scores.min()) - 1 if len(ordered.scores) else 0.0}

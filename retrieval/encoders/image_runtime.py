@@ -64,7 +64,7 @@ def why_torch(plain: ClipEncoder) -> str:
     if not is_installed():
         return "openvino is not installed"
     on_card = next(plain.clip.network.parameters()).device.type != "cpu"
-    return "torch has a card here" if on_card else ""
+    return "torch has a GPU here" if on_card else ""
 
 
 def open_chosen_image(plain: ClipEncoder, folder: Path) -> RuntimeChoice[ClipEncoder]:

@@ -43,7 +43,7 @@ def _openvino() -> Any:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _encoder_errors(what: str) -> Iterator[None]:
     """Raise an EncoderError for whatever OpenVINO raises."""
     try:
         yield
@@ -83,7 +83,7 @@ class Network:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,  # each batch on a core of its own: faster than all on one
         }
-        with _told("compile the network"):
+        with _encoder_errors("compile the network"):
             compiled = _openvino().Core().compile_model(self._model, "CPU", settings)
         return Runner(compiled, threads)
 
@@ -96,7 +96,7 @@ class Network:
         Raises EncoderError where the network cannot be changed so.
         """
         model, digest = self.copied(), xxhash.xxh3_128()
-        with _told("put the network into 8 bits"):
+        with _encoder_errors("put the network into 8 bits"):
             layers = _linear_layers(model)
             seen = _activations(model, layers, batches)
             for source, users in layers.items():
@@ -149,7 +149,11 @@ def trace(module: Any, example: Mapping[str, Any]) -> Network:
     """
     import torch
 
-    with _told("convert the model"), _quietly(), torch.no_grad():  # with gradients it is not traced
+    with (
+        _encoder_errors("convert the model"),
+        _quietly(),
+        torch.no_grad(),
+    ):  # with gradients it is not traced
         return Network(_openvino().convert_model(module, example_input=dict(example)))
 
 
@@ -174,7 +178,7 @@ def _quietly() -> Iterator[None]:
 
 def open_network(folder: Path, digest: str = "") -> Network:
     """Open what `save` wrote; EncoderError where this version of OpenVINO cannot."""
-    with _told("read the network"):
+    with _encoder_errors("read the network"):
         return Network(_openvino().Core().read_model(folder / NETWORK), digest)
 
 

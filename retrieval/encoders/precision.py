@@ -8,7 +8,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 def in_halves(precision: Precision, device: str = "cpu") -> bool:
     """Tell whether matrices are multiplied in bfloat16: where asked for, or native.
 
-    `auto` says yes on a processor with Intel's AMX and on a card that can. Elsewhere bfloat16 is
+    `auto` says yes on a processor with Intel's AMX and on a GPU that can. Elsewhere bfloat16 is
     slower than float32.
     """
     if precision != "auto":

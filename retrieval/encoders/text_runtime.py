@@ -219,7 +219,7 @@ def why_torch(plain: SentenceEncoder) -> str:
 def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> RuntimeChoice[Encoder]:
     """Open what a choice wrote, for the same model; EncoderError where it is another's.
 
-    Where OpenVINO is missing, or a card is there, torch stands in: its vectors are the same but
+    Where OpenVINO is missing, or a GPU is there, torch stands in: its vectors are the same but
     for the cosine that the record tells.
     """
     record = read_record(folder, plain.fingerprint)
@@ -239,7 +239,7 @@ def open_without_model(
 ) -> RuntimeChoice[CompiledEncoder] | None:
     """Open what a choice wrote from its own files, without torch and without the model.
 
-    None where the model itself is needed: for torch, where there may be a card, without OpenVINO,
+    None where the model itself is needed: for torch, where there may be a GPU, without OpenVINO,
     and for a choice of an older version. EncoderError where the choice is damaged or of another
     model.
     """
@@ -305,7 +305,7 @@ def traced(model: Any, reader: NetworkTokenizer) -> tuple[Any, dict[str, Any]]:
 
 def _not_understood(model: Any) -> str:
     if str(getattr(model, "device", "cpu")) != "cpu":
-        return "torch has a card here"
+        return "torch has a GPU here"
     kinds = [type(module).__name__ for module in model]
     if strange := [kind for kind in kinds if kind not in UNDERSTOOD]:
         return f"the model has a module that only torch runs ({strange[0]})"

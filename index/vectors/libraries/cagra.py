@@ -19,7 +19,7 @@ def why_no_cagra() -> str:
     """Return why CAGRA cannot be built here; nothing where it can."""
     if not hasattr(faiss, "GpuIndexCagra"):
         return "FAISS here is built without cuVS, which builds CAGRA"
-    return "" if num_gpus() else "FAISS sees no card here, on which CAGRA is built"
+    return "" if num_gpus() else "FAISS sees no GPU here, on which CAGRA is built"
 
 
 def cagra_graph(vectors: Float32[np.ndarray, "n d"]) -> faiss.IndexHNSWCagra:

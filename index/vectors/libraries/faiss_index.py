@@ -25,7 +25,7 @@ WRAPPERS = {
     faiss.IndexIDMap: "index",
 }
 FAST_SCANS = (faiss.IndexIVFFastScan,)  # codes are compared by tables in the registers
-ONLY_HERE = (faiss.IndexIVFFastScan, faiss.IndexIVFRaBitQ)  # have no build on a card
+ONLY_HERE = (faiss.IndexIVFFastScan, faiss.IndexIVFRaBitQ)  # have no build on a GPU
 
 
 def use_threads(count: int) -> None:
@@ -67,7 +67,7 @@ class FaissIndex(ApproximateIndex):
         rows: Int64[np.ndarray, "m"] | None = None,
         deeper: float = 0.0,
     ) -> "FaissIndex":
-        """Train and fill an index as a FAISS factory string says, on a card where there is one."""
+        """Train and fill an index as a FAISS factory string says, on a GPU where there is one."""
         rows = np.arange(len(vectors)) if rows is None else rows
         held = fit_vectors(vectors[rows], "index")
         try:
@@ -305,7 +305,7 @@ def _parameters(index: faiss.Index, selector: faiss.IDSelector, effort: int) -> 
 
 
 def _fill(index: faiss.Index, vectors: Float32[np.ndarray, "n d"]) -> faiss.Index:
-    """Train and add; on a card where FAISS sees one, and back to the processor to be served."""
+    """Train and add; on a GPU where FAISS sees one, and back to the processor to be served."""
     ivf, hnsw = _kinds(_core(index))
     on_cards = num_gpus() and not hnsw and not isinstance(ivf, ONLY_HERE)
     if ivf:

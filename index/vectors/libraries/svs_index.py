@@ -73,7 +73,7 @@ class SvsIndex(ApproximateIndex):
         self._effort = int(kept.search_window_size) or EFFORT
         self.tuned_for = int(kept.search_buffer_capacity) or self.tuned_for
         self._search = index.search
-        self._told = 0, 0  # window and depth
+        self._settings = 0, 0  # window and depth
         self._ready = 0  # how many answers a single query may ask for without more ado
         self._one = 1, self._dim
 
@@ -110,7 +110,7 @@ class SvsIndex(ApproximateIndex):
     @effort.setter
     def effort(self, value: int) -> None:
         self._effort = min(value, len(self._rows))
-        self._told, self._ready = (0, 0), 0  # so that the next search tells the library
+        self._settings, self._ready = (0, 0), 0  # so that the next search tells the library
 
     @property
     def most_effort(self) -> int:
@@ -130,7 +130,7 @@ class SvsIndex(ApproximateIndex):
     def save(self, path: Path) -> None:
         """Write a folder: the graph, the compressed vectors, and which rows they are."""
         path.mkdir(parents=True, exist_ok=True)
-        self._tell(self._effort, self.tuned_for)
+        self._set(self._effort, self.tuned_for)
         self._index.save(*(str(path / part) for part in PARTS))
         save_array(path / ROWS, self._rows)
         self._save_deeper(path / DEEPER)
@@ -192,17 +192,19 @@ class SvsIndex(ApproximateIndex):
 
     def _nearest(self, queries: Float32[np.ndarray, "q d"], depth: int) -> Found:
         window = self._window_for(depth)
-        places, scores = self._asked(queries, depth, window)
+        places, scores = self._search_library(queries, depth, window)
         if scores.item(-1) and (len(queries) == 1 or scores[:, -1].all()):
             return places, scores
         # The last score of a walk that met too few nodes is 0, that of place 0: so it is padded.
-        places, scores = self._asked(queries, depth, max(window, depth))
+        places, scores = self._search_library(queries, depth, max(window, depth))
         return _marked(places, scores, self._plain[self._rows[0]] @ queries.T)
 
-    def _asked(self, queries: Float32[np.ndarray, "q d"], depth: int, window: int) -> Found:
+    def _search_library(
+        self, queries: Float32[np.ndarray, "q d"], depth: int, window: int
+    ) -> Found:
         with self._lock:  # what the library is told holds for its next search, whoever asks
-            if (window, depth) != self._told:
-                self._tell(window, depth)
+            if (window, depth) != self._settings:
+                self._set(window, depth)
             places, scores = self._search(queries, depth)
         return places.view(np.int64), scores
 
@@ -213,13 +215,13 @@ class SvsIndex(ApproximateIndex):
         in_proportion = -(-self._effort * depth // self.tuned_for)
         return min(max(in_proportion, depth), self._count)
 
-    def _tell(self, window: int, depth: int) -> None:
+    def _set(self, window: int, depth: int) -> None:
         import svs
 
         parameters = self._index.search_parameters
         parameters.buffer_config = svs.SearchBufferConfig(window, max(window, depth))
         self._index.search_parameters = parameters
-        self._told = window, depth
+        self._settings = window, depth
         direct = self._rows_are_places and not self.deeper and window == self._window_for(depth)
         self._ready = depth if direct else 0
 

@@ -55,7 +55,7 @@ class Design(NamedTuple):
 
     @property
     def by_cagra(self) -> bool:
-        """Whether a card builds its graph."""
+        """Whether a GPU builds its graph."""
         return self.name == "cagra"
 
     @property

@@ -133,7 +133,7 @@ class ByteCodes:
         held: Bool[np.ndarray, "m"],
     ) -> "ScanEstimate":
         """Return what a scan of the rows that pass has to do, by some of them that are drawn."""
-        asked = self._asked(query[0].astype(np.float64))
+        asked = self._quantised(query[0].astype(np.float64))
         passing = np.flatnonzero(held)
         drawn = self._rows[passing[:: -(-len(passing) // DRAWN)]]
         [scores] = row_scores(vectors, drawn[None], query)
@@ -167,7 +167,7 @@ class ByteCodes:
             depth = ceil(DEEPER * (depth + rest.near))
         return None
 
-    def _asked(self, query: Float64[np.ndarray, "d"]) -> "_QuantisedQuery":
+    def _quantised(self, query: Float64[np.ndarray, "d"]) -> "_QuantisedQuery":
         """Return a query as bytes, and what a score by bytes is off by, one deviation.
 
         A row is off by half a step at most in each number, and by step / sqrt(12) in the mean of

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 SPARE = 32  # more are taken than asked for, and a quarter of what was asked
-SCORES_AT_ONCE = 2**28  # on the card; 1 GiB
+SCORES_AT_ONCE = 2**28  # on the GPU; 1 GiB
 
 
 class GpuScan:
-    """Inner products with all vectors on a card, n d numbers of two bytes.
+    """Inner products with all vectors on a GPU, n d numbers of two bytes.
 
     One query reads them once: 0.77 GB for a million of 384, a quarter of a millisecond at 3 TB/s.
     What is near is scored again in float32 on the processor, from the vectors themselves, so
@@ -97,7 +97,7 @@ class GpuScan:
 
 
 def _on(device: str, vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]) -> "Tensor":
-    """Return the vectors of these rows on the device, in half precision on a card."""
+    """Return the vectors of these rows on the device, in half precision on a GPU."""
     import torch
 
     kind = torch.float32 if device == "cpu" else torch.float16
@@ -110,7 +110,7 @@ def _on(device: str, vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray
 
 
 def _products(queries: "Tensor", held: "Tensor") -> "Tensor":
-    """Return float32 products; on a card the factors are halves, which are summed in float32."""
+    """Return float32 products; on a GPU the factors are halves, which are summed in float32."""
     import torch
 
     if held.dtype is torch.float32:

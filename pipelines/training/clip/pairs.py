@@ -23,7 +23,7 @@ from retrieval.encoders.pictures import BrokenPicture, open_picture
 
 SMALLEST = 64  # pairs; fewer teach nothing
 DECODED_AT_ONCE = 512
-MOST_MEMORY = 0.5  # of what is free on a card
+MOST_MEMORY = 0.5  # of what is free on a GPU
 Name = str  # of a picture: the hash of its bytes
 
 
@@ -38,7 +38,7 @@ class PicturePairs(NamedTuple):
     more: Int64[Tensor, "m"] | None = None  # of each pair, a row of `more_tokens`
 
     def near(self, device: torch.device) -> "PicturePairs":
-        """Return the same with pictures and texts on a card, where it has room for them."""
+        """Return the same with pictures and texts on a GPU, where it has room for them."""
         if device.type != "cuda" or self.pixels.nbytes > MOST_MEMORY * _free(device):
             return self
         more = self.more_tokens

@@ -89,9 +89,9 @@ class CompressionReport(NamedTuple):
         return "\n".join(
             (
                 f"requests             {self.requests:,} of the newest window",
-                f"nDCG@20 before       {_told(self.before)}",
-                f"nDCG@20 after        {_told(self.after)}",
-                f"difference           {_told(self.difference, '+')} ({loss:+.2%})",
+                f"nDCG@20 before       {_with_ends(self.before)}",
+                f"nDCG@20 after        {_with_ends(self.after)}",
+                f"difference           {_with_ends(self.difference, '+')} ({loss:+.2%})",
                 f"bytes of the network {self.bytes_before:,} to {self.bytes_after:,} "
                 f"({self.bytes_before / self.bytes_after:.2f}x smaller)",
                 f"bytes of the tokens  {self.token_bytes_before:,} to {self.token_bytes_after:,}",
@@ -283,6 +283,6 @@ def _new_folder(out: Path) -> Iterator[Path]:
         yield draft
 
 
-def _told(interval: Interval, sign: str = "") -> str:
+def _with_ends(interval: Interval, sign: str = "") -> str:
     mean, low, high = (f"{value:{sign}.4f}" for value in interval)
     return f"{mean} [{low}, {high}]"

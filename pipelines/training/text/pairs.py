@@ -67,7 +67,7 @@ def read_judgments(path: Path) -> Judgments:
     rows = [
         (query.strip(), title.strip(), grade)
         for query, title, grade in zip(*texts, relevance, strict=True)
-        if _said(query) and _said(title) and grade is not None and math.isfinite(grade)
+        if _has_words(query) and _has_words(title) and grade is not None and math.isfinite(grade)
     ]
     lists = _lists(_scaled(path, rows))
     return Judgments(f"{path.parent.name}/{path.name}", _fingerprint(path), lists)
@@ -154,7 +154,7 @@ def _lists(rows: list[tuple[str, str, float]]) -> Lists:
     }
 
 
-def _said(text: str | None) -> bool:
+def _has_words(text: str | None) -> bool:
     return bool(text and text.strip())
 
 

@@ -21,10 +21,10 @@ from index.vectors.approximate import ApproximateIndex
 from index.vectors.planning.designs import design_named
 from index.vectors.scans.gpu_scan import SPARE
 
-faiss_sees_a_card = pytest.mark.skipif(not num_gpus(), reason="FAISS sees no card here")
+faiss_sees_a_card = pytest.mark.skipif(not num_gpus(), reason="FAISS sees no GPU here")
 cagra_is_here = pytest.mark.skipif(bool(why_no_cagra()), reason=why_no_cagra() or "it is")
 torch_sees_a_card = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="torch sees no card here"
+    not torch.cuda.is_available(), reason="torch sees no GPU here"
 )
 
 
@@ -79,7 +79,7 @@ def test_where_there_is_a_card_a_saved_index_is_searched_on_it(tmp_path: Path) -
     assert set(hits.rows) <= set(rows)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a card here")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
 def test_without_a_card_a_saved_index_is_searched_on_the_processor(tmp_path: Path) -> None:
     vectors = unit(50, 16)
     FaissIndex.build(vectors).save(tmp_path / "some.faiss")
@@ -127,7 +127,7 @@ def test_a_graph_of_a_card_is_saved_and_walked_by_the_processor(tmp_path: Path) 
 
 def test_a_graph_of_a_card_is_walked_where_there_is_none(tmp_path: Path) -> None:
     vectors, rows = unit(5_000, 32), np.arange(0, 5_000, 2)
-    graph = faiss.IndexHNSWCagra(32, 32, faiss.METRIC_INNER_PRODUCT)  # what a card hands over
+    graph = faiss.IndexHNSWCagra(32, 32, faiss.METRIC_INNER_PRODUCT)  # what a GPU hands over
     graph.add(vectors[rows])
     save_index(FaissIndex(graph, vectors, rows), tmp_path / "some.faiss")
 

@@ -84,7 +84,7 @@ class Off:
 
 
 def missing() -> Runtime:
-    raise RuntimeError("no room on the card")
+    raise RuntimeError("no room on the GPU")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_is_passed_over_is_said(caplog: pytest.LogCaptureFixture) -> None:
         choose(Off(0.0), {}, ONNX, [asked(1, 5)])
 
     assert [record.getMessage() for record in caplog.records] == [
-        "the ranker does not run on cuda: no room on the card",
+        "the ranker does not run on cuda: no room on the GPU",
         "the ranker is not run on onnx: a logit is 5.0e-01 away from torch's",
         "the ranker cannot run on onnx here, so torch stands in",
     ]
@@ -174,7 +174,7 @@ def test_a_damaged_graph_is_passed_over(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not has_gpu(), reason="torch sees no card here")
+@pytest.mark.skipif(not has_gpu(), reason="torch sees no GPU here")
 def test_a_card_is_taken_where_there_is_one(plain: Path) -> None:
     expected, found = Ranker.open(plain), Ranker.open(plain, RuntimeSettings(AUTO, recent=5))
 

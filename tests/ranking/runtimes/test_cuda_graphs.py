@@ -22,7 +22,7 @@ WIDE = SHAPE._replace(dim=64, heads=4, head_dim=16, hidden=128, points=16)
 LENGTHS = (1, 31, 32, 33, 64, 100)
 BEYOND = 101  # candidates, and more than any recorded shape holds
 
-on_a_card = pytest.mark.skipif(not has_gpu(), reason="torch sees no card here")
+on_a_card = pytest.mark.skipif(not has_gpu(), reason="torch sees no GPU here")
 devices = pytest.mark.parametrize(
     "device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, on_a_card])]
 )
