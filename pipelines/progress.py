@@ -82,9 +82,9 @@ class _ProgressOutput:
             sys.stderr.flush()
             self.last = perf_counter()
 
-    def silence_from(self, begin: float) -> float:
-        """Return for how many seconds nothing was said since `begin`."""
-        return 0.0 if self.bars else perf_counter() - max(self.last, begin)
+    def silence(self) -> float:
+        """Return for how many seconds nothing was said."""
+        return 0.0 if self.bars else perf_counter() - self.last
 
 
 _OUTPUT = _ProgressOutput()
@@ -95,6 +95,8 @@ _STEPS: list[Event] = []  # that are being worked at, the innermost last: it alo
 def _heartbeat(line: Callable[[float], str]) -> Iterator[None]:
     """Say a line of the seconds so far from a thread, as often as nothing else is said."""
     done = Event()
+    if not _STEPS:  # the work begins; within it, one step ends and the next begins in one silence
+        _OUTPUT.last = perf_counter()
     heart = Thread(target=_beat, args=(line, done), daemon=True)
     _STEPS.append(done)
     heart.start()
@@ -107,9 +109,10 @@ def _heartbeat(line: Callable[[float], str]) -> Iterator[None]:
 
 
 def _beat(line: Callable[[float], str], done: Event) -> None:
-    begin, pause = perf_counter(), LINE_EVERY_SECONDS
+    begin = perf_counter()
+    pause = max(LINE_EVERY_SECONDS - _OUTPUT.silence(), LINE_EVERY_SECONDS / 10)
     while not done.wait(pause):
-        silence = _OUTPUT.silence_from(begin)
+        silence = _OUTPUT.silence()
         if silence >= LINE_EVERY_SECONDS and _STEPS[-1:] == [done]:
             _OUTPUT.say(line(perf_counter() - begin))
             silence = 0.0

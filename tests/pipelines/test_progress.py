@@ -58,6 +58,17 @@ def test_items_are_counted_with_their_rate_and_the_time_left(
     assert any("of 8, " in line and "s left" in line for line in _said(capsys))
 
 
+def test_steps_that_are_shorter_than_a_line_make_no_long_silence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with working("the whole"):
+        for _ in range(8):
+            with working("a part"):
+                sleep(0.8 * SHORT)
+
+    assert _said(capsys)
+
+
 def test_only_the_innermost_step_speaks(capsys: pytest.CaptureFixture[str]) -> None:
     with working("the whole"), working("a part"):
         sleep(6 * SHORT)
