@@ -75,7 +75,7 @@ def test_a_score_by_bytes_is_off_by_no_more_than_half_a_step_of_each_number(
     [query] = vectors(1, dim, seed + 1).astype("float64")
     codes = coded(held)
 
-    places, rough = codes._nearest(codes._asked(query), 200, faiss.IDSelectorRange(0, 200))
+    places, rough = codes._nearest(codes._quantised(query), 200, faiss.IDSelectorRange(0, 200))
 
     weights = np.abs(query * codes._scales.step)
     most = weights.sum() / 2 + 127 * dim * (weights.max() / 127) / 2 + dim * weights.max()
@@ -88,7 +88,7 @@ def test_what_bytes_are_off_by_is_known_before_any_row_is_seen() -> None:
     held, [query] = vectors(5_000), vectors(1, seed=2).astype("float64")
     codes = coded(held)
 
-    asked = codes._asked(query)
+    asked = codes._quantised(query)
     places, rough = codes._nearest(asked, 5_000, faiss.IDSelectorRange(0, 5_000))
 
     off = rough - held[places] @ query
