@@ -49,8 +49,10 @@ from index.words.completions import Completions, Phrase
 from index.words.delta_index import DeltaIndex
 from index.words.lexical_files import QueryRelaxation, check_synonyms
 from index.words.lexical_index import LexicalIndex
+from index.words.operators import read_operators
 from index.words.query_reading import QueryRewrite
 from index.words.synonyms import SynonymError
+from index.words.word_matches import WordMatches
 
 __all__ = [
     "DESIGNS",
@@ -93,6 +95,7 @@ __all__ = [
     "Unreachable",
     "VectorIndex",
     "Way",
+    "WordMatches",
     "WordReader",
     "build_index",
     "build_shards",
@@ -109,6 +112,7 @@ __all__ = [
     "parse",
     "plan",
     "plan_shards",
+    "read_operators",
     "recall_at_k",
     "recall_of_each",
     "save_array",

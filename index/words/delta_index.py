@@ -3,16 +3,19 @@
 So the scores of both are comparable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
+from index.words.analysis import Words
 from index.words.lexical_index import LexicalIndex
-from index.words.query_reading import Form
+from index.words.query_reading import Form, QueryWord
+from index.words.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
 
 K1, B = 1.2, 0.75  # as tantivy's BM25
 PLACE_BITS = 32
+PLACES = (1 << PLACE_BITS) - 1
 
 
 class DeltaIndex:
@@ -29,6 +32,7 @@ class DeltaIndex:
         self._means = {field: index.mean_length(field) for field in index.weights}
         self._postings: dict[tuple[str, str], list[int]] = {}  # times met, and where
         self._lengths: dict[str, list[int]] = {field: [] for field in index.weights}
+        self._texts: list[dict[str, str]] = []  # the terms of each field, in order, for phrases
         self._size = 0
 
     @property
@@ -40,6 +44,7 @@ class DeltaIndex:
         """Add a document, text by field, and return its place."""
         place = self._size
         terms = {f: self._index.document_terms(document.get(f, "")) for f in self._lengths}
+        self._texts.append({field: f"\n{chr(10).join(some)}\n" for field, some in terms.items()})
         for field, of_field in terms.items():
             self._lengths[field].append(len(of_field))
             for term in set(of_field):
@@ -54,7 +59,61 @@ class DeltaIndex:
         for term in self._index.read(text).terms:
             forms = [form.factor * self._form(form, size) for form in term.forms]
             sums += np.max(forms, axis=0)  # the best of them, as the index has it
-        return sums.astype(np.float32)
+        permitted = self.permitted(text, size)
+        return np.where(True if permitted is None else permitted, sums, 0).astype(np.float32)
+
+    def matches(self, text: str, size: int) -> WordMatches:
+        """Return the share of the query's words that each of the first `size` documents holds."""
+        words = self._index.read(text).words
+        return self._held(words, size).shares(self._index.rarities(words))
+
+    def holding_all(self, text: str, size: int) -> Bool[np.ndarray, "m"]:
+        """Return which documents hold all words of the query that any row of the index has."""
+        words = self._index.known_words(text)
+        permitted = self.permitted(text, size)
+        held = self._held(words, size).anywhere.all(axis=0) & bool(words)
+        return held if permitted is None else held & permitted
+
+    def permitted(self, text: str, size: int) -> Bool[np.ndarray, "m"] | None:
+        """Return which documents the query's operators permit; None: it has none."""
+        parsed = self._index.read(text)
+        if not parsed.phrases and not parsed.excluded:
+            return None
+        mask = np.ones(size, bool)
+        for words in parsed.phrases:
+            mask &= self._having_phrase(words, size)
+        for words in parsed.excluded:
+            mask &= ~self._having_phrase(words, size)
+        return mask
+
+    def _held(self, words: Sequence[QueryWord], size: int) -> HeldWords:
+        fields = self._index.weights
+        naming = [field for field, weight in fields.items() if weight >= NAMING_WEIGHT]
+        shape = (len(words), size)
+        named, anywhere = (
+            np.array([self._holding(word, some, size) for word in words], bool).reshape(shape)
+            for some in (naming, list(fields))
+        )
+        return HeldWords(named, anywhere)
+
+    def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
+        ways = [[self._having(term, fields, size) for term in way] for way in word.ways]
+        return np.any([np.all(terms, axis=0) for terms in ways], axis=0)
+
+    def _having(self, term: str, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
+        mask = np.zeros(size, bool)
+        for field in fields:
+            places = np.array(self._postings.get((field, term), ()), np.int64) & PLACES
+            mask[places[places < size]] = True
+        return mask
+
+    def _having_phrase(self, words: Words, size: int) -> Bool[np.ndarray, "m"]:
+        fields = list(self._index.weights)
+        mask = np.all([self._having(word, fields, size) for word in words], axis=0)
+        for place in np.flatnonzero(mask).tolist() if len(words) > 1 else ():
+            texts = self._texts[place].values()
+            mask[place] = any(f"\n{chr(10).join(words)}\n" in text for text in texts)
+        return mask
 
     def _form(self, form: Form, size: int) -> Float64[np.ndarray, "m"]:
         scores = np.stack([self._term(term, size) for term in form.terms])
@@ -73,7 +132,7 @@ class DeltaIndex:
         self, field: str, postings: Int64[np.ndarray, "p"], size: int
     ) -> tuple[Int64[np.ndarray, "q"], np.ndarray]:
         """Return where a term is met, and how much each meeting counts before its rarity."""
-        places, times = postings & ((1 << PLACE_BITS) - 1), postings >> PLACE_BITS
+        places, times = postings & PLACES, postings >> PLACE_BITS
         places, times = places[places < size], times[places < size]
         lengths = np.array([self._lengths[field][place] for place in places.tolist()], np.float64)
         mean = self._means[field] or 1.0

@@ -41,6 +41,7 @@ class LexicalSettings(msgspec.Struct, frozen=True):
     segmenting: str = "spaces"
     corrects: bool = False
     synonym_weight: float = 1.0
+    positions: bool = False  # whether the place of each word is stored, for phrases
 
 
 class LexicalFiles(NamedTuple):
@@ -72,7 +73,13 @@ def write(
     num_rows = _add(index, weights, documents, counts)
     Vocabulary.of(counts.counts).save(folder)
     settings = LexicalSettings(
-        dict(weights), num_rows, language, "bigrams", relaxation.corrects, relaxation.synonym_weight
+        dict(weights),
+        num_rows,
+        language,
+        "bigrams",
+        relaxation.corrects,
+        relaxation.synonym_weight,
+        positions=True,
     )
     (folder / SETTINGS).write_bytes(msgspec.json.encode(settings))
     if relaxation.synonyms:
@@ -140,5 +147,5 @@ def _schema(fields: Iterable[str]) -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("row", indexed=True, fast=True)
     for name in fields:
-        builder.add_text_field(name, tokenizer_name=ANALYZER, index_option="freq")
+        builder.add_text_field(name, tokenizer_name=ANALYZER, index_option="position")
     return builder.build()

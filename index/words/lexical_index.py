@@ -1,13 +1,13 @@
 """A lexical index: finds and scores the rows whose texts share words with a query, by BM25."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import tantivy
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from index.top_k import best
 from index.types import Hits
@@ -15,10 +15,18 @@ from index.words import lexical_files
 from index.words.analysis import TextAnalysis, Words
 from index.words.completions import WordCompleter
 from index.words.lexical_files import USUAL, LexicalFiles, QueryRelaxation
-from index.words.query_reading import QueryReader
+from index.words.query_reading import QueryReader, QueryWord
 from index.words.spelling import SpellingCorrector
 from index.words.synonyms import Synonyms, read_rules
 from index.words.term_queries import TermQueries, all_of, any_of
+from index.words.word_matches import (
+    WORDS_AT_ONCE,
+    HeldWords,
+    WordMatches,
+    flagging_query,
+    held_words,
+    joined,
+)
 
 RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
 
@@ -35,7 +43,9 @@ class LexicalIndex:
     def __init__(self, files: LexicalFiles) -> None:
         settings = files.settings
         self._searcher = files.index.searcher()
-        self._queries = TermQueries(files.index.schema, settings.weights)
+        self._queries = TermQueries(
+            files.index.schema, settings.weights, positions=settings.positions
+        )
         self._analysis = TextAnalysis(settings.language, settings.segmenting)
         self._weights = settings.weights
         self._num_rows = settings.num_rows
@@ -85,13 +95,51 @@ class LexicalIndex:
     def score(self, text: str, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
         """Return BM25 of each row; 0 where no word is shared."""
         query = self._queries.of(self.read(text))
-        scores = np.zeros(self._num_rows, np.float32)
-        if query is not None and len(rows):
-            few = len(rows) <= RESTRICTED_ROWS
-            restricted = self._queries.among(query, rows) if few else query
-            matches, values = self._run(restricted, len(rows) if few else self._num_rows)
-            scores[matches] = values
-        return np.asarray(scores[rows])
+        if query is None or not len(rows):
+            return np.zeros(len(rows), np.float32)
+        return self._scores(query, rows)
+
+    def matches(self, text: str, rows: Int64[np.ndarray, "c"]) -> WordMatches:
+        """Return the share of the query's words that each row holds, weighted by idf."""
+        words = self.read(text).words
+        return self._held(words, rows).shares(self.rarities(words))
+
+    def holding_all(
+        self, text: str, allowed: Bool[np.ndarray, "n"] | None = None
+    ) -> Int64[np.ndarray, "m"]:
+        """Return, ascending, every allowed row that holds all words of the query that any row has.
+
+        Empty if no row has any of them. Operators are obeyed.
+        """
+        known = self.known_words(text)
+        if not known:
+            return np.empty(0, np.int64)
+        query = self._queries.holding_all(known)
+        rows, _ = self._run(query, self._num_rows)
+        mask = np.zeros(self._num_rows, bool)
+        mask[rows] = True
+        for condition in (allowed, self.permitted(text)):
+            if condition is not None:
+                mask &= condition
+        return np.flatnonzero(mask)
+
+    def known_words(self, text: str) -> tuple[QueryWord, ...]:
+        """Return the words of a query that any row has."""
+        return tuple(word for word in self.read(text).words if self._frequency_of(word))
+
+    def permitted(self, text: str) -> Bool[np.ndarray, "n"] | None:
+        """Return which rows the operators (`-oat`, `"rye bread"`) permit; None: there are none."""
+        query = self._queries.permitted(self.read(text))
+        if query is None:
+            return None
+        mask = np.zeros(self._num_rows, bool)
+        mask[self._run(query, self._num_rows)[0]] = True
+        return mask
+
+    def rarities(self, words: Sequence[QueryWord]) -> Float64[np.ndarray, "w"]:
+        """Return the idf of each word, by the most frequent of the ways to say it."""
+        rows = np.array([self._frequency_of(word) for word in words], np.float64)
+        return np.log(1 + (np.maximum(self._num_rows - rows, 0) + 0.5) / (rows + 0.5))
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -130,6 +178,31 @@ class LexicalIndex:
         synonyms = Synonyms(read_rules(files.synonyms), self._analysis.query_terms)
         weight = files.settings.synonym_weight
         return QueryReader(self._analysis, self._is_indexed, corrector, synonyms, weight)
+
+    def _scores(
+        self, query: tantivy.Query, rows: Int64[np.ndarray, "c"]
+    ) -> Float32[np.ndarray, "c"]:
+        """Return the score of each row; 0 where it does not match."""
+        scores = np.zeros(self._num_rows, np.float32)
+        few = len(rows) <= RESTRICTED_ROWS
+        restricted = self._queries.among(query, rows) if few else query
+        matches, values = self._run(restricted, len(rows) if few else self._num_rows)
+        scores[matches] = values
+        return np.asarray(scores[rows])
+
+    def _held(self, words: Sequence[QueryWord], rows: Int64[np.ndarray, "c"]) -> HeldWords:
+        parts = [HeldWords(*np.zeros((2, 0, len(rows)), bool))]
+        for start in range(0, len(words) if len(rows) else 0, WORDS_AT_ONCE):
+            some = words[start : start + WORDS_AT_ONCE]
+            sums = self._scores(flagging_query(some, self._queries), rows)
+            parts.append(held_words(sums, len(some)))
+        return joined(parts)
+
+    def _frequency_of(self, word: QueryWord) -> int:
+        return max(min(map(self._most_rows, way)) for way in word.ways)
+
+    def _most_rows(self, term: str) -> int:
+        return max(self.frequency(field, term) for field in self._weights)
 
     def _is_indexed(self, term: str) -> bool:
         return any(self.frequency(field, term) > 0 for field in self._weights)

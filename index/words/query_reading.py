@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from index.words.analysis import TextAnalysis, Words
+from index.words.operators import read_operators
 from index.words.spelling import Correction
 from index.words.synonyms import Synonym, Synonyms
 
@@ -35,6 +36,12 @@ class QueryTerm(NamedTuple):
         return len(self.forms) == 1 and len(self.forms[0].terms) == 1
 
 
+class QueryWord(NamedTuple):
+    """One word of a query: a row holds it that has all terms of one of the ways to say it."""
+
+    ways: tuple[Words, ...]
+
+
 class QueryRewrite(NamedTuple):
     """What a word of a query was read as, and why."""
 
@@ -48,6 +55,18 @@ class ParsedQuery(NamedTuple):
 
     terms: tuple[QueryTerm, ...] = ()
     rewrites: tuple[QueryRewrite, ...] = ()
+    phrases: tuple[Words, ...] = ()  # each of which a row must have
+    excluded: tuple[Words, ...] = ()  # none of which a row may have
+
+    @property
+    def words(self) -> tuple[QueryWord, ...]:
+        """The words that a row may hold, each alone, whatever they are also looked up as."""
+        words: dict[QueryWord, None] = {}
+        for term in self.terms:
+            others = tuple(form.terms for form in term.forms[1:])
+            for one in term.forms[0].terms:
+                words[QueryWord(((one,), *others))] = None
+        return tuple(words)
 
 
 class Token(NamedTuple):
@@ -96,7 +115,8 @@ class QueryReader:
         self.read = lru_cache(CACHED_QUERIES)(self._read)
 
     def _read(self, text: str) -> ParsedQuery:
-        tokens = self._tokens(*self._analysis.words_and_terms(text))
+        operators = read_operators(text)
+        tokens = self._tokens(*self._analysis.words_and_terms(operators.text))
         terms: dict[QueryTerm, None] = {}
         rewrites = dict.fromkeys(_corrections(tokens))
         room = MOST_FORMS
@@ -109,7 +129,12 @@ class QueryReader:
                 rewrites[_synonym_rewrite(phrase)] = None
             if len(terms) == MOST_TERMS:
                 break
-        return ParsedQuery(tuple(terms), tuple(rewrites))
+        phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
+        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded)
+
+    def _terms_of(self, texts: Sequence[str]) -> tuple[Words, ...]:
+        terms = (self._analysis.query_terms(text)[:MOST_TERMS] for text in texts)
+        return tuple(words for words in terms if words)
 
     def _phrases(self, tokens: list[Token]) -> Iterator[Phrase]:
         terms = tuple(token.corrected_term for token in tokens)

@@ -6,26 +6,63 @@ import tantivy
 from jaxtyping import Int64
 from numpy import ndarray
 
-from index.words.query_reading import Form, ParsedQuery, QueryTerm
+from index.words.analysis import Words
+from index.words.query_reading import Form, ParsedQuery, QueryTerm, QueryWord
 
 
 class TermQueries:
     """Builds the queries of one index; the weight of a field multiplies its BM25."""
 
-    def __init__(self, schema: tantivy.Schema, weights: Mapping[str, float]) -> None:
+    def __init__(
+        self, schema: tantivy.Schema, weights: Mapping[str, float], *, positions: bool
+    ) -> None:
+        """Look for phrases word by word where the index has no `positions`."""
         self._schema = schema
-        self._weights = weights
+        self.weights = weights
+        self._positions = positions
 
     def of(self, parsed: ParsedQuery) -> tantivy.Query | None:
-        """Return a query for any of the terms in any field; None if there are no terms."""
+        """Return a query for any of the terms in any field; None if there are no terms.
+
+        A row has every phrase that is required, and nothing that is excluded.
+        """
         plain = [term.forms[0].terms[0] for term in parsed.terms if term.plain]
-        parts = [self._weighted(field, term) for field in self._weights for term in plain]
+        parts = [self._weighted(field, term) for field in self.weights for term in plain]
         parts += [self._best(term) for term in parsed.terms if not term.plain]
-        return any_of(parts) if parts else None
+        if not parts:
+            return None
+        conditions = self._conditions(parsed)
+        return restricted(any_of(parts), conditions) if conditions else any_of(parts)
+
+    def permitted(self, parsed: ParsedQuery) -> tantivy.Query | None:
+        """Return a query for the rows that the operators permit; None: there are none."""
+        conditions = self._conditions(parsed)
+        return restricted(tantivy.Query.all_query(), conditions) if conditions else None
+
+    def holding_all(self, words: Iterable[QueryWord]) -> tantivy.Query:
+        """Return a query for the rows that hold each of these words."""
+        return all_of(self.holding(word, self.weights) for word in words)
+
+    def holding(self, word: QueryWord, fields: Iterable[str]) -> tantivy.Query:
+        """Return a query for the rows that hold a word in one of the fields."""
+        names = tuple(fields)
+        return any_of(
+            all_of(any_of(self.exactly(name, term) for name in names) for term in way)
+            for way in word.ways
+        )
+
+    def phrase(self, words: Words) -> tantivy.Query:
+        """Return a query for rows where these terms follow each other in a field."""
+        if len(words) == 1:
+            return self.anywhere(words[0])
+        if not self._positions:
+            return all_of(map(self.anywhere, words))
+        phrase = tantivy.Query.phrase_query
+        return any_of(phrase(self._schema, field, list(words)) for field in self.weights)
 
     def anywhere(self, term: str) -> tantivy.Query:
         """Return a query for a term in any field."""
-        return any_of(self._weighted(field, term) for field in self._weights)
+        return any_of(self._weighted(field, term) for field in self.weights)
 
     def exactly(self, field: str, term: str) -> tantivy.Query:
         """Return a query for a term in one field, unweighted."""
@@ -34,7 +71,7 @@ class TermQueries:
     def among(self, query: tantivy.Query, rows: Int64[ndarray, "c"]) -> tantivy.Query:
         """Return the query restricted to these rows, with unchanged scores."""
         inside = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
-        return all_of([tantivy.Query.const_score_query(inside, 0.0), query])
+        return all_of([unscored(inside), query])
 
     def _best(self, term: QueryTerm) -> tantivy.Query:
         """Return the best of several forms, not their sum: a disjunction max."""
@@ -45,8 +82,13 @@ class TermQueries:
         terms = [self.anywhere(term) for term in form.terms]
         return all_of(terms) if form.together else any_of(terms)
 
+    def _conditions(self, parsed: ParsedQuery) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        phrases = [(tantivy.Occur.Must, unscored(self.phrase(words))) for words in parsed.phrases]
+        excluded = [(tantivy.Occur.MustNot, self.phrase(words)) for words in parsed.excluded]
+        return [*phrases, *excluded]
+
     def _weighted(self, field: str, term: str) -> tantivy.Query:
-        return tantivy.Query.boost_query(self.exactly(field, term), self._weights[field])
+        return tantivy.Query.boost_query(self.exactly(field, term), self.weights[field])
 
 
 def any_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
@@ -57,3 +99,15 @@ def any_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
 def all_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
     """Return a query that a document matches by all of these."""
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in queries])
+
+
+def restricted(
+    query: tantivy.Query, conditions: Iterable[tuple[tantivy.Occur, tantivy.Query]]
+) -> tantivy.Query:
+    """Return the query under these conditions, with unchanged scores."""
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), *conditions])
+
+
+def unscored(query: tantivy.Query) -> tantivy.Query:
+    """Return a query that matches the same rows and adds nothing to their scores."""
+    return tantivy.Query.const_score_query(query, 0.0)

@@ -16,8 +16,13 @@ from pipelines.live.store import Store
 from pipelines.shop.product_text import words_of
 from ranking.features.catalogue_words import ProductText
 from ranking.features.request import Now
-from retrieval.channels.overlaid import OverlaidChannel, Segment, VectorSegment, WordSegment
-from retrieval.channels.types import Channel
+from retrieval.channels.overlaid import (
+    OverlaidChannel,
+    OverlaidWordChannel,
+    VectorSegment,
+    WordSegment,
+)
+from retrieval.channels.types import Channel, WordChannel
 from retrieval.retriever import Retriever
 
 REMEMBERED_FILTERS = 256
@@ -159,15 +164,15 @@ class CatalogueSnapshot:
         if self.unchanged:
             return retriever
         fresh = self._fresh()
-        segments: dict[str, Segment] = {
-            "semantic": VectorSegment(self._contents.rows, self._vectors, self._contents.places),
-            "lexical": WordSegment(
-                self._contents.rows, self._words, self._count, self._contents.places
-            ),
-        }
+        changed = self._contents
+        vectors = VectorSegment(changed.rows, self._vectors, changed.places)
+        words = WordSegment(changed.rows, self._words, self._count, changed.places)
 
         def grown(channel: Channel) -> Channel:
-            segment = segments.get(channel.name)
+            if isinstance(channel, WordChannel):
+                size = self._base.size
+                return OverlaidWordChannel(channel, size, words, fresh, num_rows=self.size)
+            segment = vectors if channel.name == "semantic" else None
             return OverlaidChannel(channel, self._base.size, segment, fresh if segment else None)
 
         return retriever.over(grown)

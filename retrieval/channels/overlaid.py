@@ -5,9 +5,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index import DeltaIndex, Hits
+from index import DeltaIndex, Hits, WordMatches
 from index.top_k import best
-from retrieval.channels.types import Channel
+from retrieval.channels.types import Channel, WordChannel
 from retrieval.encoded_query import EncodedQuery
 
 
@@ -53,6 +53,20 @@ class WordSegment(NamedTuple):
             return None
         return np.asarray(self.words.scores(ask.text, self.size)[self.places])
 
+    def matches(self, text: str) -> WordMatches:
+        """Return the share of the query's words that each row holds."""
+        matches = self.words.matches(text, self.size)
+        return WordMatches(matches.named[self.places], matches.anywhere[self.places])
+
+    def holding_all(self, text: str) -> Bool[np.ndarray, "m"]:
+        """Return which rows hold all words of the query."""
+        return np.asarray(self.words.holding_all(text, self.size)[self.places])
+
+    def permitted(self, text: str) -> Bool[np.ndarray, "m"] | None:
+        """Return which rows the query's operators permit; None: it has none."""
+        permitted = self.words.permitted(text, self.size)
+        return None if permitted is None else permitted[self.places]
+
 
 class OverlaidChannel:
     """A channel over built rows, and beside it a delta index of changed and later rows.
@@ -96,19 +110,31 @@ class OverlaidChannel:
     ) -> Float32[np.ndarray, "c"] | None:
         """Return the score of each row, 0 where nobody has an opinion."""
         scores = np.zeros(len(rows), np.float32)
-        known = rows < self._size
-        if self._fresh is not None:
-            known[known] = self._fresh[rows[known]]
+        known = self._known(rows)
         found = self._channel.score(self._of_channel(ask), rows[known])
         if found is None:
             return None
         scores[known] = found
         beside = None if self._segment is None else self._segment.scores(ask)
         if beside is not None and self._segment is not None and len(beside):
-            places = np.searchsorted(self._segment.rows, rows).clip(max=len(beside) - 1)
-            held = ~known & (self._segment.rows[places] == rows)
-            scores[held] = beside[places[held]]
+            held, places = self._in_segment(self._segment.rows, rows)
+            scores[held] = beside[places]
         return scores
+
+    def _known(self, rows: Int64[np.ndarray, "c"]) -> Bool[np.ndarray, "c"]:
+        """Return which rows are as the channel knows them."""
+        known = rows < self._size
+        if self._fresh is not None:
+            known[known] = self._fresh[rows[known]]
+        return np.asarray(known)
+
+    def _in_segment(
+        self, changed: Int64[np.ndarray, "m"], rows: Int64[np.ndarray, "c"]
+    ) -> tuple[Bool[np.ndarray, "c"], Int64[np.ndarray, "h"]]:
+        """Return which rows the delta index holds, and the place there of each of those."""
+        places = np.searchsorted(changed, rows).clip(max=len(changed) - 1)
+        held = ~self._known(rows) & (changed[places] == rows)
+        return held, places[held]
 
     def _of_channel(self, ask: EncodedQuery) -> EncodedQuery:
         """Return the request as the channel understands it: about the rows that it has."""
@@ -116,3 +142,50 @@ class OverlaidChannel:
         if self._fresh is not None:
             allowed = self._fresh if allowed is None else allowed & self._fresh
         return ask._replace(allowed=allowed)
+
+
+class OverlaidWordChannel(OverlaidChannel):
+    """The channel of words over built rows, and beside it the words of changed and later rows."""
+
+    def __init__(
+        self,
+        channel: WordChannel,
+        size: int,
+        segment: WordSegment,
+        fresh: Bool[np.ndarray, "n"] | None = None,
+        *,
+        num_rows: int,
+    ) -> None:
+        """Know `size` rows of the channel as OverlaidChannel does; there are `num_rows` in all."""
+        super().__init__(channel, size, segment, fresh)
+        self._words = channel
+        self._changed = segment
+        self._num_rows = num_rows
+
+    def matches(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> WordMatches:
+        """Return the share of the request's words that each row holds."""
+        found = WordMatches(*np.zeros((2, len(rows)), np.float32))
+        known = self._known(rows)
+        built, changed = self._words.matches(ask, rows[known]), self._changed.matches(ask.text)
+        for shares, of_built, of_changed in zip(found, built, changed, strict=True):
+            shares[known] = of_built
+            if len(of_changed):
+                held, places = self._in_segment(self._changed.rows, rows)
+                shares[held] = of_changed[places]
+        return found
+
+    def holding_all(self, ask: EncodedQuery) -> Int64[np.ndarray, "m"]:
+        """Return, ascending, every allowed row that holds all words of the request."""
+        beside = self._changed.rows[self._changed.holding_all(ask.text)]
+        if ask.allowed is not None:
+            beside = beside[ask.allowed[beside]]
+        return np.union1d(self._words.holding_all(self._of_channel(ask)), beside)
+
+    def permitted(self, ask: EncodedQuery) -> Bool[np.ndarray, "n"] | None:
+        """Return which rows the request's operators permit; None: it has none."""
+        built, changed = self._words.permitted(ask), self._changed.permitted(ask.text)
+        if built is None or changed is None:
+            return built
+        mask = np.concatenate([built, np.zeros(self._num_rows - len(built), bool)])
+        mask[self._changed.rows] = changed
+        return mask

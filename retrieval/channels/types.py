@@ -3,9 +3,9 @@
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
-from index import Hits
+from index import Hits, WordMatches
 from retrieval.encoded_query import EncodedQuery
 
 
@@ -26,4 +26,21 @@ class Channel(Protocol):
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"] | None:
         """Return the channel's score of each given row, 0 for no opinion."""
+        ...
+
+
+@runtime_checkable
+class WordChannel(Channel, Protocol):
+    """A channel that also tells which words of a request each product holds."""
+
+    def matches(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> WordMatches:
+        """Return the share of the request's words that each row holds."""
+        ...
+
+    def holding_all(self, ask: EncodedQuery) -> Int64[np.ndarray, "m"]:
+        """Return, ascending, every allowed row that holds all words of the request."""
+        ...
+
+    def permitted(self, ask: EncodedQuery) -> Bool[np.ndarray, "n"] | None:
+        """Return which rows the request's operators permit; None: it has none."""
         ...

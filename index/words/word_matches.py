@@ -1,0 +1,65 @@
+"""Which words of a query rows hold, as shares weighted by how rare the words are."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tantivy
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from index.words.query_reading import QueryWord
+from index.words.term_queries import TermQueries, any_of
+
+NAMING_WEIGHT = 1.0  # fields of at least this weight name a product, such as its title
+WORDS_AT_ONCE = 11  # two bits a word, which a float32 adds without loss
+
+
+class WordMatches(NamedTuple):
+    """The share of a query's words that each row holds, from 0 to 1, each word weighing its idf.
+
+    A word counts as held if the row has it, its correction, a synonym or its compound.
+    """
+
+    named: Float32[np.ndarray, "c"]  # in the fields that name a product
+    anywhere: Float32[np.ndarray, "c"]
+
+
+class HeldWords(NamedTuple):
+    """Which rows hold which words of a query."""
+
+    named: Bool[np.ndarray, "w c"]
+    anywhere: Bool[np.ndarray, "w c"]
+
+    def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
+        """Return the weighted share of the words that each row holds; 0 where there is none."""
+        total = float(weights.sum()) or 1.0
+        named, anywhere = ((weights @ held / total).astype(np.float32) for held in self)
+        return WordMatches(named, anywhere)
+
+
+def flagging_query(words: Sequence[QueryWord], queries: TermQueries) -> tantivy.Query:
+    """Return a query whose score is a sum of 1 << 2 w for each word held, and twice that if named.
+
+    At most WORDS_AT_ONCE words, so that the sum is exact.
+    """
+    naming = [field for field, weight in queries.weights.items() if weight >= NAMING_WEIGHT]
+    parts = []
+    for place, word in enumerate(words):
+        parts.append((queries.holding(word, queries.weights), float(1 << 2 * place)))
+        parts.append((queries.holding(word, naming), float(2 << 2 * place)))
+    return any_of(tantivy.Query.const_score_query(query, score) for query, score in parts)
+
+
+def held_words(sums: Float32[np.ndarray, "c"], num_words: int) -> HeldWords:
+    """Return what the scores of a flagging query say."""
+    flags: Int64[np.ndarray, c] = sums.astype(np.int64)
+    bits = (flags[None, :] >> (2 * np.arange(num_words))[:, None]) & 3
+    return HeldWords((bits & 2) > 0, (bits & 1) > 0)
+
+
+def joined(parts: Sequence[HeldWords]) -> HeldWords:
+    """Return the words of several parts of one query as one."""
+    return HeldWords(
+        np.concatenate([part.named for part in parts]),
+        np.concatenate([part.anywhere for part in parts]),
+    )
