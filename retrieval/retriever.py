@@ -8,13 +8,23 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from index import Hits
-from retrieval.channels.types import Channel
+from retrieval.channels.types import Channel, WordChannel
 from retrieval.encoded_query import EncodedQuery
-from retrieval.fusion.fusion import EQUAL, fuse, fuse_given, fuse_normalised, fuse_scored, proposed
+from retrieval.fusion.fusion import (
+    EQUAL,
+    fuse,
+    fuse_given,
+    fuse_normalised,
+    fuse_relevant,
+    fuse_scored,
+    proposed,
+    take,
+)
+from retrieval.fusion.relevance import relevance, word_shares
 from retrieval.types import Candidates, Searched
 
 Scores = Float32[np.ndarray, "c"]
-Fusion = Literal["position", "minmax", "theoretical"]
+Fusion = Literal["relevance", "position", "minmax", "theoretical"]
 
 
 class Retriever:
@@ -30,11 +40,13 @@ class Retriever:
         weights: Mapping[str, float] = EQUAL,
         scales: Mapping[str, float] | None = None,
         fusion: Fusion = "position",
+        words_weight: float = 0.3,
     ) -> None:
         """With `scales`, recommendations are fused by score; searches as `fusion` says.
 
-        That is by position, or by scores that are normalised between the lowest and the highest
-        (`minmax`) or between the lowest there can be and the highest (`theoretical`).
+        That is by relevance (where a picture is searched by, by position), by position, or by
+        scores that are normalised between the lowest and the highest (`minmax`) or between the
+        lowest there can be and the highest (`theoretical`).
         """
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
@@ -43,6 +55,7 @@ class Retriever:
         self._weights = weights
         self._scales = scales
         self._fusion: Fusion = fusion
+        self._words_weight = words_weight
 
     def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
         """Return the same with each channel wrapped."""
@@ -54,6 +67,7 @@ class Retriever:
             weights=self._weights,
             scales=self._scales,
             fusion=self._fusion,
+            words_weight=self._words_weight,
         )
 
     def retrieve(self, ask: EncodedQuery, limit: int) -> Candidates:
@@ -67,6 +81,11 @@ class Retriever:
         if scales:
             scores = self.scores(ask, proposed(said))
             candidates = fuse_scored(said, scores, scales, limit, self._weights)
+            return msgspec.structs.replace(candidates, searched=searched)
+        if self._is_by_relevance(ask) and said:
+            scores = self.scores(ask, proposed(said))
+            relevances = self.relevance(ask, proposed(said), scores)
+            candidates = fuse_relevant(said, scores, relevances, limit)
             return msgspec.structs.replace(candidates, searched=searched)
         theoretical = self._theoretical(ask)
         if theoretical is not None and said:
@@ -93,7 +112,29 @@ class Retriever:
         """Return just these rows, best first."""
         scores, scales = self.scores(ask, rows), self._scales_of(ask)
         theoretical = self._theoretical(ask)
-        return fuse_given(rows, scores, self._rrf_k, self._weights, scales, theoretical=theoretical)
+        candidates = fuse_given(
+            rows, scores, self._rrf_k, self._weights, scales, theoretical=theoretical
+        )
+        if not self._is_by_relevance(ask):
+            return candidates
+        relevances = self.relevance(ask, candidates.rows, candidates.scores)
+        candidates = msgspec.structs.replace(candidates, fused=relevances, relevance=relevances)
+        return take(candidates, np.argsort(-relevances, kind="stable"))
+
+    def relevance(
+        self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"], scores: Mapping[str, Scores]
+    ) -> Scores:
+        """Return how well each row fits the words of a search, given the scores of the channels."""
+        cosines = scores.get("semantic", np.zeros(len(rows), np.float32))
+        return relevance(cosines, self.word_shares(ask, rows), self._words_weight)
+
+    def word_shares(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> Scores:
+        """Return the share of the words of a search that each row holds; 0 where none are read."""
+        shares = np.zeros(len(rows), np.float32)
+        for channel in self._searching:
+            if isinstance(channel, WordChannel):
+                shares = word_shares(channel.matches(ask, rows))
+        return shares
 
     def scores(
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
@@ -105,9 +146,12 @@ class Retriever:
     def _scales_of(self, ask: EncodedQuery) -> Mapping[str, float] | None:
         return None if searches(ask) else self._scales
 
+    def _is_by_relevance(self, ask: EncodedQuery) -> bool:
+        return self._fusion == "relevance" and bool(ask.text.strip()) and ask.image_vector is None
+
     def _theoretical(self, ask: EncodedQuery) -> bool | None:
         """Tell how scores of a search are normalised; None: it is fused by position."""
-        by_score = searches(ask) and self._fusion != "position"
+        by_score = searches(ask) and self._fusion in ("minmax", "theoretical")
         return self._fusion == "theoretical" if by_score else None
 
     def _channels(self, ask: EncodedQuery) -> tuple[Channel, ...]:

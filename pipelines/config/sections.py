@@ -28,7 +28,7 @@ class TextConfig(Section, frozen=True, kw_only=True):
     """How products and queries are read."""
 
     model: str = "all-MiniLM-L6-v2"  # packaged; or any sentence-transformers name or path
-    fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title",)  # in this order
+    fields: Annotated[tuple[ProductText, ...], Meta(min_length=1)] = ("title", "categories")
     batch_size: Positive = 64  # in torch
     max_tokens: Positive = 128
     runtime: Runtime = "auto"  # auto: the fastest here that gives the same vectors
@@ -202,7 +202,10 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     synonym_weight: Annotated[float, Meta(gt=0, le=1)] = 0.8  # beside the word that was asked
     candidates: Positive = 400
     per_channel: Positive = 200
-    fusion: Literal["position", "minmax", "theoretical"] = "position"  # of searches
+    fusion: Literal["relevance", "position", "minmax", "theoretical"] = "relevance"  # of searches
+    words_weight: Weight = 0.3  # of the share of words held, beside the cosine, in relevance
+    band: Annotated[float, Meta(gt=0, le=1)] = 0.08  # of the best relevance: what fits as well
+    sold_out: Literal["behind", "mixed"] = "behind"  # where products that are sold out stand
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion
     half_life_days: PositiveFloat = 60.0  # how fast a purchase is forgotten
     weights: WeightsConfig = WeightsConfig()

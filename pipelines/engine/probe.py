@@ -24,6 +24,7 @@ class ChannelScores(NamedTuple):
     ids: list[str]  # of all proposed products, by row; or of those that were given
     positions: dict[str, Int32[np.ndarray, "c"]]  # in each channel's list, from 1; 0: not in it
     scores: dict[str, Float32[np.ndarray, "c"]]
+    word_shares: Float32[np.ndarray, "c"]  # of the words of the query, from 0 to 1
 
 
 class Probe:
@@ -58,6 +59,11 @@ class Probe:
         return self._retrieval.rrf_k
 
     @property
+    def words_weight(self) -> float:
+        """How much the share of words counts beside the cosine, where relevance orders."""
+        return self._retrieval.words_weight
+
+    @property
     def weights(self) -> Mapping[str, float]:
         """How much each channel counts."""
         return self.parts.weights or msgspec.to_builtins(self._retrieval.weights)
@@ -75,10 +81,12 @@ class Probe:
         if eligible.given is not None:
             scores = retriever.scores(encoded, eligible.given)
             positions = {name: positions_by_score(column) for name, column in scores.items()}
-            return ChannelScores(snapshot.ids_of(eligible.given), positions, scores)
+            shares = retriever.word_shares(encoded, eligible.given)
+            return ChannelScores(snapshot.ids_of(eligible.given), positions, scores, shares)
         proposals, scores = retriever.judged(encoded, max(self._retrieval.candidates, query.k))
         rows = proposed(proposals)
-        return ChannelScores(snapshot.ids_of(rows), positions_in(proposals, rows), scores)
+        positions, shares = positions_in(proposals, rows), retriever.word_shares(encoded, rows)
+        return ChannelScores(snapshot.ids_of(rows), positions, scores, shares)
 
     def forget(self) -> None:
         """Forget the vectors of earlier queries, so that the next one costs what a new one does."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.live.records import Record
 from pipelines.release.parts import Parts
-from pipelines.shop.product_text import text_of
+from pipelines.shop.product_text import encoded_text, text_of
 from retrieval.encoders.query import QueryEncoder
 
 
@@ -30,7 +30,7 @@ class Base(NamedTuple):
 
     def text(self, record: Record) -> str:
         """Return what of a product is encoded."""
-        return text_of(record, self.fields)
+        return encoded_text(record, self.fields)
 
     def words(self, record: Record) -> dict[str, str]:
         """Return what of a product is indexed, by field."""

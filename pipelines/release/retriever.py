@@ -62,6 +62,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
         scales=parts.scales,
         fusion=config.retrieval.fusion,
+        words_weight=config.retrieval.words_weight,
     )
 
 

@@ -7,10 +7,36 @@ from pipelines.errors import ShopError
 from pipelines.shop.reader import Shop
 from ranking.features.catalogue_words import ProductText
 
+MOST_LEVELS = 2  # of a category path, in the text that is encoded
+
 
 def text_of(record: dict[str, Any], fields: Sequence[str]) -> str:
-    """Return the words of a product that are encoded, field by field."""
+    """Return the words of some fields of a product, field by field."""
     return ". ".join(part for field in fields if (part := _flat(record.get(field))))
+
+
+def encoded_text(record: dict[str, Any], fields: Sequence[str]) -> str:
+    """Return the text of a product that the text encoder reads, field by field.
+
+    Of its categories, the encoder reads what the title does not say: at most MOST_LEVELS levels of
+    the first path, the deepest first, and not its root, which says little.
+    """
+    parts = (
+        _category_words(record) if field == "categories" else _flat(record.get(field))
+        for field in fields
+    )
+    return ". ".join(part for part in parts if part)
+
+
+def _category_words(record: dict[str, Any]) -> str:
+    paths, title = record.get("categories") or (), str(record.get("title") or "")
+    if not paths:
+        return ""
+    levels = [level.strip() for level in str(paths[0]).split(">")]
+    inner = levels[1:] if len(levels) > 1 else levels
+    said = set(title.casefold().split())
+    unsaid = [level for level in reversed(inner) if not set(level.casefold().split()) <= said]
+    return ", ".join(unsaid[:MOST_LEVELS])
 
 
 def read_texts(shop: Shop, fields: Sequence[str]) -> list[str]:
@@ -21,7 +47,7 @@ def read_texts(shop: Shop, fields: Sequence[str]) -> list[str]:
     if shop.num_products == 0:
         raise ShopError(f"{shop.folder} holds no products; import some first")
     batches = shop.product_batches()
-    return [text_of(record, fields) for batch in batches for record in batch.to_pylist()]
+    return [encoded_text(record, fields) for batch in batches for record in batch.to_pylist()]
 
 
 def words_of(record: dict[str, Any]) -> ProductText:

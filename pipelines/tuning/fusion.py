@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,7 +25,8 @@ LEAST_QUERIES = 20
 CLEARLY = 2.0  # standard errors by which a choice is better than what there is
 STEPS = {2: 20, 3: 10}  # of a weight between 0 and 1, by the number of channels; else MORE_STEPS
 MORE_STEPS = 5
-FUSIONS: tuple[Fusion, ...] = ("position", "minmax", "theoretical")
+LEAST_WEIGHT = 1e-3  # of meaning, where words alone are best
+FUSIONS: tuple[Fusion, ...] = ("relevance", "position", "minmax", "theoretical")
 
 
 class Setting(NamedTuple):
@@ -59,12 +60,14 @@ class FusionTuning(NamedTuple):
 
     def config_lines(self) -> str:
         """Return what to put into a configuration; the largest weight is 1."""
-        most = max(self.best.weights)
-        weights = {
-            name: round(weight / most, 4)
-            for name, weight in zip(self.channels, self.best.weights, strict=True)
-        }
-        retrieval = {"fusion": self.best.fusion, "weights": weights}
+        weights = dict(zip(self.channels, self.best.weights, strict=True))
+        retrieval: dict[str, Any] = {"fusion": self.best.fusion}
+        if self.best.fusion == "relevance":  # words, beside a cosine that weighs 1
+            beside = max(weights.get("semantic", 0.0), LEAST_WEIGHT)
+            retrieval["words_weight"] = round(weights.get("lexical", 0.0) / beside, 4)
+        else:
+            most = max(weights.values())
+            retrieval["weights"] = {name: round(one / most, 4) for name, one in weights.items()}
         return msgspec.yaml.encode({"retrieval": retrieval}).decode()
 
     def table(self) -> str:
@@ -168,7 +171,10 @@ def _case(channel_scores: ChannelScores, wanted: Mapping[str, float]) -> Case:
 
 
 def _given(probe: Probe, channels: Sequence[str]) -> Setting:
-    weights = np.array([probe.weights.get(name, 1.0) for name in channels])
+    by_name: Mapping[str, float] = probe.weights
+    if probe.fusion == "relevance":
+        by_name = dict.fromkeys(channels, 0.0) | {"semantic": 1.0, "lexical": probe.words_weight}
+    weights = np.array([by_name.get(name, 1.0) for name in channels])
     total = weights.sum() or 1.0
     return Setting(probe.fusion, tuple(np.round(weights / total, 6).tolist()))
 
@@ -217,7 +223,12 @@ def _shares(
     for place, name in enumerate(channels):
         if name not in channel_scores.scores:
             continue
-        if fusion == "position":
+        if fusion == "relevance":
+            if name == "lexical":
+                shares[place] = channel_scores.word_shares
+            elif name == "semantic":
+                shares[place] = channel_scores.scores[name]
+        elif fusion == "position":
             positions = channel_scores.positions[name]
             shares[place] = np.where(positions > 0, 1 / (rrf_k + positions), 0)
         else:

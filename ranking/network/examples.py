@@ -22,6 +22,7 @@ class Example(NamedTuple):
     weights: Float32[np.ndarray, "c"] | None = None  # 1 / propensity of being seen; None: all 1
     stands_for: Float32[np.ndarray, "c"] | None = None  # so many candidates; None: itself alone
     at_seconds: int = 0  # when it was asked, on the shop's clock
+    bands: Int64[np.ndarray, "c"] | None = None  # of relevance, 0 first, which no rank leaves
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""
@@ -81,6 +82,7 @@ def thinned(example: Example, most: int, random: np.random.Generator) -> Example
         labels=example.labels[kept],
         weights=None if example.weights is None else example.weights[kept],
         stands_for=stands_for[kept],
+        bands=None if example.bands is None else example.bands[kept],
     )
 
 

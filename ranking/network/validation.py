@@ -63,11 +63,21 @@ def mean_ndcg(
     """Return nDCG@20 over these requests, among their candidates."""
     found = zip(scores(model, examples, products, outcome), examples, strict=True)
     gains = [
-        ndcg_of_logits(logits, example.wanted(outcome))
+        ndcg_of_logits(_as_served(logits, example), example.wanted(outcome))
         for logits, example in found
         if example.wanted(outcome).any()
     ]
     return float(np.mean(gains)) if gains else 0.0
+
+
+def _as_served(logits: Float32[np.ndarray, "c"], example: Example) -> Float32[np.ndarray, "c"]:
+    """Return scores that order the candidates as they are served: by band, then by logit."""
+    if example.bands is None:
+        return logits
+    order = np.lexsort((-logits, example.bands))
+    places = np.empty(len(order), np.float32)
+    places[order] = np.arange(len(order))
+    return -places
 
 
 def scores(

@@ -137,6 +137,26 @@ def fuse_normalised(
     return _best(Candidates(rows=rows, fused=fused, positions=positions, scores=scores), limit)
 
 
+def fuse_relevant(
+    hits: Mapping[str, Hits],
+    scores: dict[str, Float32[np.ndarray, "c"]],
+    relevances: Float32[np.ndarray, "c"],
+    limit: int,
+) -> Candidates:
+    """Return the best `limit` of all proposed rows by relevance, as `fuse_scored` does."""
+    rows = proposed(hits)
+    return _best(
+        Candidates(
+            rows=rows,
+            fused=relevances,
+            positions=positions_in(hits, rows),
+            scores=scores,
+            relevance=relevances,
+        ),
+        limit,
+    )
+
+
 def fuse_given(
     rows: Int64[np.ndarray, "c"],
     scores: dict[str, Float32[np.ndarray, "c"]],
@@ -216,5 +236,6 @@ def take(candidates: Candidates, order: Int64[np.ndarray, "o"]) -> Candidates:
         fused=candidates.fused[order],
         positions={name: column[order] for name, column in candidates.positions.items()},
         scores={name: column[order] for name, column in candidates.scores.items()},
+        relevance=None if candidates.relevance is None else candidates.relevance[order],
         searched=candidates.searched,
     )

@@ -26,12 +26,14 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
 
     `positions[channel]` counts from 1 within the channel; 0 where it did not propose the row.
     `scores[channel]` is comparable within its channel only; 0 where it has no opinion.
-    `fused` orders them; rows stand best first. `searched[channel]` says how a channel of vectors
-    got along with a filter.
+    `fused` orders them; rows stand best first. `relevance` says how well each fits the words of a
+    search; None: the request has none, or its lists are fused in another way. `searched[channel]`
+    says how a channel of vectors got along with a filter.
     """
 
     rows: Int64[np.ndarray, "c"]
     fused: Float32[np.ndarray, "c"]
     positions: dict[str, Int32[np.ndarray, "c"]]
     scores: dict[str, Float32[np.ndarray, "c"]]
+    relevance: Float32[np.ndarray, "c"] | None = None
     searched: dict[str, Searched] = {}

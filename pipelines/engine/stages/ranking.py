@@ -1,7 +1,7 @@
 """The ranking stage: reorders the best candidates by cross-attention while there is time."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
+from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranked_candidates import RankedCandidates, in_retrieval_order
 from pipelines.engine.stages.request_encoding import EncodedRequest
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
@@ -21,6 +22,7 @@ from ranking.rank_call import RankCall
 from ranking.runtimes.request_batching import TooLate
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Query, Stage
+from retrieval.behaviour.statistics import selling_now
 from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
@@ -45,14 +47,20 @@ class RankingStage:
     """Ranks candidates with the ranker of a release, where that was measured to be better."""
 
     def __init__(
-        self, release: str, parts: Parts, ranker: "Ranker | None", num_recent: int
+        self,
+        release: str,
+        parts: Parts,
+        ranker: "Ranker | None",
+        num_recent: int,
+        fit_order: FitOrder,
     ) -> None:
-        """Show the ranker the `num_recent` last products of a shopper."""
+        """Show the ranker the `num_recent` last products of a shopper; `fit_order` binds it."""
         self.listener: RankingListener | None = None
         self._release = release
         self._parts = parts
         self._ranker = ranker
         self._num_recent = num_recent
+        self._fit_order = fit_order
 
     def rank(
         self,
@@ -64,8 +72,9 @@ class RankingStage:
     ) -> RankedCandidates:
         """Return the candidates ranked, or in the order of retrieval where they cannot be.
 
-        That is where such requests are not ranked, where the ranker answers with something that
-        is not a number, and where the time is over before it begins or before it is free.
+        In both, what fits a search better stands before what is liked better (FitOrder). They
+        cannot where such requests are not ranked, where the ranker answers with something that is
+        not a number, and where the time is over before it begins or before it is free.
         """
         ranked, left_ms = None, deadline.left_ms()
         if depth.stage is Stage.RANKING and (depth.rank_when_late or left_ms > 0):
@@ -73,7 +82,10 @@ class RankingStage:
                 left_ms = float(OFFLINE_DEADLINE_MS) if depth.rank_when_late else left_ms
                 ranked = self._ranked(request, candidates, snapshot, left_ms)
         if ranked is None:
-            return in_retrieval_order(candidates, is_search=searches(request.encoded))
+            popularity = self._popularity(candidates.rows)
+            order = self._fit_order.retrieved(candidates, snapshot, popularity)
+            is_search = searches(request.encoded)
+            return in_retrieval_order(take(candidates, order), is_search=is_search)
         return ranked
 
     def ranks(self, query: Query) -> bool:
@@ -103,11 +115,21 @@ class RankingStage:
             return None
         if snapshot.unchanged:
             self._report(request, best, call.features, answer.logits)
-        order = np.argsort(-answer.logits, kind="stable")
+        order = self._fit_order.ranked(best, snapshot, answer.logits)
         ordered = _in_order(candidates, call.features, answer, order)
         call = RankCall(call.rows[order], call.features[order], call.context)
         reasons = partial(self._reasoning, request, call)
         return RankedCandidates(ordered, Stage.RANKING, searches(request.encoded), reasons)
+
+    @cached_property
+    def _sales(self) -> Float32[np.ndarray, "n"]:
+        """Baskets a day of each product of the release, these weeks."""
+        return selling_now(self._parts.behaviour.statistics)
+
+    def _popularity(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
+        """Return the sales of each product; 0 of a new one."""
+        size = self._parts.products.size
+        return np.where(rows < size, self._sales[np.minimum(rows, size - 1)], np.float32(0))
 
     def _call(
         self, request: EncodedRequest, best: Candidates, snapshot: CatalogueSnapshot

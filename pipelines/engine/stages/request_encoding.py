@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from index import Expression, FiltersItself, parse
+from index import Expression, FiltersItself, LexicalIndex, parse, read_operators
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.errors import RequestError
@@ -18,6 +18,7 @@ from retrieval import Query, Scene
 from retrieval.context_facts import hashed_facts
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder, UnreadablePicture
+from retrieval.query_rewriting import encoded_texts, mean_direction
 from retrieval.relevance_feedback import rocchio
 from retrieval.types import local_seconds
 
@@ -37,13 +38,20 @@ class EncodedRequest(NamedTuple):
 class RequestEncoder:
     """Encodes requests with the encoders and the history of one release."""
 
-    def __init__(self, parts: Parts, encoder: QueryEncoder, visible: str) -> None:
-        """Join `visible`, the filter of every answer, to the filter that an index reads."""
+    def __init__(
+        self, parts: Parts, encoder: QueryEncoder, visible: str, *, searches_words: bool
+    ) -> None:
+        """Join `visible`, the filter of every answer, to the filter that an index reads.
+
+        Where words are searched, the encoder reads a query as they do: without operators, its
+        misspelt words corrected, and with its synonyms.
+        """
         self._parts = parts
         self._encoder = encoder
         self._visible = visible
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
-        self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder))
+        words = parts.lexical if searches_words else None
+        self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder, words))
 
     def encode(self, query: Query, eligible: Eligible) -> EncodedRequest:
         """Return the request encoded, or RequestError where its picture or moment is unfit."""
@@ -107,8 +115,14 @@ class RequestEncoder:
             raise RequestError("image", str(e)) from None
 
 
-def _text_vector(encoder: QueryEncoder, text: str) -> Float32[np.ndarray, "d"]:
-    return np.asarray(encoder.texts([text])[0])
+def _text_vector(
+    encoder: QueryEncoder, words: LexicalIndex | None, text: str
+) -> Float32[np.ndarray, "d"]:
+    if words is None:
+        return np.asarray(encoder.texts([text])[0])
+    plain = read_operators(text).text or text
+    texts = encoded_texts(plain, words.read(text).rewrites)
+    return mean_direction(np.asarray(encoder.texts(texts)))
 
 
 def _moment(query: Query) -> int:

@@ -6,6 +6,7 @@ from pipelines.config.sections import Config, not_hidden
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.stages.composition import SlateComposer
 from pipelines.engine.stages.eligibility import Eligibility
+from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
@@ -41,9 +42,11 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
     searches_words = "lexical" in config.retrieval.channels
     return Stages(
         Eligibility(visible),
-        RequestEncoder(parts, base.encoder, visible),
+        RequestEncoder(parts, base.encoder, visible, searches_words=searches_words),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
-        RankingStage(name, parts, ranker, config.ranking.recent_products),
+        RankingStage(
+            name, parts, ranker, config.ranking.recent_products, FitOrder.of(config.retrieval)
+        ),
         SlateComposer(name, parts.lexical if searches_words else None),
     )
 

@@ -17,11 +17,14 @@ from pipelines.shop.purchases import Basket, Log, next_baskets
 from pipelines.training.ranker.impressions import Impressions
 from ranking.features.request import request_context, request_features
 from ranking.network.examples import Example, labels_of
-from retrieval import Placement, Scene
+from retrieval import Candidates, Placement, Scene
 from retrieval.behaviour.purchases import DAY, History, Purchases
+from retrieval.behaviour.statistics import selling_now
 from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder
+from retrieval.fusion.fusion import take
+from retrieval.fusion.relevance import NARROW, bands, order_within_bands
 
 MOST_BASKETS = 3_000  # of one window; more would not fit into memory with their candidates
 SEARCH_SHARE = 0.2  # of training requests are also asked in words
@@ -101,7 +104,7 @@ class PastRetriever:
     ) -> Example:
         """Return a request with these candidates, in order of retrieval, and their labels."""
         past = self._past
-        candidates = self._retriever.order(ask, rows)
+        candidates, band = self._as_served(self._retriever.order(ask, rows))
         traits, recent = past.traits.get(user_id, {}), past.config.ranking.recent_products
         return Example(
             rows=candidates.rows,
@@ -109,7 +112,23 @@ class PastRetriever:
             labels=labels(candidates.rows),
             context=request_context(ask, traits, scene, recent),
             at_seconds=ask.at_seconds,
+            bands=band,
         )
+
+    def _as_served(
+        self, candidates: Candidates
+    ) -> tuple[Candidates, Int64[np.ndarray, "c"] | None]:
+        """Return candidates as they are served without a ranker, and the band of each.
+
+        What was in stock then is not known, so that all of it counts as in stock.
+        """
+        if candidates.relevance is None:
+            return candidates, None
+        width, in_stock = self._past.config.retrieval.band, np.ones(len(candidates.rows), bool)
+        popularity = selling_now(self._behaviour.statistics)[candidates.rows]
+        narrow = bands(candidates.relevance, width * NARROW)
+        candidates = take(candidates, order_within_bands(narrow, in_stock, popularity))
+        return candidates, bands(candidates.relevance, width)
 
 
 def from_baskets(
@@ -197,7 +216,9 @@ def _of_basket(
         at_seconds=basket.at_seconds,
         allowed=past.shown,
     )
-    rows = _with_negatives(past, then.propose(ask), random)
+    rows = then.propose(ask)
+    if search is None:  # what does not fit a search is never ranked before what does
+        rows = _with_negatives(past, rows, random)
     bought = np.array([search.row]) if search else basket.rows
     scene = Scene(
         at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),

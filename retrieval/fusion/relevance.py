@@ -1,0 +1,59 @@
+"""Relevance: how well products fit the words of a search, whoever buys them."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from index import WordMatches
+
+NARROW = 0.25  # of a band, where nothing better than popularity orders it
+LEAST_WIDTH = 1e-3  # of a band
+UNNAMED = 0.7  # of a word that only a description or an attribute holds, against one that names
+
+
+def relevance(
+    cosines: Float32[np.ndarray, "c"], shares: Float32[np.ndarray, "c"], words_weight: float
+) -> Float32[np.ndarray, "c"]:
+    """Return the cosine of each product with the query, plus `words_weight` times its word share.
+
+    Unlike ranks and BM25, both numbers mean the same in every query, so that products of about
+    equal relevance can be told from others. The weight was chosen on judged searches, as
+    docs/benchmarks.md says.
+    """
+    return np.asarray(cosines + np.float32(words_weight) * shares, np.float32)
+
+
+def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
+    """Return the share of the query's words that each product holds, from 0 to 1.
+
+    A rare word counts more, and one that does not name the product counts UNNAMED.
+    """
+    return np.asarray(
+        matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named), np.float32
+    )
+
+
+def bands(relevances: Float32[np.ndarray, "c"], width: float) -> Int64[np.ndarray, "c"]:
+    """Return the band of each product: 0 next to the most relevant one, then 1, and on.
+
+    A band is as wide as the share `width` of the highest relevance: where nothing fits well, small
+    differences are all there is to go by.
+
+    Products of one band fit about equally well; what else is known may order them, and moves none
+    out of its band.
+    """
+    if not len(relevances):
+        return np.empty(0, np.int64)
+    most = float(relevances.max())
+    return np.floor((most - relevances) / max(width * most, LEAST_WIDTH)).astype(np.int64)
+
+
+def order_within_bands(
+    band: Int64[np.ndarray, "c"],
+    in_stock: Bool[np.ndarray, "c"],
+    preference: Float32[np.ndarray, "c"],
+) -> Int64[np.ndarray, "c"]:
+    """Return an order: by band, in each what is in stock first, then by preference, highest first.
+
+    Ties keep the order given.
+    """
+    return np.lexsort((-preference, ~in_stock, band))
