@@ -41,12 +41,14 @@ class Retriever:
         scales: Mapping[str, float] | None = None,
         fusion: Fusion = "position",
         words_weight: float = 0.3,
+        fallback: Channel | None = None,
     ) -> None:
         """With `scales`, recommendations are fused by score; searches as `fusion` says.
 
         That is by relevance (where a picture is searched by, by position), by position, or by
         scores that are normalised between the lowest and the highest (`minmax`) or between the
-        lowest there can be and the highest (`theoretical`).
+        lowest there can be and the highest (`theoretical`). `fallback` fills recommendations that
+        would be shorter than asked for.
         """
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
@@ -56,6 +58,7 @@ class Retriever:
         self._scales = scales
         self._fusion: Fusion = fusion
         self._words_weight = words_weight
+        self._fallback = fallback
 
     def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
         """Return the same with each channel wrapped."""
@@ -68,6 +71,7 @@ class Retriever:
             scales=self._scales,
             fusion=self._fusion,
             words_weight=self._words_weight,
+            fallback=None if self._fallback is None else wrap(self._fallback),
         )
 
     def retrieve(self, ask: EncodedQuery, limit: int) -> Candidates:
@@ -76,27 +80,48 @@ class Retriever:
         Every channel's score is known for every candidate, whoever proposed it, so that the
         ranker sees the same numbers here as for given candidates.
         """
+        ask = self._under_operators(ask)
+        candidates = self._fused(ask, limit)
+        if self._fallback is None or searches(ask) or len(candidates.rows) >= limit:
+            return candidates
+        return _filled(candidates, self._fallback.propose(ask, limit), limit)
+
+    def matching(self, ask: EncodedQuery) -> Int64[np.ndarray, "m"] | None:
+        """Return, ascending, every row that holds all words of a search; None: it has no words."""
+        for channel in self._searching:
+            if isinstance(channel, WordChannel) and ask.text.strip():
+                return channel.holding_all(ask)
+        return None
+
+    def _under_operators(self, ask: EncodedQuery) -> EncodedQuery:
+        """Return the request without the products that its operators exclude."""
+        for channel in self._searching:
+            permitted = channel.permitted(ask) if isinstance(channel, WordChannel) else None
+            if permitted is not None:
+                allowed = permitted if ask.allowed is None else permitted & ask.allowed
+                ask = ask._replace(allowed=allowed, where=None)
+        return ask
+
+    def _fused(self, ask: EncodedQuery, limit: int) -> Candidates:
         said = self.proposals(ask, max(self._per_channel, limit))
         scales, searched = self._scales_of(ask), searches_of(said)
-        if scales:
-            scores = self.scores(ask, proposed(said))
-            candidates = fuse_scored(said, scores, scales, limit, self._weights)
-            return msgspec.structs.replace(candidates, searched=searched)
-        if self._is_by_relevance(ask) and said:
-            scores = self.scores(ask, proposed(said))
-            relevances = self.relevance(ask, proposed(said), scores)
-            candidates = fuse_relevant(said, scores, relevances, limit)
-            return msgspec.structs.replace(candidates, searched=searched)
         theoretical = self._theoretical(ask)
-        if theoretical is not None and said:
-            scores = self.scores(ask, proposed(said))
+        by_relevance = self._is_by_relevance(ask)
+        if not said or not (scales or by_relevance or theoretical is not None):
+            candidates = fuse(said, self._rrf_k, limit, self._weights)
+            scores = self.scores(ask, candidates.rows)
+            return msgspec.structs.replace(candidates, scores=scores, searched=searched)
+        rows = proposed(said)
+        scores = self.scores(ask, rows)
+        if scales:
+            candidates = fuse_scored(said, scores, scales, limit, self._weights)
+        elif by_relevance:
+            candidates = fuse_relevant(said, scores, self.relevance(ask, rows, scores), limit)
+        else:
             candidates = fuse_normalised(
-                said, scores, limit, self._weights, theoretical=theoretical
+                said, scores, limit, self._weights, theoretical=bool(theoretical)
             )
-            return msgspec.structs.replace(candidates, searched=searched)
-        candidates = fuse(said, self._rrf_k, limit, self._weights)
-        scores = self.scores(ask, candidates.rows)
-        return msgspec.structs.replace(candidates, scores=scores, searched=searched)
+        return msgspec.structs.replace(candidates, searched=searched)
 
     def judged(self, ask: EncodedQuery, limit: int) -> tuple[dict[str, Hits], dict[str, Scores]]:
         """Return what `retrieve` fuses: proposals, and what each channel thinks of all of them."""
@@ -156,6 +181,23 @@ class Retriever:
 
     def _channels(self, ask: EncodedQuery) -> tuple[Channel, ...]:
         return self._searching if searches(ask) else self._recommending
+
+
+def _filled(candidates: Candidates, more: Hits | None, limit: int) -> Candidates:
+    """Return candidates with others behind them, which nothing but the fallback speaks for."""
+    if more is None:
+        return candidates
+    rows = more.rows[~np.isin(more.rows, candidates.rows)][: limit - len(candidates.rows)]
+    count = len(rows)
+    lowest = float(candidates.fused.min(initial=0))
+    zeros, silent = np.zeros(count, np.float32), np.zeros(count, np.int32)
+    return msgspec.structs.replace(
+        candidates,
+        rows=np.concatenate([candidates.rows, rows]),
+        fused=np.concatenate([candidates.fused, zeros + np.float32(lowest)]),
+        positions={n: np.concatenate([c, silent]) for n, c in candidates.positions.items()},
+        scores={n: np.concatenate([c, zeros]) for n, c in candidates.scores.items()},
+    )
 
 
 def searches_of(said: Mapping[str, Hits]) -> dict[str, Searched]:

@@ -67,6 +67,29 @@ def _evaluate(
 
 
 @click.command()
+@click.argument("searches", type=click.Path(path_type=Path))
+@releases_option
+@click.option("-k", type=click.IntRange(1, 100), default=5, show_default=True, help="Depth.")
+@click.option(
+    "--stage", type=click.Choice(["retrieval", "ranking"]), default="ranking", show_default=True
+)
+@click.option("--least", type=click.FloatRange(0, 1), help="Exit code 1 where fewer first fit.")
+@with_heartbeat("judge")
+def judge(searches: Path, releases: Path, k: int, stage: str, least: float | None) -> None:
+    """Ask a list of searches, and tell which answers fit by title or category."""
+    from pipelines.engine.engine import Engine
+    from pipelines.evaluation.judged_searches import judge_searches, read_searches
+    from pipelines.progress import track
+    from retrieval import Stage
+
+    judged = read_searches(searches)
+    report = judge_searches(Engine.open(releases), judged, k, track, Stage(stage))
+    click.echo(report.table())
+    if least is not None and report.first < least:
+        raise SystemExit(1)
+
+
+@click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @releases_option

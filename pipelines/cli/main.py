@@ -7,7 +7,7 @@ import click
 from pipelines.cli.asking import recommend, search
 from pipelines.cli.building import build
 from pipelines.cli.compressing import compress, export
-from pipelines.cli.evaluating import evaluate, exposure, replay, run
+from pipelines.cli.evaluating import evaluate, exposure, judge, replay, run
 from pipelines.cli.importing import import_
 from pipelines.cli.indexes import index_
 from pipelines.cli.releases import releases
@@ -27,6 +27,7 @@ VERBS = (
     recommend,
     run,
     evaluate,
+    judge,
     exposure,
     replay,
     export,

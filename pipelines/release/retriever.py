@@ -8,6 +8,7 @@ from pipelines.release.parts import Parts, ReleaseTowers
 from retrieval.behaviour.ease import EaseSettings
 from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
+from retrieval.channels.catalogue import CatalogueChannel
 from retrieval.channels.habit import (
     EaseChannel,
     KindChannel,
@@ -63,6 +64,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         scales=parts.scales,
         fusion=config.retrieval.fusion,
         words_weight=config.retrieval.words_weight,
+        fallback=CatalogueChannel(parts.catalogue.categories),
     )
 
 

@@ -92,12 +92,17 @@ class Placed(Noun, frozen=True, kw_only=True):
 
 
 class Slate(Noun, frozen=True, kw_only=True):
-    """The answer: placed products, which stage and release gave it, and what each stage cost."""
+    """The answer: placed products, which stage and release gave it, and what each stage cost.
+
+    `guessed` says that no product holds a word of the search, so that these are the nearest in
+    meaning, however far that is.
+    """
 
     products: tuple[Placed, ...]
     stage: Stage
     release: str
     timings_ms: dict[str, float] = {}
+    guessed: bool = False
     missing: tuple[str, ...] = ()  # asked for by id, but not in this release
     filtered: Filtered | None = None  # for `explain`, where not every product might be shown
     matched: Matched | None = None  # where a list was asked for

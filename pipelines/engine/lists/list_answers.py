@@ -7,7 +7,7 @@ import msgspec
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.lists.cursors import PageRequest, page_request
 from pipelines.engine.lists.facets import check_facets, count
-from pipelines.engine.lists.listing import Listing, Matching, check_list, listing, matching
+from pipelines.engine.lists.listing import Listing, Matching, Rows, check_list, listing, matching
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.engine.stages.ranking import Depth
@@ -55,14 +55,11 @@ class ListAnswers:
         remembered: Listing | None = lists.get(request.key(request.stage))
         if remembered is not None:
             return remembered
-        ranked = self._ranked(request, eligible, deadline)
+        ranked, by_words = self._ranked(request, eligible, deadline)
         request.refuse_another(ranked.stage)
         with deadline.timer("list"):
             matched = matching(
-                ranked.ordered.candidates,
-                eligible,
-                is_search=ranked.is_search,
-                limit=self._candidates,
+                ranked.ordered.candidates, eligible, by_words, is_search=ranked.is_search
             )
             products = listing(request.query, ranked, matched, eligible.snapshot.columns)
         lists.keep(request.key(ranked.stage), products, len(products.rows))
@@ -70,16 +67,20 @@ class ListAnswers:
 
     def _ranked(
         self, request: PageRequest, eligible: Eligible, deadline: Deadline
-    ) -> RankedCandidates:
-        """Return the ranked candidates; a list that was ranked when it began is so again."""
+    ) -> tuple[RankedCandidates, Rows | None]:
+        """Return the ranked candidates, and what holds all words of a search.
+
+        A list that was ranked when it began is so again.
+        """
         depth = Depth(request.stage, self._candidates, rank_when_late=request.goes_on)
         with deadline.timer("encode"):
             encoded = self._stages.encoder.encode(request.query, eligible)
         with deadline.timer("retrieve"):
-            candidates = self._stages.retrieval.retrieve(
+            candidates, by_words = self._stages.retrieval.retrieve_all(
                 encoded.encoded, eligible, depth.candidates
             )
-        return self._stages.ranking.rank(encoded, candidates, eligible.snapshot, depth, deadline)
+        ranking, snapshot = self._stages.ranking, eligible.snapshot
+        return ranking.rank(encoded, candidates, snapshot, depth, deadline), by_words
 
     def _matching(
         self, request: PageRequest, products: Listing, snapshot: CatalogueSnapshot, where: str
@@ -87,8 +88,12 @@ class ListAnswers:
         """Return what the request of a list matches under a filter, its own or another."""
         query, ranked = msgspec.structs.replace(request.query, filter=where), products.ranked
         eligible = self._stages.eligibility.of(query, snapshot)
-        candidates = ranked.ordered.candidates
-        if where != request.query.filter and ranked.is_search and eligible.given is None:
+        candidates, by_words = ranked.ordered.candidates, None
+        if where == request.query.filter:
+            return Matching(products.matched, exact=products.exact)
+        if ranked.is_search and eligible.given is None:
             encoded = self._stages.encoder.encode(query, eligible).encoded
-            candidates = self._stages.retrieval.retrieve(encoded, eligible, self._candidates)
-        return matching(candidates, eligible, is_search=ranked.is_search, limit=self._candidates)
+            candidates, by_words = self._stages.retrieval.retrieve_all(
+                encoded, eligible, self._candidates
+            )
+        return matching(candidates, eligible, by_words, is_search=ranked.is_search)

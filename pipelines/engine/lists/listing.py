@@ -14,8 +14,10 @@ from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.overlay_columns import LiveColumns
 from ranking.slate.compose import Page
 from retrieval import Candidates, Query
+from retrieval.fusion.relevance import bands
 from retrieval.types import Collapse, Direction, FacetCounts, Matched, Sort
 
+FITTING = 0.15  # share of the best relevance within which a product counts as matching
 Rows = Int64[np.ndarray, "c"]
 Numbers = Float64[np.ndarray, "c"]
 
@@ -36,6 +38,7 @@ class Listing(NamedTuple):
     rows: Rows  # one of each group
     places: Rows  # of each among the candidates; -1: not among them
     variants: Rows | None  # others of its group that match
+    matched: Rows  # all products that match, in any order
 
     def summary(self, facets: tuple[FacetCounts, ...], *, stale: bool) -> Matched:
         """Return what an answer says of the list."""
@@ -68,20 +71,29 @@ def collapsed_field(collapse: Collapse | None) -> Field | None:
 
 
 def matching(
-    candidates: Candidates, eligible: Eligible, *, is_search: bool, limit: int
+    candidates: Candidates, eligible: Eligible, by_words: Rows | None, *, is_search: bool
 ) -> Matching:
-    """Return what a request matches: given products, the candidates of a search, or all that pass.
+    """Return what a request matches: given products, what holds its words, or all that pass.
 
-    Candidates are all that match where nothing else may be shown, and where only words were
-    compared and fewer products than the limit share one.
+    `by_words` are the products that hold all words of a search; None: it has none. Where no
+    product holds them all, or a search has no words, these are the candidates that fit it best,
+    and there may be more.
     """
     if eligible.given is not None:
         return Matching(eligible.given, exact=True)
     if not is_search:
         return Matching(np.flatnonzero(eligible.allowed), exact=True)
-    rows = candidates.rows
-    by_words = set(candidates.positions) == {"lexical"} and len(rows) < limit
-    return Matching(rows, by_words or len(rows) == int(np.count_nonzero(eligible.allowed)))
+    if by_words is not None and len(by_words):
+        return Matching(by_words, exact=True)
+    rows = fitting(candidates)
+    return Matching(rows, len(rows) == int(np.count_nonzero(eligible.allowed)))
+
+
+def fitting(candidates: Candidates) -> Rows:
+    """Return the candidates next to the most relevant one; all of them where none has a number."""
+    if candidates.relevance is None:
+        return candidates.rows
+    return candidates.rows[bands(candidates.relevance, FITTING) == 0]
 
 
 def listing(
@@ -91,10 +103,12 @@ def listing(
 
     Sorted by columns where that is asked for, ties as above; of each group the first is kept.
     """
-    first = ranked.ordered.candidates.rows
+    candidates = ranked.ordered.candidates.rows
+    places = np.flatnonzero(np.isin(candidates, matched.rows))
+    first = candidates[places]
     beyond = matched.rows[~np.isin(matched.rows, first)]
     rows = np.concatenate([first, beyond])
-    places = np.concatenate([np.arange(len(first)), np.full(len(beyond), -1)])
+    places = np.concatenate([places, np.full(len(beyond), -1)])
     if query.sort:
         order = sorted_places(query.sort, rows, columns)
         rows, places = rows[order], places[order]
@@ -103,7 +117,7 @@ def listing(
     if field is not None:
         shown, variants = first_of_each(groups(field, rows, columns))
         rows, places = rows[shown], places[shown]
-    return Listing(ranked, of, matched.exact, rows, places, variants)
+    return Listing(ranked, of, matched.exact, rows, places, variants, matched.rows)
 
 
 def sorted_places(sorts: tuple[Sort, ...], rows: Rows, columns: LiveColumns) -> Rows:

@@ -12,7 +12,8 @@ from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.snapshot import CatalogueSnapshot
 from ranking.answers import MAX_CANDIDATES
 from ranking.slate.compose import Page, compose
-from retrieval import Query, Slate
+from retrieval import Candidates, Query, Slate
+from retrieval.channels.lexical import LexicalChannel
 from retrieval.types import Placed, Reading
 
 
@@ -43,10 +44,18 @@ class SlateComposer:
             stage=ranked.stage,
             release=self._release,
             timings_ms=timings_ms,
+            guessed=self._is_guessed(query, candidates),
             missing=eligible.missing,
             filtered=eligible.filtered_by(candidates) if query.explain else None,
             readings=self._readings(query.text) if query.explain else (),
         )
+
+    def _is_guessed(self, query: Query, candidates: Candidates) -> bool:
+        """Tell whether a search by words alone is answered by products that hold none of them."""
+        if self._words is None or not query.text.strip() or query.image is not None:
+            return False
+        scores = candidates.scores.get(LexicalChannel.name)
+        return query.candidates is None and scores is not None and not scores.any()
 
     def _readings(self, text: str) -> tuple[Reading, ...]:
         if self._words is None:

@@ -2,6 +2,9 @@
 
 from functools import lru_cache, partial
 
+import numpy as np
+from jaxtyping import Int64
+
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates
@@ -27,6 +30,16 @@ class RetrievalStage:
         if eligible.given is None:
             return retriever.retrieve(encoded, limit)
         return retriever.order(encoded, eligible.given)
+
+    def retrieve_all(
+        self, encoded: EncodedQuery, eligible: Eligible, limit: int
+    ) -> tuple[Candidates, Int64[np.ndarray, "m"] | None]:
+        """Return candidates as `retrieve` does, and all rows that hold every word of a search.
+
+        None instead of rows: the request has no words.
+        """
+        candidates = self.retrieve(encoded, eligible, limit)
+        return candidates, self.at(eligible.snapshot).matching(encoded)
 
 
 def _over(retriever: Retriever, snapshot: CatalogueSnapshot) -> Retriever:

@@ -65,7 +65,7 @@ def vocabulary() -> list[str]:
     characters = sorted({c for c in CSV if ord(c) > 0x2E7F})
     pieces = [f"##{c}" for c in [*LETTERS, *characters]]
     meant = [token for tokens in MEANINGS for token in tokens]
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", ">"]
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", ".", ">"]
     return list(dict.fromkeys([*marks, *LETTERS, *characters, *pieces, *meant]))
 
 
@@ -164,7 +164,7 @@ def test_a_build_whose_model_lacks_the_language_says_so_and_names_one_that_has_i
     quality = open_release(tmp_path).manifest.quality
     assert quality["unknown_tokens"] > 0.1
     assert (
-        "of the tokens of title are unknown to all-MiniLM-L6-v2"
+        "of the tokens of title and categories are unknown to all-MiniLM-L6-v2"
         in (quality["unknown_tokens_notice"])
     )
     assert "paraphrase-multilingual-MiniLM-L12-v2" in quality["unknown_tokens_notice"]
