@@ -1,23 +1,33 @@
 """Translates a parsed query into tantivy's queries over weighted fields."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import tantivy
 from jaxtyping import Int64
 from numpy import ndarray
 
-from index.words.analysis import Words
-from index.words.query_reading import Form, ParsedQuery, QueryTerm, QueryWord
+from index.words.queries.parsed_query import Form, ParsedQuery, QueryTerm, QueryWord
+from index.words.terms.codes import beginning
+from index.words.terms.pieces import Words
+
+MOST_BEGINNING = 64  # terms that begin alike
 
 
 class TermQueries:
     """Builds the queries of one index; the weight of a field multiplies its BM25."""
 
     def __init__(
-        self, schema: tantivy.Schema, weights: Mapping[str, float], *, positions: bool
+        self,
+        schema: tantivy.Schema,
+        searcher: tantivy.Searcher,
+        weights: Mapping[str, float],
+        *,
+        positions: bool,
     ) -> None:
         """Look for phrases word by word where the index has no `positions`."""
         self._schema = schema
+        self._searcher = searcher
         self.weights = weights
         self._positions = positions
 
@@ -65,7 +75,12 @@ class TermQueries:
         return any_of(self._weighted(field, term) for field in self.weights)
 
     def exactly(self, field: str, term: str) -> tantivy.Query:
-        """Return a query for a term in one field, unweighted."""
+        """Return a query for a term in one field, unweighted; for any that begins so, the best."""
+        prefix = beginning(term)
+        if prefix is not None:
+            longer = self._searcher.terms_with_prefix(field, prefix, limit=MOST_BEGINNING)
+            exact = (tantivy.Query.term_query(self._schema, field, one) for one, _ in longer)
+            return tantivy.Query.disjunction_max_query(list(exact))
         return tantivy.Query.term_query(self._schema, field, term)
 
     def among(self, query: tantivy.Query, rows: Int64[ndarray, "c"]) -> tantivy.Query:
@@ -88,7 +103,22 @@ class TermQueries:
         return [*phrases, *excluded]
 
     def _weighted(self, field: str, term: str) -> tantivy.Query:
-        return tantivy.Query.boost_query(self.exactly(field, term), self.weights[field])
+        """Return a query for a term in a field by its BM25, with the idf of all fields.
+
+        A word that is rare in titles may be frequent elsewhere: it is no better than another there.
+        """
+        boost = self.weights[field]
+        if beginning(term) is None and (rows := self._rows_of(field, term)):
+            most = max(self._rows_of(other, term) for other in self.weights)
+            boost *= self.rarity(most) / self.rarity(rows)
+        return tantivy.Query.boost_query(self.exactly(field, term), boost)
+
+    def rarity(self, rows: int) -> float:
+        """Return the idf of what so many rows have."""
+        return rarity(rows, self._searcher.num_docs)
+
+    def _rows_of(self, field: str, term: str) -> int:
+        return int(self._searcher.doc_freq(field, term))
 
 
 def any_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
@@ -111,3 +141,8 @@ def restricted(
 def unscored(query: tantivy.Query) -> tantivy.Query:
     """Return a query that matches the same rows and adds nothing to their scores."""
     return tantivy.Query.const_score_query(query, 0.0)
+
+
+def rarity(rows: int, of: int) -> float:
+    """Return `log(1 + (N - n + 0.5) / (n + 0.5))`, the idf of BM25 as tantivy has it."""
+    return math.log1p((max(of - rows, 0) + 0.5) / (rows + 0.5))
