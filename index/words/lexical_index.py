@@ -24,7 +24,6 @@ from index.words.queries.term_queries import (
     TermQueries,
     all_of,
     any_of,
-    rarity,
 )
 from index.words.queries.word_matches import (
     WORDS_AT_ONCE,
@@ -34,6 +33,7 @@ from index.words.queries.word_matches import (
     held_words,
     joined,
 )
+from index.words.rarity import rarity
 from index.words.terms.analysis import analysis_of, query_terms
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.codes import beginning
@@ -188,9 +188,15 @@ class LexicalIndex:
         corrector = None
         if files.vocabulary is not None and files.settings.corrects:
             corrector = SpellingCorrector(files.vocabulary, self._analysis.stem, self._rows_beside)
-        compounds = None
-        if files.settings.positions:
-            compounds = Compounds(self._analysis.stem, self._most_rows, self._rows_with_phrase)
+        compounds, vocabulary = None, files.vocabulary
+        if vocabulary is not None and files.settings.positions:
+            compounds = Compounds(
+                self._analysis.stem,
+                lambda word: vocabulary.has_form_of(word, self._analysis.stem),
+                self._most_rows,
+                self._rows_with_phrase,
+                self._num_rows,
+            )
         return QueryReader(
             self._analysis,
             self._is_indexed,

@@ -158,8 +158,8 @@ class QueryReader:
 
     def _joined(self, words: list[QueryToken], factor: float) -> tuple[Form, ...]:
         """Return the words as one, which counts for each of them."""
-        term = self._compounds.joined(words) if self._compounds and len(words) > 1 else ""
-        return (Form((term,), factor * len(words)),) if term else ()
+        joined = self._compounds.joined(words, factor) if self._compounds else None
+        return () if joined is None else (joined,)
 
     def _tokens(self, words: list[QueryToken], covered: set[int]) -> list[Token]:
         right = [self._is_spelt_right(word) for word in words]

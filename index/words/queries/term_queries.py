@@ -1,6 +1,5 @@
 """Translates a parsed query into tantivy's queries over weighted fields."""
 
-import math
 from collections.abc import Iterable, Mapping
 
 import tantivy
@@ -8,6 +7,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from index.words.queries.parsed_query import Form, ParsedQuery, QueryTerm, QueryWord
+from index.words.rarity import rarity
 from index.words.terms.codes import beginning
 from index.words.terms.pieces import Words
 
@@ -28,6 +28,7 @@ class TermQueries:
         """Look for phrases word by word where the index has no `positions`."""
         self._schema = schema
         self._searcher = searcher
+        self._num_rows = int(searcher.num_docs)
         self.weights = weights
         self._positions = positions
 
@@ -110,12 +111,8 @@ class TermQueries:
         boost = self.weights[field]
         if beginning(term) is None and (rows := self._rows_of(field, term)):
             most = max(self._rows_of(other, term) for other in self.weights)
-            boost *= self.rarity(most) / self.rarity(rows)
+            boost *= rarity(most, self._num_rows) / rarity(rows, self._num_rows)
         return tantivy.Query.boost_query(self.exactly(field, term), boost)
-
-    def rarity(self, rows: int) -> float:
-        """Return the idf of what so many rows have."""
-        return rarity(rows, self._searcher.num_docs)
 
     def _rows_of(self, field: str, term: str) -> int:
         return int(self._searcher.doc_freq(field, term))
@@ -141,8 +138,3 @@ def restricted(
 def unscored(query: tantivy.Query) -> tantivy.Query:
     """Return a query that matches the same rows and adds nothing to their scores."""
     return tantivy.Query.const_score_query(query, 0.0)
-
-
-def rarity(rows: int, of: int) -> float:
-    """Return `log(1 + (N - n + 0.5) / (n + 0.5))`, the idf of BM25 as tantivy has it."""
-    return math.log1p((max(of - rows, 0) + 0.5) / (rows + 0.5))

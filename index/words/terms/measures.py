@@ -11,13 +11,10 @@ COMMA_DECIMALS = frozenset(  # languages that write 0,5; the others write 0.5
     ("danish", "dutch", "finnish", "french", "german", "greek", "hungarian", "italian",
      "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "turkish")
 )  # fmt: skip
-
-
 _IMPERIAL = frozenset((25.4, 304.8, 914.4, 28.349523125, 453.59237, 29.5735295625, 473.176473,
                        946.352946, 3785.411784, 0.09290304))  # fmt: skip
 _EXACT, _ROUNDED = 4, 3  # digits, so that 65 inches are 165 cm and 12 oz 340 g
 _SHORTEST_SPELT = 4  # letters of a unit that is a word of its own, too
-_LONGEST_DENOMINATOR = 64
 _NUMBER = (
     r"(?:\d{1,6}[ -]\d{1,2}/\d{1,2}|\d{1,3}/\d{1,3}|\d{1,9}(?:,\d{1,9})*+(?:\.\d{1,9})*+"
     r"(?:,\d{1,9})?+)"
@@ -27,15 +24,14 @@ _SPELT = sorted(UNITS, key=len, reverse=True)
 _WORDS = "|".join(name for name in _SPELT if name[0] <= "ӿ" and name not in ("in", "%"))
 _OTHERS = "|".join(name for name in _SPELT if name[0] > "ӿ")
 _UNIT = (
-    rf"(?:(?:fl\.?\ ?oz|sq\.?\ ?m|sq\.?\ ?ft|in(?![ -]?\d)|{_WORDS})(?!{_LETTER})"
+    rf"(?:(?:fl\.?\ ?oz|sq\.?\ ?m|sq\.?\ ?ft|in(?![ -]?\d)|{_WORDS})(?!{_LETTER})\.?"
     rf"|%|\"|''|(?:{_OTHERS}))"
 )
-PATTERN = (  # of a text that is folded; no part can be read in two ways, so time is in proportion
+PATTERN = (  # of a text that is folded; what it tries at a place is bounded
     rf"(?<!{_LETTER}|[.,/]\d?)(?=\d)(?:"
-    rf"(?P<pieces>\d{{1,4}})\ ?x\ ?(?P<of>{_NUMBER})[ -]?(?P<of_unit>{_UNIT})(?!\ ?x)"
-    rf"|(?P<side>{_NUMBER})\ ?(?P<side_unit>{_UNIT})?+\ ?x\ ?(?P<other>{_NUMBER})"
-    rf"(?:\ ?(?P<other_unit>{_UNIT})?+\ ?x\ ?(?P<third>{_NUMBER}))?(?:\ ?(?P<sides_unit>{_UNIT}))?"
-    rf"(?!{_LETTER})"
+    rf"(?P<side>{_NUMBER})\ ?(?P<side_unit>{_UNIT})?+\ ?x\ ?"
+    rf"(?P<other>{_NUMBER})(?:[ -]?(?P<other_unit>{_UNIT}))?+"
+    rf"(?:\ ?x\ ?(?P<third>{_NUMBER})(?:\ ?(?P<third_unit>{_UNIT}))?+)?+(?!{_LETTER})"
     rf"|(?P<number>{_NUMBER})[ -]?(?P<unit>{_UNIT})"
     rf"|(?P<plain>\d{{1,6}}[ -]\d{{1,2}}/\d{{1,2}}|\d{{1,2}}/\d{{1,2}}|\d{{1,9}}[.,]\d{{1,9}})"
     rf"(?![.,/]?{_LETTER}))"
@@ -58,41 +54,16 @@ class MeasureReader:
     def read(self, match: "regex.Match[str]") -> Measure:
         """Return the measure that PATTERN matched."""
         groups = match.groupdict()
-        if groups["pieces"]:
-            return self._multiple(groups["pieces"], groups["of"], groups["of_unit"])
         if groups["side"]:
-            return self._sides(groups)
+            names = [name for name in ("side", "other", "third") if groups[name]]
+            values = [self._value(groups[name]) for name in names]
+            units = [groups[f"{name}_unit"] for name in names]
+            return _multiple(values, units) or _sides(values, units)
         if groups["number"]:
-            return self._amount(groups["number"], groups["unit"])
+            return _amount(self._value(groups["number"]), groups["unit"])
         value = self._value(groups["plain"])
-        return Measure((f"{MARK}n{value:.5g}",), _whole(value // 1) if value >= 1 else ())
-
-    def _amount(self, number: str, unit: str) -> Measure:
-        name = unit.replace(".", "").replace(" ", "")
-        spelt = (name,) if len(name) >= _SHORTEST_SPELT and name.isalpha() else ()
-        value = self._value(number)
-        words = (*_whole(value), *spelt)
-        if name == "floz":  # mostly written `oz`
-            return Measure((_term(UNITS[name], value), _term(UNITS["oz"], value)), words)
-        return Measure((_term(_unit(name), value),), words)
-
-    def _multiple(self, pieces: str, number: str, unit: str) -> Measure:
-        amount = self._amount(number, unit)
-        if amount.terms[0].startswith(f"{MARK}mm"):  # 2 x 3 m are sides
-            sides = {"side": pieces, "other": number, "sides_unit": unit}
-            return self._sides(sides)
-        whole = f"{MARK}{pieces}x{amount.terms[0].removeprefix(MARK)}"
-        return Measure((whole, *amount.terms), (pieces, *amount.words))
-
-    def _sides(self, groups: "dict[str, str | None]") -> Measure:
-        numbers = [number for name in ("side", "other", "third") if (number := groups.get(name))]
-        plain = MARK + "x".join(f"{self._value(number):.5g}" for number in numbers)
-        words = tuple(word for number in numbers for word in _whole(self._value(number)))
-        spelt = groups.get("sides_unit") or groups.get("other_unit") or groups.get("side_unit")
-        if spelt is None or _unit(spelt).base != "mm":
-            return Measure((plain,), words)
-        lengths = (self._value(number) * _unit(spelt).size for number in numbers)
-        return Measure((f"{MARK}mm{'x'.join(f'{one:.4g}' for one in lengths)}", plain), words)
+        whole = _number_words(value // 1) if value >= 1 else ()
+        return Measure((_plain(value),), whole)
 
     def _value(self, number: str) -> float:
         """Return a number as the language writes it; `1 1/2` is 1.5, `1,000` may be a thousand."""
@@ -107,14 +78,55 @@ class MeasureReader:
         return float(f"{whole}.{decimals.replace(point, '')}")
 
 
+def _amount(value: float, unit: str) -> Measure:
+    name = _bare(unit)
+    spelt = (name,) if len(name) >= _SHORTEST_SPELT and name.isalpha() else ()
+    words = (*_number_words(value), *spelt)
+    if name == "floz":  # mostly written `oz`
+        return Measure((_term(UNITS[name], value), _term(UNITS["oz"], value)), words)
+    return Measure((_term(_unit(unit), value),), words)
+
+
+def _multiple(values: list[float], units: list[str | None]) -> Measure | None:
+    """Return several of one amount, such as 2 x 500 ml; None for anything else."""
+    [pieces, value, *others], unit = values, units[1]
+    if others or units[0] or not unit or not pieces.is_integer() or _unit(unit).base == "mm":
+        return None
+    one = _amount(value, unit)
+    whole = f"{MARK}{pieces:.0f}x{one.terms[0].removeprefix(MARK)}"
+    return Measure((whole, *one.terms), (*_number_words(pieces), *one.words))
+
+
+def _sides(values: list[float], units: list[str | None]) -> Measure:
+    """Return the sides of a thing: as lengths where a unit is given, and as they are written."""
+    written = MARK + "x".join(f"{value:.5g}" for value in values)
+    words = [word for value in values for word in _number_words(value)]
+    if len(values) > 2:
+        words.append(MARK + "x".join(f"{value:.5g}" for value in values[:2]))
+    last = next((unit for unit in reversed(units) if unit), None)
+    if last is None or any(_unit(unit or last).base != "mm" for unit in units):
+        return Measure((written,), tuple(words))
+    sides = [_term(_unit(unit or last), value) for unit, value in zip(units, values, strict=True)]
+    lengths = "x".join(side.removeprefix(f"{MARK}mm") for side in sides)
+    return Measure((f"{MARK}mm{lengths}", written), (*words, *sides))
+
+
 def _term(unit: Unit, value: float) -> str:
     digits = _ROUNDED if unit.size in _IMPERIAL else _EXACT
-    return f"{MARK}{unit.base}{value * unit.size:.{digits}g}"
+    return f"{MARK}{unit.base}{float(f'{value * unit.size:.{digits}g}'):.15g}"
+
+
+def _plain(value: float) -> str:
+    return f"{MARK}n{value:.5g}"
 
 
 def _unit(name: str) -> Unit:
-    plain = name.replace(".", "").replace(" ", "")
+    plain = _bare(name)
     return UNITS["in"] if plain in ('"', "''") else UNITS[plain]
+
+
+def _bare(unit: str) -> str:
+    return unit.replace(".", "").replace(" ", "")
 
 
 def _groups(number: str, separator: str) -> bool:
@@ -123,6 +135,6 @@ def _groups(number: str, separator: str) -> bool:
     return first not in ("", "0") and len(first) <= 3 and all(len(part) == 3 for part in others)
 
 
-def _whole(value: float) -> tuple[str, ...]:
-    """Return a whole number as the word that it also is."""
-    return (f"{value:.0f}",) if value.is_integer() else ()
+def _number_words(value: float) -> tuple[str, ...]:
+    """Return a number alone: as the word that it also is, or as a measure without a unit."""
+    return (f"{value:.0f}",) if value.is_integer() else (_plain(value),)
