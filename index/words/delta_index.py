@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from index.words.lexical_index import LexicalIndex
 from index.words.queries.parsed_query import Form, QueryWord
+from index.words.queries.term_queries import PRESENCE
 from index.words.queries.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.codes import beginning
@@ -24,6 +25,7 @@ PLACES = (1 << PLACE_BITS) - 1
 class DeltaIndex:
     """BM25 of a few documents, by the statistics of the main index.
 
+    As in the index, a word also counts for being there at all, and has one idf in all fields.
     A sum over fields and terms of `weight * idf * (k1 + 1) * tf / (tf + k1 * (1 - b + b * length
     / mean length))`, `idf = log(1 + (N - n + 0.5) / (n + 0.5))`: Robertson and Zaragoza, The
     Probabilistic Relevance Framework (2009), as tantivy has it. One thread adds documents, any may
@@ -142,7 +144,7 @@ class DeltaIndex:
             if postings := self._postings.get((field, term)):
                 places, shares = self._shares(field, np.array(postings, np.int64), size)
                 sums[places] += weight * self._index.rarity(term) * shares
-        return sums
+        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
 
     def _shares(
         self, field: str, postings: Int64[np.ndarray, "p"], size: int

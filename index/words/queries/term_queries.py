@@ -11,6 +11,7 @@ from index.words.rarity import rarity
 from index.words.terms.codes import beginning
 from index.words.terms.pieces import Words
 
+PRESENCE = 2.0  # how much a word counts for being there, times its idf, beside where it is
 MOST_BEGINNING = 64  # terms that begin alike
 
 
@@ -37,9 +38,7 @@ class TermQueries:
 
         A row has every phrase that is required, and nothing that is excluded.
         """
-        plain = [term.forms[0].terms[0] for term in parsed.terms if term.plain]
-        parts = [self._weighted(field, term) for field in self.weights for term in plain]
-        parts += [self._best(term) for term in parsed.terms if not term.plain]
+        parts = [self._best(term) for term in parsed.terms]
         if not parts:
             return None
         conditions = self._conditions(parsed)
@@ -72,8 +71,14 @@ class TermQueries:
         return any_of(phrase(self._schema, field, list(words)) for field in self.weights)
 
     def anywhere(self, term: str) -> tantivy.Query:
-        """Return a query for a term in any field."""
-        return any_of(self._weighted(field, term) for field in self.weights)
+        """Return a query for a term in any field: its BM25 in each, and that it is there at all."""
+        parts = [self._weighted(field, term) for field in self.weights]
+        most = max(self._rows_of(field, term) for field in self.weights)
+        if most:
+            there = any_of(self.exactly(field, term) for field in self.weights)
+            presence = PRESENCE * rarity(most, self._num_rows)
+            parts.append(tantivy.Query.const_score_query(there, presence))
+        return any_of(parts)
 
     def exactly(self, field: str, term: str) -> tantivy.Query:
         """Return a query for a term in one field, unweighted; for any that begins so, the best."""
@@ -91,6 +96,8 @@ class TermQueries:
 
     def _best(self, term: QueryTerm) -> tantivy.Query:
         """Return the best of several forms, not their sum: a disjunction max."""
+        if term.plain:
+            return self.anywhere(term.forms[0].terms[0])
         forms = [tantivy.Query.boost_query(self._form(form), form.factor) for form in term.forms]
         return forms[0] if len(forms) == 1 else tantivy.Query.disjunction_max_query(forms)
 
