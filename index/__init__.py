@@ -2,7 +2,15 @@
 
 from index.arrays import map_array, save_array
 from index.columns.dictionaries import RowCodes
-from index.columns.filter_language import Expression, Field, field_named, parse, without, written
+from index.columns.filter_language import (
+    Expression,
+    Field,
+    compares_keys,
+    field_named,
+    parse,
+    without,
+    written,
+)
 from index.columns.table import Columns, RowLookup
 from index.errors import (
     DamagedIndex,
@@ -100,6 +108,7 @@ __all__ = [
     "build_index",
     "build_shards",
     "check_synonyms",
+    "compares_keys",
     "field_named",
     "fit_vectors",
     "map_array",

@@ -20,6 +20,7 @@ from index.words.terms.analysis import (
     query_terms,
 )
 from index.words.terms.codes import FIELD as CODES
+from index.words.terms.pieces import is_fragment
 from index.words.vocabulary import Vocabulary, WordCounts
 
 ANALYZER = "words"
@@ -136,7 +137,7 @@ def _add(
     num_rows = 0
     for document in documents:
         read = {name: analysis.document(name, document.get(name, "")) for name in weights}
-        counts.add(word for _, words in read.values() for word in words)
+        counts.add(w for _, words in read.values() for w in words if not is_fragment(w))
         entry = tantivy.Document(**{name: terms for name, (terms, _) in read.items() if terms})
         entry.add_unsigned("row", num_rows)
         writer.add_document(entry)

@@ -24,6 +24,7 @@ _SCANNER = regex.compile(
     rf"|(?P<word>[[\p{{L}}\p{{M}}\p{{N}}]--[{_PAIRED}{_CLUSTERED}]]++(?:(?:\+{{1,2}}|\#)(?![\w+]))?+)",
     regex.V1,
 )
+_FRAGMENT = regex.compile(rf"[{_PAIRED}{_CLUSTERED}]")
 _CLUSTER = regex.compile(r"\X")
 _JOINING = frozenset("-'&.+_")  # between the parts of one word, as in wi-fi, m&m's, o'neill
 _ENDS = ".,;:!?()"  # of a chunk, which say nothing
@@ -133,6 +134,11 @@ def _add_pieces(pieces: Iterator[Piece], terms: list[str], extra: list[str]) -> 
             run += piece.terms if piece.kind == "word" else ()
         extra += piece.extra
     extra += _as_one(run)
+
+
+def is_fragment(term: str) -> bool:
+    """Tell whether a term is no word, but a part of one in a script without spaces, or a sign."""
+    return not term.isascii() and _FRAGMENT.match(term) is not None
 
 
 def as_one(words: list[str]) -> str:
