@@ -23,14 +23,13 @@ from benchmarks.esci import GAINS
 from benchmarks.machine import run_benchmark
 from index import LexicalIndex, QueryRelaxation
 from index.words.vocabulary import ONE_EDIT_FROM
-from pipelines.building.steps.words import LEXICAL_FIELDS
 from pipelines.importers.mapping import load_mapping
 from pipelines.importers.table import import_table
 from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.metrics.ranked_lists import ndcg_of_list
 from pipelines.progress import silent
-from pipelines.shop.product_text import text_of
 from pipelines.shop.reader import Shop
+from pipelines.shop.searched_text import LEXICAL_FIELDS, searched_text
 
 HERE = Path(__file__).parent.parent
 DEPTH, CUT = 100, 10
@@ -53,7 +52,7 @@ def measure(data: Path, scratch: Path, draws: int, seed: int) -> None:
     mapping = load_mapping(HERE / "configs/mappings/esci.yaml")
     import_table(data / "products.parquet", scratch / "shop", mapping, silent)
     records = [r for b in Shop(scratch / "shop").product_batches() for r in b.to_pylist()]
-    documents = [{name: text_of(r, (name,)) for name in LEXICAL_FIELDS} for r in records]
+    documents = [searched_text(r, LEXICAL_FIELDS) for r in records]
     ids = [r["id"] for r in records]
     strict, lenient = (
         LexicalIndex.build(

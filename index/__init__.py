@@ -2,7 +2,15 @@
 
 from index.arrays import map_array, save_array
 from index.columns.dictionaries import RowCodes
-from index.columns.filter_language import Expression, Field, field_named, parse, without, written
+from index.columns.filter_language import (
+    Expression,
+    Field,
+    compares_keys,
+    field_named,
+    parse,
+    without,
+    written,
+)
 from index.columns.table import Columns, RowLookup
 from index.errors import (
     DamagedIndex,
@@ -44,15 +52,15 @@ from index.vectors.planning.recall_curve import (
 from index.vectors.scans.exact import ExactIndex
 from index.vectors.scans.gpu_scan import GpuScan
 from index.vectors.validation import fit_vectors
-from index.words.analysis import WordReader
 from index.words.completions import Completions, Phrase
 from index.words.delta_index import DeltaIndex
 from index.words.lexical_files import QueryRelaxation, check_synonyms
 from index.words.lexical_index import LexicalIndex
-from index.words.operators import read_operators
-from index.words.query_reading import QueryRewrite
-from index.words.synonyms import SynonymError
-from index.words.word_matches import WordMatches
+from index.words.queries.operators import read_operators
+from index.words.queries.parsed_query import QueryRewrite
+from index.words.queries.synonyms import SynonymError
+from index.words.queries.word_matches import WordMatches
+from index.words.terms.analysis import WordReader
 
 __all__ = [
     "DESIGNS",
@@ -100,6 +108,7 @@ __all__ = [
     "build_index",
     "build_shards",
     "check_synonyms",
+    "compares_keys",
     "field_named",
     "fit_vectors",
     "map_array",

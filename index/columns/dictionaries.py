@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float64, Int64, Integer
 
+from index.columns.attribute_numbers import first_numbers
 from index.columns.filter_language import Field
 from index.columns.filter_masks import PATHS, upwards
 
@@ -63,9 +64,11 @@ def distinct(keys: Int64[np.ndarray, "m"]) -> Int64[np.ndarray, "k"]:
     return np.asarray(keys[np.diff(keys, prepend=keys[:1] - 1) != 0])
 
 
-def numbers(table: pa.Table, name: str) -> Float64[np.ndarray, "n"]:
-    """Return a column of numbers; NaN where there is none."""
-    column = pc.fill_null(table.column(name).cast(pa.float64()), float("nan"))
+def numbers(table: pa.Table, field: Field) -> Float64[np.ndarray, "n"]:
+    """Return a column of numbers, or of the first number under a key; NaN where there is none."""
+    if field.key is not None:
+        return first_numbers(table, field.name, field.key)
+    column = pc.fill_null(table.column(field.name).cast(pa.float64()), float("nan"))
     return np.asarray(column.to_numpy(), np.float64)
 
 

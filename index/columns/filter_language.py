@@ -150,6 +150,24 @@ def field_named(text: str) -> Field:
     return Field(name, (_unquoted(key) if quoted else key) if dot else None)
 
 
+def fields_of(expression: Expression) -> tuple[Field, ...]:
+    """Return the fields that a filter tests, each as often as it does."""
+    return tuple(_fields(expression))
+
+
+def compares_keys(expression: Expression) -> bool:
+    """Tell whether a filter compares numbers under a key of a column of maps."""
+    match expression:
+        case Both(parts) | Either(parts):
+            return any(map(compares_keys, parts))
+        case Negation(inner):
+            return compares_keys(inner)
+        case AnyOf():
+            return False
+        case _:
+            return expression.field.key is not None
+
+
 def without(expression: Expression, field: Field) -> Expression | None:
     """Return a filter without its conditions on one field, None where nothing is left.
 

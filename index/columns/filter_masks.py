@@ -8,9 +8,10 @@ from operator import and_, or_
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from pyarrow import acero
 
+from index.columns.attribute_numbers import keyed_values, numbers_of
 from index.columns.expression_visitor import ExpressionVisitor
 from index.columns.filter_language import (
     AnyOf,
@@ -27,6 +28,7 @@ PATHS = "categories"  # the column whose values are paths, such as Food > Bread
 PATH = " > "
 
 Mask = Bool[np.ndarray, "n"]
+Numbers = Float64[np.ndarray, "m"]
 Combine = Callable[[pc.Expression, pc.Expression], pc.Expression]
 COMPARISONS: dict[str, Combine] = {
     "<": pc.less,
@@ -35,21 +37,27 @@ COMPARISONS: dict[str, Combine] = {
     ">=": pc.greater_equal,
     "=": pc.equal,
 }
+COMPARED = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+            "=": np.equal}  # fmt: skip
 
 
-def matching(table: pa.Table, text: str) -> Mask:
+def matching(table: pa.Table, text: str, *, strict: bool = True) -> Mask:
     """Return True for each row that passes the filter; a missing value passes no test.
 
     `field: ANY("a", "b")` holds when one of the values is equal; a category holds for everything
     under it. `field: IN(1, 5e)` is an interval, `e` leaves its end out, `*` is open.
-    `attributes.colour` looks into a map. AND, OR, NOT (or `-`) and parentheses combine.
+    `attributes.colour` looks into a map, whose values are also compared as numbers. AND, OR, NOT
+    (or `-`) and parentheses combine.
     """
-    return passing(table, parse(text))
+    return passing(table, parse(text), strict=strict)
 
 
-def passing(table: pa.Table, expression: Expression) -> Mask:
-    """Return True for each row for which a tree holds; FilterError for what the table lacks."""
-    compiled = _Compiler(table)
+def passing(table: pa.Table, expression: Expression, *, strict: bool = True) -> Mask:
+    """Return True for each row for which a tree holds; FilterError for what the table lacks.
+
+    Where it is not `strict`, numbers may be compared that no row of this table has under a key.
+    """
+    compiled = _Compiler(table, strict=strict)
     passes = compiled.visit(expression)
     source = acero.Declaration("table_source", acero.TableSourceNodeOptions(compiled.columns()))
     project = acero.Declaration("project", acero.ProjectNodeOptions([passes], ["passes"]))
@@ -64,8 +72,9 @@ class _Compiler(ExpressionVisitor[pc.Expression]):
     the expression of the test over the flat values, gathered by row.
     """
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, *, strict: bool) -> None:
         self._table = table
+        self._strict = strict
         self._columns: dict[str, pa.ChunkedArray | pa.Array] = {}
 
     def columns(self) -> pa.Table:
@@ -90,10 +99,14 @@ class _Compiler(ExpressionVisitor[pc.Expression]):
 
     def between(self, test: Between) -> pc.Expression:
         """Return a test of an interval, false where there is no number."""
+        if test.field.key is not None:
+            return self._any_number(test.field, lambda numbers: _between(numbers, test))
         return _or_false(_inside(self._numbers(test.field), test.low, test.high))
 
     def compare(self, test: Compare) -> pc.Expression:
         """Return a comparison, false where there is no number."""
+        if test.field.key is not None:
+            return self._any_number(test.field, lambda numbers: _compared(numbers, test))
         compared = COMPARISONS[test.comparison](self._numbers(test.field), pc.scalar(test.number))
         return _or_false(compared)
 
@@ -110,6 +123,21 @@ class _Compiler(ExpressionVisitor[pc.Expression]):
                 f"write {field.name}: IN(1, 5)"
             )
         return self._read(field).isin(list(values))
+
+    def _any_number(self, field: Field, passes: Callable[[Numbers], Mask]) -> pc.Expression:
+        """Return whether one of the numbers that a row has under a key passes."""
+        self._column(field)
+        rows, values = keyed_values(self._table, field.name, str(field.key))
+        numbers = numbers_of(values)
+        if self._strict and len(numbers) and np.isnan(numbers).all():
+            raise FilterError(
+                f'{_named(field)} holds words, not numbers; write {_spelt(field)}: ANY("...")'
+            )
+        mask = np.zeros(self._table.num_rows, bool)
+        mask[rows[passes(numbers)]] = True
+        name = f"{len(self._columns)}: {field.name}"
+        self._columns[name] = pa.array(mask)
+        return pc.field(name)
 
     def _numbers(self, field: Field) -> pc.Expression:
         kind = _type_of(self._column(field), field)
@@ -165,6 +193,23 @@ def _inside(values: pc.Expression, low: Bound, high: Bound) -> pc.Expression:
     if high.value is not None:
         below = pc.less if high.exclusive else pc.less_equal
         inside = and_(inside, below(values, pc.scalar(high.value)))
+    return inside
+
+
+def _compared(numbers: Numbers, test: Compare) -> Mask:
+    return np.asarray(COMPARED[test.comparison](numbers, test.number), bool)
+
+
+def _between(numbers: Numbers, test: Between) -> Mask:
+    inside = ~np.isnan(numbers)
+    if test.low.value is not None:
+        inside &= (numbers > test.low.value) | (
+            (numbers == test.low.value) & (not test.low.exclusive)
+        )
+    if test.high.value is not None:
+        inside &= (numbers < test.high.value) | (
+            (numbers == test.high.value) & (not test.high.exclusive)
+        )
     return inside
 
 

@@ -1,7 +1,7 @@
 """Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
+from index.columns.attribute_numbers import is_numeric
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
-from index.columns.filter_language import Field
-from index.columns.filter_masks import matching
+from index.columns.filter_language import Field, parse
+from index.columns.filter_masks import passing
+from index.columns.map_keys import Keys, keys_of, refuse_unknown_keys
 from index.errors import DamagedIndex, IndexFault
 
 REMEMBERED_COLUMNS = 32  # as numbers
@@ -39,6 +41,7 @@ class Columns:
             )
         self._coded = lru_cache(REMEMBERED_COLUMNS)(self._code)
         self._numbers = lru_cache(REMEMBERED_COLUMNS)(self._number)
+        self._numeric = lru_cache(REMEMBERED_COLUMNS)(self._is_numeric)
 
     @staticmethod
     def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
@@ -90,17 +93,30 @@ class Columns:
         values: list[Any] = self._table.column(name).to_pylist()
         return values
 
-    def allowed(self, text: str) -> Bool[np.ndarray, "n"]:
-        """Return which rows pass a filter, or FilterError with the position; "" passes all."""
-        return matching(self._table, text) if text.strip() else np.ones(self.size, bool)
+    def allowed(self, text: str, beside: pa.Table | None = None) -> Bool[np.ndarray, "n"]:
+        """Return which rows pass a filter, or FilterError with the position; "" passes all.
+
+        A key of a column of maps that neither a row has nor one of the table beside is refused.
+        """
+        if not text.strip():
+            return np.ones(self.size, bool)
+        expression = parse(text)
+        refuse_unknown_keys(
+            expression, [self._keys, *([] if beside is None else [keys_of(beside)])]
+        )
+        return passing(self._table, expression, strict=beside is None or not beside.num_rows)
 
     def coded(self, field: Field) -> DictionaryColumn:
         """Return a column of words as codes, read once."""
         return self._coded(field.name, field.key)
 
-    def numbers(self, name: str) -> Float64[np.ndarray, "n"]:
-        """Return a column of numbers, read once; NaN where there is none."""
-        return self._numbers(name)
+    def numbers(self, field: Field) -> Float64[np.ndarray, "n"]:
+        """Return a column of numbers, or of the first number under a key; NaN for none."""
+        return self._numbers(field.name, field.key)
+
+    def is_numeric(self, field: Field) -> bool:
+        """Tell whether a field holds numbers: most of its values where they are words."""
+        return self._numeric(field.name, field.key)
 
     def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
         """Return these rows as dictionaries, in this order."""
@@ -113,8 +129,18 @@ class Columns:
     def _code(self, name: str, key: str | None) -> DictionaryColumn:
         return coded(self._table, Field(name, key))
 
-    def _number(self, name: str) -> Float64[np.ndarray, "n"]:
-        return numbers(self._table, name)
+    def _number(self, name: str, key: str | None) -> Float64[np.ndarray, "n"]:
+        return numbers(self._table, Field(name, key))
+
+    def _is_numeric(self, name: str, key: str | None) -> bool:
+        if key is not None:
+            return is_numeric(self._table, name, key)
+        kind = self._table.schema.field(name).type
+        return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+    @cached_property
+    def _keys(self) -> Keys:
+        return keys_of(self._table)
 
     def _record(self, row: int) -> dict[str, Any]:
         """Read one row from its own batch: `take` over all batches would copy whole columns."""

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from index.arrays import map_array, save_array
-from index.words.analysis import Words
 from index.words.sorted_texts import StringArray
+from index.words.terms.pieces import Words
 from index.words.vocabulary import Vocabulary, heaviest
 
 MOST_PHRASES = 500_000

@@ -4,14 +4,18 @@ So the scores of both are comparable.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from index.words.analysis import Words
 from index.words.lexical_index import LexicalIndex
-from index.words.query_reading import Form, QueryWord
-from index.words.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
+from index.words.queries.parsed_query import Form, QueryWord
+from index.words.queries.term_queries import PRESENCE
+from index.words.queries.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
+from index.words.terms.codes import FIELD as CODES
+from index.words.terms.codes import beginning
+from index.words.terms.pieces import Words
 
 K1, B = 1.2, 0.75  # as tantivy's BM25
 PLACE_BITS = 32
@@ -21,6 +25,7 @@ PLACES = (1 << PLACE_BITS) - 1
 class DeltaIndex:
     """BM25 of a few documents, by the statistics of the main index.
 
+    As in the index, a word also counts for being there at all, and has one idf in all fields.
     A sum over fields and terms of `weight * idf * (k1 + 1) * tf / (tf + k1 * (1 - b + b * length
     / mean length))`, `idf = log(1 + (N - n + 0.5) / (n + 0.5))`: Robertson and Zaragoza, The
     Probabilistic Relevance Framework (2009), as tantivy has it. One thread adds documents, any may
@@ -33,6 +38,7 @@ class DeltaIndex:
         self._postings: dict[tuple[str, str], list[int]] = {}  # times met, and where
         self._lengths: dict[str, list[int]] = {field: [] for field in index.weights}
         self._texts: list[dict[str, str]] = []  # the terms of each field, in order, for phrases
+        self._codes: set[str] = set()
         self._size = 0
 
     @property
@@ -43,13 +49,14 @@ class DeltaIndex:
     def add(self, document: Mapping[str, str]) -> int:
         """Add a document, text by field, and return its place."""
         place = self._size
-        terms = {f: self._index.document_terms(document.get(f, "")) for f in self._lengths}
+        terms = {f: self._index.document_terms(f, document.get(f, "")) for f in self._lengths}
         self._texts.append({field: f"\n{chr(10).join(some)}\n" for field, some in terms.items()})
         for field, of_field in terms.items():
             self._lengths[field].append(len(of_field))
             for term in set(of_field):
                 times = of_field.count(term)
                 self._postings.setdefault((field, term), []).append(times << PLACE_BITS | place)
+        self._codes.update(terms.get(CODES, ()))
         self._size += 1
         return place
 
@@ -102,10 +109,17 @@ class DeltaIndex:
 
     def _having(self, term: str, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         mask = np.zeros(size, bool)
-        for field in fields:
-            places = np.array(self._postings.get((field, term), ()), np.int64) & PLACES
+        for field, longer in product(fields, self._terms(term)):
+            places = np.array(self._postings.get((field, longer), ()), np.int64) & PLACES
             mask[places[places < size]] = True
         return mask
+
+    def _terms(self, term: str) -> list[str]:
+        """Return the terms that a term stands for: itself, or all codes that begin so."""
+        prefix = beginning(term)
+        if prefix is None:
+            return [term]
+        return [code for code in tuple(self._codes) if code.startswith(prefix)]
 
     def _having_phrase(self, words: Words, size: int) -> Bool[np.ndarray, "m"]:
         fields = list(self._index.weights)
@@ -121,12 +135,16 @@ class DeltaIndex:
         return np.where((scores > 0).all(axis=0), sums, 0) if form.together else sums
 
     def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
+        if beginning(term) is not None:
+            return np.max(
+                [np.zeros(size), *(self._term(c, size) for c in self._terms(term))], axis=0
+            )
         sums = np.zeros(size, np.float64)
         for field, weight in self._index.weights.items():
             if postings := self._postings.get((field, term)):
                 places, shares = self._shares(field, np.array(postings, np.int64), size)
-                sums[places] += weight * self._rarity(field, term) * shares
-        return sums
+                sums[places] += weight * self._index.rarity(term) * shares
+        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
 
     def _shares(
         self, field: str, postings: Int64[np.ndarray, "p"], size: int
@@ -137,8 +155,3 @@ class DeltaIndex:
         lengths = np.array([self._lengths[field][place] for place in places.tolist()], np.float64)
         mean = self._means[field] or 1.0
         return places, (K1 + 1) * times / (times + K1 * (1 - B + B * lengths / mean))
-
-    def _rarity(self, field: str, term: str) -> float:
-        """Return the idf of a term; one that the main index lacks is as rare as if it had one."""
-        rows = max(self._index.frequency(field, term), 1)
-        return float(np.log(1 + (max(self._index.size - rows, 0) + 0.5) / (rows + 0.5)))

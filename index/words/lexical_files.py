@@ -8,9 +8,19 @@ import msgspec
 import tantivy
 
 from index.errors import DamagedIndex
-from index.words.analysis import LANGUAGES, analyzer
-from index.words.segmentation import SEGMENTATIONS, document_words, query_words
-from index.words.synonyms import Synonyms, read_rules
+from index.words.queries.synonyms import Synonyms, read_rules
+from index.words.terms.analysis import (
+    EARLIER,
+    LANGUAGES,
+    PIECES,
+    Analysis,
+    analysis_of,
+    analyzer,
+    code_analyzer,
+    query_terms,
+)
+from index.words.terms.codes import FIELD as CODES
+from index.words.terms.pieces import is_fragment
 from index.words.vocabulary import Vocabulary, WordCounts
 
 ANALYZER = "words"
@@ -68,15 +78,15 @@ def write(
     check_synonyms(relaxation.synonyms, language)
     folder.mkdir(parents=True)
     index = tantivy.Index(_schema(weights), path=str(folder))
-    index.register_tokenizer(ANALYZER, analyzer(language))
+    _register(index, language, PIECES)
     counts = WordCounts()
-    num_rows = _add(index, weights, documents, counts)
+    num_rows = _add(index, analysis_of(language, PIECES), weights, documents, counts)
     Vocabulary.of(counts.counts).save(folder)
     settings = LexicalSettings(
         dict(weights),
         num_rows,
         language,
-        "bigrams",
+        PIECES,
         relaxation.corrects,
         relaxation.synonym_weight,
         positions=True,
@@ -93,7 +103,7 @@ def read(folder: Path) -> LexicalFiles:
         index = tantivy.Index.open(str(folder))
     except ValueError as e:
         raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
-    index.register_tokenizer(ANALYZER, analyzer(settings.language))
+    _register(index, settings.language, settings.segmenting)
     counted = (folder / "words_rows.npy").exists()
     synonyms = folder / SYNONYMS
     return LexicalFiles(
@@ -106,24 +116,29 @@ def read(folder: Path) -> LexicalFiles:
 
 def check_synonyms(content: bytes, language: str) -> None:
     """Raise SynonymError where a file of synonyms cannot be read in a language."""
-    stemming = analyzer(language)
-    Synonyms(read_rules(content), lambda text: tuple(stemming.analyze(query_words(text))))
+    analysis = analysis_of(language, PIECES)
+    Synonyms(read_rules(content), lambda text: query_terms(analysis, text))
+
+
+def _register(index: tantivy.Index, language: str, segmenting: str) -> None:
+    index.register_tokenizer(ANALYZER, analyzer(language, segmenting))
+    index.register_tokenizer(CODES, code_analyzer())
 
 
 def _add(
     index: tantivy.Index,
+    analysis: Analysis,
     weights: Mapping[str, float],
     documents: Iterable[Document],
     counts: WordCounts,
 ) -> int:
     """Add and commit the documents, count their words, and return how many there are."""
-    plain = analyzer("none")
     writer = index.writer(heap_size=HEAP_BYTES, num_threads=1)
     num_rows = 0
     for document in documents:
-        texts = {name: document_words(text) for name in weights if (text := document.get(name))}
-        counts.add(plain.analyze(" ".join(texts.values())))
-        entry = tantivy.Document(**texts)
+        read = {name: analysis.document(name, document.get(name, "")) for name in weights}
+        counts.add(w for _, words in read.values() for w in words if not is_fragment(w))
+        entry = tantivy.Document(**{name: terms for name, (terms, _) in read.items() if terms})
         entry.add_unsigned("row", num_rows)
         writer.add_document(entry)
         num_rows += 1
@@ -134,11 +149,12 @@ def _add(
 
 def _settings(folder: Path) -> LexicalSettings:
     settings = msgspec.json.decode((folder / SETTINGS).read_bytes(), type=LexicalSettings)
-    if settings.language not in LANGUAGES or settings.segmenting not in SEGMENTATIONS:
+    if settings.language not in LANGUAGES or settings.segmenting not in (PIECES, *EARLIER):
         raise DamagedIndex(
             f"{folder.name} holds words read as {settings.language!r}, parted by "
             f"{settings.segmenting!r}; this version reads {', '.join(LANGUAGES)} and parts by "
-            f"{', '.join(SEGMENTATIONS)}; open it with the version that built it, or build again"
+            f"{', '.join((PIECES, *EARLIER))}; open it with the version that built it, or build "
+            "again"
         )
     return settings
 
@@ -147,5 +163,6 @@ def _schema(fields: Iterable[str]) -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("row", indexed=True, fast=True)
     for name in fields:
-        builder.add_text_field(name, tokenizer_name=ANALYZER, index_option="position")
+        tokenizer = CODES if name == CODES else ANALYZER
+        builder.add_text_field(name, tokenizer_name=tokenizer, index_option="position")
     return builder.build()

@@ -12,14 +12,20 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from index.top_k import best
 from index.types import Hits
 from index.words import lexical_files
-from index.words.analysis import TextAnalysis, Words
 from index.words.completions import WordCompleter
 from index.words.lexical_files import USUAL, LexicalFiles, QueryRelaxation
-from index.words.query_reading import QueryReader, QueryWord
-from index.words.spelling import SpellingCorrector
-from index.words.synonyms import Synonyms, read_rules
-from index.words.term_queries import TermQueries, all_of, any_of
-from index.words.word_matches import (
+from index.words.queries.compounds import Compounds
+from index.words.queries.parsed_query import QueryWord
+from index.words.queries.query_reading import QueryReader
+from index.words.queries.spelling import SpellingCorrector
+from index.words.queries.synonyms import Synonyms, read_rules
+from index.words.queries.term_queries import (
+    MOST_BEGINNING,
+    TermQueries,
+    all_of,
+    any_of,
+)
+from index.words.queries.word_matches import (
     WORDS_AT_ONCE,
     HeldWords,
     WordMatches,
@@ -27,6 +33,11 @@ from index.words.word_matches import (
     held_words,
     joined,
 )
+from index.words.rarity import rarity
+from index.words.terms.analysis import analysis_of, query_terms
+from index.words.terms.codes import FIELD as CODES
+from index.words.terms.codes import beginning
+from index.words.terms.pieces import Words
 
 RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
 
@@ -44,14 +55,12 @@ class LexicalIndex:
         settings = files.settings
         self._searcher = files.index.searcher()
         self._queries = TermQueries(
-            files.index.schema, settings.weights, positions=settings.positions
+            files.index.schema, self._searcher, settings.weights, positions=settings.positions
         )
-        self._analysis = TextAnalysis(settings.language, settings.segmenting)
+        self._analysis = analysis_of(settings.language, settings.segmenting)
         self._weights = settings.weights
         self._num_rows = settings.num_rows
-        self._completer = WordCompleter(
-            files.vocabulary, self._analysis.query_terms, self._rows_with
-        )
+        self._completer = WordCompleter(files.vocabulary, self._query_terms, self._rows_with)
         self.read = self._reader(files).read
 
     @classmethod
@@ -138,8 +147,12 @@ class LexicalIndex:
 
     def rarities(self, words: Sequence[QueryWord]) -> Float64[np.ndarray, "w"]:
         """Return the idf of each word, by the most frequent of the ways to say it."""
-        rows = np.array([self._frequency_of(word) for word in words], np.float64)
-        return np.log(1 + (np.maximum(self._num_rows - rows, 0) + 0.5) / (rows + 0.5))
+        rows = [self._frequency_of(word) for word in words]
+        return np.array([rarity(n, self._num_rows) for n in rows], np.float64)
+
+    def rarity(self, term: str) -> float:
+        """Return the idf of a term; one that no row has is as rare as if one had it."""
+        return rarity(max(self._most_rows(term), 1), self._num_rows)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -151,9 +164,9 @@ class LexicalIndex:
         """How many rows there are."""
         return self._num_rows
 
-    def document_terms(self, text: str) -> list[str]:
+    def document_terms(self, field: str, text: str) -> list[str]:
         """Return the terms that a field with this text would be found by, each as often as met."""
-        return self._analysis.document_terms(text)
+        return self._analysis.document_terms(field, text)
 
     def frequency(self, field: str, term: str) -> int:
         """Return how many rows have a term in a field."""
@@ -175,9 +188,31 @@ class LexicalIndex:
         corrector = None
         if files.vocabulary is not None and files.settings.corrects:
             corrector = SpellingCorrector(files.vocabulary, self._analysis.stem, self._rows_beside)
-        synonyms = Synonyms(read_rules(files.synonyms), self._analysis.query_terms)
-        weight = files.settings.synonym_weight
-        return QueryReader(self._analysis, self._is_indexed, corrector, synonyms, weight)
+        compounds, vocabulary = None, files.vocabulary
+        if vocabulary is not None and files.settings.positions:
+            compounds = Compounds(
+                self._analysis.stem,
+                lambda word: vocabulary.has_form_of(word, self._analysis.stem),
+                self._most_rows,
+                self._rows_with_phrase,
+                self._num_rows,
+            )
+        return QueryReader(
+            self._analysis,
+            self._is_indexed,
+            corrector,
+            Synonyms(read_rules(files.synonyms), self._query_terms),
+            files.settings.synonym_weight,
+            compounds,
+            codes=CODES in self._weights,
+        )
+
+    def _query_terms(self, text: str) -> Words:
+        return query_terms(self._analysis, text)
+
+    def _rows_with_phrase(self, terms: Words) -> int:
+        """Return how many rows have these terms one after the other."""
+        return self._count(self._queries.phrase(terms))
 
     def _scores(
         self, query: tantivy.Query, rows: Int64[np.ndarray, "c"]
@@ -191,8 +226,10 @@ class LexicalIndex:
         return np.asarray(scores[rows])
 
     def _held(self, words: Sequence[QueryWord], rows: Int64[np.ndarray, "c"]) -> HeldWords:
+        if not len(rows):
+            return HeldWords(*np.zeros((2, len(words), 0), bool))
         parts = [HeldWords(*np.zeros((2, 0, len(rows)), bool))]
-        for start in range(0, len(words) if len(rows) else 0, WORDS_AT_ONCE):
+        for start in range(0, len(words), WORDS_AT_ONCE):
             some = words[start : start + WORDS_AT_ONCE]
             sums = self._scores(flagging_query(some, self._queries), rows)
             parts.append(held_words(sums, len(some)))
@@ -202,6 +239,10 @@ class LexicalIndex:
         return max(min(map(self._most_rows, way)) for way in word.ways)
 
     def _most_rows(self, term: str) -> int:
+        """Return in how many rows a term stands, in the field where that is most."""
+        prefix = beginning(term)
+        if prefix is not None:
+            return len(self._searcher.terms_with_prefix(CODES, prefix, limit=MOST_BEGINNING))
         return max(self.frequency(field, term) for field in self._weights)
 
     def _is_indexed(self, term: str) -> bool:

@@ -1,7 +1,7 @@
 """The vocabulary of an index: its words, their row counts, and the nearest words of a word."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ SHORTEST, LONGEST = 3, 40  # characters of a word that is kept
 MOST_WORDS = 500_000  # kept, the most frequent
 MOST_COUNTED = 2_000_000  # while counting; beyond it, words met once are forgotten
 MOST_COMPARED = 4_096  # letter by letter with a misspelt word, the most frequent
+LONGEST_ENDING, MOST_FORMS = 2, 32  # letters in which forms of a word differ, forms looked at
 ONE_EDIT_FROM, TWO_EDITS_FROM = 4, 8  # characters of a word that may be misspelt
 
 
@@ -81,6 +82,13 @@ class Vocabulary:
         places = self._words.starting_with(prefix)
         order = heaviest(self._rows[places.start : places.stop], k)
         return self._words.at_all(places.start + order)
+
+    def has_form_of(self, word: str, stem: Callable[[str], str]) -> bool:
+        """Tell whether a word is here, or one with another ending and the same stem."""
+        root, term = word[: max(SHORTEST, len(word) - LONGEST_ENDING)], stem(word)
+        longest = len(word) + LONGEST_ENDING
+        forms = self.starting_with(root, MOST_FORMS)
+        return any(len(form) <= longest and stem(form) == term for form in forms)
 
     def near(self, word: str, k: int) -> list[SpellingCandidate]:
         """Return the `k` nearest words within `allowed_edits`, then those that most rows have."""

@@ -92,7 +92,7 @@ STEPS = (
     Step(
         "words",
         lambda i: (
-            i.columns("title", "brand", "categories", "description")
+            i.columns("id", "title", "brand", "categories", "description", "tags", "attributes")
             | i.settings("retrieval.language")
             | i.relaxation()
         ),

@@ -157,7 +157,7 @@ ChannelName = Literal[
     "trending",
 ]
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
-Language = Literal[  # as index.words.analysis.LANGUAGES
+Language = Literal[  # as index.words.terms.analysis.LANGUAGES
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
     "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
     "tamil", "turkish", "none",

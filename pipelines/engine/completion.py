@@ -16,7 +16,7 @@ class Completion:
         """Return at most `k` searches that begin as this one does, the likeliest first.
 
         Phrases and past searches come first, then words that products have beside those before
-        the last one.
+        the last one. Each comes once, as products or shoppers write it.
         """
         key = self._key(text) + " " * text[-1:].isspace()
         if not key.strip():
@@ -24,8 +24,9 @@ class Completion:
         phrases = self._phrases(key, k + 1)
         if len(phrases) < k and not key.endswith(" "):
             phrases += self._with_last_word(key, k)
-        longer = (phrase for phrase in dict.fromkeys(phrases) if self._key(phrase) != key.strip())
-        return list(longer)[:k]
+        once = {self._key(phrase): phrase for phrase in reversed(phrases)}  # the first as written
+        ordered = dict.fromkeys(self._key(phrase) for phrase in phrases)
+        return [once[other] for other in ordered if other != key.strip()][:k]
 
     def _phrases(self, key: str, k: int) -> list[str]:
         return [] if self._completions is None else list(self._completions.starting_with(key, k))

@@ -6,7 +6,8 @@ import numpy as np
 
 from pipelines.live.records import Record
 from pipelines.release.parts import Parts
-from pipelines.shop.product_text import encoded_text, text_of
+from pipelines.shop.product_text import encoded_text
+from pipelines.shop.searched_text import searched_text
 from retrieval.encoders.query import QueryEncoder
 
 
@@ -34,7 +35,7 @@ class Base(NamedTuple):
 
     def words(self, record: Record) -> dict[str, str]:
         """Return what of a product is indexed, by field."""
-        return {field: text_of(record, (field,)) for field in self.parts.lexical.weights}
+        return searched_text(record, self.parts.lexical.weights)
 
     def record(self, row: int) -> Record:
         """Return a product as the release has it."""

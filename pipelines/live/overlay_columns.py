@@ -52,14 +52,18 @@ class LiveColumns:
             changed.words, RowCodes(at, np.concatenate([of_here.codes, of_there.codes]))
         )
 
-    def numbers(self, name: str, rows: Rows) -> Float64[np.ndarray, "c"]:
+    def is_numeric(self, field: Field) -> bool:
+        """Tell whether a field is sorted as numbers: most values of an attribute are."""
+        return self._products.is_numeric(field)
+
+    def numbers(self, field: Field, rows: Rows) -> Float64[np.ndarray, "c"]:
         """Return the numbers that these rows have in a column; NaN where there is none."""
-        built = self._products.numbers(name)
+        built = self._products.numbers(field)
         if self._still:
             return np.asarray(built[rows])
         places = self._places_of(rows)
         found = np.array(built[np.minimum(rows, len(built) - 1)])
-        found[places >= 0] = numbers(self._changed, name)[places[places >= 0]]
+        found[places >= 0] = numbers(self._changed, field)[places[places >= 0]]
         return found
 
     def _changed_words(self, field: Field, known: pa.Array) -> DictionaryColumn:

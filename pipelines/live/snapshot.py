@@ -187,7 +187,7 @@ class CatalogueSnapshot:
         return fresh
 
     def _pass(self, text: str) -> Bool[np.ndarray, "n"]:
-        chosen = self._base.parts.products.allowed(text)
+        chosen = self._base.parts.products.allowed(text, self._table)
         if not self.unchanged:
             mask = np.zeros(self.size, bool)
             mask[: self._base.size] = chosen
@@ -199,7 +199,9 @@ class CatalogueSnapshot:
 
     def _match(self, text: str) -> Bool[np.ndarray, "m"]:
         rows = self._table.num_rows
-        return matching(self._table, text) if text.strip() and rows else np.ones(rows, bool)
+        if not text.strip() or not rows:
+            return np.ones(rows, bool)
+        return matching(self._table, text, strict=False)
 
 
 def _places(place_of: dict[int, int]) -> Places:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from index import DESIGNS
-from index.words.analysis import LANGUAGES
+from index.words.terms.analysis import LANGUAGES
 from pipelines.config.loading import load, moment, show
 from pipelines.config.sections import Config, IndexKind, Language, num_bytes
 from pipelines.errors import ConfigError

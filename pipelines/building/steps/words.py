@@ -7,15 +7,14 @@ from index import LexicalIndex
 from pipelines.building.context import BuildContext
 from pipelines.building.synonyms import relaxation_of
 from pipelines.release.layout import LEXICAL, WORDS
-from pipelines.shop.product_text import text_of, words_of
+from pipelines.shop.product_text import words_of
+from pipelines.shop.searched_text import LEXICAL_FIELDS, searched_text
 from ranking.features.catalogue_words import CatalogueWords
-
-LEXICAL_FIELDS = {"title": 2.0, "brand": 1.0, "categories": 1.0, "description": 0.5}
 
 
 def write_lexical(context: BuildContext) -> None:
     """Write the word index."""
-    documents = (_document(record) for record in _records(context))
+    documents = (searched_text(record, LEXICAL_FIELDS) for record in _records(context))
     counted = context.track(documents, "index words", context.products.size)
     LexicalIndex.build(
         context.folder / LEXICAL,
@@ -37,7 +36,3 @@ def write_words(context: BuildContext) -> None:
 def _records(context: BuildContext) -> Iterator[dict[str, Any]]:
     for batch in context.shop.product_batches():
         yield from batch.to_pylist()
-
-
-def _document(record: dict[str, Any]) -> dict[str, str]:
-    return {name: text_of(record, (name,)) for name in LEXICAL_FIELDS}

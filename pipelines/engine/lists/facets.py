@@ -37,7 +37,7 @@ def check_facets(facets: tuple[Facet, ...]) -> None:
     """Refuse what cannot be counted, with a RequestError that names the place."""
     for where, facet in zip(numbered("facets", len(facets)), facets, strict=True):
         field = field_for("counted", facet.field, f"{where}.field")
-        if facet.intervals and not is_number(field):
+        if facet.intervals and field.key is None and not is_number(field):
             raise RequestError(
                 f"{where}.intervals", f"are of numbers, and {facet.field!r} holds words"
             )
@@ -55,6 +55,7 @@ def count(query: Query, match: Match, columns: LiveColumns) -> tuple[FacetCounts
     counts = []
     for where, facet in zip(numbered("facets", len(query.facets)), query.facets, strict=True):
         field = field_for("counted", facet.field, f"{where}.field")
+        _refuse_words(facet, field, columns, where)
         text = filter_of(facet, field, query.filter, where)
         if text not in counted:
             matched = match(text)
@@ -88,8 +89,8 @@ def counts_of(
 ) -> FacetCounts:
     """Return the counts of one field."""
     rows, exact = counted.matched
-    if is_number(field):
-        numbers = columns.numbers(field.name, rows)
+    if is_number(field) or (field.key is not None and facet.intervals):
+        numbers = columns.numbers(field, rows)
         intervals = facet.intervals or even_intervals(numbers, facet.limit)
         values = in_intervals(numbers, counted.groups, intervals)
         distinct = len(np.unique(numbers[~np.isnan(numbers)]))
@@ -169,6 +170,12 @@ def _number_in(numbers: Values, groups: Groups, interval: Interval) -> int:
     if high is not None:
         inside &= numbers < high
     return int(np.count_nonzero(inside) if groups is None else len(distinct(groups[inside])))
+
+
+def _refuse_words(facet: Facet, field: Field, columns: LiveColumns, where: str) -> None:
+    """Refuse intervals of an attribute that is not of numbers."""
+    if facet.intervals and field.key is not None and not columns.is_numeric(field):
+        raise RequestError(f"{where}.intervals", f"are of numbers, and {facet.field!r} holds words")
 
 
 def _check_interval(interval: Interval, where: str) -> None:

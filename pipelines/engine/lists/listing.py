@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from index import Field
-from pipelines.engine.lists.fields import field_for, is_number, numbered
+from pipelines.engine.lists.fields import field_for, numbered
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.overlay_columns import LiveColumns
@@ -133,8 +133,8 @@ def sorted_places(sorts: tuple[Sort, ...], rows: Rows, columns: LiveColumns) -> 
 
 def sort_values(field: Field, rows: Rows, columns: LiveColumns) -> Float64[np.ndarray, "c"]:
     """Return a number a row that orders it by a column, NaN for none; case makes no difference."""
-    if is_number(field):
-        return columns.numbers(field.name, rows)
+    if columns.is_numeric(field):
+        return columns.numbers(field, rows)
     words, pairs = columns.words(field, rows)
     used, codes = np.unique(pairs.codes, return_inverse=True)
     lower = pc.utf8_lower(words.take(pa.array(used)))

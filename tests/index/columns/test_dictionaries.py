@@ -78,7 +78,7 @@ def test_every_row_has_its_own_words_in_any_order_of_asking(
 def test_numbers_are_those_of_the_column_and_nan_where_there_is_none(
     rows: list[dict[str, Any]], batch: int
 ) -> None:
-    found = numbers(table(rows, batch), "price")
+    found = numbers(table(rows, batch), Field("price"))
 
     assert [None if np.isnan(n) else n for n in found] == [row["price"] for row in rows]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from index import WordReader
-from index.words.segmentation import document_words, query_words
+from index.words.terms.segmentation import document_words, query_words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from index.errors import IndexFault
-from index.words.analysis import Words
+from index.words.terms.pieces import Words
 
 MOST_BYTES = 1_000_000
 MOST_RULES = 10_000

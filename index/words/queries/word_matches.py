@@ -7,8 +7,8 @@ import numpy as np
 import tantivy
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from index.words.query_reading import QueryWord
-from index.words.term_queries import TermQueries, any_of
+from index.words.queries.parsed_query import QueryWord
+from index.words.queries.term_queries import TermQueries, any_of
 
 NAMING_WEIGHT = 1.0  # fields of at least this weight name a product, such as its title
 WORDS_AT_ONCE = 11  # two bits a word, which a float32 adds without loss

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from index.words.analysis import Words
+from index.words.terms.pieces import Words
 from index.words.vocabulary import SpellingCandidate, Vocabulary
 
 CANDIDATES = 8  # nearest words of the vocabulary; the likeliest is taken

@@ -6,18 +6,30 @@ import tantivy
 from jaxtyping import Int64
 from numpy import ndarray
 
-from index.words.analysis import Words
-from index.words.query_reading import Form, ParsedQuery, QueryTerm, QueryWord
+from index.words.queries.parsed_query import Form, ParsedQuery, QueryTerm, QueryWord
+from index.words.rarity import rarity
+from index.words.terms.codes import beginning
+from index.words.terms.pieces import Words
+
+PRESENCE = 2.0  # how much a word counts for being there, times its idf, beside where it is
+MOST_BEGINNING = 64  # terms that begin alike
 
 
 class TermQueries:
     """Builds the queries of one index; the weight of a field multiplies its BM25."""
 
     def __init__(
-        self, schema: tantivy.Schema, weights: Mapping[str, float], *, positions: bool
+        self,
+        schema: tantivy.Schema,
+        searcher: tantivy.Searcher,
+        weights: Mapping[str, float],
+        *,
+        positions: bool,
     ) -> None:
         """Look for phrases word by word where the index has no `positions`."""
         self._schema = schema
+        self._searcher = searcher
+        self._num_rows = int(searcher.num_docs)
         self.weights = weights
         self._positions = positions
 
@@ -26,9 +38,7 @@ class TermQueries:
 
         A row has every phrase that is required, and nothing that is excluded.
         """
-        plain = [term.forms[0].terms[0] for term in parsed.terms if term.plain]
-        parts = [self._weighted(field, term) for field in self.weights for term in plain]
-        parts += [self._best(term) for term in parsed.terms if not term.plain]
+        parts = [self._best(term) for term in parsed.terms]
         if not parts:
             return None
         conditions = self._conditions(parsed)
@@ -61,11 +71,22 @@ class TermQueries:
         return any_of(phrase(self._schema, field, list(words)) for field in self.weights)
 
     def anywhere(self, term: str) -> tantivy.Query:
-        """Return a query for a term in any field."""
-        return any_of(self._weighted(field, term) for field in self.weights)
+        """Return a query for a term in any field: its BM25 in each, and that it is there at all."""
+        parts = [self._weighted(field, term) for field in self.weights]
+        most = max(self._rows_of(field, term) for field in self.weights)
+        if most:
+            there = any_of(self.exactly(field, term) for field in self.weights)
+            presence = PRESENCE * rarity(most, self._num_rows)
+            parts.append(tantivy.Query.const_score_query(there, presence))
+        return any_of(parts)
 
     def exactly(self, field: str, term: str) -> tantivy.Query:
-        """Return a query for a term in one field, unweighted."""
+        """Return a query for a term in one field, unweighted; for any that begins so, the best."""
+        prefix = beginning(term)
+        if prefix is not None:
+            longer = self._searcher.terms_with_prefix(field, prefix, limit=MOST_BEGINNING)
+            exact = (tantivy.Query.term_query(self._schema, field, one) for one, _ in longer)
+            return tantivy.Query.disjunction_max_query(list(exact))
         return tantivy.Query.term_query(self._schema, field, term)
 
     def among(self, query: tantivy.Query, rows: Int64[ndarray, "c"]) -> tantivy.Query:
@@ -75,6 +96,8 @@ class TermQueries:
 
     def _best(self, term: QueryTerm) -> tantivy.Query:
         """Return the best of several forms, not their sum: a disjunction max."""
+        if term.plain:
+            return self.anywhere(term.forms[0].terms[0])
         forms = [tantivy.Query.boost_query(self._form(form), form.factor) for form in term.forms]
         return forms[0] if len(forms) == 1 else tantivy.Query.disjunction_max_query(forms)
 
@@ -88,7 +111,18 @@ class TermQueries:
         return [*phrases, *excluded]
 
     def _weighted(self, field: str, term: str) -> tantivy.Query:
-        return tantivy.Query.boost_query(self.exactly(field, term), self.weights[field])
+        """Return a query for a term in a field by its BM25, with the idf of all fields.
+
+        A word that is rare in titles may be frequent elsewhere: it is no better than another there.
+        """
+        boost = self.weights[field]
+        if beginning(term) is None and (rows := self._rows_of(field, term)):
+            most = max(self._rows_of(other, term) for other in self.weights)
+            boost *= rarity(most, self._num_rows) / rarity(rows, self._num_rows)
+        return tantivy.Query.boost_query(self.exactly(field, term), boost)
+
+    def _rows_of(self, field: str, term: str) -> int:
+        return int(self._searcher.doc_freq(field, term))
 
 
 def any_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:

@@ -1,0 +1,1 @@
+"""Queries: how a query becomes terms, with corrections, compounds, synonyms and operators."""

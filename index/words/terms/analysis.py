@@ -1,0 +1,233 @@
+"""Text analysis: splits texts into words and reduces them to stems, by language."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import regex
+import tantivy
+
+from index.words.terms.codes import FIELD as CODES
+from index.words.terms.codes import document_codes
+from index.words.terms.folding import folder, plain_text
+from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
+from index.words.terms.segmentation import SEGMENTATIONS, query_words
+
+LANGUAGES = (  # languages for which tantivy has a stemmer
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "tamil", "turkish", "none",
+)  # fmt: skip
+STOP_WORDS = frozenset(  # languages for which tantivy has a list of them
+    ("danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian",
+     "norwegian", "portuguese", "russian", "spanish", "swedish")
+)  # fmt: skip
+
+_RUNS_OF_LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+EARLIER = SEGMENTATIONS  # of indexes from before there were pieces
+PART_OF_MEASURE, NUMBER_ALONE, WITHOUT_SIGN = 0.8, 0.3, 0.5  # 500ml of 2x500ml, 500, c of c++
+PIECES = "pieces"  # the segmentation of an index that is written today
+
+# English plurals that its stemmer does not bring together with their singular.
+_IRREGULAR = """
+    knives:knife wives:wife lives:life loaves:loaf leaves:leaf shelves:shelf halves:half
+    calves:calf wolves:wolf scarves:scarf elves:elf hooves:hoof thieves:thief selves:self mice:mouse
+    geese:goose feet:foot teeth:tooth men:man women:woman children:child people:person oxen:ox
+    dice:die lice:louse bookshelves:bookshelf housewives:housewife snowmen:snowman
+    grandchildren:grandchild penknives:penknife
+"""
+IRREGULAR = {plural: one for plural, one in (pair.split(":") for pair in _IRREGULAR.split())}
+
+
+class QueryToken(NamedTuple):
+    """A word, a measure or a pair of characters of a query: as written, and its term."""
+
+    word: str
+    term: str
+    kind: str = "word"  # or "measure", "characters"
+    start: int = 0  # in the folded query
+    joined: bool = False  # to the token before it, as `fi` in wi-fi
+    others: tuple[tuple[str, float], ...] = ()  # terms that say less, and how much they count
+
+
+@runtime_checkable
+class Analysis(Protocol):
+    """How an index splits documents and queries, and how it stems words."""
+
+    def fold(self, query: str) -> str:
+        """Return a query as its tokens are counted in."""
+        ...
+
+    def tokens(self, folded: str) -> list[QueryToken]:
+        """Return the tokens of a folded query in order."""
+        ...
+
+    def document(self, field: str, text: str) -> tuple[str, list[str]]:
+        """Return what tantivy indexes of a document's field, and the words in it."""
+        ...
+
+    def document_terms(self, field: str, text: str) -> list[str]:
+        """Return the terms that a document is found by, in order, each as often as met."""
+        ...
+
+    def stem(self, word: str) -> str:
+        """Return the term of one word; the word itself if the analysis leaves nothing of it."""
+        ...
+
+
+class PieceAnalysis:
+    """The analysis of today: folded by language, in words, measures, characters and codes."""
+
+    def __init__(self, language: str) -> None:
+        self._stemming, self._codes = analyzer(language, PIECES), code_analyzer()
+        self._pieces = PieceReader(language)
+        self._irregular = IRREGULAR if language == "english" else {}
+        self.fold = folder(language)
+
+    def tokens(self, folded: str) -> list[QueryToken]:
+        """Return the tokens of a folded query in order."""
+        return [token for piece in self._pieces.read(folded) for token in self._tokens(piece)]
+
+    def _tokens(self, piece: Piece) -> Iterator[QueryToken]:
+        if piece.kind == "characters":
+            for pair in piece.terms:
+                yield QueryToken(pair, pair, piece.kind, piece.start)
+        elif piece.kind == "measure":
+            first, *parts = piece.terms
+            others = [(part, PART_OF_MEASURE) for part in parts]
+            if not parts:
+                others = [(word, NUMBER_ALONE) for word in piece.extra[:1]]
+            yield QueryToken(piece.text, first, piece.kind, piece.start, False, tuple(others))
+        else:
+            [word] = piece.terms
+            without_sign = tuple((self.stem(plain), WITHOUT_SIGN) for plain in piece.extra)
+            kind, start, joined = piece.kind, piece.start, piece.joined
+            yield QueryToken(word, self.stem(word), kind, start, joined, without_sign)
+
+    def document(self, field: str, text: str) -> tuple[str, list[str]]:
+        """Return what tantivy indexes of a document's field, and the words in it.
+
+        The terms stand in order, behind them those by which it is also found.
+        """
+        folded = self.fold(plain_text(text))
+        if field == CODES:
+            return " ".join(document_codes(folded)), []
+        words, extra = document_pieces(self._pieces, folded)
+        regular = [self._irregular.get(word, word) for word in words] if self._irregular else words
+        return " ".join([*regular, *extra]), [*words, *extra]
+
+    def document_terms(self, field: str, text: str) -> list[str]:
+        """Return the terms that a document is found by, in order, each as often as met."""
+        segmented, _ = self.document(field, text)
+        analyze = self._codes.analyze if field == CODES else self._stemming.analyze
+        terms: list[str] = analyze(segmented)
+        return terms
+
+    def stem(self, word: str) -> str:
+        """Return the term of one word; the word itself if the analysis leaves nothing of it."""
+        terms: list[str] = self._stemming.analyze(self._irregular.get(word, word))
+        return terms[0] if terms else word
+
+
+class EarlierAnalysis:
+    """The analysis of an index from before there were pieces: words between spaces and signs."""
+
+    def __init__(self, language: str, segmentation: str) -> None:
+        self._segmentation = EARLIER[segmentation]
+        self._plain, self._stemming = analyzer("none"), analyzer(language)
+
+    def fold(self, query: str) -> str:
+        """Return the query itself."""
+        return query
+
+    def tokens(self, folded: str) -> list[QueryToken]:
+        """Return the words of a query in order."""
+        segmented = self._segmentation.query(folded)
+        words, terms = self._plain.analyze(segmented), self._stemming.analyze(segmented)
+        return [QueryToken(word, term) for word, term in zip(words, terms, strict=True)]
+
+    def document(self, field: str, text: str) -> tuple[str, list[str]]:
+        """Return what tantivy indexes of a document's field, and the words in it."""
+        segmented = self._segmentation.document(text)
+        return segmented, self._plain.analyze(segmented)
+
+    def document_terms(self, field: str, text: str) -> list[str]:
+        """Return the terms that a document is found by, in order, each as often as met."""
+        terms: list[str] = self._stemming.analyze(self._segmentation.document(text))
+        return terms
+
+    def stem(self, word: str) -> str:
+        """Return the term of one word; the word itself if the analysis leaves nothing of it."""
+        terms: list[str] = self._stemming.analyze(word)
+        return terms[0] if terms else word
+
+
+def query_terms(analysis: Analysis, text: str) -> Words:
+    """Return the terms that the words of a text are looked up by."""
+    return tuple(token.term for token in analysis.tokens(analysis.fold(text)))
+
+
+def analysis_of(language: str, segmentation: str) -> Analysis:
+    """Return the analysis of an index that was written so."""
+    if segmentation == PIECES:
+        return PieceAnalysis(language)
+    return EarlierAnalysis(language, segmentation)
+
+
+class WordReader:
+    """Splits texts into words as the index of a language does: lower case, no accents, stems."""
+
+    def __init__(self, language: str = "english") -> None:
+        self._plain, self._stemming = analyzer("none"), analyzer(language)
+        self._fold, self._pieces = folder(language), PieceReader(language)
+        self._content_words = _without_stop_words(language)
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of a text in order, as they are written; pairs of CJK characters."""
+        words: list[str] = self._plain.analyze(query_words(text))
+        return words
+
+    def folded(self, text: str) -> list[str]:
+        """Return the words of a text as an index folds them, each run of letters in one piece."""
+        return _RUNS_OF_LETTERS.findall(self._fold(text))
+
+    def is_filler(self, word: str) -> bool:
+        """Tell whether a word is a stop word, such as `with`, or no word at all."""
+        return not self._content_words.analyze(word)
+
+    def stems(self, text: str) -> list[str]:
+        """Return the stem of each word of `words`, in the same order."""
+        stems: list[str] = self._stemming.analyze(query_words(text))
+        return stems
+
+
+def _without_stop_words(language: str) -> tantivy.TextAnalyzer:
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.lowercase())
+    if language in STOP_WORDS:
+        builder = builder.filter(tantivy.Filter.stopword(language))
+    return builder.build()
+
+
+def analyzer(language: str, segmentation: str = "bigrams") -> tantivy.TextAnalyzer:
+    """Return tantivy's analyzer of a language; ValueError if it has none.
+
+    It drops accents before it stems, so that a word has one term with and without them.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"unknown language {language!r}; choose one of {', '.join(LANGUAGES)}")
+    pieces = segmentation == PIECES
+    tokenizer = tantivy.Tokenizer.whitespace() if pieces else tantivy.Tokenizer.simple()
+    builder = (
+        tantivy.TextAnalyzerBuilder(tokenizer)
+        .filter(tantivy.Filter.remove_long(64))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+    )
+    if language != "none":
+        builder = builder.filter(tantivy.Filter.stemmer(language))
+    return builder.build()
+
+
+def code_analyzer() -> tantivy.TextAnalyzer:
+    """Return the analyzer of codes, which have no endings."""
+    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
