@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from index import WordMatches
+from retrieval.fusion.relevance import bands, order_within_bands, relevance, word_shares
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def test_a_product_that_holds_the_words_is_more_relevant_than_one_as_near_in_meaning() -> None:
+    relevances = relevance(column(0.5, 0.5), column(1.0, 0.0), 0.3)
+
+    assert relevances.tolist() == pytest.approx([0.8, 0.5])
+
+
+def test_a_word_that_names_a_product_counts_more_than_one_in_its_description() -> None:
+    shares = word_shares(WordMatches(named=column(1, 0, 0), anywhere=column(1, 1, 0)))
+
+    assert shares.tolist() == pytest.approx([1.0, 0.7, 0.0])
+
+
+def test_bands_are_shares_of_the_best_relevance() -> None:
+    assert bands(column(1.0, 0.95, 0.85, 0.1), 0.1).tolist() == [0, 0, 1, 9]
+    assert bands(column(0.5, 0.44), 0.1).tolist() == [0, 1]
+    assert bands(column(), 0.1).tolist() == []
+
+
+def test_where_nothing_is_like_the_query_the_order_is_still_by_relevance() -> None:
+    assert np.argsort(bands(column(-0.2, -0.1, -0.3), 0.1)).tolist() == [1, 0, 2]
+
+
+def test_what_sells_best_does_not_leave_its_band() -> None:
+    band, in_stock = np.array([1, 0, 0]), np.ones(3, bool)
+
+    assert order_within_bands(band, in_stock, column(100, 1, 2)).tolist() == [2, 1, 0]
+
+
+def test_what_is_sold_out_stands_last_in_its_band() -> None:
+    band, in_stock = np.array([0, 0, 1]), np.array([False, True, True])
+
+    assert order_within_bands(band, in_stock, column(9, 1, 5)).tolist() == [1, 0, 2]
