@@ -16,6 +16,7 @@ CONFIGS = (
     Path(__file__).parents[1] / "_configs/journey.yaml",  # in a wheel
     Path(__file__).parents[2] / "configs/journey.yaml",  # in a checkout
 )
+SYNONYMS = "synonyms/groceries.txt"  # beside the configuration
 
 
 class DemoFolder(NamedTuple):
@@ -75,7 +76,9 @@ def load_journey(folder: DemoFolder, release: DemoRelease = RELEASES[-1]) -> Con
     """Return the configuration of one release of the demo, by default of the last."""
     image = [f"encoders.image.model={folder.clip.absolute()}"] if release.with_pictures else []
     path = next(path for path in CONFIGS if path.exists())
-    return load(path, [*image, *release.overrides])
+    synonyms = path.parent / SYNONYMS
+    words = [f"retrieval.synonyms={synonyms.absolute()}"] if synonyms.is_file() else []
+    return load(path, [*words, *image, *release.overrides])
 
 
 def built_releases(folder: DemoFolder) -> list[Manifest | None]:

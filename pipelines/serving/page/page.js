@@ -148,6 +148,7 @@ function showSlate(slate, asked) {
     asked.text && `“${asked.text}”`,
     ...(slate.readings ?? []).filter(({ why }) => why === "misspelt")
       .map(({ asked: word, read_as: [meant] }) => `“${word}” read as “${meant}”`),
+    slate.guessed && "no product has these words, so these are guesses",
     asked.image && "your picture",
     asked.user ? `household ${asked.user}` : "someone new",
     STAGES[slate.stage] ?? slate.stage,
