@@ -30,7 +30,7 @@ def encoded_texts(text: str, rewrites: Sequence[QueryRewrite]) -> list[str]:
 def mean_direction(vectors: Float32[np.ndarray, "t d"]) -> Float32[np.ndarray, "d"]:
     """Return the unit vector between these unit vectors; the first counts half."""
     if len(vectors) == 1:
-        return vectors[0]
+        return np.asarray(vectors[0])
     vector = vectors[0] + vectors[1:].mean(axis=0)
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
 

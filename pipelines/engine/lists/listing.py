@@ -93,7 +93,7 @@ def fitting(candidates: Candidates) -> Rows:
     """Return the candidates next to the most relevant one; all of them where none has a number."""
     if candidates.relevance is None:
         return candidates.rows
-    return candidates.rows[bands(candidates.relevance, FITTING) == 0]
+    return np.asarray(candidates.rows[bands(candidates.relevance, FITTING) == 0])
 
 
 def listing(

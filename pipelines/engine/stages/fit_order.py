@@ -63,4 +63,4 @@ class FitOrder(NamedTuple):
     ) -> Bool[np.ndarray, "c"]:
         if not self.sold_out_behind:
             return np.ones(len(candidates.rows), bool)
-        return ~snapshot.allowed(SOLD_OUT)[candidates.rows]
+        return np.asarray(~snapshot.allowed(SOLD_OUT)[candidates.rows])

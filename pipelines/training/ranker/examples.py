@@ -122,13 +122,13 @@ class PastRetriever:
 
         What was in stock then is not known, so that all of it counts as in stock.
         """
-        if candidates.relevance is None:
+        relevance = candidates.relevance
+        if relevance is None:
             return candidates, None
         width, in_stock = self._past.config.retrieval.band, np.ones(len(candidates.rows), bool)
         popularity = selling_now(self._behaviour.statistics)[candidates.rows]
-        narrow = bands(candidates.relevance, width * NARROW)
-        candidates = take(candidates, order_within_bands(narrow, in_stock, popularity))
-        return candidates, bands(candidates.relevance, width)
+        order = order_within_bands(bands(relevance, width * NARROW), in_stock, popularity)
+        return take(candidates, order), bands(relevance, width)[order]
 
 
 def from_baskets(
