@@ -135,16 +135,17 @@ class DeltaIndex:
         return np.where((scores > 0).all(axis=0), sums, 0) if form.together else sums
 
     def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
-        if beginning(term) is not None:
-            return np.max(
-                [np.zeros(size), *(self._term(c, size) for c in self._terms(term))], axis=0
-            )
+        found = [np.zeros(size), *(self._in_fields(one, size) for one in self._terms(term))]
+        sums = np.max(found, axis=0)
+        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
+
+    def _in_fields(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
         sums = np.zeros(size, np.float64)
         for field, weight in self._index.weights.items():
             if postings := self._postings.get((field, term)):
                 places, shares = self._shares(field, np.array(postings, np.int64), size)
                 sums[places] += weight * self._index.rarity(term) * shares
-        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
+        return sums
 
     def _shares(
         self, field: str, postings: Int64[np.ndarray, "p"], size: int

@@ -66,7 +66,7 @@ def _terms(chunk: str, *, alone: bool) -> dict[str, float]:
     if not alone and not _says_enough(whole, SHORTEST_NUMBER if number else SHORTEST_PART):
         return {}
     terms = {WHOLE + whole: 1.0}
-    if _has_digit(whole):
+    if _says_enough(whole, SHORTEST_PART):
         terms |= dict.fromkeys((PART + whole, PART + _bare(whole)), PART_FACTOR)
         if len(whole) >= (SHORTEST_NUMBER_BEGINNING if number else SHORTEST_BEGINNING):
             terms[PART + whole + BEGINNING] = BEGINNING_FACTOR
