@@ -3,32 +3,32 @@
 # ruff: noqa: RUF001 - letters of many alphabets
 
 COMPOUNDS = """
-Vanilla Ice Cream tub | icecream vanilla
-Dog Food with beef | dogfood beef
-Toothpaste mint fresh | tooth paste mint
-Tooth Brush soft | toothbrush soft
-Wi-Fi Router dual band | wifi router
-Head Phones over ear | headphones over ear
-Earbuds wireless white | ear buds wireless
-Sun Screen lotion | sunscreen lotion
-Dish Washer Tablets lemon | dishwasher tablets
+Vanilla Ice Cream tub | icecream
+Dog Food with beef | dogfood
+Toothpaste mint fresh | tooth paste
+Tooth Brush soft | toothbrush
+Wi-Fi Router dual band | wifi
+Head Phones over ear | headphones
+Earbuds wireless white | ear buds
+Sun Screen lotion | sunscreen
+Dish Washer Tablets lemon | dishwasher
 Red Bull Energy Drink | redbull
-Coca-Cola Zero can | cocacola zero
-Kit Kat Chunky bar | kitkat chunky
-iPhone 14 Case clear | iphone14 case
-Galaxy S21 screen protector | galaxy s 21 protector
-Cross-body Bag brown | crossbody bag
-Book Shelf tall oak | bookshelf oak
+Coca-Cola Zero can | cocacola
+Kit Kat Chunky bar | kitkat
+iPhone 14 Case clear | iphone14
+Galaxy S21 screen protector | s 21
+Cross-body Bag brown | crossbody
+Book Shelf tall oak | bookshelf
 Raincoat yellow kids | rain coat yellow
-Bed Sheet cotton king | bedsheet cotton
-Lawnmower electric | lawn mower electric
-Hair Dryer compact | hairdryer compact
-Skateboard deck maple | skate board deck
-T-Shirt men white | tshirt men
-Pop Corn salted | popcorn salted
-Flashlight LED | flash light led
-Air Fryer basket | airfryer basket
-Stroller buggyboard | buggy board stroller
+Bed Sheet cotton king | bedsheet
+Lawnmower electric | lawn mower
+Hair Dryer compact | hairdryer
+Skateboard deck maple | skate board
+T-Shirt men white | tshirt
+Pop Corn salted | popcorn
+Flashlight LED | flash light
+Air Fryer basket | airfryer
+Stroller buggyboard | buggy board
 """
 PLURALS = """
 Chef Knife steel | chef knives
@@ -56,95 +56,95 @@ Snowmen lights | snowman light
 """
 ACCENTS = """
 Crème Brûlée dessert | creme brulee
-Jalapeño Salsa hot | jalapeno salsa
-Piñata Star party | pinata star
+Jalapeño Salsa hot | jalapeno
+Piñata Star party | pinata
 Gruyère Cheese | gruyere
 Smörgåsbord platter | smorgasbord
-Häagen-Dazs caramel | haagen dazs caramel
-Łódź guide book | lodz guide
-L'Oréal Shampoo | loreal shampoo
-Nescafé Gold | nescafe gold
-Café Mug white | cafe mug
-Açaí Powder | acai powder
-Pâté de Campagne | pate campagne
-Straße map of Berlin | strasse map
-Håg office chair | hag office chair
-Matcha Purée | matcha puree
-Ben &amp; Jerry's Dough | ben jerrys dough
+Häagen-Dazs caramel | haagen dazs
+Łódź guide book | lodz
+L'Oréal Shampoo | loreal
+Nescafé Gold | nescafe
+Café Mug white | cafe
+Açaí Powder | acai
+Pâté de Campagne | pate
+Straße map of Berlin | strasse
+Håg office chair | hag
+Matcha Purée | puree
+Ben &amp; Jerry's Dough | jerrys
 Salt &amp; Vinegar Crisps | salt vinegar crisps
 """
 LANGUAGES = {
     "german": """
-Käse Gouda jung | kaese gouda
+Käse Gouda jung | kaese
 Müsli mit Früchten | muesli früchte
-Handtasche Leder braun | hand tasche leder
-Sommerkleid rot lang | sommer kleid rot
-Fußball Größe 5 | fussball grösse 5
-Grüner Tee Beutel | gruener tee
-Mineralwasser 0,5 l | mineralwasser 500ml
-Apfelsaft 1,5 l | apfelsaft 1.5 liter
+Handtasche Leder braun | hand tasche
+Sommerkleid rot lang | sommer kleid
+Fußball Größe 5 | fussball grösse
+Grüner Tee Beutel | gruener
+Mineralwasser 0,5 l | 500ml
+Apfelsaft 1,5 l | 1.5 liter
 Bücherregal weiß | buecherregal weiss
-Kinderschuhe blau | kinder schuhe blau
-Waschmittel 1.000 ml | waschmittel 1 l
-Hundefutter Rind | hunde futter rind
+Kinderschuhe blau | kinder schuhe
+Waschmittel 1.000 ml | 1 l
+Hundefutter Rind | hunde futter
 """,
     "french": """
 Crème fraîche épaisse | creme fraiche
 Cœurs d'artichaut | coeurs artichaut
 Pâtes fraîches 500 g | pates fraiches 0,5 kg
-Huile d'olive 1 L | huile olive 1 litre
+Huile d'olive 1 L | olive litre
 Gâteau à la crème | gateau creme
-Chaussures d'été femme | chaussure ete femme
-Lait entier 1,5 l | lait entier 150 cl
+Chaussures d'été femme | chaussure ete
+Lait entier 1,5 l | 150 cl
 Bœuf haché | boeuf hache
-Porte-monnaie cuir | portemonnaie cuir
+Porte-monnaie cuir | portemonnaie
 L'eau minérale | eau minerale
 """,
     "spanish": """
 Jamón ibérico loncheado | jamon iberico
 Niño zapato azul | nino zapatos
 Piña en almíbar | pina almibar
-Aceite de oliva 0,75 l | aceite oliva 750 ml
-Champú anticaspa | champu anticaspa
-Cigüeña de peluche | ciguena peluche
-Leche entera 1 litro | leche entera 1l
+Aceite de oliva 0,75 l | 750 ml
+Champú anticaspa | champu
+Cigüeña de peluche | ciguena
+Leche entera 1 litro | 1l
 Pantalón de algodón | pantalones algodon
 Lavavajillas limón | lava vajillas limon
 Cordón de zapato | cordon zapatos
 """,
     "italian": """
-Caffè macinato forte | caffe macinato
-Perché no gelato | perche no gelato
-Acqua naturale 1,5 litri | acqua naturale 1.5l
-Olio d'oliva extra | olio oliva extra
-Scarpe da città uomo | scarpa citta uomo
-Pasta di semola 500 g | pasta semola 0,5kg
-Tè verde bustine | te verde bustina
+Caffè macinato forte | caffe
+Perché no gelato | perche
+Acqua naturale 1,5 litri | 1.5l
+Olio d'oliva extra | oliva
+Scarpe da città uomo | scarpa citta
+Pasta di semola 500 g | 0,5kg
+Tè verde bustine | te bustina
 Salvietta umidificata | salviette umidificate
-Portafoglio pelle | porta foglio pelle
-Lampadina 60 W | lampadina 60w
+Portafoglio pelle | porta foglio
+Lampadina 60 W | 60w
 """,
     "turkish": """
-ISLAK MENDİL 72 Adet | islak mendil 72'li
-İSTANBUL Hatıra Magnet | istanbul magnet
+ISLAK MENDİL 72 Adet | mendil 72'li
+İSTANBUL Hatıra Magnet | istanbul
 DİŞ FIRÇASI Yumuşak | dis fircasi
 KIRMIZI ELBİSE | kırmızı elbise
 Çocuk Ayakkabısı | cocuk ayakkabisi
 ÜRÜNLERİ düzenleyici | ürünleri
-Gömlek Şık Siyah | gomlek sik siyah
-Su 0,5 l | su 500ml
-Zeytinyağı 1 lt | zeytin yağı 1 litre
+Gömlek Şık Siyah | gomlek sik
+Su 0,5 l | 500ml
+Zeytinyağı 1 lt | zeytin yağı litre
 Işıklı Süs | isikli sus
 """,
     "russian": """
-Ёлка искусственная | елка искусственная
-Мёд липовый 500 г | мед липовый 0,5 кг
-Молоко цельное 1 л | молоко 1 литр
-Кроссовки белые | кросовки белые
-Кабель USB 2 м | кабель usb 200 см
+Ёлка искусственная | елка
+Мёд липовый 500 г | мед 0,5 кг
+Молоко цельное 1 л | 1 литр
+Кроссовки белые | кросовки
+Кабель USB 2 м | 200 см
 Кофе молотый | КОФЕ МОЛОТЫЙ
-Зубная паста мята | зубная пасты
-Чай зелёный | чай зеленый
+Зубная паста мята | пасты
+Чай зелёный | зеленый
 Детские ботинки | детский ботинок
 Гелевая ручка синяя | ручки гелевые синие
 """,
@@ -154,7 +154,7 @@ Işıklı Süs | isikli sus
 รองเท้าวิ่งผู้หญิง | รองเท้า
 หูฟังบลูทูธไร้สาย | บลูทูธ
 น้ำดื่ม 600มล. | น้ำ 600 มล
-เคสไอโฟน 14 | ไอโฟน 14
+เคสไอโฟน 14 | ไอโฟน
 红色连衣裙 夏季 | 连衣裙
 罐装绿茶 500毫升 | 绿茶 500ml
 赤いワンピース | ワンピース
