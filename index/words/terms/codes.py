@@ -50,9 +50,9 @@ def query_codes(chunks: list[str], is_indexed: Callable[[str], bool]) -> Iterato
         for first in range(len(some) - width + 1):
             whole = "".join(_PARTS.findall(" ".join(some[first : first + width])))
             if _says_enough(whole, SHORTEST_PART) and len(whole) <= LONGEST:
-                terms = [term for term in (WHOLE + whole, PART + whole) if is_indexed(term)]
-                if terms:
-                    yield CodeReading(first, first + width - 1, dict.fromkeys(terms, 1.0))
+                known = [term for term in (WHOLE + whole, PART + whole) if is_indexed(term)]
+                if known:
+                    yield CodeReading(first, first + width - 1, dict.fromkeys(known, 1.0))
     for place, chunk in enumerate(some):
         if terms := _terms(chunk, alone=len(chunks) == 1):
             yield CodeReading(place, place, terms)
