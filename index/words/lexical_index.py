@@ -189,7 +189,7 @@ class LexicalIndex:
         compounds, vocabulary = None, files.vocabulary
         if vocabulary is not None and files.settings.positions:
             compounds = Compounds(
-                self._analysis.stem,
+                self._term_of,
                 lambda word: vocabulary.has_form_of(word, self._analysis.stem),
                 self._queries.most_rows,
                 self._rows_with_phrase,
@@ -207,6 +207,11 @@ class LexicalIndex:
 
     def _query_terms(self, text: str) -> Words:
         return query_terms(self._analysis, text)
+
+    def _term_of(self, word: str) -> str:
+        """Return the term of a word of a document, which may be a measure such as 18v."""
+        tokens = self._analysis.tokens(word)
+        return tokens[0].term if len(tokens) == 1 else self._analysis.stem(word)
 
     def _rows_with_phrase(self, terms: Words) -> int:
         """Return how many rows have these terms one after the other."""

@@ -87,5 +87,5 @@ def _has_digit(whole: str) -> bool:
 
 
 def _bare(whole: str) -> str:
-    """Return a number without its leading zeros."""
-    return whole.lstrip("0") or whole if whole.isdigit() else whole
+    """Return a code without its leading zeros."""
+    return whole.lstrip("0") or whole

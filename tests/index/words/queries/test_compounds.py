@@ -21,6 +21,7 @@ TITLES = [
     "Ear buds of foam",  # 11
     "Silvering polish",  # 12
     "Damen Hand Tasche",  # 13
+    "Drill GSR 18V",  # 14
 ]
 
 
@@ -43,6 +44,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
         ("coca cola", [4]),
         ("iphone14", [5]),
         ("handtasche", [13]),
+        ("gsr18v", [14]),
         ("earbud", [10, 11]),
         ("ear bud", [10, 11]),
         ("silver ring", [6]),  # whose one word would have the stem of `silvering`

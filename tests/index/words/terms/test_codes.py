@@ -12,7 +12,7 @@ DOCUMENTS = [
     {"title": "Brake pad", "codes": "c4\nNOR.0707-61\n4006381333948"},
     {"title": "Oil filter", "codes": "501\nOC 215 29\n0012345678905"},
     {"title": "Jeans 501", "codes": "J-1"},
-    {"title": "Sheet of 500", "codes": "garden-hose"},
+    {"title": "Sheet of 500", "codes": "garden-hose\n06019H5203"},
 ]
 
 
@@ -39,6 +39,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
         ("oc21529", [2]),
         ("OC-215-29", [2]),
         ("garden-hose", [4]),
+        ("6019h5203", [4]),
         ("hose", []),
         ("60", []),  # two digits are no code
     ],
