@@ -62,6 +62,7 @@ BENCHMARKS = {
             extras=("demo", "svs"),
             beside=("hnswlib", "usearch", "voyager"),
         ),
+        Benchmark("known_items", 1),
         Benchmark("live_changes", 5, needs="--releases of `make demo`"),
         Benchmark("live_fold_kills", 20),
         Benchmark("live_kills", 10),

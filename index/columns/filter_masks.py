@@ -203,14 +203,12 @@ def _compared(numbers: Numbers, test: Compare) -> Mask:
 def _between(numbers: Numbers, test: Between) -> Mask:
     inside = ~np.isnan(numbers)
     if test.low.value is not None:
-        inside &= (numbers > test.low.value) | (
-            (numbers == test.low.value) & (not test.low.exclusive)
-        )
+        above = np.greater if test.low.exclusive else np.greater_equal
+        inside &= above(numbers, test.low.value)
     if test.high.value is not None:
-        inside &= (numbers < test.high.value) | (
-            (numbers == test.high.value) & (not test.high.exclusive)
-        )
-    return inside
+        below = np.less if test.high.exclusive else np.less_equal
+        inside &= below(numbers, test.high.value)
+    return np.asarray(inside)
 
 
 def _type_of(column: pa.ChunkedArray, field: Field) -> pa.DataType:

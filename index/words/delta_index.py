@@ -75,11 +75,14 @@ class DeltaIndex:
         return self._held(words, size).shares(self._index.rarities(words))
 
     def holding_all(self, text: str, size: int) -> Bool[np.ndarray, "m"]:
-        """Return which documents hold all words of the query that any row of the index has."""
-        words = self._index.known_words(text)
-        permitted = self.permitted(text, size)
-        held = self._held(words, size).anywhere.all(axis=0) & bool(words)
-        return held if permitted is None else held & permitted
+        """Return which documents hold all words of the query that any row or document has."""
+        words, indexed = self._index.read(text).words, set(self._index.known_words(text))
+        anywhere = self._held(words, size).anywhere
+        known = [n for n, word in enumerate(words) if word in indexed or anywhere[n].any()]
+        if not known:
+            return np.zeros(size, bool)
+        held, permitted = anywhere[known].all(axis=0), self.permitted(text, size)
+        return np.asarray(held if permitted is None else held & permitted)
 
     def permitted(self, text: str, size: int) -> Bool[np.ndarray, "m"] | None:
         """Return which documents the query's operators permit; None: it has none."""
@@ -105,7 +108,7 @@ class DeltaIndex:
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]
-        return np.any([np.all(terms, axis=0) for terms in ways], axis=0)
+        return np.asarray(np.any([np.all(terms, axis=0) for terms in ways], axis=0))
 
     def _having(self, term: str, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         mask = np.zeros(size, bool)
@@ -123,7 +126,7 @@ class DeltaIndex:
 
     def _having_phrase(self, words: Words, size: int) -> Bool[np.ndarray, "m"]:
         fields = list(self._index.weights)
-        mask = np.all([self._having(word, fields, size) for word in words], axis=0)
+        mask = np.array(np.all([self._having(word, fields, size) for word in words], axis=0))
         for place in np.flatnonzero(mask).tolist() if len(words) > 1 else ():
             texts = self._texts[place].values()
             mask[place] = any(f"\n{chr(10).join(words)}\n" in text for text in texts)
@@ -135,16 +138,17 @@ class DeltaIndex:
         return np.where((scores > 0).all(axis=0), sums, 0) if form.together else sums
 
     def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
-        if beginning(term) is not None:
-            return np.max(
-                [np.zeros(size), *(self._term(c, size) for c in self._terms(term))], axis=0
-            )
+        found = [np.zeros(size), *(self._in_fields(one, size) for one in self._terms(term))]
+        sums = np.max(found, axis=0)
+        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
+
+    def _in_fields(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
         sums = np.zeros(size, np.float64)
         for field, weight in self._index.weights.items():
             if postings := self._postings.get((field, term)):
                 places, shares = self._shares(field, np.array(postings, np.int64), size)
                 sums[places] += weight * self._index.rarity(term) * shares
-        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
+        return sums
 
     def _shares(
         self, field: str, postings: Int64[np.ndarray, "p"], size: int

@@ -20,7 +20,6 @@ from index.words.queries.query_reading import QueryReader
 from index.words.queries.spelling import SpellingCorrector
 from index.words.queries.synonyms import Synonyms, read_rules
 from index.words.queries.term_queries import (
-    MOST_BEGINNING,
     TermQueries,
     all_of,
     any_of,
@@ -36,7 +35,6 @@ from index.words.queries.word_matches import (
 from index.words.rarity import rarity
 from index.words.terms.analysis import analysis_of, query_terms
 from index.words.terms.codes import FIELD as CODES
-from index.words.terms.codes import beginning
 from index.words.terms.pieces import Words
 
 RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
@@ -152,7 +150,7 @@ class LexicalIndex:
 
     def rarity(self, term: str) -> float:
         """Return the idf of a term; one that no row has is as rare as if one had it."""
-        return rarity(max(self._most_rows(term), 1), self._num_rows)
+        return rarity(max(self._queries.most_rows(term), 1), self._num_rows)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -191,9 +189,9 @@ class LexicalIndex:
         compounds, vocabulary = None, files.vocabulary
         if vocabulary is not None and files.settings.positions:
             compounds = Compounds(
-                self._analysis.stem,
+                self._term_of,
                 lambda word: vocabulary.has_form_of(word, self._analysis.stem),
-                self._most_rows,
+                self._queries.most_rows,
                 self._rows_with_phrase,
                 self._num_rows,
             )
@@ -209,6 +207,11 @@ class LexicalIndex:
 
     def _query_terms(self, text: str) -> Words:
         return query_terms(self._analysis, text)
+
+    def _term_of(self, word: str) -> str:
+        """Return the term of a word of a document, which may be a measure such as 18v."""
+        tokens = self._analysis.tokens(word)
+        return tokens[0].term if len(tokens) == 1 else self._analysis.stem(word)
 
     def _rows_with_phrase(self, terms: Words) -> int:
         """Return how many rows have these terms one after the other."""
@@ -236,14 +239,7 @@ class LexicalIndex:
         return joined(parts)
 
     def _frequency_of(self, word: QueryWord) -> int:
-        return max(min(map(self._most_rows, way)) for way in word.ways)
-
-    def _most_rows(self, term: str) -> int:
-        """Return in how many rows a term stands, in the field where that is most."""
-        prefix = beginning(term)
-        if prefix is not None:
-            return len(self._searcher.terms_with_prefix(CODES, prefix, limit=MOST_BEGINNING))
-        return max(self.frequency(field, term) for field in self._weights)
+        return max(min(map(self._queries.most_rows, way)) for way in word.ways)
 
     def _is_indexed(self, term: str) -> bool:
         return any(self.frequency(field, term) > 0 for field in self._weights)

@@ -33,14 +33,14 @@ class Compounds:
 
     def __init__(
         self,
-        stem: Callable[[str], str],
+        term: Callable[[str], str],
         is_word: Callable[[str], bool],
         rows_with: Callable[[str], int],
         rows_with_phrase: Callable[[Words], int],
         num_rows: int,
     ) -> None:
         """Take for a word what `is_word` says; digits are words wherever a row has them."""
-        self._stem = stem
+        self._term = term
         self._is_word = is_word
         self._rows_with = rows_with
         self._rows_with_phrase = rows_with_phrase
@@ -56,7 +56,7 @@ class Compounds:
         whole = as_one([token.word for token in tokens])
         if not whole or not self._stands(whole):
             return None
-        apart, one = sum(self._rarity(token.term) for token in tokens), self._stem(whole)
+        apart, one = sum(self._rarity(token.term) for token in tokens), self._term(whole)
         return Form((one,), factor * apart / self._rarity(one))
 
     def parting(self, token: QueryToken) -> Parting | None:
@@ -68,20 +68,20 @@ class Compounds:
         most, best = max(partings, key=lambda pair: pair[0], default=(0, ("", "")))
         if not most or most * COMMON < rows:
             return None
-        terms = (self._stem(best[0]), self._stem(best[1]))
+        terms = (self._term(best[0]), self._term(best[1]))
         factor = PARTED * (self._rarity(token.term) / sum(map(self._rarity, terms)) if rows else 1)
         return Parting(best, Form(terms, factor, together=True))
 
     def _rows_of(self, halves: Words) -> int:
-        return self._rows_with_phrase(tuple(map(self._stem, halves))) if self._both(halves) else 0
+        return self._rows_with_phrase(tuple(map(self._term, halves))) if self._both(halves) else 0
 
     def _both(self, halves: Words) -> bool:
-        return all(self._rows_with(self._stem(half)) and self._stands(half) for half in halves)
+        return all(self._rows_with(self._term(half)) and self._stands(half) for half in halves)
 
     def _stands(self, word: str) -> bool:
         """Tell whether a word stands in the catalogue, not only another one with its stem."""
         if len(word) < SHORTEST or any(map(str.isdigit, word)):
-            return self._rows_with(self._stem(word)) > 0
+            return self._rows_with(self._term(word)) > 0
         return self._is_word(word)
 
     def _rarity(self, term: str) -> float:

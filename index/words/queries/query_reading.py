@@ -144,7 +144,8 @@ class QueryReader:
             places = [at for at, chunk in enumerate(chunk_of) if code.first <= chunk <= code.last]
             if places:
                 first, last = places[0], places[-1] + 1
-                forms = [Form((term,), factor) for term, factor in code.terms.items()]
+                several = last - first  # words that the code stands for
+                forms = [Form((term,), several * factor) for term, factor in code.terms.items()]
                 yield Neighbours(first, last, (*forms, *self._joined(words[first:last], 1.0)))
 
     def _compound_neighbours(self, words: list[QueryToken]) -> Iterator[Neighbours]:

@@ -73,7 +73,7 @@ class TermQueries:
     def anywhere(self, term: str) -> tantivy.Query:
         """Return a query for a term in any field: its BM25 in each, and that it is there at all."""
         parts = [self._weighted(field, term) for field in self.weights]
-        most = max(self._rows_of(field, term) for field in self.weights)
+        most = self.most_rows(term)
         if most:
             there = any_of(self.exactly(field, term) for field in self.weights)
             presence = PRESENCE * rarity(most, self._num_rows)
@@ -84,8 +84,8 @@ class TermQueries:
         """Return a query for a term in one field, unweighted; for any that begins so, the best."""
         prefix = beginning(term)
         if prefix is not None:
-            longer = self._searcher.terms_with_prefix(field, prefix, limit=MOST_BEGINNING)
-            exact = (tantivy.Query.term_query(self._schema, field, one) for one, _ in longer)
+            longer = self._longer(field, prefix)
+            exact = (tantivy.Query.term_query(self._schema, field, one) for one in longer)
             return tantivy.Query.disjunction_max_query(list(exact))
         return tantivy.Query.term_query(self._schema, field, term)
 
@@ -117,9 +117,19 @@ class TermQueries:
         """
         boost = self.weights[field]
         if beginning(term) is None and (rows := self._rows_of(field, term)):
-            most = max(self._rows_of(other, term) for other in self.weights)
-            boost *= rarity(most, self._num_rows) / rarity(rows, self._num_rows)
+            boost *= rarity(self.most_rows(term), self._num_rows) / rarity(rows, self._num_rows)
         return tantivy.Query.boost_query(self.exactly(field, term), boost)
+
+    def most_rows(self, term: str) -> int:
+        """Return in how many rows a term stands, in the field where that is most."""
+        prefix = beginning(term)
+        if prefix is not None:
+            return max(len(self._longer(field, prefix)) for field in self.weights)
+        return max(self._rows_of(field, term) for field in self.weights)
+
+    def _longer(self, field: str, prefix: str) -> list[str]:
+        longer = self._searcher.terms_with_prefix(field, prefix, limit=MOST_BEGINNING)
+        return [term for term, _ in longer]
 
     def _rows_of(self, field: str, term: str) -> int:
         return int(self._searcher.doc_freq(field, term))

@@ -188,7 +188,8 @@ class WordReader:
 
     def folded(self, text: str) -> list[str]:
         """Return the words of a text as an index folds them, each run of letters in one piece."""
-        return _RUNS_OF_LETTERS.findall(self._fold(text))
+        words: list[str] = _RUNS_OF_LETTERS.findall(self._fold(text))
+        return words
 
     def is_filler(self, word: str) -> bool:
         """Tell whether a word is a stop word, such as `with`, or no word at all."""

@@ -50,9 +50,9 @@ def query_codes(chunks: list[str], is_indexed: Callable[[str], bool]) -> Iterato
         for first in range(len(some) - width + 1):
             whole = "".join(_PARTS.findall(" ".join(some[first : first + width])))
             if _says_enough(whole, SHORTEST_PART) and len(whole) <= LONGEST:
-                terms = [term for term in (WHOLE + whole, PART + whole) if is_indexed(term)]
-                if terms:
-                    yield CodeReading(first, first + width - 1, dict.fromkeys(terms, 1.0))
+                known = [term for term in (WHOLE + whole, PART + whole) if is_indexed(term)]
+                if known:
+                    yield CodeReading(first, first + width - 1, dict.fromkeys(known, 1.0))
     for place, chunk in enumerate(some):
         if terms := _terms(chunk, alone=len(chunks) == 1):
             yield CodeReading(place, place, terms)
@@ -66,7 +66,7 @@ def _terms(chunk: str, *, alone: bool) -> dict[str, float]:
     if not alone and not _says_enough(whole, SHORTEST_NUMBER if number else SHORTEST_PART):
         return {}
     terms = {WHOLE + whole: 1.0}
-    if _has_digit(whole):
+    if _says_enough(whole, SHORTEST_PART):
         terms |= dict.fromkeys((PART + whole, PART + _bare(whole)), PART_FACTOR)
         if len(whole) >= (SHORTEST_NUMBER_BEGINNING if number else SHORTEST_BEGINNING):
             terms[PART + whole + BEGINNING] = BEGINNING_FACTOR
@@ -87,5 +87,5 @@ def _has_digit(whole: str) -> bool:
 
 
 def _bare(whole: str) -> str:
-    """Return a number without its leading zeros."""
-    return whole.lstrip("0") or whole if whole.isdigit() else whole
+    """Return a code without its leading zeros."""
+    return whole.lstrip("0") or whole

@@ -12,6 +12,8 @@ DOCUMENTS = [
     {"title": "Rye bread with seeds and more oat than you would think", "brand": ""},
     {"title": "Crème brûlée", "brand": "North"},
     {"title": "茶色の靴", "brand": "West"},
+    {"title": "Ice cream 2x500ml", "brand": "Wi-Fi"},
+    {"title": "Sponge 12 fl oz, 140 x 200 cm", "brand": "C++"},
 ]
 
 
@@ -35,6 +37,14 @@ def large(tmp_path: Path) -> LexicalIndex:
         "baritsa north",
         "biscuit",
         "porridge",
+        "icecream 500 ml",
+        "2 x 500ml",
+        "wifi",
+        "wi-fi cream",
+        "c++ 12 oz 140x200",
+        "oat -barista",
+        '"oat milk"',
+        "น้ำ",
     ],
 )
 def test_a_document_beside_the_index_scores_as_it_does_within(
@@ -75,6 +85,17 @@ def test_documents_added_later_are_not_in_an_earlier_view(large: LexicalIndex) -
     few.add({"title": "Zucchini"})
 
     assert few.scores("zucchini", 1).shape == (1,)
+
+
+def test_a_word_that_only_a_new_document_has_is_required_of_new_documents(
+    large: LexicalIndex,
+) -> None:
+    few = DeltaIndex(large)
+    few.add({"title": "Zucchini"})
+    few.add({"title": "Oat milk"})
+
+    assert few.holding_all("zucchini", 2).tolist() == [True, False]
+    assert few.holding_all("zucchini milk", 2).tolist() == [False, False]
 
 
 def test_an_index_without_a_word_in_a_field_does_not_stop_it(tmp_path: Path) -> None:
