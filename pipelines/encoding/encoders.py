@@ -21,8 +21,17 @@ from pipelines.encoding.runtime_choices import (
     save_probes,
 )
 from pipelines.errors import ConfigError, ReleaseError
-from retrieval.encoders.query import QueryEncoder
-from retrieval.encoders.runtimes import TORCH, RuntimeChoice, RuntimeRecord, is_native
+from retrieval.encoders.clip.saved import read_saved
+from retrieval.encoders.pictures import fingerprint_in_torch
+from retrieval.encoders.query import ImageEncoder, QueryEncoder
+from retrieval.encoders.runtimes import (
+    TORCH,
+    RuntimeChoice,
+    RuntimeRecord,
+    is_native,
+    read_record,
+)
+from retrieval.encoders.saved_image import SavedImageEncoder
 from retrieval.encoders.text import (
     SentenceEncoder,
     TextEncoder,
@@ -241,35 +250,56 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
 
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
     """Open the encoders that made a release's vectors; ReleaseError if they are others now."""
-    encoders = _of_release(release, config)
-    found = encoders.fingerprints()
-    for name in sorted({*fingerprints, *found}):
-        if fingerprints.get(name) != found.get(name):
-            raise ReleaseError(
-                f"{release.name}: its vectors were made by the {name} encoder "
-                f"{fingerprints.get(name, 'none')}, but the one here is {found.get(name, 'none')}; "
-                f"bring back encoders.{name} of the build, or build again"
-            )
-    return QueryEncoder(encoders.text, encoders.image, config.encoders.image_weight)
-
-
-def _of_release(release: Path, config: Config) -> Encoders:
-    folder = release / IMAGE_FOLDER
-    size = config.encoders.image.batch_size
     try:
         text = _text_of_release(release, config)
-        if not folder.is_dir():
-            return Encoders(text, None)
-        from retrieval.encoders.image import open_image_encoder
-
-        image = open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
-        if (release / COMPILED_IMAGE).is_dir():
-            from retrieval.encoders.image_runtime import open_chosen_image
-
-            image = open_chosen_image(image, release / COMPILED_IMAGE).encoder
-        return Encoders(text, image)
+        image = _image_of_release(release, fingerprints.get("image", ""), config)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
+    opened = {"text": text.fingerprint}
+    if image is not None:
+        opened["image"] = image.fingerprint
+    for name in sorted({*fingerprints, *opened}):
+        if fingerprints.get(name) != opened.get(name):
+            raise ReleaseError(
+                f"{release.name}: its vectors were made by the {name} encoder "
+                f"{fingerprints.get(name, 'none')}, but the one here is "
+                f"{opened.get(name, 'none')}; "
+                f"bring back encoders.{name} of the build, or build again"
+            )
+    return QueryEncoder(text, image, config.encoders.image_weight)
+
+
+def _image_of_release(release: Path, made_by: str, config: Config) -> ImageEncoder | None:
+    """Return the image encoder of a release, its picture side opened when it is first used.
+
+    It is opened whole at once where its files do not show that it is the one of `made_by`.
+    """
+    if not (release / IMAGE_FOLDER).is_dir():
+        return None
+    open_whole = partial(_whole_image_of_release, release, config)
+    try:
+        saved = read_saved((release / IMAGE_FOLDER).absolute())
+        fingerprint = fingerprint_in_torch(saved.fingerprint, saved.size)
+        if (release / COMPILED_IMAGE).is_dir():
+            fingerprint = read_record(release / COMPILED_IMAGE, fingerprint).fingerprint
+    except EncoderError:  # which opening it whole explains
+        return open_whole()
+    if saved.text is None or fingerprint != made_by:
+        return open_whole()
+    size, threads = config.encoders.image.batch_size, config.threads
+    return SavedImageEncoder(saved, fingerprint, open_whole, batch_size=size, threads=threads)
+
+
+def _whole_image_of_release(release: Path, config: Config) -> "ClipEncoder":
+    from retrieval.encoders.image import open_image_encoder
+
+    folder, size = str((release / IMAGE_FOLDER).absolute()), config.encoders.image.batch_size
+    image = open_image_encoder(folder, batch_size=size, threads=config.threads)
+    if not (release / COMPILED_IMAGE).is_dir():
+        return image
+    from retrieval.encoders.image_runtime import open_chosen_image
+
+    return open_chosen_image(image, release / COMPILED_IMAGE).encoder
 
 
 def _text_of_release(release: Path, config: Config) -> TextEncoder:

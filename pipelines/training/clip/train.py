@@ -21,8 +21,9 @@ from pipelines.training.checkpoint import checkpoint_folder, remove_checkpoint
 from pipelines.training.clip.loop import ClipTraining, fit, steps_per_epoch
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.model_card import CardMetric, ModelCard, write_model_card
-from retrieval.encoders.clip.model import DESCRIPTION, Clip
+from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.clip.opening import is_trained, new_clip_model, open_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION
 from retrieval.encoders.weights import EncoderError
 
 REPORT = "training.json"

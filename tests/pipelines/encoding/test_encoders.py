@@ -18,8 +18,8 @@ from pipelines.encoding.encoders import (
     with_runtimes,
 )
 from pipelines.errors import ConfigError, ReleaseError
-from retrieval.encoders.clip.model import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, Network
 from retrieval.encoders.runtimes import (

@@ -21,8 +21,8 @@ from pipelines.training.clip.augmentation import varied, without_some
 from pipelines.training.clip.loop import ClipTraining, contrastive_loss, fit
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.clip.train import REPORT, ClipReport, already_trained, hits_at_k, train_clip
-from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS
 from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.text import packaged_folder
 
