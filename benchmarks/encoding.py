@@ -202,7 +202,13 @@ class Steps:
     def __init__(self) -> None:
         self.times: dict[str, Times] = {}
 
-    def __call__(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    def __call__(
+        self,
+        items: Iterable[T],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[T]:
         start, busy = perf_counter(), process_time()
         yield from items
         self.times[label] = perf_counter() - start, process_time() - busy

@@ -42,7 +42,8 @@ from retrieval.towers.columns import ProductColumns, one_each
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 HELD_OUT = 0.1
 QUERIES_APART = 0.2

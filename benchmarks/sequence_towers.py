@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from pipelines.progress import track
+from retrieval.towers.batch_loss import similarities
 from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Towers, TowerShape
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, similarities, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 RECENT = 24
 AT_ONCE = 512

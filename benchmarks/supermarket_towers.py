@@ -73,7 +73,9 @@ def main() -> None:
     print(f"training with its measurements after each epoch: {SECONDS[TRAINING]:,.0f} s")
 
 
-def timed(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def timed(
+    items: Iterable[T], label: str, total: int | None = None, most_seconds: float | None = None
+) -> Iterator[T]:
     """Pass the items on and remember how long that took."""
     start = perf_counter()
     try:

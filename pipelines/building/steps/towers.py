@@ -106,7 +106,7 @@ def _train(
     untrained = measure(towers, embed_products(towers, columns))
 
     def tell(steps: Iterator[int], count: int) -> Iterator[int]:
-        return context.track(steps, "train the towers", count)
+        return context.track(steps, "train the towers", count, settings.max_seconds or None)
 
     settings = training_settings(context.config)
     return train(towers, columns, requests, measure, settings, tell), untrained

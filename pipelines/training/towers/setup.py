@@ -5,7 +5,7 @@ import torch
 from pipelines.config.sections import Config
 from retrieval.towers.columns import ProductColumns
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
-from retrieval.towers.training import TowerTrainingSettings
+from retrieval.towers.settings import TowerTrainingSettings
 
 
 def new_towers(columns: ProductColumns, spaces: Spaces, config: Config) -> Towers:

@@ -26,7 +26,8 @@ from retrieval.towers.model import (
 )
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE

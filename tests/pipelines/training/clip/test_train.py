@@ -272,7 +272,12 @@ class Killed(BaseException):
 
 
 def killed_after(steps: int) -> Track:
-    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+    def track(
+        items: Iterable[object],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[object]:
         for place, item in enumerate(items):
             if label == "train clip" and place == steps:
                 raise Killed
@@ -327,7 +332,12 @@ def test_a_damaged_checkpoint_is_begun_anew(
 
 
 def counted(totals: list[int | None]) -> Track:
-    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+    def track(
+        items: Iterable[object],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[object]:
         if label == "train clip":
             totals.append(total)
         yield from items
