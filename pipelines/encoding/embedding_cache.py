@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import xxhash
@@ -26,6 +26,13 @@ FILE_NAME = "vectors.cache"
 LOCK = ".lock"
 
 
+class HasVectors(Protocol):
+    """As much of an encoder as its cache needs."""
+
+    dim: int
+    fingerprint: str
+
+
 class EmbeddingCache:
     """The vectors of one encoder, in one append-only file; several builds may share it.
 
@@ -42,6 +49,11 @@ class EmbeddingCache:
         self._end = 0  # everything before this was checked
         with self._locked() as file:
             self._catch_up(file)
+
+    @classmethod
+    def of(cls, encoder: HasVectors, embeddings: Path) -> "EmbeddingCache":
+        """Open the cache of an encoder in the folder of all of them."""
+        return cls(embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim)
 
     def __len__(self) -> int:
         return len(self._offsets)

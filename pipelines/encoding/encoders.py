@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.config.loading import choices_folder
 from pipelines.config.sections import Config
 from pipelines.encoding.runtime_choices import (
     answers_as_chosen,
     checked_once,
     choose_once,
+    entry_folder,
     is_wanted,
     locked_entry,
-    machine,
     mark_checked,
+    mark_used,
+    prune,
     save_probes,
 )
 from pipelines.errors import ConfigError, ReleaseError
@@ -129,11 +130,12 @@ def _with_image_runtime(encoders: Encoders, pictures: Sequence[bytes], config: C
     assert image is not None, "it is only asked where there is an image encoder"
     chosen = choose_once(
         config.encoders.image.runtime,
-        choices_folder() / machine() / f"image-{image.fingerprint}",
+        entry_folder("image", image.fingerprint, config.encoders.image.runtime),
         choose=partial(choose_image_runtime, image, pictures=pictures),
         reopen=partial(open_chosen_image, image),
         is_true=lambda chosen, _: still_true_image(chosen, image, pictures),
     )
+    prune()
     return encoders._replace(image=chosen.encoder, image_choice=chosen)
 
 
@@ -149,6 +151,7 @@ def _with_text_runtime(encoders: Encoders, texts: Sequence[str], config: Config)
         is_true=lambda chosen, entry: _is_true(chosen, entry, lambda: plain, texts),
         probe=lambda encoder, entry: _probe(encoder, entry, texts),
     )
+    prune()
     return encoders._replace(text=chosen.encoder, text_choice=chosen)
 
 
@@ -199,13 +202,16 @@ def _remembered_text(config: Config) -> RuntimeChoice[CompiledEncoder] | None:
             return None
         if chosen is None or not is_wanted(chosen, text.runtime):
             return None
-        return chosen if answers_as_chosen(chosen.encoder, entry) else None
+        if not answers_as_chosen(chosen.encoder, entry):
+            return None
+        mark_used(entry)
+        return chosen
 
 
 def _text_entry(files: TextModelFiles, config: Config) -> Path:
     """Return where the choice for a text model is remembered."""
-    key = files.fingerprint(config.encoders.text.max_tokens)
-    return choices_folder() / machine() / f"text-{key}"
+    text = config.encoders.text
+    return entry_folder("text", files.fingerprint(text.max_tokens), text.runtime)
 
 
 def carried(choice: RuntimeChoice[Any] | None) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from filelock import Timeout
 from pipelines.durable.files import flush, flush_all, replaced_file
 from pipelines.durable.locks import lock_file
 from pipelines.errors import ReleaseError
+from pipelines.release.build_status import clear_drafts
 from pipelines.release.manifest import (
     DRAFT,
     FORMAT,
@@ -139,6 +140,7 @@ def _clear(releases: Path) -> None:
         for name in (CURRENT, MANIFEST, SEAL):
             for temporary in releases.glob(f".{name}-*"):
                 temporary.unlink()
+    clear_drafts(releases)
 
 
 def point_current(releases: Path, name: str) -> None:

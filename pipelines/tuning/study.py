@@ -18,7 +18,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.errors import TuningError
+from pipelines.errors import TuningError, first_line
 from pipelines.tuning.ranges import Choices, Range, name_of
 
 NAME = "vetrina"
@@ -215,9 +215,9 @@ def _refuse_other(journal: Path, found: Any, wanted: dict[str, Any]) -> None:
 
 
 def _damaged(journal: Path, error: Exception) -> TuningError:
-    text = (str(error).splitlines() or [""])[0][:200]
     return TuningError(
-        f"{journal} cannot be read as a study ({type(error).__name__}: {text}); was it edited, or "
+        f"{journal} cannot be read as a study ({type(error).__name__}: {first_line(error)}); was "
+        "it edited, or "
         "written by another version? Choose another folder"
     )
 
