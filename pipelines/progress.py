@@ -147,8 +147,6 @@ def _spent(seconds: float, usual_seconds: float | None) -> str:
 class _Left(TimeRemainingColumn):
     """The time left by the items, or by the time after which they end, if that is sooner."""
 
-    max_refresh = None  # a column of time that waits half a second falls behind
-
     def __init__(self, most_seconds: float | None) -> None:
         super().__init__()
         self._most_seconds = most_seconds

@@ -84,7 +84,7 @@ class Study:
         self, journal: Path, ranges: Mapping[str, Range], made_from: dict[str, Any], seed: int
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._ranges = ranges
+        self.ranges = ranges
         self._seed = seed
         self._stored = _open(journal, made_from)
         self._study = optuna.create_study(
@@ -106,13 +106,13 @@ class Study:
         """Begin a trial: the first one is of what is given, the others are chosen."""
         number = len(self.tried)
         self._study.sampler = _sampler(self._seed, number)
-        drawn = self._ranges
+        drawn = self.ranges
         if number == 0:
-            drawn = {key: r for key, r in self._ranges.items() if r.holds(given[key])}
+            drawn = {key: r for key, r in self.ranges.items() if r.holds(given[key])}
             self._study.enqueue_trial({key: _named(r, given[key]) for key, r in drawn.items()})
         trial = self._study.ask({key: _distribution(r) for key, r in drawn.items()})
         found = {key: _meant(r, trial.params[key]) for key, r in drawn.items()}
-        return Trial(number, {key: found.get(key, given[key]) for key in self._ranges}, trial)
+        return Trial(number, {key: found.get(key, given[key]) for key in self.ranges}, trial)
 
     def hopeless(self, trial: Trial, value: float) -> bool:
         """Take the next figure of a trial; tell whether the median of the others was better."""
@@ -152,7 +152,7 @@ class Study:
         complete = [
             trial
             for trial in self._study.get_trials(states=(TrialState.COMPLETE,))
-            if trial.params.keys() == self._ranges.keys()
+            if trial.params.keys() == self.ranges.keys()
         ]
         if len(complete) < LEAST_FOR_IMPORTANCE or len({t.value for t in complete}) < 2:
             return {}

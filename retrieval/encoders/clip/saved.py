@@ -94,4 +94,4 @@ def _add_weights(digest: xxhash.xxh3_128, path: Path) -> None:
         kind = f"torch.{DTYPES[entry.dtype]}"
         digest.update(f"\0{name}\0{kind}\0{entry.shape}\0".encode())
         start, end = entry.data_offsets
-        digest.update(data[start:end])
+        digest.update(data[start:end].data)

@@ -61,7 +61,7 @@ class _Transformer(nn.Module):
     def __init__(self, shape: TextShape, dim: int) -> None:
         super().__init__()
         unset = torch.empty(shape.vocab_size, shape.width)  # no time goes into random numbers
-        self.token_embedding = nn.Embedding.from_pretrained(unset)
+        self.token_embedding = nn.Embedding.from_pretrained(unset)  # type: ignore[no-untyped-call]
         self.positional_embedding = nn.Parameter(torch.empty(shape.context_length, shape.width))
         blocks = [_Block(shape.width, shape.heads) for _ in range(shape.layers)]
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
