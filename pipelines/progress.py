@@ -144,7 +144,7 @@ def _spent(seconds: float, usual_seconds: float | None) -> str:
     return f"{seconds:,.0f} s, {usual_seconds - seconds:,.0f} s left"
 
 
-class _Left(TimeRemainingColumn):
+class _TimeLeftColumn(TimeRemainingColumn):
     """The time left by the items, or by the time after which they end, if that is sooner."""
 
     def __init__(self, most_seconds: float | None) -> None:
@@ -170,7 +170,7 @@ def _bar(
         MofNCompleteColumn(),
         _Rate(),
         TimeElapsedColumn(),
-        _Left(most_seconds),
+        _TimeLeftColumn(most_seconds),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         _OUTPUT.bars += 1

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributed.nn import functional as across
 
 from retrieval.encoders.precision import in_halves
-from retrieval.towers.columns import ProductColumns, take
+from retrieval.towers.columns import TowerColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
 from retrieval.towers.model import Towers, embed_products
@@ -34,7 +34,7 @@ class BatchLoss:
         towers: Towers,
         model: torch.nn.Module,
         accelerator: Accelerator,
-        columns: ProductColumns,
+        columns: TowerColumns,
         requests: Requests,
         settings: TowerTrainingSettings,
     ) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from retrieval.learning_rate import Schedule
 from retrieval.towers.batch_loss import BatchLoss
-from retrieval.towers.columns import ProductColumns
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Towers, embed_products
 from retrieval.towers.sampling import (
     Requests,
@@ -51,7 +51,7 @@ class TrainedTowers(NamedTuple):
 
 def train(
     towers: Towers,
-    columns: ProductColumns,
+    columns: TowerColumns,
     requests: Requests,
     measure: Measure,
     settings: TowerTrainingSettings,
@@ -84,7 +84,7 @@ class _TowerLearner:
     def __init__(
         self,
         towers: Towers,
-        columns: ProductColumns,
+        columns: TowerColumns,
         requests: Requests,
         measure: Measure,
         settings: TowerTrainingSettings,

@@ -6,7 +6,7 @@ import pytest
 from rich.progress import Task
 
 import pipelines.progress as progress
-from pipelines.progress import _Left, _so_far, silent, track, working
+from pipelines.progress import _so_far, _TimeLeftColumn, silent, track, working
 
 SHORT = 0.05
 
@@ -66,7 +66,7 @@ def test_the_time_left_is_the_sooner_of_the_items_and_of_the_seconds_that_end_th
 def test_a_bar_says_the_same(most: float | None, left: str) -> None:
     task = SimpleNamespace(total=100, finished=False, elapsed=5.0, time_remaining=45.0)
 
-    assert _Left(most).render(cast(Task, task)).plain == left
+    assert _TimeLeftColumn(most).render(cast(Task, task)).plain == left
 
 
 def test_items_are_counted_with_their_rate_and_the_time_left(

@@ -32,7 +32,7 @@ from pipelines.training.towers.validation import TowerValidation, measure_of, re
 from retrieval.behaviour.purchases import DAY
 from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
-from retrieval.towers.columns import ProductColumns
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
 from retrieval.towers.training import TrainedTowers, train
 
@@ -95,7 +95,7 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
 def _train(
     context: BuildContext,
     parts: Parts,
-    columns: ProductColumns,
+    columns: TowerColumns,
     requests: BasketRequests,
     past: TowerValidation,
 ) -> tuple[TrainedTowers, float]:
@@ -112,7 +112,7 @@ def _train(
     return train(towers, columns, requests, measure, settings, tell), untrained
 
 
-def _write_own(folder: Path, parts: Parts, columns: ProductColumns) -> None:
+def _write_own(folder: Path, parts: Parts, columns: TowerColumns) -> None:
     """Write the products that have an embedding of their own, by its number from 1 on."""
     ids = parts.products.ids
     names = [ids[row] for row in np.flatnonzero(columns.own).tolist()]

@@ -63,7 +63,7 @@ class _Transformer(nn.Module):
         unset = torch.empty(shape.vocab_size, shape.width)  # no time goes into random numbers
         self.token_embedding = nn.Embedding.from_pretrained(unset)  # type: ignore[no-untyped-call]
         self.positional_embedding = nn.Parameter(torch.empty(shape.context_length, shape.width))
-        blocks = [_Block(shape.width, shape.heads) for _ in range(shape.layers)]
+        blocks = [_ResidualBlock(shape.width, shape.heads) for _ in range(shape.layers)]
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
         self.ln_final = nn.LayerNorm(shape.width)
         self.text_projection = nn.Parameter(torch.empty(shape.width, dim))
@@ -81,7 +81,7 @@ class _Transformer(nn.Module):
         return F.normalize(states @ self.text_projection, dim=-1)
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)

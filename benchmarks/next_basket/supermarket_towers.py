@@ -21,8 +21,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from benchmarks.channel_table import values
 from benchmarks.machine import run_benchmark
+from benchmarks.next_basket.channel_table import values
 from index import Hits
 from pipelines.building.build import build
 from pipelines.config.loading import load
