@@ -17,7 +17,7 @@ from pipelines.building.steps.tower_columns import tower_columns
 from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
-from pipelines.release.parts import Parts, open_parts, save_windows
+from pipelines.release.parts import Parts, open_parts, save_request_kinds
 from pipelines.shop.purchases import Log, next_baskets
 from pipelines.training.towers.ablation import SearchQuality, compare_searches
 from pipelines.training.towers.examples import (
@@ -62,7 +62,7 @@ def write_towers(context: BuildContext) -> Measurements:
     trained.towers.save(context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
-    searched = _write_windows(context, past, words)
+    searched = _write_request_kinds(context, past, words)
     epochs = ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs)
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
@@ -182,20 +182,20 @@ def _write_vectors(
     return described(planned, TOWERS, context.config.index.recall_k)
 
 
-def _write_windows(
+def _write_request_kinds(
     context: BuildContext, past: TowerValidation, words: TitleWords | None
 ) -> SearchQuality | None:
     """Write where the towers are asked: in searches only where they are measured to help there."""
     if words is None:
-        save_windows(context.folder, (RECOMMENDATION,))
+        save_request_kinds(context.folder, (RECOMMENDATION,))
         return None
-    save_windows(context.folder, (RECOMMENDATION, SEARCH))
+    save_request_kinds(context.folder, (RECOMMENDATION, SEARCH))
     parts, baskets = open_parts(context.folder), past.baskets
     searched = compare_searches(
         parts, past.behaviour, baskets, context.traits, words, context.config
     )
     if searched is None or not searched.helps:
-        save_windows(context.folder, (RECOMMENDATION,))
+        save_request_kinds(context.folder, (RECOMMENDATION,))
     return searched
 
 
