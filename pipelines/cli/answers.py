@@ -47,9 +47,9 @@ def slate_table(slate: Slate) -> str:
     ]
     text = table(("", "id", "title", "price", "score", "why"), rows)
     for p in slate.products:
-        told = {**p.channels, **p.features}
-        if told:
-            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in told.items()) + "\n"
+        numbers = {**p.channels, **p.features}
+        if numbers:
+            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in numbers.items()) + "\n"
         if p.moved:
             text += (
                 f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"

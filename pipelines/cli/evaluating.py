@@ -27,8 +27,8 @@ def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
     for line, message in sorted([*report.failures, *report.notes]):
         click.echo(f"line {line}: {message}", err=True)
     stages = ", ".join(f"{count:,} by {name}" for name, count in report.stages.items())
-    told = f" ({stages})" if stages else ""
-    click.echo(f"{report.answered:,} answered{told}, {len(report.failures):,} not; wrote {out}")
+    by_stage = f" ({stages})" if stages else ""
+    click.echo(f"{report.answered:,} answered{by_stage}, {len(report.failures):,} not; wrote {out}")
 
 
 @click.command()
@@ -96,7 +96,7 @@ def replay(log: Path, releases: Path, name: str | None) -> None:
     from pipelines.evaluation.replay import replay
     from pipelines.progress import track
 
-    found = replay(log, releases, name, track)
-    click.echo(found.text())
-    if not found.agrees:
+    comparison = replay(log, releases, name, track)
+    click.echo(comparison.text())
+    if not comparison.agrees:
         raise SystemExit(1)

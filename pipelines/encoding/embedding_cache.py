@@ -64,11 +64,11 @@ class EmbeddingCache:
         """Return what is known, zero elsewhere, and which are known."""
         vectors = np.zeros((len(hashes), self._dim), np.float32)
         offsets = np.asarray([self._offsets.get(one, -1) for one in hashes], np.int64)
-        found: np.ndarray = offsets >= 0
-        if found.any():
+        is_stored: np.ndarray = offsets >= 0
+        if is_stored.any():
             stored = np.memmap(self._path, np.dtype("<f4"), "r", shape=(self._end // FLOAT_BYTES,))
-            vectors[found] = stored[offsets[found, None] + np.arange(self._dim)]
-        return vectors, found
+            vectors[is_stored] = stored[offsets[is_stored, None] + np.arange(self._dim)]
+        return vectors, is_stored
 
     def put(self, hashes: Sequence[str], vectors: Float32[np.ndarray, "n d"]) -> None:
         """Remember these vectors; they are on disk when this returns."""
@@ -94,8 +94,8 @@ class EmbeddingCache:
         encode: Callable[[list[Item]], Float32[np.ndarray, "n d"]],
     ) -> Float32[np.ndarray, "n d"]:
         """Return one vector an item; only what was never seen is encoded, once."""
-        vectors, found = self.get(hashes)
-        missing = {hashes[i]: items[i] for i in np.flatnonzero(~found).tolist()}
+        vectors, is_stored = self.get(hashes)
+        missing = {hashes[i]: items[i] for i in np.flatnonzero(~is_stored).tolist()}
         if not missing:
             return vectors
         self.put(list(missing), encode(list(missing.values())))

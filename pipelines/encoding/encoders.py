@@ -72,13 +72,17 @@ class Encoders(NamedTuple):
 
     def fingerprints(self) -> dict[str, str]:
         """Return what ties vectors to the encoders that made them."""
-        found = {"text": self.text.fingerprint}
-        return found if self.image is None else {**found, "image": self.image.fingerprint}
+        fingerprints = {"text": self.text.fingerprint}
+        return (
+            fingerprints
+            if self.image is None
+            else {**fingerprints, "image": self.image.fingerprint}
+        )
 
     def runtimes(self) -> dict[str, Any]:
         """Return what a manifest says about how they are run."""
-        found = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
-        return {name: _described(choice.record) for name, choice in found.items() if choice}
+        choices = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
+        return {name: _described(choice.record) for name, choice in choices.items() if choice}
 
 
 def open_encoders(config: Config) -> Encoders:
@@ -321,9 +325,9 @@ def _text_of_release(release: Path, config: Config) -> TextEncoder:
 
 def _described(record: RuntimeRecord) -> dict[str, Any]:
     """Leave out what only the files need."""
-    told = msgspec.to_builtins(record)
+    described = msgspec.to_builtins(record)
     names = ("runtime", "cosine_mean", "cosine_least", "per_second", "refused")
-    return {name: told[name] for name in names}
+    return {name: described[name] for name in names}
 
 
 def open_text(config: Config) -> SentenceEncoder:

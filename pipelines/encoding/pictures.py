@@ -126,8 +126,8 @@ def _frame_vectors(
 ) -> Float32[np.ndarray, "f p"]:
     whole = content_hash(video)
     hashes = [content_hash(f"{whole} frame {i} of {FRAMES}".encode()) for i in range(FRAMES)]
-    vectors, found = cache.get(hashes)
-    if not found.all():
+    vectors, is_stored = cache.get(hashes)
+    if not is_stored.all():
         frames = encode_video(video, encoder)
         vectors = np.zeros((FRAMES, encoder.dim), np.float32)  # zero: the video is shorter
         vectors[: len(frames)] = frames
@@ -188,8 +188,8 @@ class _CachedEncoder:
         self, pictures: Sequence[bytes]
     ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
         hashes = [content_hash(picture) for picture in pictures]
-        vectors, found = self._cache.get(hashes)
-        missing = {hashes[i]: pictures[i] for i in np.flatnonzero(~found).tolist()}
+        vectors, is_stored = self._cache.get(hashes)
+        missing = {hashes[i]: pictures[i] for i in np.flatnonzero(~is_stored).tolist()}
         for broken in self._broken.keys() & missing.keys():
             del missing[broken]
         if missing:

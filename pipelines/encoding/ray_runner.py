@@ -111,23 +111,23 @@ def _text_calls(texts: Sequence[str], cache: EmbeddingCache) -> list[dict[str, A
     calls = []
     for chunk in text_chunks(distinct):
         words = [distinct[i] for i in chunk]
-        _, found = cache.get([content_hash(text.encode()) for text in words])
-        if not found.all():
-            calls.append({"texts": [words[i] for i in np.flatnonzero(~found)]})
+        _, is_stored = cache.get([content_hash(text.encode()) for text in words])
+        if not is_stored.all():
+            calls.append({"texts": [words[i] for i in np.flatnonzero(~is_stored)]})
     return calls
 
 
 def _picture_calls(source: EncodingSource, cache: EmbeddingCache) -> list[dict[str, Any]]:
     """Name pictures by their places in the file, which each worker reads for itself."""
-    known = set(source.product_ids)
+    product_ids = set(source.product_ids)
     sent: set[str] = set()
     calls = []
     for number, (ids, pictures) in enumerate(picture_chunks(source.shop)):
         hashes = [content_hash(picture) for picture in pictures]
-        _, found = cache.get(hashes)
+        _, is_stored = cache.get(hashes)
         places = []
         for place, product_id in enumerate(ids):
-            if product_id in known and not found[place] and hashes[place] not in sent:
+            if product_id in product_ids and not is_stored[place] and hashes[place] not in sent:
                 sent.add(hashes[place])
                 places.append(place)
         if places:
@@ -230,13 +230,13 @@ class _Worker:
         settings, folder, network = opening
         try:
             config = msgspec.convert(settings, Config)
-            found, self._encode = OPENERS[kind](config, Path(folder), network)
+            opened, self._encode = OPENERS[kind](config, Path(folder), network)
         except (ValueError, OSError) as e:
             self._failure = first_line(e)
             return
-        if found != fingerprint:
+        if opened != fingerprint:
             self._failure = (
-                f"its encoder is {found}, and that of the build is {fingerprint}; bring the same "
+                f"its encoder is {opened}, and that of the build is {fingerprint}; bring the same "
                 "model and the same version of vetrina to every machine"
             )
 

@@ -66,8 +66,8 @@ def machine() -> str:
     """
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else [platform.processor()]
     described = {line for line in lines if line.startswith(DESCRIBES)}
-    told = [*sorted(described), str(os.cpu_count()), *map(_version, LIBRARIES)]
-    return xxhash.xxh3_64_hexdigest("\n".join(told).encode())
+    lines_of_machine = [*sorted(described), str(os.cpu_count()), *map(_version, LIBRARIES)]
+    return xxhash.xxh3_64_hexdigest("\n".join(lines_of_machine).encode())
 
 
 @contextmanager
@@ -161,11 +161,11 @@ def _lock_of(entry: Path) -> Path:
     return entry.with_name(f".{entry.name}.lock")
 
 
-def is_wanted(kept: RuntimeChoice[E], wanted: str) -> bool:
+def is_wanted(choice: RuntimeChoice[E], wanted: str) -> bool:
     """Tell whether a choice answers this wish; torch that only stands in does not."""
-    if kept.record.wanted != wanted or not is_native(kept.record):
+    if choice.record.wanted != wanted or not is_native(choice.record):
         return False
-    return wanted == AUTO or kept.record.runtime == TORCH or kept.network is not None
+    return wanted == AUTO or choice.record.runtime == TORCH or choice.network is not None
 
 
 def save_probes(encoder: Encodes, entry: Path) -> None:
@@ -180,9 +180,9 @@ def answers_as_chosen(encoder: Encodes, entry: Path) -> bool:
         probes = msgspec.json.decode((entry / PROBES).read_bytes(), type=Probes)
     except (OSError, msgspec.DecodeError):
         return False
-    found = encoder.encode(probes.texts)
+    vectors = encoder.encode(probes.texts)
     expected = np.frombuffer(probes.vectors, "<f4").reshape(len(probes.texts), -1)
-    return found.shape == expected.shape and cosines(found, expected)[1] >= CLOSE_COSINE
+    return vectors.shape == expected.shape and cosines(vectors, expected)[1] >= CLOSE_COSINE
 
 
 def checked_once(entry: Path, texts: Sequence[str], check: Callable[[], bool]) -> bool:
