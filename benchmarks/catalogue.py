@@ -27,7 +27,9 @@ class Benchmark(NamedTuple):
     @property
     def module(self) -> str:
         """The full name of the module whose `main` is called."""
-        return f"benchmarks.{self.name}" + ".__main__" * (FOLDER / self.name).is_dir()
+        found = [*FOLDER.glob(f"*/{self.name}.py"), *FOLDER.glob(f"{self.name}/__main__.py")]
+        [path] = found  # in whichever folder, the name stands once
+        return ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
 
     @property
     def requirements(self) -> str:

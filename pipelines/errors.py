@@ -1,5 +1,7 @@
 """What a user can do wrong; each message says what was given, expected, and what to do."""
 
+LONGEST_LINE = 300  # letters of a foreign message
+
 
 class UserError(ValueError):
     """The root: printed as one line, never with a traceback.
@@ -64,6 +66,9 @@ def json_fault(content: bytes, error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of a foreign error's message; its type's name where it has none."""
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    """Return the first line of a foreign error's message that is not blank, cut where it is long.
+
+    Its type's name where it has none.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:LONGEST_LINE]

@@ -31,19 +31,38 @@ LINE_EVERY_SECONDS = 5.0
 class Track(Protocol):
     """Passes items through and tells how many went by."""
 
-    def __call__(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Return the same items; `total` is how many there will be, if that is known."""
+    def __call__(
+        self,
+        items: Iterable[T],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[T]:
+        """Return the same items; `total` is how many there will be, if that is known.
+
+        `most_seconds` is the time after which they end, however many are left.
+        """
         ...
 
 
-def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T],
+    label: str,
+    total: int | None = None,
+    most_seconds: float | None = None,
+) -> Iterator[T]:
     """Show a bar with rate and time left on a terminal, and a line now and then elsewhere."""
     if sys.stderr.isatty():
-        return _bar(items, label, total)
-    return _lines(items, label, total)
+        return _bar(items, label, total, most_seconds)
+    return _lines(items, label, total, most_seconds)
 
 
-def silent(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def silent(
+    items: Iterable[T],
+    label: str,
+    total: int | None = None,
+    most_seconds: float | None = None,
+) -> Iterator[T]:
     """Show nothing; for tests and for calls from other programs."""
     yield from items
 
@@ -125,14 +144,33 @@ def _spent(seconds: float, usual_seconds: float | None) -> str:
     return f"{seconds:,.0f} s, {usual_seconds - seconds:,.0f} s left"
 
 
-def _bar(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+class _TimeLeftColumn(TimeRemainingColumn):
+    """The time left by the items, or by the time after which they end, if that is sooner."""
+
+    def __init__(self, most_seconds: float | None) -> None:
+        super().__init__()
+        self._most_seconds = most_seconds
+
+    def render(self, task: Task) -> Text:
+        if self._most_seconds is None:
+            return super().render(task)
+        left = max(self._most_seconds - (task.elapsed or 0.0), 0.0)
+        if task.time_remaining is not None and task.time_remaining <= left:
+            return super().render(task)
+        minutes, seconds = divmod(int(left), 60)
+        return Text(f"{minutes // 60}:{minutes % 60:02}:{seconds:02}", style="progress.remaining")
+
+
+def _bar(
+    items: Iterable[T], label: str, total: int | None, most_seconds: float | None
+) -> Iterator[T]:
     columns = (
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _TimeLeftColumn(most_seconds),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         _OUTPUT.bars += 1
@@ -142,19 +180,26 @@ def _bar(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
             _OUTPUT.bars -= 1
 
 
-def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+def _lines(
+    items: Iterable[T], label: str, total: int | None, most_seconds: float | None
+) -> Iterator[T]:
     start, count = perf_counter(), 0
-    with _heartbeat(lambda seconds: f"{label}: {_so_far(count, total, seconds)}"):
+    with _heartbeat(lambda seconds: f"{label}: {_so_far(count, total, seconds, most_seconds)}"):
         for item in items:
             yield item
             count += 1
     _OUTPUT.say(f"{label}: {count:,} done in {perf_counter() - start:.1f} s")
 
 
-def _so_far(count: int, total: int | None, seconds: float) -> str:
+def _so_far(
+    count: int, total: int | None, seconds: float, most_seconds: float | None = None
+) -> str:
     rate = count / max(seconds, 1e-9)
     if not total:
         return f"{count:,}, {rate:,.1f}/s"
     if not count:
         return f"0 of {total:,} in {seconds:,.0f} s"
-    return f"{count:,} of {total:,}, {rate:,.1f}/s, {(total - count) / rate:,.0f} s left"
+    left = (total - count) / rate
+    if most_seconds is not None:
+        left = min(left, max(most_seconds - seconds, 0.0))
+    return f"{count:,} of {total:,}, {rate:,.1f}/s, {left:,.0f} s left"

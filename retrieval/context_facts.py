@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import holidays
 import numpy as np
 import xxhash
+from holidays.registry import EntityLoader
 from jaxtyping import Int64
 
 from retrieval.types import Scene
@@ -65,8 +66,14 @@ def holiday_ahead(day: int, country: str) -> str:
     return ""
 
 
+@cache
+def _countries() -> frozenset[str]:
+    """Return the codes of the countries with a calendar, without loading every calendar."""
+    return frozenset(EntityLoader.get_country_codes())
+
+
 @lru_cache(64)
 def _calendar(country: str, year: int) -> holidays.HolidayBase:
-    if country not in holidays.list_supported_countries():
+    if country not in _countries():
         return holidays.HolidayBase()
     return holidays.country_holidays(country, years=year)

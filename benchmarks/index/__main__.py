@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.index.drawing import Measured, draw
+from benchmarks.index.drawing import OperatingPoint, draw
 from benchmarks.index.peers import (
     CELLS,
     NODES,
@@ -69,7 +69,7 @@ HEAD = (
 )  # fmt: skip
 
 
-class Asked(NamedTuple):
+class SearchTask(NamedTuple):
     """Queries, and the least score that a right answer to each has."""
 
     vectors: np.ndarray
@@ -102,12 +102,12 @@ def main() -> None:
     least = np.array([hits.scores[-1] for hits in true_hits(vectors, queries, K)])
     print(f"true answers found in {perf_counter() - started:,.0f} s")
     print(f"\n{row(HEAD)}\n{'|---' * len(HEAD)}|", flush=True)
-    measure_all(Asked(vectors, queries, least), tuning, results, options)
+    measure_all(SearchTask(vectors, queries, least), tuning, results, options)
     report(results, f"{len(vectors):,} vectors: {told}", options)
 
 
 def measure_all(
-    asked: Asked, tuning: np.ndarray, results: Results, options: argparse.Namespace
+    asked: SearchTask, tuning: np.ndarray, results: Results, options: argparse.Namespace
 ) -> None:
     """Measure each way that has no result yet, one at a time, and print a line for each."""
     vectors, threads = asked.vectors, Threads(options.build_threads, options.threads)
@@ -127,7 +127,7 @@ def measure_all(
 
 
 def measured(
-    run: str, slot: str, build: Callable[[], Ready], asked: Asked, options: argparse.Namespace
+    run: str, slot: str, build: Callable[[], Ready], asked: SearchTask, options: argparse.Namespace
 ) -> Part:
     """Build a way and measure it."""
     started = perf_counter()
@@ -234,19 +234,19 @@ def efforts_of(built: ApproximateIndex, planned: int) -> tuple[int, ...]:
     return tuple(sorted({*usual, planned}))
 
 
-def swept(way: Built, asked: Asked, options: argparse.Namespace) -> list[Measured]:
+def swept(way: Built, asked: SearchTask, options: argparse.Namespace) -> list[OperatingPoint]:
     """Measure each effort, until almost everything is found."""
     points = []
     for effort in way.efforts:
         way.look(effort)
         recall = recall_of(way.rows(way.ask(asked.queries, K)), asked)
-        points.append(Measured(effort, recall, *rates(way.ask, asked.queries, options)))
+        points.append(OperatingPoint(effort, recall, *rates(way.ask, asked.queries, options)))
         if recall >= ENOUGH:
             break
     return points
 
 
-def recall_of(rows: np.ndarray, asked: Asked) -> float:
+def recall_of(rows: np.ndarray, asked: SearchTask) -> float:
     """Return the share of answers that are as near as the last right one: any of equals will do."""
     scores = np.stack(
         [
@@ -273,7 +273,7 @@ def rate(work: Callable[[], Any], count: int) -> float:
     return count / (perf_counter() - started)
 
 
-def at_target(points: Sequence[Measured], target: float = TARGET) -> Measured | None:
+def at_target(points: Sequence[OperatingPoint], target: float = TARGET) -> OperatingPoint | None:
     """Return the speed at the target: between the points beside it, or the first that meets it."""
     after = next((place for place, point in enumerate(points) if point.recall >= target), None)
     if after is None:
@@ -287,7 +287,7 @@ def at_target(points: Sequence[Measured], target: float = TARGET) -> Measured | 
     def between(one: float, other: float) -> float:
         return float(np.exp(np.log(one) * (1 - share) + np.log(other) * share))
 
-    return Measured(
+    return OperatingPoint(
         high.effort, target, between(low.single, high.single), between(low.batch, high.batch)
     )
 
@@ -330,7 +330,7 @@ def print_ratios(part: Part, parts: Sequence[Part]) -> None:
         print(f"| {other.name} | {ours.single / met.single:.2f} | {ours.batch / met.batch:.2f} |")
 
 
-def layer_of(planned: PlannedIndex, asked: Asked, options: argparse.Namespace) -> Layer | None:
+def layer_of(planned: PlannedIndex, asked: SearchTask, options: argparse.Namespace) -> Layer | None:
     """Measure how fast ours is beside its own library, on the same index with the same effort."""
     same = directly(planned.built, options.threads)
     if same is None:

@@ -18,7 +18,7 @@ OURS = "#b3261e"
 MARKS = "osv^D<>ph*"
 
 
-class Measured(NamedTuple):
+class OperatingPoint(NamedTuple):
     """What one effort finds, and how many queries a second it answers."""
 
     effort: int
@@ -27,7 +27,9 @@ class Measured(NamedTuple):
     batch: float
 
 
-def draw(curves: Mapping[str, Sequence[Measured]], title: str, least: float, path: Path) -> None:
+def draw(
+    curves: Mapping[str, Sequence[OperatingPoint]], title: str, least: float, path: Path
+) -> None:
     """Write two plots side by side: one query a call, and many."""
     with mpl.rc_context(STYLE):
         figure = Figure((10, 4.4), layout="constrained")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.index.drawing import Measured
+from benchmarks.index.drawing import OperatingPoint
 from index import DesignTrial
 
 
@@ -25,7 +25,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     run: str  # on what, and how: parts of different runs are not compared
     slot: str  # which of the ways of a run
     name: str
-    points: tuple[Measured, ...]
+    points: tuple[OperatingPoint, ...]
     build_seconds: float
     num_bytes: int
     took_seconds: float  # building and measuring

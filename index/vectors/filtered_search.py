@@ -25,7 +25,7 @@ AGAIN = 700  # more rows than asked for, about, are scored in full beside a scan
 
 
 class Costs(NamedTuple):
-    """Nanoseconds of each step of a search, as `benchmarks/filtered_search.py --costs` prints them.
+    """Nanoseconds of each step of a search, as the benchmark filtered_search prints them.
 
     Only their ratios matter. These are of 73,055 real titles, on one thread of an idle machine.
     """

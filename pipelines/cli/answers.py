@@ -1,17 +1,35 @@
 """An answer as a table for a terminal."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.tables import table
 from retrieval import Query, Slate
 from retrieval.types import FacetValue, Filtered, Matched
 
+if TYPE_CHECKING:
+    from pipelines.engine.engine import Engine
+
 
 def answer_table(releases: Path, query: Query) -> str:
     """Answer one request from the current release and write the slate as a table."""
-    from pipelines.engine.engine import Engine
+    return slate_table(open_engine(releases).answer(query))
 
-    return slate_table(Engine.open(releases).answer(query))
+
+def open_engine(releases: Path) -> "Engine":
+    """Open the current release, its files checked while the engine and torch are imported."""
+    from pipelines.release.manifest import config_of
+    from pipelines.release.store import open_release
+
+    with ThreadPoolExecutor(2) as pool:
+        checking = pool.submit(open_release, releases)
+        from pipelines.engine.engine import Engine
+        from pipelines.engine.stages.stages import import_torch
+
+        pool.submit(import_torch, releases)
+        release = checking.result()
+        return Engine(release, config_of(release.manifest))
 
 
 def slate_table(slate: Slate) -> str:
@@ -29,9 +47,9 @@ def slate_table(slate: Slate) -> str:
     ]
     text = table(("", "id", "title", "price", "score", "why"), rows)
     for p in slate.products:
-        told = {**p.channels, **p.features}
-        if told:
-            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in told.items()) + "\n"
+        numbers = {**p.channels, **p.features}
+        if numbers:
+            text += f"{p.position}. " + ", ".join(f"{n} {v:.3g}" for n, v in numbers.items()) + "\n"
         if p.moved:
             text += (
                 f"   moved {_most(p.moved, '{:+.2f}')}; looked at {_most(p.attended, '{:.0%}')}\n"

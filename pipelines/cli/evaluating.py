@@ -18,17 +18,17 @@ from pipelines.cli.options import releases_option, with_heartbeat
 @with_heartbeat("run")
 def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
     """Answer a file of requests, one JSON a line, into a TREC run."""
-    from pipelines.engine.engine import Engine
+    from pipelines.cli.answers import open_engine
     from pipelines.evaluation.run import run
     from pipelines.progress import track
     from retrieval import Stage
 
-    report = run(requests, Engine.open(releases), out, Stage(stage), track)
+    report = run(requests, open_engine(releases), out, Stage(stage), track)
     for line, message in sorted([*report.failures, *report.notes]):
         click.echo(f"line {line}: {message}", err=True)
     stages = ", ".join(f"{count:,} by {name}" for name, count in report.stages.items())
-    told = f" ({stages})" if stages else ""
-    click.echo(f"{report.answered:,} answered{told}, {len(report.failures):,} not; wrote {out}")
+    by_stage = f" ({stages})" if stages else ""
+    click.echo(f"{report.answered:,} answered{by_stage}, {len(report.failures):,} not; wrote {out}")
 
 
 @click.command()
@@ -119,7 +119,7 @@ def replay(log: Path, releases: Path, name: str | None) -> None:
     from pipelines.evaluation.replay import replay
     from pipelines.progress import track
 
-    found = replay(log, releases, name, track)
-    click.echo(found.text())
-    if not found.agrees:
+    comparison = replay(log, releases, name, track)
+    click.echo(comparison.text())
+    if not comparison.agrees:
         raise SystemExit(1)

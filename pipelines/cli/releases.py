@@ -92,5 +92,5 @@ def diff(releases: Path, before: str, now: str, as_json: bool) -> None:  # noqa:
     from pipelines.evaluation.release_diff import diff
     from pipelines.progress import track
 
-    found = diff(releases, before, now, track)
-    click.echo(found.json().decode() if as_json else found.text())
+    difference = diff(releases, before, now, track)
+    click.echo(difference.json().decode() if as_json else difference.text())

@@ -45,20 +45,11 @@ def _tune(  # noqa: PLR0913
     from pipelines.config.loading import load, moment
     from pipelines.progress import track
     from pipelines.tuning.objective import read_measure
-    from pipelines.tuning.tune import Budget, tune
+    from pipelines.tuning.tune import Budget, TuningJob, tune
 
-    found = tune(
-        shop,
-        ranges,
-        out,
-        load(config, overrides),
-        moment(until),
-        budget=Budget(trials, seconds),
-        measure=read_measure(measure),
-        track=track,
-        say=click.echo,
-    )
-    click.echo(found.table())
+    tried, begin = load(config, overrides), moment(until)
+    job = TuningJob(shop, ranges, out, tried, begin, read_measure(measure))
+    click.echo(tune(job, Budget(trials, seconds), track=track, say=click.echo).table())
 
 
 @tune.command("fusion")

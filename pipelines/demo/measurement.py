@@ -61,14 +61,14 @@ def measure_served(folder: DemoFolder, track: Track) -> str:
     config = load_journey(folder)
     shown = parts.products.allowed(not_hidden(config))
     whole = hold_out(Shop(folder.shop), parts.products, shown, moment(UNTIL))
-    ranked, held = rank_in_time(whole, engine, track, config.seed)
-    rankings = rank_by_baselines(held, parts.behaviour, parts.products)
+    ranked, sample = rank_in_time(whole, engine, track, config.seed)
+    rankings = rank_by_baselines(sample, parts.behaviour, parts.products)
     rankings["vetrina"] = ranked
     history = release_history(name, parts.products, parts.behaviour)
-    found = evidence(rankings, held, history)
+    found = evidence(rankings, sample, history)
     write_page(findings(found, measured(found)), folder.measured.with_name(REPORT))
-    table = holdout_table(measure_rankings(rankings, held), held)
-    table += sample_note(held, whole, config.seed)
+    table = holdout_table(measure_rankings(rankings, sample), sample)
+    table += sample_note(sample, whole, config.seed)
     folder.measured.write_bytes(msgspec.json.encode(MeasuredTable(name, table)))
     return table
 
@@ -86,16 +86,16 @@ def rank_in_time(
     start = monotonic()
     rankings = rank_by_release(_first(drawn, PROBED), engine, track)
     affordable = round(PROBED * MOST_SECONDS / max(monotonic() - start, 1e-9))
-    held = _first(drawn, max(affordable, LEAST_SHOPPERS))
-    rest = held._replace(tests=held.tests[PROBED:])
+    sample = _first(drawn, max(affordable, LEAST_SHOPPERS))
+    rest = sample._replace(tests=sample.tests[PROBED:])
     if rest.tests:
         rankings |= rank_by_release(rest, engine, track)
-    return rankings, held
+    return rankings, sample
 
 
-def sample_note(held: Holdout, whole: Holdout, seed: int) -> str:
+def sample_note(sample: Holdout, whole: Holdout, seed: int) -> str:
     """Say that a table is of a sample; "" where it is of all shoppers."""
-    if len(held.tests) == len(whole.tests):
+    if len(sample.tests) == len(whole.tests):
         return ""
     return (
         f"; a sample of {len(whole.tests):,} shoppers, drawn with the seed {seed}, because all "
@@ -104,10 +104,10 @@ def sample_note(held: Holdout, whole: Holdout, seed: int) -> str:
 
 
 def evidence(
-    rankings: dict[str, dict[str, list[str]]], held: Holdout, seen: ReleaseHistory
+    rankings: dict[str, dict[str, list[str]]], sample: Holdout, seen: ReleaseHistory
 ) -> Evidence:
     """Return what a report on the release beside plain personal frequency is made of."""
-    gains = dict(sorted(judged(held).items()))
+    gains = dict(sorted(judged(sample).items()))
     return Evidence(
         gains=gains,
         runs={
@@ -118,13 +118,13 @@ def evidence(
             test.user_id: ReportedRequest(
                 user=test.user_id,
                 at=test.at.isoformat(),
-                num_candidates=len(held.product_ids),
+                num_candidates=len(sample.product_ids),
             )
-            for test in held.tests
+            for test in sample.tests
         },
         history=seen,
     )
 
 
-def _first(held: Holdout, count: int) -> Holdout:
-    return held._replace(tests=held.tests[:count])
+def _first(sample: Holdout, count: int) -> Holdout:
+    return sample._replace(tests=sample.tests[:count])

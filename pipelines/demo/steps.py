@@ -34,7 +34,7 @@ BUILD_SECONDS = (75.0, 60.0, 240.0)  # of each release
 MEASURE_SECONDS = 70.0
 
 
-class Step(NamedTuple):
+class DemoStep(NamedTuple):
     """Something to do, and about how long it takes; `run` returns what to say about it."""
 
     label: str
@@ -67,22 +67,22 @@ def run_steps(
                 say(step.run(track, status))
 
 
-def steps_left(folder: DemoFolder) -> list[Step]:
+def steps_left(folder: DemoFolder) -> list[DemoStep]:
     """Return the steps that were not done before; none where everything is there."""
     steps = []
     if not (folder.shop / "shop.json").is_file():
-        steps.append(Step("import the shop", IMPORT_SECONDS, partial(import_shop, folder)))
+        steps.append(DemoStep("import the shop", IMPORT_SECONDS, partial(import_shop, folder)))
     todo = range(next_release(folder, built_releases(folder)), len(RELEASES))
     untrained = not has_picture_model(folder)
     for place in todo:
         if RELEASES[place].with_pictures and untrained:
             untrained = False
             train = partial(train_pictures, folder)
-            steps.append(Step("train the picture model", TRAIN_SECONDS, train))
+            steps.append(DemoStep("train the picture model", TRAIN_SECONDS, train))
         label = f"build release {place + 1} of {len(RELEASES)}: {', '.join(RELEASES[place].adds)}"
-        steps.append(Step(label, BUILD_SECONDS[place], partial(build_release, folder, place)))
+        steps.append(DemoStep(label, BUILD_SECONDS[place], partial(build_release, folder, place)))
     if steps or not is_measured(folder):
-        steps.append(Step("measure", MEASURE_SECONDS, partial(measure, folder)))
+        steps.append(DemoStep("measure", MEASURE_SECONDS, partial(measure, folder)))
     return steps
 
 

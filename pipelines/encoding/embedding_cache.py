@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import xxhash
@@ -26,6 +26,13 @@ FILE_NAME = "vectors.cache"
 LOCK = ".lock"
 
 
+class HasVectors(Protocol):
+    """As much of an encoder as its cache needs."""
+
+    dim: int
+    fingerprint: str
+
+
 class EmbeddingCache:
     """The vectors of one encoder, in one append-only file; several builds may share it.
 
@@ -43,6 +50,11 @@ class EmbeddingCache:
         with self._locked() as file:
             self._catch_up(file)
 
+    @classmethod
+    def of(cls, encoder: HasVectors, embeddings: Path) -> "EmbeddingCache":
+        """Open the cache of an encoder in the folder of all of them."""
+        return cls(embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim)
+
     def __len__(self) -> int:
         return len(self._offsets)
 
@@ -52,11 +64,11 @@ class EmbeddingCache:
         """Return what is known, zero elsewhere, and which are known."""
         vectors = np.zeros((len(hashes), self._dim), np.float32)
         offsets = np.asarray([self._offsets.get(one, -1) for one in hashes], np.int64)
-        found: np.ndarray = offsets >= 0
-        if found.any():
+        is_stored: np.ndarray = offsets >= 0
+        if is_stored.any():
             stored = np.memmap(self._path, np.dtype("<f4"), "r", shape=(self._end // FLOAT_BYTES,))
-            vectors[found] = stored[offsets[found, None] + np.arange(self._dim)]
-        return vectors, found
+            vectors[is_stored] = stored[offsets[is_stored, None] + np.arange(self._dim)]
+        return vectors, is_stored
 
     def put(self, hashes: Sequence[str], vectors: Float32[np.ndarray, "n d"]) -> None:
         """Remember these vectors; they are on disk when this returns."""
@@ -82,8 +94,8 @@ class EmbeddingCache:
         encode: Callable[[list[Item]], Float32[np.ndarray, "n d"]],
     ) -> Float32[np.ndarray, "n d"]:
         """Return one vector an item; only what was never seen is encoded, once."""
-        vectors, found = self.get(hashes)
-        missing = {hashes[i]: items[i] for i in np.flatnonzero(~found).tolist()}
+        vectors, is_stored = self.get(hashes)
+        missing = {hashes[i]: items[i] for i in np.flatnonzero(~is_stored).tolist()}
         if not missing:
             return vectors
         self.put(list(missing), encode(list(missing.values())))

@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.config.loading import choices_folder
 from pipelines.config.sections import Config
 from pipelines.encoding.runtime_choices import (
     answers_as_chosen,
     checked_once,
     choose_once,
+    entry_folder,
     is_wanted,
     locked_entry,
-    machine,
     mark_checked,
+    mark_used,
+    prune,
     save_probes,
 )
 from pipelines.errors import ConfigError, ReleaseError
-from retrieval.encoders.query import QueryEncoder
-from retrieval.encoders.runtimes import TORCH, RuntimeChoice, RuntimeRecord, is_native
+from retrieval.encoders.clip.saved import read_saved
+from retrieval.encoders.pictures import fingerprint_in_torch
+from retrieval.encoders.query import ImageEncoder, QueryEncoder
+from retrieval.encoders.runtimes import (
+    TORCH,
+    RuntimeChoice,
+    RuntimeRecord,
+    is_native,
+    read_record,
+)
+from retrieval.encoders.saved_image import SavedImageEncoder
 from retrieval.encoders.text import (
     SentenceEncoder,
     TextEncoder,
@@ -62,13 +72,17 @@ class Encoders(NamedTuple):
 
     def fingerprints(self) -> dict[str, str]:
         """Return what ties vectors to the encoders that made them."""
-        found = {"text": self.text.fingerprint}
-        return found if self.image is None else {**found, "image": self.image.fingerprint}
+        fingerprints = {"text": self.text.fingerprint}
+        return (
+            fingerprints
+            if self.image is None
+            else {**fingerprints, "image": self.image.fingerprint}
+        )
 
     def runtimes(self) -> dict[str, Any]:
         """Return what a manifest says about how they are run."""
-        found = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
-        return {name: _described(choice.record) for name, choice in found.items() if choice}
+        choices = {"text_runtime": self.text_choice, "image_runtime": self.image_choice}
+        return {name: _described(choice.record) for name, choice in choices.items() if choice}
 
 
 def open_encoders(config: Config) -> Encoders:
@@ -120,11 +134,12 @@ def _with_image_runtime(encoders: Encoders, pictures: Sequence[bytes], config: C
     assert image is not None, "it is only asked where there is an image encoder"
     chosen = choose_once(
         config.encoders.image.runtime,
-        choices_folder() / machine() / f"image-{image.fingerprint}",
+        entry_folder("image", image.fingerprint, config.encoders.image.runtime),
         choose=partial(choose_image_runtime, image, pictures=pictures),
         reopen=partial(open_chosen_image, image),
         is_true=lambda chosen, _: still_true_image(chosen, image, pictures),
     )
+    prune()
     return encoders._replace(image=chosen.encoder, image_choice=chosen)
 
 
@@ -140,6 +155,7 @@ def _with_text_runtime(encoders: Encoders, texts: Sequence[str], config: Config)
         is_true=lambda chosen, entry: _is_true(chosen, entry, lambda: plain, texts),
         probe=lambda encoder, entry: _probe(encoder, entry, texts),
     )
+    prune()
     return encoders._replace(text=chosen.encoder, text_choice=chosen)
 
 
@@ -190,13 +206,16 @@ def _remembered_text(config: Config) -> RuntimeChoice[CompiledEncoder] | None:
             return None
         if chosen is None or not is_wanted(chosen, text.runtime):
             return None
-        return chosen if answers_as_chosen(chosen.encoder, entry) else None
+        if not answers_as_chosen(chosen.encoder, entry):
+            return None
+        mark_used(entry)
+        return chosen
 
 
 def _text_entry(files: TextModelFiles, config: Config) -> Path:
     """Return where the choice for a text model is remembered."""
-    key = files.fingerprint(config.encoders.text.max_tokens)
-    return choices_folder() / machine() / f"text-{key}"
+    text = config.encoders.text
+    return entry_folder("text", files.fingerprint(text.max_tokens), text.runtime)
 
 
 def carried(choice: RuntimeChoice[Any] | None) -> dict[str, bytes]:
@@ -241,35 +260,56 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
 
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
     """Open the encoders that made a release's vectors; ReleaseError if they are others now."""
-    encoders = _of_release(release, config)
-    found = encoders.fingerprints()
-    for name in sorted({*fingerprints, *found}):
-        if fingerprints.get(name) != found.get(name):
-            raise ReleaseError(
-                f"{release.name}: its vectors were made by the {name} encoder "
-                f"{fingerprints.get(name, 'none')}, but the one here is {found.get(name, 'none')}; "
-                f"bring back encoders.{name} of the build, or build again"
-            )
-    return QueryEncoder(encoders.text, encoders.image, config.encoders.image_weight)
-
-
-def _of_release(release: Path, config: Config) -> Encoders:
-    folder = release / IMAGE_FOLDER
-    size = config.encoders.image.batch_size
     try:
         text = _text_of_release(release, config)
-        if not folder.is_dir():
-            return Encoders(text, None)
-        from retrieval.encoders.image import open_image_encoder
-
-        image = open_image_encoder(str(folder.absolute()), batch_size=size, threads=config.threads)
-        if (release / COMPILED_IMAGE).is_dir():
-            from retrieval.encoders.image_runtime import open_chosen_image
-
-            image = open_chosen_image(image, release / COMPILED_IMAGE).encoder
-        return Encoders(text, image)
+        image = _image_of_release(release, fingerprints.get("image", ""), config)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
+    opened = {"text": text.fingerprint}
+    if image is not None:
+        opened["image"] = image.fingerprint
+    for name in sorted({*fingerprints, *opened}):
+        if fingerprints.get(name) != opened.get(name):
+            raise ReleaseError(
+                f"{release.name}: its vectors were made by the {name} encoder "
+                f"{fingerprints.get(name, 'none')}, but the one here is "
+                f"{opened.get(name, 'none')}; "
+                f"bring back encoders.{name} of the build, or build again"
+            )
+    return QueryEncoder(text, image, config.encoders.image_weight)
+
+
+def _image_of_release(release: Path, made_by: str, config: Config) -> ImageEncoder | None:
+    """Return the image encoder of a release, its picture side opened when it is first used.
+
+    It is opened whole at once where its files do not show that it is the one of `made_by`.
+    """
+    if not (release / IMAGE_FOLDER).is_dir():
+        return None
+    open_whole = partial(_whole_image_of_release, release, config)
+    try:
+        saved = read_saved((release / IMAGE_FOLDER).absolute())
+        fingerprint = fingerprint_in_torch(saved.fingerprint, saved.size)
+        if (release / COMPILED_IMAGE).is_dir():
+            fingerprint = read_record(release / COMPILED_IMAGE, fingerprint).fingerprint
+    except EncoderError:  # which opening it whole explains
+        return open_whole()
+    if saved.text is None or fingerprint != made_by:
+        return open_whole()
+    size, threads = config.encoders.image.batch_size, config.threads
+    return SavedImageEncoder(saved, fingerprint, open_whole, batch_size=size, threads=threads)
+
+
+def _whole_image_of_release(release: Path, config: Config) -> "ClipEncoder":
+    from retrieval.encoders.image import open_image_encoder
+
+    folder, size = str((release / IMAGE_FOLDER).absolute()), config.encoders.image.batch_size
+    image = open_image_encoder(folder, batch_size=size, threads=config.threads)
+    if not (release / COMPILED_IMAGE).is_dir():
+        return image
+    from retrieval.encoders.image_runtime import open_chosen_image
+
+    return open_chosen_image(image, release / COMPILED_IMAGE).encoder
 
 
 def _text_of_release(release: Path, config: Config) -> TextEncoder:
@@ -285,9 +325,9 @@ def _text_of_release(release: Path, config: Config) -> TextEncoder:
 
 def _described(record: RuntimeRecord) -> dict[str, Any]:
     """Leave out what only the files need."""
-    told = msgspec.to_builtins(record)
+    described = msgspec.to_builtins(record)
     names = ("runtime", "cosine_mean", "cosine_least", "per_second", "refused")
-    return {name: told[name] for name in names}
+    return {name: described[name] for name in names}
 
 
 def open_text(config: Config) -> SentenceEncoder:

@@ -1,6 +1,6 @@
 """Turns a shop's pictures and videos into vectors, each distinct one once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,23 +51,20 @@ def encode_pictures(
     A picture that cannot be read is counted and named; past `max_failed_share` of them this is
     a UserError.
     """
-    cached = _CachedEncoder(encoder, embeddings)
     rows = {product_id: row for row, product_id in enumerate(product_ids)}
     vectors = np.zeros((len(product_ids), encoder.dim), np.float32)
     failures: dict[str, str] = {}
     seen = 0
     done = np.zeros(len(product_ids), bool)  # by an earlier chunk
-    chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
-    for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
-        known = [i for i, product_id in enumerate(ids) if product_id in rows]
-        found, reasons = cached.encode([pictures[i] for i in known])
-        for i, vector in zip(reversed(known), reversed(found), strict=True):
-            row = rows[ids[i]]
+    cached = _CachedEncoder(encoder, embeddings)
+    for chunk in _encoded_chunks(shop, cached, rows.__contains__, track):
+        for product_id, vector in zip(reversed(chunk.ids), reversed(chunk.vectors), strict=True):
+            row = rows[product_id]
             if not done[row]:
                 vectors[row] = vector if vector.any() else vectors[row]
         done |= vectors.any(axis=1)
-        failures |= {ids[known[place]]: reason for place, reason in reasons.items()}
-        seen += len(known)
+        failures |= {chunk.ids[place]: reason for place, reason in chunk.reasons.items()}
+        seen += len(chunk.ids)
     _check_failures(failures, seen, max_failed_share)
     return Pictures(vectors, failures, seen)
 
@@ -85,14 +82,12 @@ def encode_all_pictures(
 
     What `encode_pictures` has remembered is not encoded again. Raises UserError as that does.
     """
-    cached = _CachedEncoder(encoder, embeddings)
     gathered = _SeveralWriter(product_ids, encoder.dim, MAX_PICTURES)
-    chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
-    for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
-        known = [i for i, product_id in enumerate(ids) if gathered.wants(product_id)]
-        vectors, reasons = cached.encode([pictures[i] for i in known])
-        for place, i in enumerate(known):
-            gathered.take(ids[i], vectors[place : place + 1], reasons.get(place))
+    cached = _CachedEncoder(encoder, embeddings)
+    for chunk in _encoded_chunks(shop, cached, gathered.wants, track):
+        for place, product_id in enumerate(chunk.ids):
+            vector = chunk.vectors[place : place + 1]
+            gathered.take(product_id, vector, chunk.reasons.get(place))
     return gathered.whole(max_failed_share, "pictures")
 
 
@@ -109,7 +104,7 @@ def encode_videos(
 
     A video is decoded once; its frames are remembered by its bytes and their number in it.
     """
-    cache = EmbeddingCache(embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim)
+    cache = EmbeddingCache.of(encoder, embeddings)
     gathered = _SeveralWriter(product_ids, encoder.dim, MAX_VIDEOS)
     videos = (
         (record["id"], record["video"])
@@ -131,8 +126,8 @@ def _frame_vectors(
 ) -> Float32[np.ndarray, "f p"]:
     whole = content_hash(video)
     hashes = [content_hash(f"{whole} frame {i} of {FRAMES}".encode()) for i in range(FRAMES)]
-    vectors, found = cache.get(hashes)
-    if not found.all():
+    vectors, is_stored = cache.get(hashes)
+    if not is_stored.all():
         frames = encode_video(video, encoder)
         vectors = np.zeros((FRAMES, encoder.dim), np.float32)  # zero: the video is shorter
         vectors[: len(frames)] = frames
@@ -186,17 +181,15 @@ class _CachedEncoder:
 
     def __init__(self, encoder: ImageEncoder, embeddings: Path) -> None:
         self._encoder = encoder
-        self._cache = EmbeddingCache(
-            embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim
-        )
+        self._cache = EmbeddingCache.of(encoder, embeddings)
         self._broken: dict[str, str] = {}
 
     def encode(
         self, pictures: Sequence[bytes]
     ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
         hashes = [content_hash(picture) for picture in pictures]
-        vectors, found = self._cache.get(hashes)
-        missing = {hashes[i]: pictures[i] for i in np.flatnonzero(~found).tolist()}
+        vectors, is_stored = self._cache.get(hashes)
+        missing = {hashes[i]: pictures[i] for i in np.flatnonzero(~is_stored).tolist()}
         for broken in self._broken.keys() & missing.keys():
             del missing[broken]
         if missing:
@@ -211,6 +204,25 @@ class _CachedEncoder:
         self._broken |= {hashes[i]: reason for i, reason in failures.items()}
         good = [i for i in range(len(hashes)) if i not in failures]
         self._cache.put([hashes[i] for i in good], vectors[good])
+
+
+class _EncodedChunk(NamedTuple):
+    """Pictures of one call of the encoder."""
+
+    ids: list[str]  # of their products
+    vectors: Float32[np.ndarray, "n p"]
+    reasons: dict[int, str]  # place: why there is no vector
+
+
+def _encoded_chunks(
+    shop: Shop, cached: _CachedEncoder, is_taken: Callable[[str], bool], track: Track
+) -> Iterator[_EncodedChunk]:
+    """Yield the pictures of the products that are taken, encoded chunk by chunk."""
+    chunks = -(-shop.meta.counts.get("pictures", 0) // PICTURES_PER_CHUNK)
+    for ids, pictures in track(picture_chunks(shop), "encode pictures", chunks):
+        places = [i for i, product_id in enumerate(ids) if is_taken(product_id)]
+        vectors, reasons = cached.encode([pictures[i] for i in places])
+        yield _EncodedChunk([ids[i] for i in places], vectors, reasons)
 
 
 def picture_chunks(shop: Shop) -> Iterator[tuple[list[str], list[bytes]]]:

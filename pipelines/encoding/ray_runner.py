@@ -24,7 +24,7 @@ from pipelines.encoding.embedding_cache import EmbeddingCache, content_hash
 from pipelines.encoding.encoders import Encoders, as_carried, carried, open_image, open_text
 from pipelines.encoding.pictures import PICTURES_PER_CHUNK, picture_chunks
 from pipelines.encoding.texts import text_chunks
-from pipelines.errors import ConfigError, UserError
+from pipelines.errors import ConfigError, UserError, first_line
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop
 from retrieval.encoders.image_runtime import open_chosen_image
@@ -87,17 +87,13 @@ def fill(
 
 
 def _work(source: EncodingSource, encoders: Encoders, embeddings: Path) -> Iterator[_Work]:
-    cache = _cache(encoders.text, embeddings)
+    cache = EmbeddingCache.of(encoders.text, embeddings)
     network = carried(encoders.text_choice)
     yield _Work("texts", encoders.text, cache, _text_calls(source.texts, cache), network)
     if encoders.image is not None:
-        cache = _cache(encoders.image, embeddings)
+        cache = EmbeddingCache.of(encoders.image, embeddings)
         network = carried(encoders.image_choice)
         yield _Work("pictures", encoders.image, cache, _picture_calls(source, cache), network)
-
-
-def _cache(encoder: TextEncoder | ImageEncoder, embeddings: Path) -> EmbeddingCache:
-    return EmbeddingCache(embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim)
 
 
 def _for_workers(config: Config) -> dict[str, Any]:
@@ -115,23 +111,23 @@ def _text_calls(texts: Sequence[str], cache: EmbeddingCache) -> list[dict[str, A
     calls = []
     for chunk in text_chunks(distinct):
         words = [distinct[i] for i in chunk]
-        _, found = cache.get([content_hash(text.encode()) for text in words])
-        if not found.all():
-            calls.append({"texts": [words[i] for i in np.flatnonzero(~found)]})
+        _, is_stored = cache.get([content_hash(text.encode()) for text in words])
+        if not is_stored.all():
+            calls.append({"texts": [words[i] for i in np.flatnonzero(~is_stored)]})
     return calls
 
 
 def _picture_calls(source: EncodingSource, cache: EmbeddingCache) -> list[dict[str, Any]]:
     """Name pictures by their places in the file, which each worker reads for itself."""
-    known = set(source.product_ids)
+    product_ids = set(source.product_ids)
     sent: set[str] = set()
     calls = []
     for number, (ids, pictures) in enumerate(picture_chunks(source.shop)):
         hashes = [content_hash(picture) for picture in pictures]
-        _, found = cache.get(hashes)
+        _, is_stored = cache.get(hashes)
         places = []
         for place, product_id in enumerate(ids):
-            if product_id in known and not found[place] and hashes[place] not in sent:
+            if product_id in product_ids and not is_stored[place] and hashes[place] not in sent:
                 sent.add(hashes[place])
                 places.append(place)
         if places:
@@ -182,7 +178,7 @@ def _knock(address: str) -> None:
 def _silent(address: str, error: Exception) -> RunnerError:
     where = f"no Ray cluster answers at encoders.ray_address={address!r}"
     return RunnerError(
-        f"{where if address else 'Ray does not start on this machine'}: {_first_line(error)}; "
+        f"{where if address else 'Ray does not start on this machine'}: {first_line(error)}; "
         "look at `ray status`, or set encoders.runner=process"
     )
 
@@ -219,7 +215,7 @@ def _answers(
     except ray.exceptions.RayError as e:
         raise RunnerError(
             f"a Ray worker that encoded {arguments[0]} was lost: "
-            f"{_first_line(e)}; it may have had too little memory; what was encoded is kept, so "
+            f"{first_line(e)}; it may have had too little memory; what was encoded is kept, so "
             "build again to go on"
         ) from None
 
@@ -234,13 +230,13 @@ class _Worker:
         settings, folder, network = opening
         try:
             config = msgspec.convert(settings, Config)
-            found, self._encode = OPENERS[kind](config, Path(folder), network)
+            opened, self._encode = OPENERS[kind](config, Path(folder), network)
         except (ValueError, OSError) as e:
-            self._failure = _first_line(e)
+            self._failure = first_line(e)
             return
-        if found != fingerprint:
+        if opened != fingerprint:
             self._failure = (
-                f"its encoder is {found}, and that of the build is {fingerprint}; bring the same "
+                f"its encoder is {opened}, and that of the build is {fingerprint}; bring the same "
                 "model and the same version of vetrina to every machine"
             )
 
@@ -251,7 +247,7 @@ class _Worker:
         try:
             items, vectors = self._encode(call)
         except (ValueError, OSError, RuntimeError) as e:
-            return _answer([], b"", _first_line(e))
+            return _answer([], b"", first_line(e))
         hashes = [content_hash(item) for item in items]
         return _answer(hashes, np.ascontiguousarray(vectors, np.float32).tobytes(), "")
 
@@ -300,8 +296,3 @@ OPENERS: dict[str, Callable[[Config, Path, dict[str, bytes]], tuple[str, Encode]
     "texts": _open_texts,
     "pictures": _open_pictures,
 }
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -3,8 +3,9 @@
 import logging
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,13 +14,24 @@ from typing import Protocol, TypeVar
 import msgspec
 import numpy as np
 import xxhash
+from filelock import Timeout
 from jaxtyping import Float32
 
+from pipelines.config.loading import choices_folder
 from pipelines.durable.files import replaced_folder
 from pipelines.durable.locks import lock_file
-from retrieval.encoders.runtimes import CLOSE_COSINE, TORCH, RuntimeChoice, cosines, is_native
+from retrieval.encoders.runtimes import (
+    CLOSE_COSINE,
+    RECORD,
+    TORCH,
+    RuntimeChoice,
+    cosines,
+    is_native,
+)
 from retrieval.encoders.weights import EncoderError
 
+AUTO = "auto"
+MOST_CHOICES = 12  # remembered; each takes about as much room as its model
 CPU_INFO = Path("/proc/cpuinfo")
 DESCRIBES = ("model name", "flags", "Features", "CPU implementer", "CPU part")  # a processor
 LIBRARIES = ("openvino", "torch")  # whose versions decide what is fast, and what vectors are
@@ -54,8 +66,8 @@ def machine() -> str:
     """
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else [platform.processor()]
     described = {line for line in lines if line.startswith(DESCRIBES)}
-    told = [*sorted(described), str(os.cpu_count()), *map(_version, LIBRARIES)]
-    return xxhash.xxh3_64_hexdigest("\n".join(told).encode())
+    lines_of_machine = [*sorted(described), str(os.cpu_count()), *map(_version, LIBRARIES)]
+    return xxhash.xxh3_64_hexdigest("\n".join(lines_of_machine).encode())
 
 
 @contextmanager
@@ -66,7 +78,7 @@ def locked_entry(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_file(folder.with_name(f".{folder.name}.lock"))
+        lock = lock_file(_lock_of(folder))
         lock.acquire()
     except OSError as e:
         log.warning("%s: no runtime is remembered there: %s", folder.parent, e.strerror)
@@ -100,6 +112,7 @@ def choose_once(
             except EncoderError:
                 before = None
             if before is not None and is_wanted(before, wanted) and is_true(before, entry):
+                mark_used(entry)
                 return before
         chosen = choose(wanted)
         if not chosen.record.per_second:  # it was not measured
@@ -111,14 +124,48 @@ def choose_once(
         return opened
 
 
-def is_wanted(kept: RuntimeChoice[E], wanted: str) -> bool:
-    """Tell whether a choice answers this wish; torch that only stands in does not.
+def entry_folder(kind: str, model: str, wanted: str) -> Path:
+    """Return where the choice for a model is remembered; each wish has one of its own.
 
     What `openvino` chose may be slower than torch, so `auto` chooses for itself.
     """
-    if kept.record.runtime == TORCH or wanted == "auto":
-        return wanted == kept.record.wanted and is_native(kept.record)
-    return kept.network is not None and is_native(kept.record)
+    return choices_folder() / machine() / f"{kind}-{model}-{wanted}"
+
+
+def prune() -> None:
+    """Remove the choices that were not used for longest, so that MOST_CHOICES are left.
+
+    One that somebody is opening now stays.
+    """
+    entries = [record.parent for record in choices_folder().glob(f"*/*/{RECORD}")]
+    for entry in sorted(entries, key=_last_use, reverse=True)[MOST_CHOICES:]:
+        lock = lock_file(_lock_of(entry))
+        with suppress(OSError, Timeout), lock.acquire(timeout=0):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def mark_used(entry: Path) -> None:
+    """Remember that a choice is in use now; where nothing can be written, it is not."""
+    with suppress(OSError):
+        os.utime(entry)
+
+
+def _last_use(entry: Path) -> float:
+    try:
+        return entry.stat().st_mtime
+    except OSError:  # somebody else removes it
+        return 0.0
+
+
+def _lock_of(entry: Path) -> Path:
+    return entry.with_name(f".{entry.name}.lock")
+
+
+def is_wanted(choice: RuntimeChoice[E], wanted: str) -> bool:
+    """Tell whether a choice answers this wish; torch that only stands in does not."""
+    if choice.record.wanted != wanted or not is_native(choice.record):
+        return False
+    return wanted == AUTO or choice.record.runtime == TORCH or choice.network is not None
 
 
 def save_probes(encoder: Encodes, entry: Path) -> None:
@@ -133,9 +180,9 @@ def answers_as_chosen(encoder: Encodes, entry: Path) -> bool:
         probes = msgspec.json.decode((entry / PROBES).read_bytes(), type=Probes)
     except (OSError, msgspec.DecodeError):
         return False
-    found = encoder.encode(probes.texts)
+    vectors = encoder.encode(probes.texts)
     expected = np.frombuffer(probes.vectors, "<f4").reshape(len(probes.texts), -1)
-    return found.shape == expected.shape and cosines(found, expected)[1] >= CLOSE_COSINE
+    return vectors.shape == expected.shape and cosines(vectors, expected)[1] >= CLOSE_COSINE
 
 
 def checked_once(entry: Path, texts: Sequence[str], check: Callable[[], bool]) -> bool:

@@ -17,7 +17,7 @@ def encode_texts(
     texts: Sequence[str], encoder: TextEncoder, embeddings: Path, track: Track
 ) -> Float32[np.ndarray, "n d"]:
     """Return one unit vector a text, in order; what is in `embeddings` is not encoded again."""
-    cache = EmbeddingCache(embeddings / encoder.fingerprint, encoder.fingerprint, encoder.dim)
+    cache = EmbeddingCache.of(encoder, embeddings)
     place: dict[str, int] = {}
     places = np.asarray([place.setdefault(text, len(place)) for text in texts], np.int64)
     distinct = list(place)

@@ -1,7 +1,7 @@
 """Answers requests from one release: the path of a request on one screen."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipelines.engine.lists.list_answers import ListAnswers
 from pipelines.engine.lists.listing import is_listed
 from pipelines.engine.probe import Probe
 from pipelines.engine.stages.ranking import Depth, RankingListener
-from pipelines.engine.stages.stages import open_base, open_stages
+from pipelines.engine.stages.stages import import_torch, open_base, open_stages
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
 from pipelines.live.catch_up import follow, follow_on
@@ -60,8 +60,10 @@ class Engine:
         of that folder's log that the release does not hold are applied, and more are taken. `warm`
         opens at once what is opened lazily else, so that the first shopper does not wait for it.
         """
-        release = open_release(releases, name)
-        engine = cls(release, config_of(release.manifest))
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(import_torch, releases, name)  # while files are checked and opened
+            release = open_release(releases, name)
+            engine = cls(release, config_of(release.manifest))
         if live is not None:
             engine._log = follow(live, engine._overlay, release.manifest)
         if warm:
@@ -105,6 +107,7 @@ class Engine:
             return composer.compose(query, eligible, ranked, deadline.timings_ms)
 
     def _warm_up(self) -> None:
+        self._base.encoder.warm_up()
         self.answer(Query(text="warm"))
         self._storefront.warm_up()
 

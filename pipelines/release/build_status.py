@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
+from pipelines.durable.files import replaced_file
+
 FILE = "building.json"  # beside CURRENT
+_DRAFT = f".{FILE}-"  # and the number of the process that writes it
 SILENT_SECONDS = 30.0  # after which a builder that writes nothing is taken to be gone
 
 
@@ -33,9 +36,17 @@ class BuildStatus(msgspec.Struct, frozen=True, kw_only=True):
 def write_status(releases: Path, status: BuildStatus) -> None:
     """Replace the file in one step; a reader sees the old one or the new one."""
     releases.mkdir(parents=True, exist_ok=True)
-    temporary = releases / f".{FILE}-{os.getpid()}"
-    temporary.write_bytes(msgspec.json.encode(status))
-    temporary.replace(releases / FILE)
+    beside = releases / f"{_DRAFT}{os.getpid()}"
+    with replaced_file(releases / FILE, draft=beside) as draft:
+        draft.write_bytes(msgspec.json.encode(status))
+
+
+def clear_drafts(releases: Path) -> None:
+    """Remove what processes that were killed while they wrote a status left behind."""
+    for draft in releases.glob(f"{_DRAFT}*"):
+        pid = draft.name.removeprefix(_DRAFT)
+        if not (pid.isdecimal() and Path("/proc", pid).exists()):
+            draft.unlink(missing_ok=True)
 
 
 def read_status(releases: Path) -> BuildStatus | None:

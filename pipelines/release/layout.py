@@ -18,7 +18,7 @@ PROMOTIONS = "promotions"
 JOINED, PICTURE, TOWERS = "joined", "picture", "towers"  # the spaces of vectors
 SPACES = (JOINED, PICTURE)  # of the encoders
 TOWER_VECTORS = "towers/vectors.npy"
-WINDOWS = "towers/windows.json"  # where the towers are asked: SEARCH, RECOMMENDATION
+REQUEST_KINDS = "towers/windows.json"  # where the towers are asked: SEARCH, RECOMMENDATION
 OWN = "towers/own.json"  # ids of the products that have an embedding of their own
 SEARCH, RECOMMENDATION = "search", "recommendation"
 

@@ -31,12 +31,12 @@ from pipelines.release.layout import (
     PRODUCTS,
     PROMOTIONS,
     RANKER,
+    REQUEST_KINDS,
     SCALES,
     TOWER_VECTORS,
     TOWERS,
     USERS,
     WEIGHTS,
-    WINDOWS,
     WORDS,
     content_of,
     vectors_of,
@@ -60,7 +60,7 @@ class ReleaseTowers(NamedTuple):
     towers: "Towers"
     vectors: Float32[np.ndarray, "n d"]
     nearest: VectorIndex
-    windows: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
+    request_kinds: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
 
 
 class Parts(NamedTuple):
@@ -139,15 +139,15 @@ def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> "Ranker | None
         raise ReleaseError(f"release {folder.name}: {e}") from None
 
 
-def save_windows(folder: Path, windows: tuple[str, ...]) -> None:
+def save_request_kinds(folder: Path, request_kinds: tuple[str, ...]) -> None:
     """Write where the towers of a release folder are asked, in place of what it said before."""
-    path = folder / WINDOWS
+    path = folder / REQUEST_KINDS
     path.unlink(missing_ok=True)  # a study shares its files between folders
-    path.write_bytes(msgspec.json.encode(windows))
+    path.write_bytes(msgspec.json.encode(request_kinds))
 
 
 def _trained(folder: Path) -> ReleaseTowers | None:
-    if not (folder / WINDOWS).exists():
+    if not (folder / REQUEST_KINDS).exists():
         return None
     from retrieval.towers.model import Towers, UnknownTowers
 
@@ -160,7 +160,7 @@ def _trained(folder: Path) -> ReleaseTowers | None:
         towers,
         vectors,
         open_space(folder, TOWERS, vectors),
-        msgspec.json.decode((folder / WINDOWS).read_bytes(), type=tuple[str, ...]),
+        msgspec.json.decode((folder / REQUEST_KINDS).read_bytes(), type=tuple[str, ...]),
     )
 
 

@@ -34,15 +34,15 @@ class ProductChanges(NamedTuple):
 
 def compare_products(first: Columns, second: Columns) -> ProductChanges:
     """Return what differs; products are the same by their id."""
-    found = first.rows_of(second.ids)
-    missing = set(found.missing)
+    lookup = first.rows_of(second.ids)
+    missing = set(lookup.missing)
     kept = [name not in missing for name in second.ids]
     both = tuple(name for name, known in zip(second.ids, kept, strict=True) if known)
-    rows = found.rows.tolist()
+    rows = lookup.rows.tolist()
     here = np.flatnonzero(kept).tolist()
     return ProductChanges(
         gone=second.rows_of(first.ids).missing,
-        new=found.missing,
+        new=lookup.missing,
         both=both,
         changed={
             name: _differs(first.column(name), rows, second.column(name), here) for name in FIELDS

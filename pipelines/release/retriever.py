@@ -46,18 +46,18 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         channels["kind"] = KindChannel(behaviour, parts.kinds)
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
-    windows: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     if parts.trained is not None:
         channels["towers"] = TowersChannel(
             parts.trained.nearest, parts.trained.vectors, parts.trained.towers.shape.temperature
         )
-        windows = parts.trained.windows
+        kinds = parts.trained.request_kinds
     on = [name for name in config.retrieval.channels if name in channels]
     searching = [name for name in on if name in SEARCHING]
     recommending = [name for name in on if name in RECOMMENDING]
     return Retriever(
-        [channels[n] for n in searching if n != "towers" or SEARCH in windows],
-        [channels[n] for n in recommending if n != "towers" or RECOMMENDATION in windows],
+        [channels[n] for n in searching if n != "towers" or SEARCH in kinds],
+        [channels[n] for n in recommending if n != "towers" or RECOMMENDATION in kinds],
         per_channel=config.retrieval.per_channel,
         rrf_k=config.retrieval.rrf_k,
         weights=parts.weights or msgspec.to_builtins(config.retrieval.weights),
@@ -87,8 +87,8 @@ def behaviour_settings(config: Config) -> BehaviourSettings:
 
 def with_interests(ask: EncodedQuery, trained: ReleaseTowers | None) -> EncodedQuery:
     """Return the request with its vectors in the space of the towers, where they are asked."""
-    window = SEARCH if searches(ask) else RECOMMENDATION
-    if trained is None or window not in trained.windows:
+    kind = SEARCH if searches(ask) else RECOMMENDATION
+    if trained is None or kind not in trained.request_kinds:
         return ask
     from retrieval.towers.model import interests  # torch takes seconds, and many have no towers
 

@@ -17,6 +17,7 @@ from filelock import Timeout
 from pipelines.durable.files import flush, flush_all, replaced_file
 from pipelines.durable.locks import lock_file
 from pipelines.errors import ReleaseError
+from pipelines.release.build_status import clear_drafts
 from pipelines.release.manifest import (
     DRAFT,
     FORMAT,
@@ -139,6 +140,7 @@ def _clear(releases: Path) -> None:
         for name in (CURRENT, MANIFEST, SEAL):
             for temporary in releases.glob(f".{name}-*"):
                 temporary.unlink()
+    clear_drafts(releases)
 
 
 def point_current(releases: Path, name: str) -> None:
@@ -171,8 +173,8 @@ def current(releases: Path) -> str:
 
 def names(releases: Path) -> list[str]:
     """Return the names of all releases, newest first."""
-    found = [name for name in _folders(releases) if os.path.lexists(releases / name / MANIFEST)]
-    return sorted(found, reverse=True)
+    complete = [name for name in _folders(releases) if os.path.lexists(releases / name / MANIFEST)]
+    return sorted(complete, reverse=True)
 
 
 def open_release(releases: Path, name: str | None = None) -> Release:
@@ -188,10 +190,10 @@ def open_release(releases: Path, name: str | None = None) -> Release:
 def check(release: Release) -> None:
     """Compare every file with the manifest: none missing, none more, every checksum right."""
     name, expected = release.path.name, release.manifest.files
-    found = set(_names(release.path))
-    if missing := sorted(expected.keys() - found):
+    present = set(_names(release.path))
+    if missing := sorted(expected.keys() - present):
         raise ReleaseError(f"release {name} is damaged: {_shown(missing[0])} is missing")
-    if foreign := sorted(found - expected.keys()):
+    if foreign := sorted(present - expected.keys()):
         raise ReleaseError(f"release {name} is damaged: {_shown(foreign[0])} does not belong to it")
     if empty := _empty_folder(release.path):
         raise ReleaseError(f"release {name} is damaged: {_shown(empty)} does not belong to it")

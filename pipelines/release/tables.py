@@ -14,12 +14,12 @@ OF_INDEXES = ("_curve", "_choices", "_learnt_cells")  # `vetrina index plan` sho
 
 def releases_table(releases: Path) -> str:
     """Write the releases of a folder, newest first, the current one marked."""
-    found = names(releases)
-    if not found:
+    all_names = names(releases)
+    if not all_names:
         raise ReleaseError(f"{releases} holds no published release; run `vetrina build` first")
     live = _served(releases)
     rows = []
-    for name in found:
+    for name in all_names:
         manifest = read_manifest(releases / name)
         size = sum(file.bytes for file in manifest.files.values()) / 1e6
         dark = Release(releases / name, manifest).dark
@@ -69,8 +69,8 @@ def quality_table(manifest: Manifest) -> str:
     """Write what was measured while a release was built."""
     rows = [("release", manifest.name), ("shop", str(manifest.shop.get("name", "")))]
     rows += [("until", manifest.until or "the end of the log")]
-    told = {n: v for n, v in manifest.quality.items() if not n.endswith(OF_INDEXES)}
-    rows += [(name.replace("_", " "), _brief(value)) for name, value in told.items()]
+    figures = {n: v for n, v in manifest.quality.items() if not n.endswith(OF_INDEXES)}
+    rows += [(name.replace("_", " "), _brief(value)) for name, value in figures.items()]
     return table(("measured", ""), rows)
 
 

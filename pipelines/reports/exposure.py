@@ -14,9 +14,9 @@ from pipelines.reports.evidence import ReleaseHistory, names, open_history
 from pipelines.reports.exposure_findings import (
     LEAST_REQUESTS,
     ExposureReport,
+    ExposureSpread,
     Group,
     Grouped,
-    Spread,
 )
 from pipelines.reports.findings import Range
 from pipelines.reports.output import page_file, refuse_to_overwrite, write
@@ -84,7 +84,8 @@ def measure(runs: list[str], shown: Lists, known: ReleaseHistory, k: int) -> Exp
         num_requests=shown.num_requests,
         alone=shown.alone,
         spreads=tuple(
-            Spread(shown=int((t > 0).sum()), coverage=coverage(t), gini=gini(t)) for t in totals
+            ExposureSpread(shown=int((t > 0).sum()), coverage=coverage(t), gini=gini(t))
+            for t in totals
         ),
         groupings=tuple(
             grouped(largest(grouping, totals[0] + totals[1]), shown, known)

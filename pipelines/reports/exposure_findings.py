@@ -28,7 +28,7 @@ class Grouped(Finding, frozen=True, kw_only=True):
     groups: tuple[Group, ...]
 
 
-class Spread(Finding, frozen=True, kw_only=True):
+class ExposureSpread(Finding, frozen=True, kw_only=True):
     """The number of products that a run shows, and the inequality of their exposure."""
 
     shown: int
@@ -46,7 +46,7 @@ class ExposureReport(Finding, frozen=True, kw_only=True):
     num_products: int
     num_requests: int  # in both runs
     alone: tuple[int, ...]  # requests of each run that the other lacks; they do not count
-    spreads: tuple[Spread, ...]
+    spreads: tuple[ExposureSpread, ...]
     groupings: tuple[Grouped, ...]
 
     def table(self) -> str:

@@ -18,7 +18,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.errors import TuningError
+from pipelines.errors import TuningError, first_line
 from pipelines.tuning.ranges import Choices, Range, name_of
 
 NAME = "vetrina"
@@ -84,7 +84,7 @@ class Study:
         self, journal: Path, ranges: Mapping[str, Range], made_from: dict[str, Any], seed: int
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._ranges = ranges
+        self.ranges = ranges
         self._seed = seed
         self._stored = _open(journal, made_from)
         self._study = optuna.create_study(
@@ -106,13 +106,13 @@ class Study:
         """Begin a trial: the first one is of what is given, the others are chosen."""
         number = len(self.tried)
         self._study.sampler = _sampler(self._seed, number)
-        drawn = self._ranges
+        drawn = self.ranges
         if number == 0:
-            drawn = {key: r for key, r in self._ranges.items() if r.holds(given[key])}
+            drawn = {key: r for key, r in self.ranges.items() if r.holds(given[key])}
             self._study.enqueue_trial({key: _named(r, given[key]) for key, r in drawn.items()})
         trial = self._study.ask({key: _distribution(r) for key, r in drawn.items()})
         found = {key: _meant(r, trial.params[key]) for key, r in drawn.items()}
-        return Trial(number, {key: found.get(key, given[key]) for key in self._ranges}, trial)
+        return Trial(number, {key: found.get(key, given[key]) for key in self.ranges}, trial)
 
     def hopeless(self, trial: Trial, value: float) -> bool:
         """Take the next figure of a trial; tell whether the median of the others was better."""
@@ -152,7 +152,7 @@ class Study:
         complete = [
             trial
             for trial in self._study.get_trials(states=(TrialState.COMPLETE,))
-            if trial.params.keys() == self._ranges.keys()
+            if trial.params.keys() == self.ranges.keys()
         ]
         if len(complete) < LEAST_FOR_IMPORTANCE or len({t.value for t in complete}) < 2:
             return {}
@@ -215,9 +215,9 @@ def _refuse_other(journal: Path, found: Any, wanted: dict[str, Any]) -> None:
 
 
 def _damaged(journal: Path, error: Exception) -> TuningError:
-    text = (str(error).splitlines() or [""])[0][:200]
     return TuningError(
-        f"{journal} cannot be read as a study ({type(error).__name__}: {text}); was it edited, or "
+        f"{journal} cannot be read as a study ({type(error).__name__}: {first_line(error)}); was "
+        "it edited, or "
         "written by another version? Choose another folder"
     )
 

@@ -45,51 +45,52 @@ class Budget(NamedTuple):
     seconds: float | None = None
 
 
-def tune(  # noqa: PLR0913 - the options of a verb
-    shop_folder: Path,
-    ranges_file: Path,
-    out: Path,
-    config: Config,
-    until: datetime,
-    *,
-    budget: Budget,
-    measure: Measure,
-    track: Track,
-    say: Say,
-) -> TuningReport:
+class TuningJob(NamedTuple):
+    """What is tuned, on what, and where the study is written."""
+
+    shop_folder: Path
+    ranges_file: Path
+    out: Path
+    config: Config
+    until: datetime  # the builds of the trials have seen nothing at or after it
+    measure: Measure
+
+    @property
+    def tried_config(self) -> Config:
+        """The configuration of the trials: a measure of retrieval alone needs no ranker."""
+        ranks = self.measure.ranks
+        return self.config if ranks else changed(self.config, {"ranking.train": False})
+
+
+def tune(job: TuningJob, budget: Budget, *, track: Track, say: Say) -> TuningReport:
     """Try settings from the ranges, write down what they reach, and return it.
 
-    Each trial is a build that has seen nothing at or after `until`. A study that was stopped, by
-    its budget or by a hand, goes on where it was.
+    A study that was stopped, by its budget or by a hand, goes on where it was.
     """
     end = monotonic() + budget.seconds if budget.seconds is not None else np.inf
-    asked = config if measure.ranks else changed(config, {"ranking.train": False})
-    ranges = read_ranges(ranges_file, asked)
-    shop = Shop(shop_folder)
-    with _alone(out):
-        made_from = _made_from(shop, asked, until, measure, ranges)
-        study = Study(out / JOURNAL, ranges, made_from, config.seed)
+    ranges = read_ranges(job.ranges_file, job.tried_config)
+    with _alone(job.out):
+        study = Study(job.out / JOURNAL, ranges, _made_from(job, ranges), job.config.seed)
         if len(study.tried) < budget.trials:
-            with _bench(shop, out, asked, until, measure, track) as bench:
-                given = {key: value_of(asked, key) for key in ranges}
-                _try_until(budget.trials, end, study, bench, given, say)
-        found = report(study, config, measure)
-        write_report(found, ranges, out)
-    return found
+            with _trial_measurer(job, track) as measurer:
+                _try_until(budget.trials, end, study, measurer, say)
+        result = report(study, job.config, job.measure)
+        write_report(result, ranges, job.out)
+    return result
 
 
-def _try_until(
-    trials: int, end: float, study: Study, bench: "_Bench", given: dict[str, Any], say: Say
-) -> None:
+def _try_until(trials: int, end: float, study: Study, measurer: "_TrialMeasurer", say: Say) -> None:
+    """Try until there are so many trials, the time is over, or more would bring nothing."""
+    given = {key: value_of(measurer.config, key) for key in study.ranges}
     try:
         while len(study.tried) < trials and monotonic() < end and not _vain(study):
-            tried = _try(study, bench, study.next(given))
-            say(_line(tried, study.best(), bench.measure))
+            tried = _try(study, measurer, study.next(given))
+            say(_line(tried, study.best(), measurer.measure))
     except KeyboardInterrupt:  # what has ended is in the journal, and what has not is left out
         say("stopped; the same command goes on from here")
 
 
-def _try(study: Study, bench: "_Bench", trial: Trial) -> FinishedTrial:
+def _try(study: Study, measurer: "_TrialMeasurer", trial: Trial) -> FinishedTrial:
     """Build and measure until it is clear what these settings are worth."""
     start = monotonic()
     if same := study.same(trial):
@@ -99,12 +100,12 @@ def _try(study: Study, bench: "_Bench", trial: Trial) -> FinishedTrial:
     state: State = "complete"
     told: dict[str, Any] = {}
     try:
-        for value in bench.figures(changed(bench.config, trial.settings)):
+        for value in measurer.figures(changed(measurer.config, trial.settings)):
             if study.hopeless(trial, value):
                 state = "pruned"
                 break
         if state == "complete" and (trial.number == 0 or study.would_lead(value)):
-            told["reported"] = bench.reported()
+            told["reported"] = measurer.reported()
     except (UserError, IndexFault) as e:
         value, state, told = None, "failed", {"reason": str(e)}
     seconds = round(monotonic() - start, 1)
@@ -130,20 +131,18 @@ def _line(tried: FinishedTrial, best: FinishedTrial | None, measure: Measure) ->
     return f"trial {tried.number} {tried.state}{value}{again}{took}{why}{lead}"
 
 
-def _made_from(
-    shop: Shop, config: Config, until: datetime, measure: Measure, ranges: Mapping[str, Range]
-) -> dict[str, Any]:
+def _made_from(job: TuningJob, ranges: Mapping[str, Range]) -> dict[str, Any]:
     """Return all that a study's figures depend on, as the journal keeps it."""
     made_from = {
         "figures": FIGURES,
-        "shop": shop.fingerprint(),
-        "until": until.isoformat(),
-        "measure": str(measure),
+        "shop": Shop(job.shop_folder).fingerprint(),
+        "until": job.until.isoformat(),
+        "measure": str(job.measure),
         "ranges": ranges,
-        "config": config,
+        "config": job.tried_config,
     }
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made_from))
-    return found
+    as_read: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made_from))
+    return as_read
 
 
 @contextmanager
@@ -166,14 +165,14 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
-class _Bench:
+class _TrialMeasurer:
     """Builds and measures trials."""
 
     def __init__(
-        self, workshop: TrialBuilder, both: ShopperSplit, config: Config, measure: Measure
+        self, builder: TrialBuilder, shoppers: ShopperSplit, config: Config, measure: Measure
     ) -> None:
-        self._workshop = workshop
-        self._both = both
+        self._builder = builder
+        self._shoppers = shoppers
         self.config = config
         self.measure = measure
         self._engine: Engine | None = None
@@ -184,11 +183,11 @@ class _Bench:
         Where a ranker is to be trained, retrieval's figure comes first, before that work.
         """
         steps = RANKING if config.ranking.train else RETRIEVAL
-        choosing = self._both.choosing
+        choosing = self._shoppers.choosing
         if config.ranking.train:
-            first = Engine(self._workshop.release(config, RETRIEVAL), config)
+            first = Engine(self._builder.release(config, RETRIEVAL), config)
             yield float(judge(choosing, first, self.measure).mean())
-        self._engine = Engine(self._workshop.release(config, steps), config)
+        self._engine = Engine(self._builder.release(config, steps), config)
         values: list[np.ndarray] = []
         for part in chunks(choosing):
             values.append(judge(part, self._engine, self.measure))
@@ -197,19 +196,18 @@ class _Bench:
     def reported(self) -> list[float]:
         """Return the figures of the other half, by the configuration measured last."""
         assert self._engine is not None
-        values = judge(self._both.reporting, self._engine, self.measure)
+        values = judge(self._shoppers.reporting, self._engine, self.measure)
         return [float(value) for value in values]
 
 
 @contextmanager
-def _bench(
-    shop: Shop, out: Path, config: Config, until: datetime, measure: Measure, track: Track
-) -> Iterator[_Bench]:
-    workshop = TrialBuilder(shop, out / WORK, out / EMBEDDINGS, until, track)
+def _trial_measurer(job: TuningJob, track: Track) -> Iterator[_TrialMeasurer]:
+    shop, config, out = Shop(job.shop_folder), job.tried_config, job.out
+    builder = TrialBuilder(shop, out / WORK, out / EMBEDDINGS, job.until, track)
     try:
-        release = workshop.release(config, RETRIEVAL[:1])
+        release = builder.release(config, RETRIEVAL[:1])
         products = Columns.open(release.path / PRODUCTS)
-        held = hold_out(shop, products, products.allowed(not_hidden(config)), until)
-        yield _Bench(workshop, split_shoppers(held), config, measure)
+        held_out = hold_out(shop, products, products.allowed(not_hidden(config)), job.until)
+        yield _TrialMeasurer(builder, split_shoppers(held_out), config, job.measure)
     finally:
-        workshop.close()
+        builder.close()

@@ -208,7 +208,7 @@ class CrossAttentionRanker(nn.Module):
     multiplications and additions, and reads 2 c d bytes of tokens beside the
     4 (2 f (b + 1) d + v d + (2 + 8 (l + 2)) d²) of the weights, with heads that share the width
     and 2 d hidden units. Keys and values of the context are computed once, whatever c is;
-    `benchmarks/rank_latency.py` compares with what is counted.
+    `benchmarks/ranking/rank_latency.py` compares with what is counted.
     """
 
     def __init__(self, shape: RankerShape) -> None:

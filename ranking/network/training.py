@@ -13,11 +13,11 @@ from ranking.network.examples import Example, ExampleBatch, RankedProducts, coll
 from ranking.network.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.network.model import Model, RankerSettings
 from ranking.network.validation import mean_ndcg, strongest
-from retrieval.learning_rate import Schedule, set_learning_rate
+from retrieval.learning_rate import Schedule
+from retrieval.training_loop import TrainingPlan, TrainingProgress, Weights, fit
 
 SCHEDULE = Schedule(start=0.04)
 MOST_SAMPLED = 100_000  # candidates, from which the bins are measured
-Weights = dict[str, Tensor]
 
 
 class Progress(NamedTuple):
@@ -62,36 +62,78 @@ def train(
     that was under way.
     """
     torch.manual_seed(settings.seed)
-    outcome = strongest(examples)
-    model = Model(settings, products)
-    _fit_scale(model.ranker, examples)
-    steps = -(-len(examples) // settings.batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
-    progress = keeper.load(model, optimizer) if keeper else Progress()
-    first = len(progress.ndcg_by_epoch) * steps
-    for step in tell(iter(range(first, settings.epochs * steps))):
-        if step % steps == 0:
-            if _stale(progress.ndcg_by_epoch, settings.patience):
-                break
-            torch.manual_seed(settings.seed + step)  # so that a broken training goes on the same
-            random = np.random.default_rng((settings.seed, step))
-            order = random.permutation(len(examples))
-        at = step % steps * settings.batch_size
-        drawn = [examples[i] for i in order[at : at + settings.batch_size]]
-        batch = collate([thinned(e, settings.candidates, random) for e in drawn], products)
-        share = SCHEDULE.at(step / (settings.epochs * steps))
-        set_learning_rate(optimizer, settings.learning_rate * share)
-        torch.autograd.backward(loss(model(products, batch), batch, settings))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if (step + 1) % steps == 0:
-            progress = _judged(progress, model, mean_ndcg(model, validation, products, outcome))
-            if keeper:
-                keeper.save(progress, model, optimizer)
-    if progress.best is not None:
-        model.load_state_dict(progress.best)
-    return TrainedRanker(model.eval(), outcome, progress.ndcg_by_epoch)
+    learner = _RankerLearner(examples, validation, products, settings, keeper)
+    plan = TrainingPlan(
+        epochs=settings.epochs,
+        steps_an_epoch=learner.steps_an_epoch,
+        learning_rate=settings.learning_rate,
+        schedule=SCHEDULE,
+        patience=settings.patience,
+    )
+    fit(learner, plan, lambda steps, _: tell(steps), learner.progress())
+    return TrainedRanker(learner.module.eval(), learner.outcome, learner.ndcg_by_epoch)
+
+
+class _RankerLearner:
+    """Learns from examples in an order that each epoch draws anew."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        validation: Sequence[Example],
+        products: RankedProducts,
+        settings: RankerSettings,
+        keeper: Keeper | None,
+    ) -> None:
+        self._examples, self._validation, self._products = examples, validation, products
+        self._settings, self._keeper = settings, keeper
+        self.outcome = strongest(examples)
+        self.module = Model(settings, products)
+        _fit_scale(self.module.ranker, examples)
+        self.steps_an_epoch = -(-len(examples) // settings.batch_size)
+        rate = settings.learning_rate
+        self.optimizer = torch.optim.AdamW(self.module.parameters(), rate, weight_decay=0.01)
+        before = keeper.load(self.module, self.optimizer) if keeper else Progress()
+        self.ndcg_by_epoch, self._best = before
+
+    def progress(self) -> TrainingProgress:
+        """Return how far a training was that is gone on with."""
+        ndcgs = self.ndcg_by_epoch
+        if not ndcgs:
+            return TrainingProgress()
+        best = max(ndcgs)
+        return TrainingProgress(len(ndcgs), ndcgs.index(best) + 1, best, self._best)
+
+    def begin(self, epoch: int) -> None:
+        """Draw an order, so that a broken training goes on the same."""
+        step = epoch * self.steps_an_epoch
+        torch.manual_seed(self._settings.seed + step)
+        self._random = np.random.default_rng((self._settings.seed, step))
+        self._order = self._random.permutation(len(self._examples))
+
+    def take(self, step: int) -> None:
+        """Learn from the next requests of the order."""
+        settings = self._settings
+        at = step % self.steps_an_epoch * settings.batch_size
+        drawn = [self._examples[i] for i in self._order[at : at + settings.batch_size]]
+        thin = [thinned(one, settings.candidates, self._random) for one in drawn]
+        batch = collate(thin, self._products)
+        torch.autograd.backward(loss(self.module(self._products, batch), batch, settings))
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def judge(self) -> float:
+        """Return the nDCG on the validation requests."""
+        ndcg = mean_ndcg(self.module, self._validation, self._products, self.outcome)
+        self.ndcg_by_epoch = (*self.ndcg_by_epoch, ndcg)
+        return ndcg
+
+    def keep(self, progress: TrainingProgress) -> None:
+        """Hand it to the keeper."""
+        if self._keeper:
+            done = Progress(self.ndcg_by_epoch, progress.best)
+            self._keeper.save(done, self.module, self.optimizer)
 
 
 def loss(
@@ -108,21 +150,8 @@ def loss(
     return torch.stack(parts).sum()
 
 
-def _judged(progress: Progress, model: Model, ndcg: float) -> Progress:
-    is_best = ndcg > max(progress.ndcg_by_epoch, default=-1.0)
-    return Progress((*progress.ndcg_by_epoch, ndcg), _copy(model) if is_best else progress.best)
-
-
-def _stale(ndcgs: Sequence[float], patience: int) -> bool:
-    return len(ndcgs) > patience and max(ndcgs[-patience:]) <= max(ndcgs[:-patience])
-
-
 def _fit_scale(ranker: CrossAttentionRanker, examples: Sequence[Example]) -> None:
     """Measure each feature's mean and deviation, so that the network sees numbers near 1."""
     sample = np.concatenate([example.features for example in examples[:: 1 + len(examples) // 500]])
     drawn = np.random.default_rng(0).permutation(len(sample))[:MOST_SAMPLED]
     ranker.from_features.fit(torch.from_numpy(sample[drawn]))
-
-
-def _copy(model: Model) -> Weights:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}

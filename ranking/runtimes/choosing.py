@@ -67,8 +67,9 @@ def choose(
     calls: Sequence[RankCall],
 ) -> tuple[str, Runtime]:
     """Return the first that is wanted and answers as torch does, else torch."""
-    expected = _alone_and_together(plain, calls)
-    for name in others if wanted == AUTO else [wanted] * (wanted != TORCH):
+    tried = list(others) if wanted == AUTO else [wanted] * (wanted != TORCH)
+    expected = _alone_and_together(plain, calls) if tried else []
+    for name in tried:
         if name not in others:
             log.warning("the ranker cannot run on %s here, so torch stands in", name)
             continue

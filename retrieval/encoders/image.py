@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-import xxhash
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
@@ -16,9 +15,13 @@ from index import fit_vectors
 from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.clip.opening import open_clip_model
 from retrieval.encoders.openvino_network import Network, Runner
-from retrieval.encoders.pictures import BrokenPicture, open_picture
+from retrieval.encoders.pictures import (
+    BrokenPicture,
+    fingerprint_in_torch,
+    least_side,
+    open_picture,
+)
 
-DRAFT = 1.5  # a JPEG is decoded at a fraction of its size, but not below this times what is seen
 PICTURES_PER_STREAM = 16
 PICTURES_PER_TURN = 16  # of a thread that opens them; one by one, the handing over is felt
 
@@ -50,7 +53,7 @@ class ClipEncoder:
         self._threads = threads
         self._compiled = compiled
         self._lock = Lock()
-        self._least = int(DRAFT * clip.size)
+        self._least = least_side(clip.size)
         self.dim = clip.dim
         self.fingerprint = compiled.fingerprint if compiled else self._of_torch()
 
@@ -120,9 +123,7 @@ class ClipEncoder:
         )
 
     def _of_torch(self) -> str:
-        """Return a fingerprint that also tells how small pictures are decoded."""
-        whole = f"{self.clip.fingerprint()}\0least={self._least}"
-        return xxhash.xxh3_128_hexdigest(whole.encode())
+        return fingerprint_in_torch(self.clip.fingerprint(), self.clip.size)
 
 
 def _ahead(

@@ -1,6 +1,5 @@
 """Runs an image model on the fastest runtime here that gives the same vectors, by measurement."""
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,53 +9,41 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from retrieval.encoders.choosing import (
+    choose,
+    in_each_precision,
+    open_choice,
+)
 from retrieval.encoders.image import ClipEncoder
-from retrieval.encoders.openvino_network import Network, is_installed, precisions, trace
+from retrieval.encoders.openvino_network import Network, is_installed, trace
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 from retrieval.encoders.runtimes import (
     LEAST_COSINE,
-    OPENVINO,
-    TORCH,
     RuntimeChoice,
     RuntimeRecord,
-    compiled_record,
     cosines,
-    fastest,
-    in_torch,
-    is_native,
-    opened_network,
     precision_of,
-    read_record,
 )
-from retrieval.encoders.weights import UNFIT, first_line
 
 SAMPLE = 64  # pictures that runtimes are compared on
 CALIBRATION = 16  # of them, from which the ranges of 8 bits are taken
-
-log = logging.getLogger(__name__)
 
 
 def choose_image_runtime(
     plain: ClipEncoder, wanted: str, pictures: Sequence[bytes]
 ) -> RuntimeChoice[ClipEncoder]:
-    """Return the fastest of those wanted whose vectors of these pictures are nearly the same.
-
-    `auto` compares all; `openvino` takes torch only where nothing else will do.
-    """
+    """Return the fastest of those wanted whose vectors of these pictures are nearly the same."""
     sample = _readable(pictures)
-    reason = "" if wanted == TORCH else why_torch(plain)
-    if wanted != TORCH and not reason and not sample:
-        reason = "there is no picture to compare on"
-    in_use = in_torch(plain, plain.fingerprint, reason)
-    if wanted == TORCH or reason:
-        return in_use
-    pixels = _pixels(plain, sample[:CALIBRATION])
-    try:
+
+    def reason() -> str:
+        return why_torch(plain) or ("" if sample else "there is no picture to compare on")
+
+    def candidates() -> dict[str, Callable[[], RuntimeChoice[ClipEncoder]]]:
+        pixels = _pixels(plain, sample[:CALIBRATION])
         network = trace(plain.clip.vision_tower().eval(), {"pixels": pixels[:2]})
-    except UNFIT as e:
-        return in_torch(plain, plain.fingerprint, first_line(e))
-    tried = _candidates(plain, network, pixels)
-    return fastest(in_use, tried, lambda encoder: _seen(encoder, sample), wanted)
+        return _candidates(plain, network, pixels)
+
+    return choose(plain, wanted, reason, candidates, lambda encoder: _seen(encoder, sample))
 
 
 def why_torch(plain: ClipEncoder) -> str:
@@ -69,15 +56,7 @@ def why_torch(plain: ClipEncoder) -> str:
 
 def open_chosen_image(plain: ClipEncoder, folder: Path) -> RuntimeChoice[ClipEncoder]:
     """Open what a choice wrote, for the same model; torch stands in as for texts."""
-    record = read_record(folder, plain.fingerprint)
-    if record.runtime == TORCH:
-        return RuntimeChoice(plain, record)
-    if reason := why_torch(plain):
-        log.warning("%s, so torch stands in for %s", reason, record.runtime)
-        return RuntimeChoice(plain.under(record.fingerprint), record)
-    if not is_native(record):
-        log.warning("this processor has no instructions for %s: it may be slow", record.runtime)
-    return _compiled(plain, opened_network(folder, record), record)
+    return open_choice(plain, folder, lambda: why_torch(plain), partial(_compiled, plain))
 
 
 def still_true_image(
@@ -100,13 +79,10 @@ def _compiled(
 def _candidates(
     plain: ClipEncoder, network: Network, pixels: UInt8[Tensor, "n 3 h w"]
 ) -> dict[str, Callable[[], RuntimeChoice[ClipEncoder]]]:
-    def make(precision: str) -> RuntimeChoice[ClipEncoder]:
-        made = network
-        if precision == "int8":
-            made = network.quantised([{"pixels": one.numpy()} for one in torch.split(pixels, 1)])
-        return _compiled(plain, made, compiled_record(plain.fingerprint, precision, made))
+    def quantise() -> Network:
+        return network.quantised([{"pixels": one.numpy()} for one in torch.split(pixels, 1)])
 
-    return {f"{OPENVINO} {precision}": partial(make, precision) for precision in precisions()}
+    return in_each_precision(plain.fingerprint, network, quantise, partial(_compiled, plain))
 
 
 def _readable(pictures: Sequence[bytes]) -> list[bytes]:

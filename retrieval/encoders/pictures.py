@@ -5,12 +5,14 @@ import struct
 import zlib
 
 import numpy as np
+import xxhash
 from PIL import Image, ImageOps
 
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 25_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 DRAFT_PIXELS = 512  # a large JPEG is decoded at a fraction of its size, but not below this
+DRAFT = 1.5  # the same for an encoder, times the side that its network sees
 DAMAGED = (  # what Pillow is known to raise for bytes that only look like a picture
     OSError,
     SyntaxError,
@@ -29,6 +31,16 @@ DAMAGED = (  # what Pillow is known to raise for bytes that only look like a pic
 
 class BrokenPicture(ValueError):
     """Bytes that are no picture we open; the reason is short and tells nothing of ourselves."""
+
+
+def least_side(size: int) -> int:
+    """Return below which side a JPEG is not decoded for a network that sees `size` pixels."""
+    return int(DRAFT * size)
+
+
+def fingerprint_in_torch(model: str, size: int) -> str:
+    """Return the fingerprint of an encoder from its model's, telling how pictures are decoded."""
+    return xxhash.xxh3_128_hexdigest(f"{model}\0least={least_side(size)}".encode())
 
 
 def open_picture(content: bytes, least: int = DRAFT_PIXELS) -> Image.Image:

@@ -67,6 +67,12 @@ class QueryEncoder:
         seen = np.zeros(self._image.dim, np.float32) if picture is None else picture
         return np.asarray(join(text[None], seen[None], self._picture_weight)[0])
 
+    def warm_up(self) -> None:
+        """Open what is opened by the first text or picture else."""
+        self.texts(["warm"])
+        if self._image is not None:
+            self._image.encode_images([])
+
     def pictures(self, pictures: Sequence[bytes]) -> Float32[np.ndarray, "n p"]:
         """Return unit vectors in the picture space, or UnreadablePicture."""
         if self._image is None:

@@ -22,7 +22,7 @@ class Dense(NamedTuple):
     offsets: Int64[np.ndarray, "n1"]  # one more than there are products
 
 
-class ProductColumns(NamedTuple):
+class TowerColumns(NamedTuple):
     """Everything about the products of a release that the tower may look at, row by row."""
 
     dense: dict[str, Dense]  # by one of DENSE; what the shop has
@@ -60,7 +60,7 @@ def code(fact: str) -> int:
     return 1 + xxhash.xxh3_64_intdigest(fact.encode()) % (CODE_BUCKETS - 1)
 
 
-def take(columns: ProductColumns, rows: Int64[np.ndarray, "b"]) -> ProductBatch:
+def take(columns: TowerColumns, rows: Int64[np.ndarray, "b"]) -> ProductBatch:
     """Return these products as tensors; codes are as many as the fullest of them has."""
     gathered = {name: _gather(dense, rows) for name, dense in columns.dense.items()}
     codes = columns.codes[rows]

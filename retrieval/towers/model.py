@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retrieval.behaviour.recent import recent_products
 from retrieval.context_facts import FACT_BUCKETS
 from retrieval.encoded_query import EncodedQuery
-from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, ProductColumns, take
+from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, TowerColumns, take
 from retrieval.towers.product import ProductTower
 from retrieval.towers.query import QueryBatch, QueryTower
 
@@ -140,7 +140,7 @@ def start(towers: Towers, spaces: Spaces) -> None:
 
 @torch.inference_mode()
 def embed_products(
-    towers: Towers, columns: ProductColumns, rows: Int64[np.ndarray, "m"] | None = None
+    towers: Towers, columns: TowerColumns, rows: Int64[np.ndarray, "m"] | None = None
 ) -> Float32[np.ndarray, "m d"]:
     """Return the vectors of these products, or of all."""
     rows = np.arange(columns.size) if rows is None else rows

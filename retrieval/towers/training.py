@@ -1,53 +1,35 @@
 """Trains the towers on requests whose outcome is known: the loop on one screen, then its parts."""
 
-from collections.abc import Callable, Iterator
-from time import monotonic
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from jaxtyping import Bool, Float, Float32, Float64
-from torch import Tensor
-from torch.distributed.nn import functional as across
+from jaxtyping import Float32
 
-from retrieval.encoders.precision import Precision, in_halves
-from retrieval.learning_rate import Schedule, set_learning_rate
-from retrieval.towers.columns import ProductColumns, take
-from retrieval.towers.fusing import unit
-from retrieval.towers.losses import LOSSES, matryoshka
+from retrieval.learning_rate import Schedule
+from retrieval.towers.batch_loss import BatchLoss
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Towers, embed_products
 from retrieval.towers.sampling import (
-    MINED_FROM,
-    NO_COLUMNS,
-    BatchSampler,
-    NegativeMiner,
-    PastRequests,
     Requests,
-    TowerInputs,
+)
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.training_loop import (
+    Tell,
+    TrainingPlan,
+    TrainingProgress,
+    copy_weights,
+    fit,
 )
 
 # The cosine counts from the first step, so the rate jumps from 1 to 0.994 where the warm-up ends.
 SCHEDULE = Schedule(warm_up=0.05, floor=0.01, cosine_from=0.0)
-REFRESH = 300  # steps after which the table of product vectors is made anew
+TIME_SHARES = 20  # so that a training far from its limit is the same every time
 
-
-class TowerTrainingSettings(NamedTuple):
-    """How the towers learn."""
-
-    epochs: int = 3
-    batch_size: int = 256  # requests, over all processes
-    learning_rate: float = 1e-3
-    temperature: float = 0.05
-    loss: str = "softmax"
-    dims: tuple[int, ...] = (256, 128, 64)  # the vectors can be cut to these
-    hard_negatives: int = 1  # mined a request
-    precision: Precision = "auto"  # of products of matrices; auto: bfloat16 where that is native
-    drop_own: float = 0.2  # chance that a product's own embedding is not seen
-    patience: int = 2  # epochs without a gain
-    max_seconds: float = 0.0  # 0: no end
-    seed: int = 0
+Measure = Callable[[Towers, Float32[np.ndarray, "n d"]], float]  # of towers and all vectors
 
 
 class Epoch(NamedTuple):
@@ -69,193 +51,77 @@ class TrainedTowers(NamedTuple):
 
 def train(
     towers: Towers,
-    columns: ProductColumns,
+    columns: TowerColumns,
     requests: Requests,
-    measure: Callable[[Towers, Float32[np.ndarray, "n d"]], float],
+    measure: Measure,
     settings: TowerTrainingSettings,
-    tell: Callable[[Iterator[int], int], Iterator[int]] = lambda steps, count: steps,
+    tell: Tell = lambda steps, count: steps,
 ) -> TrainedTowers:
     """Fit the towers and return the epoch that `measure` finds best, among those trained.
 
     Runs in as many processes as accelerate was launched with: each has its share of the requests
     and of the columns, all columns are exchanged, so that the loss is that of one process.
     """
-    accelerator = Accelerator(
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
-    )
     torch.manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(towers.parameters(), settings.learning_rate, weight_decay=0.01)
-    model, optimizer = accelerator.prepare(towers, optimizer)
-    stepper = _Stepper(towers, model, accelerator, columns, requests, settings)
-    start, step, total = monotonic(), 0, settings.epochs * stepper.steps_an_epoch
-    kept, epochs = _copy(towers), [Epoch(0.0, -np.inf)]
-    losses: list[float] = []
-    for step in tell(iter(range(total)), total):
-        progress = _progress(step / total, monotonic() - start, settings.max_seconds)
-        set_learning_rate(optimizer, settings.learning_rate * SCHEDULE.at(progress))
-        loss = stepper.loss(step)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(accelerator.reduce(loss.detach(), "mean")))
-        if (step + 1) % stepper.steps_an_epoch == 0 or progress >= 1:
-            worth = measure(towers, stepper.refresh())
-            if worth > max(epoch.worth for epoch in epochs):
-                kept = _copy(towers)
-            epochs.append(Epoch(float(np.mean(losses)), worth))
-            losses = []
-            if progress >= 1 or _stale(epochs, settings.patience):
-                break
-    towers.load_state_dict(kept)
-    best = int(np.argmax([epoch.worth for epoch in epochs]))
+    learner = _TowerLearner(towers, columns, requests, measure, settings)
+    plan = TrainingPlan(
+        epochs=settings.epochs,
+        steps_an_epoch=learner.steps_an_epoch,
+        learning_rate=settings.learning_rate,
+        schedule=SCHEDULE,
+        patience=settings.patience,
+        max_seconds=settings.max_seconds,
+        time_shares=TIME_SHARES,
+    )
+    done = fit(learner, plan, tell, TrainingProgress(best=copy_weights(towers)))
     vectors = embed_products(towers.eval(), columns)
-    return TrainedTowers(towers, vectors, tuple(epochs[1:]), best, monotonic() - start)
+    return TrainedTowers(towers, vectors, tuple(learner.epochs), done.best_epoch, done.seconds)
 
 
-def _progress(of_steps: float, seconds: float, max_seconds: float) -> float:
-    """Return the share that is done, by steps or by time, whichever is further.
-
-    Time counts in twentieths, so that a training far from its limit is the same every time.
-    """
-    by_time = seconds / max_seconds if max_seconds else 0.0
-    return max(of_steps, 1.0 if by_time >= 1 else int(20 * by_time) / 20)
-
-
-def _stale(epochs: list[Epoch], patience: int) -> bool:
-    worths = [epoch.worth for epoch in epochs]
-    return patience > 0 and len(worths) - 1 - int(np.argmax(worths)) >= patience
-
-
-def _copy(towers: Towers) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in towers.state_dict().items()}
-
-
-class _Stepper:
-    """Computes the loss of each step; holds the table of product vectors between refreshes."""
+class _TowerLearner:
+    """Takes steps in as many processes as there are, each with its share of the requests."""
 
     def __init__(
         self,
         towers: Towers,
-        model: torch.nn.Module,
-        accelerator: Accelerator,
-        columns: ProductColumns,
+        columns: TowerColumns,
         requests: Requests,
+        measure: Measure,
         settings: TowerTrainingSettings,
     ) -> None:
-        self._towers = towers
-        self._model = model
-        self._accelerator = accelerator
-        self._columns = columns
-        self._requests = requests
-        self._settings = settings
-        self._loss = LOSSES[settings.loss]
-        self._kind = accelerator.device.type
-        native = torch.tensor(float(in_halves(settings.precision, self._kind)))
-        self._in_halves = float(accelerator.reduce(native.to(accelerator.device), "mean")) == 1
-        self._dims = [dim for dim in settings.dims if dim <= towers.shape.dim]
-        self._bought = np.flatnonzero(requests.shares > 0)
-        self._sampler = BatchSampler(
-            requests, settings.batch_size, accelerator.num_processes, settings.seed
+        self._accelerator = Accelerator(
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
         )
-        self.steps_an_epoch = self._sampler.steps_an_epoch
-        self._table = np.zeros((columns.size, towers.shape.dim), np.float32)
-        self._miner: NegativeMiner | None = None
-        self.refresh()
-        if settings.hard_negatives:
-            self._miner = NegativeMiner(self._table, self._bought, settings.hard_negatives)
+        rate = settings.learning_rate
+        optimizer = torch.optim.AdamW(towers.parameters(), rate, weight_decay=0.01)
+        self._model, self.optimizer = self._accelerator.prepare(towers, optimizer)
+        self._stepper = BatchLoss(
+            towers, self._model, self._accelerator, columns, requests, settings
+        )
+        self._measure = measure
+        self._losses: list[float] = []
+        self.module = towers
+        self.steps_an_epoch = self._stepper.steps_an_epoch
+        self.epochs: list[Epoch] = []
 
-    def refresh(self) -> Float32[np.ndarray, "n d"]:
-        """Make the table of product vectors, and the index that is mined, anew."""
-        self._table[self._bought] = embed_products(self._towers, self._columns, self._bought)
-        if self._miner is not None:
-            self._miner.index(self._table)
-        return self._table
+    def begin(self, epoch: int) -> None:
+        """Draw nothing: the sampler draws by the number of the step."""
 
-    def loss(self, step: int) -> Float[Tensor, ""]:
-        """Return the loss of one batch, of this process's requests against all columns."""
-        if step and step % REFRESH == 0:
-            self.refresh()
-        processes, place = self._accelerator.num_processes, self._accelerator.process_index
-        numbers, random = self._sampler.requests(step)
-        whole = [self._requests.take(part, random) for part in np.array_split(numbers, processes)]
-        columns = self._sampler.columns(np.concatenate([part.drawn for part in whole]))
-        luck = np.array_split(random.random((len(numbers), 1 + MINED_FROM)), processes)
-        seen = random.random(len(columns.rows)) >= self._settings.drop_own
-        past = whole[place]
-        mined = self._mined(past, luck[place])
-        own = np.array_split(columns.rows, processes)[place]
-        own_seen = np.ones(len(own) + len(mined.rows), bool)
-        own_seen[: len(own)] = np.array_split(seen, processes)[place]
-        batch = take(self._columns, np.concatenate([own, mined.rows]))
-        batch = batch._replace(own=batch.own * torch.from_numpy(own_seen))
-        table = torch.from_numpy(self._table)
-        with self._halves():
-            vectors, meant, products = self._model(past.queries, batch, table)
-        vectors, products = vectors.float(), products.float()
-        shared = _gathered(products[: len(own)], processes)
-        products = torch.cat([shared, products[len(own) :]])
-        return self._compared(past, columns, mined, vectors, meant, products)
+    def take(self, step: int) -> None:
+        """Learn from one batch."""
+        loss = self._stepper.loss(step)
+        self._accelerator.backward(loss)
+        self._accelerator.clip_grad_norm_(self._model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._losses.append(float(self._accelerator.reduce(loss.detach(), "mean")))
 
-    def _compared(
-        self,
-        past: PastRequests,
-        columns: TowerInputs,
-        mined: TowerInputs,
-        vectors: Float[Tensor, "b m d"],
-        meant: Bool[Tensor, "b m"],
-        products: Float[Tensor, "c d"],
-    ) -> Float[Tensor, ""]:
-        rows = np.concatenate([columns.rows, mined.rows])
-        right = torch.from_numpy(past.right(rows))
-        ignored = past.ignored(rows)
-        fill = np.zeros(len(columns.rows), bool)
-        fill[1:] = columns.rows[1:] == columns.rows[:-1]  # repeated, so that all have equal shares
-        ignored[:, : len(columns.rows)] |= fill
-        right[:, : len(columns.rows)] &= torch.from_numpy(~fill)
-        if mined.own is not None:
-            ignored[:, len(columns.rows) :] |= ~mined.own
-            right[:, len(columns.rows) :] = False
-        log_counts = torch.from_numpy(np.concatenate([columns.log_counts, mined.log_counts]))
-        unfit = torch.from_numpy(ignored)
+    def judge(self) -> float:
+        """Measure the towers with product vectors made anew."""
+        worth = self._measure(self.module, self._stepper.refresh())
+        self.epochs.append(Epoch(float(np.mean(self._losses)), worth))
+        self._losses = []
+        return worth
 
-        def compare(dim: int) -> Float[Tensor, "b c"]:
-            return similarities(vectors, meant, products, dim)
-
-        def loss(similar: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
-            return self._loss(similar, right, unfit, log_counts, self._settings.temperature)
-
-        return matryoshka(loss, compare, self._dims or [self._towers.shape.dim])
-
-    def _halves(self) -> torch.autocast:
-        return torch.autocast(self._kind, torch.bfloat16, enabled=self._in_halves)
-
-    @torch.no_grad()
-    def _mined(self, past: PastRequests, luck: Float64[np.ndarray, "b l"]) -> TowerInputs:
-        """Return hard negatives; which of the vectors of a request looks for them is luck."""
-        if self._miner is None:
-            return NO_COLUMNS
-        with self._halves():
-            vectors, meant = self._towers.query(past.queries, torch.from_numpy(self._table))
-        drawn = 1 + (luck[:, 0] * self._towers.query.interests).astype(np.int64)
-        slot = torch.where(meant[:, 0], 0, torch.from_numpy(drawn))
-        looking = vectors[torch.arange(len(vectors)), slot].float().numpy()
-        return self._miner.mine(past, looking, luck[:, 1:])
-
-
-def similarities(
-    vectors: Float[Tensor, "b m d"],
-    meant: Bool[Tensor, "b m"],
-    products: Float[Tensor, "c d"],
-    dim: int,
-) -> Float[Tensor, "b c"]:
-    """Return each product's best cosine with the meant vectors of a request, cut to `dim`."""
-    cut = torch.einsum("bmd,cd->bmc", unit(vectors[..., :dim]), unit(products[..., :dim]))
-    return cut.masked_fill(~meant[..., None], -torch.inf).amax(dim=1)
-
-
-def _gathered(products: Float[Tensor, "c d"], processes: int) -> Float[Tensor, "all d"]:
-    """Return the columns of all processes, through which gradients flow back to each."""
-    if processes == 1:
-        return products
-    return torch.cat(across.all_gather(products))  # type: ignore[no-untyped-call]
+    def keep(self, progress: TrainingProgress) -> None:
+        """Keep nothing: a training of the towers that was killed begins anew."""

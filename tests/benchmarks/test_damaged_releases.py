@@ -1,10 +1,10 @@
-"""A few hundred of the cases that `benchmarks/damaged_releases.py` draws."""
+"""A few hundred of the cases that `benchmarks/releases/damaged_releases.py` draws."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.damaged_releases import KINDS, met, small_release
+from benchmarks.releases.damaged_releases import KINDS, met, small_release
 
 CASES = 270
 

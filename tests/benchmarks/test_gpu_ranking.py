@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.gpu_ranking import MOST_FACTS, NUM_PRODUCTS, RECENT, SHAPE, call
+from benchmarks.ranking.gpu_ranking import MOST_FACTS, NUM_PRODUCTS, RECENT, SHAPE, call
 from pipelines.config.sections import Config
 from pipelines.training.ranker.setup import training_settings
 from ranking.network.model import shape_of
@@ -32,7 +32,7 @@ import sys
 for other in ("faiss", "scipy", "msgspec", "pyarrow", "holidays", "tantivy", "onnxruntime"):
     sys.modules[other] = None
 sys.argv[1:] = ["--calls", "1", "--candidates", "3", "--requests", "1", "--threads", "1"]
-from benchmarks.gpu_ranking import main
+from benchmarks.ranking.gpu_ranking import main
 main()
 """
 

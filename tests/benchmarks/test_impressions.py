@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.banner_policies import best, by_chance, examples, policies
-from benchmarks.open_bandit import Log, Shop, read
+from benchmarks.ranking.banner_policies import best, by_chance, examples, policies
+from benchmarks.ranking.open_bandit import Log, Shop, read
 from ranking.network.cross_attention import OUTCOMES
 from ranking.network.model import RankerSettings
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.index.__main__ import Asked, at_target, recall_of, synthetic
-from benchmarks.index.drawing import Measured, draw
+from benchmarks.index.__main__ import SearchTask, at_target, recall_of, synthetic
+from benchmarks.index.drawing import OperatingPoint, draw
 from benchmarks.index.results import Layer, Part, Results
 from index import DesignTrial
 
 
 def test_the_speed_at_a_recall_lies_between_the_points_beside_it() -> None:
-    points = [Measured(50, 0.90, 400.0, 1_600.0), Measured(100, 0.98, 100.0, 400.0)]
+    points = [OperatingPoint(50, 0.90, 400.0, 1_600.0), OperatingPoint(100, 0.98, 100.0, 400.0)]
 
     met = at_target(points, 0.94)
 
@@ -22,18 +22,18 @@ def test_the_speed_at_a_recall_lies_between_the_points_beside_it() -> None:
 
 
 def test_a_first_point_beyond_the_recall_counts_as_it_is() -> None:
-    first = Measured(100, 0.97, 300.0, 500.0)
+    first = OperatingPoint(100, 0.97, 300.0, 500.0)
 
-    assert at_target([first, Measured(200, 0.99, 200.0, 300.0)]) == first
+    assert at_target([first, OperatingPoint(200, 0.99, 200.0, 300.0)]) == first
 
 
 def test_a_curve_that_never_gets_there_has_no_speed_there() -> None:
-    assert at_target([Measured(100, 0.80, 300.0, 500.0)]) is None
+    assert at_target([OperatingPoint(100, 0.80, 300.0, 500.0)]) is None
 
 
 def test_any_of_equal_vectors_is_right_and_any_other_is_not() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
-    asked = Asked(vectors, vectors[:1], np.array([1.0]))
+    asked = SearchTask(vectors, vectors[:1], np.array([1.0]))
 
     assert recall_of(np.array([[1]]), asked) == 1.0
     assert recall_of(np.array([[2]]), asked) == 0.0
@@ -47,7 +47,7 @@ def test_synthetic_vectors_have_length_one_and_are_drawn_again_by_their_seed() -
 
 
 def test_a_plot_names_every_way(tmp_path: Path) -> None:
-    points = [Measured(50, 0.90, 400.0, 1_600.0), Measured(100, 0.98, 100.0, 400.0)]
+    points = [OperatingPoint(50, 0.90, 400.0, 1_600.0), OperatingPoint(100, 0.98, 100.0, 400.0)]
 
     draw({"vetrina, planned: ivf": points, "another": points}, "title", 0.8, tmp_path / "x.svg")
 
@@ -75,7 +75,7 @@ def part(slot: str) -> Part:
         run="few vectors" if slot != "hnswlib" else "many vectors",
         slot=slot,
         name=slot,
-        points=(Measured(50, 0.9, 400.0, 1_600.0),),
+        points=(OperatingPoint(50, 0.9, 400.0, 1_600.0),),
         build_seconds=1.0,
         num_bytes=10,
         took_seconds=2.0,

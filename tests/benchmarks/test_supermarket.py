@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.next_basket.baskets import Journey, Receipts, Task
-from benchmarks.supermarket import best, by_release, write_qrels, write_requests
+from benchmarks.next_basket.supermarket import best, by_release, write_qrels, write_requests
 from pipelines.evaluation.requests import read_request, to_query
 from pipelines.evaluation.trec_files import read_qrels
 

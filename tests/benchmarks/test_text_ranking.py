@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.text_ranking import crowdflower, esci, positions
+from benchmarks.ranking.text_ranking import crowdflower, esci, positions
 from ranking.features.catalogue_words import ProductText
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.text_relevance import esci
+from benchmarks.search.text_relevance import esci
 
 
 def test_the_gains_of_esci_are_read_by_title_and_a_title_twice_gets_the_better(

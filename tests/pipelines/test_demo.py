@@ -265,6 +265,34 @@ def test_the_builder_ends_with_the_window(making: Making, as_builder: Any) -> No
     assert said == ["busy"]
 
 
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        state = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_what_a_killed_builder_started_ends_with_it(making: Making, as_builder: Any) -> None:
+    said: list[str] = []
+    as_builder(
+        "import os, signal, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    with window.building(making.folder, said.append) as builder:
+        assert builder is not None
+        assert builder.wait(30) == -9
+        end = time.monotonic() + 30
+        while (not said or is_alive(int(said[0]))) and time.monotonic() < end:
+            time.sleep(0.01)
+
+        assert not is_alive(int(said[0]))
+
+
 def test_the_terminal_and_the_page_say_that_the_builder_was_killed(
     making: Making, as_builder: Any
 ) -> None:

@@ -1,9 +1,12 @@
 from time import sleep
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from rich.progress import Task
 
 import pipelines.progress as progress
-from pipelines.progress import silent, track, working
+from pipelines.progress import _so_far, _TimeLeftColumn, silent, track, working
 
 SHORT = 0.05
 
@@ -47,6 +50,23 @@ def test_one_item_that_takes_long_is_not_silent(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().err.splitlines()
     assert "train: 0 of 4 in 0 s" in lines
     assert lines[-1].startswith("train: 1 done in ")
+
+
+def test_the_time_left_is_the_sooner_of_the_items_and_of_the_seconds_that_end_them() -> None:
+    assert _so_far(10, 100, 5.0, most_seconds=20.0) == "10 of 100, 2.0/s, 15 s left"
+    assert _so_far(10, 100, 5.0, most_seconds=2_000.0) == "10 of 100, 2.0/s, 45 s left"
+    assert _so_far(10, 100, 5.0, most_seconds=4.0) == "10 of 100, 2.0/s, 0 s left"
+    assert _so_far(10, 100, 5.0) == "10 of 100, 2.0/s, 45 s left"
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [(15.0, "0:00:10"), (3.0, "0:00:00"), (4_000.0, "0:00:45"), (None, "0:00:45")],
+)
+def test_a_bar_says_the_same(most: float | None, left: str) -> None:
+    task = SimpleNamespace(total=100, finished=False, elapsed=5.0, time_remaining=45.0)
+
+    assert _TimeLeftColumn(most).render(cast(Task, task)).plain == left
 
 
 def test_items_are_counted_with_their_rate_and_the_time_left(

@@ -5,34 +5,19 @@ from jaxtyping import Bool, Float32, Int64
 
 from index.top_k import best
 from index.types import Hits
-from index.vectors.validation import fit_vectors, same_dimension
+from index.vectors.scans.vector_scan import VectorScan
+from index.vectors.validation import fit_vectors
 
 
-class ExactIndex:
+class ExactIndex(VectorScan):
     """Inner products with all vectors, by one matrix product."""
 
     def __init__(self, vectors: Float32[np.ndarray, "n d"]) -> None:
-        self._vectors = fit_vectors(vectors, "index")
+        super().__init__(fit_vectors(vectors, "index"))
 
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector has."""
-        return int(self._vectors.shape[1])
-
-    @property
-    def size(self) -> int:
-        """How many vectors there are."""
-        return len(self._vectors)
-
-    def search(
-        self,
-        queries: Float32[np.ndarray, "q d"],
-        k: int,
-        allowed: Bool[np.ndarray, "n"] | None = None,
+    def _scan(
+        self, queries: Float32[np.ndarray, "q d"], k: int, allowed: Bool[np.ndarray, "n"] | None
     ) -> list[Hits]:
-        """Return the `k` highest inner products of each query, ties by the lower row."""
-        queries = fit_vectors(queries, "query")
-        same_dimension(queries, self.dim)
         rows = np.arange(self.size) if allowed is None else np.flatnonzero(allowed)
         return [scan(self._vectors, rows, query, k) for query in queries]
 

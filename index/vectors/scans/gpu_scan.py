@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float32, Int64
 
 from index.top_k import best
 from index.types import FilterPlan, Hits, Way
-from index.vectors.validation import fit_vectors, same_dimension
+from index.vectors.scans.vector_scan import VectorScan
+from index.vectors.validation import fit_vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ SPARE = 32  # more are taken than asked for, and a quarter of what was asked
 SCORES_AT_ONCE = 2**28  # on the GPU; 1 GiB
 
 
-class GpuScan:
+class GpuScan(VectorScan):
     """Inner products with all vectors on a GPU, n d numbers of two bytes.
 
     One query reads them once: 0.77 GB for a million of 384, a quarter of a millisecond at 3 TB/s.
@@ -33,29 +34,13 @@ class GpuScan:
         rows: Int64[np.ndarray, "m"] | None = None,
         device: str = "cuda",
     ) -> None:
-        self._vectors = vectors
+        super().__init__(vectors)
         self._rows = np.arange(len(vectors)) if rows is None else rows
         self._held = _on(device, vectors, self._rows)
 
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector has."""
-        return int(self._vectors.shape[1])
-
-    @property
-    def size(self) -> int:
-        """How many rows the catalogue has, with a vector or without."""
-        return len(self._vectors)
-
-    def search(
-        self,
-        queries: Float32[np.ndarray, "q d"],
-        k: int,
-        allowed: Bool[np.ndarray, "n"] | None = None,
+    def _scan(
+        self, queries: Float32[np.ndarray, "q d"], k: int, allowed: Bool[np.ndarray, "n"] | None
     ) -> list[Hits]:
-        """Return the `k` highest inner products of each query, ties by the lower row."""
-        queries = fit_vectors(queries, "query")
-        same_dimension(queries, self.dim)
         held = None if allowed is None else allowed[self._rows]
         count = len(self._rows) if held is None else int(held.sum())
         if not min(k, count):

@@ -5,7 +5,7 @@ from pipelines.building.index_measurements import with_choices
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.fusion_weights import write_weights
 from pipelines.building.steps.towers import apply_towers, write_towers
-from pipelines.release.layout import SCALES, TOWER_VECTORS, WEIGHTS, WINDOWS, is_of_index
+from pipelines.release.layout import REQUEST_KINDS, SCALES, TOWER_VECTORS, WEIGHTS, is_of_index
 from pipelines.release.manifest import Measurements
 
 
@@ -17,7 +17,7 @@ def write_channels(context: BuildContext) -> Measurements:
 def reapply_channels(context: BuildContext, earlier: EarlierStep) -> Measurements | None:
     """Keep weights and towers, and give these products their vectors."""
     record = earlier.record
-    if WINDOWS not in record.files:  # it has no towers
+    if REQUEST_KINDS not in record.files:  # it has no towers
         return record.measured if earlier.take([WEIGHTS, SCALES]) else None
     measured = apply_towers(context, earlier)
     if measured is None:

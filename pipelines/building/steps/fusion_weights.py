@@ -8,7 +8,7 @@ from pipelines.building.context import BuildContext
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.layout import RECOMMENDATION, SCALES, WEIGHTS
 from pipelines.release.manifest import Measurements
-from pipelines.release.parts import open_parts, save_windows
+from pipelines.release.parts import open_parts, save_request_kinds
 from pipelines.training.fusion_examples import past_outcomes
 from retrieval.behaviour.purchases import DAY
 from retrieval.fusion.weight_fitting import (
@@ -68,7 +68,9 @@ def _with_towers_that_help(
         return outcomes, {"towers_recommendation": f"{text}: used in recommendations"}
     trained = open_parts(context.folder).trained
     assert trained is not None
-    save_windows(context.folder, tuple(w for w in trained.windows if w != RECOMMENDATION))
+    save_request_kinds(
+        context.folder, tuple(w for w in trained.request_kinds if w != RECOMMENDATION)
+    )
     rest = [without(outcome, "towers") for outcome in outcomes]
     return rest, {"towers_recommendation": f"{text}: not used in recommendations"}
 

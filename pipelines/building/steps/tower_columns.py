@@ -10,16 +10,16 @@ from pipelines.encoding.pictures import Several, encode_all_pictures, encode_vid
 from pipelines.encoding.texts import encode_texts
 from pipelines.release.parts import Parts
 from retrieval.behaviour.statistics import ProductStatistics
-from retrieval.towers.columns import MOST_CODES, Dense, ProductColumns, code, one_each
+from retrieval.towers.columns import MOST_CODES, Dense, TowerColumns, code, one_each
 
 LEAST_BASKETS = 5  # with which a product gets an embedding of its own
 
 
 def tower_columns(
     context: BuildContext, parts: Parts, statistics: ProductStatistics
-) -> ProductColumns:
+) -> TowerColumns:
     """Return all that is known of each product; popularity is that of `statistics`."""
-    return ProductColumns(
+    return TowerColumns(
         dense=_dense(context, parts),
         codes=codes_of(list(_records(context))),
         own=numbered(statistics.baskets),

@@ -17,7 +17,7 @@ from pipelines.building.steps.tower_columns import tower_columns
 from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
-from pipelines.release.parts import Parts, open_parts, save_windows
+from pipelines.release.parts import Parts, open_parts, save_request_kinds
 from pipelines.shop.purchases import Log, next_baskets
 from pipelines.training.towers.ablation import SearchQuality, compare_searches
 from pipelines.training.towers.examples import (
@@ -32,7 +32,7 @@ from pipelines.training.towers.validation import TowerValidation, measure_of, re
 from retrieval.behaviour.purchases import DAY
 from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
-from retrieval.towers.columns import ProductColumns
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
 from retrieval.towers.training import TrainedTowers, train
 
@@ -62,7 +62,7 @@ def write_towers(context: BuildContext) -> Measurements:
     trained.towers.save(context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
-    searched = _write_windows(context, past, words)
+    searched = _write_request_kinds(context, past, words)
     epochs = ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs)
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
@@ -95,7 +95,7 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
 def _train(
     context: BuildContext,
     parts: Parts,
-    columns: ProductColumns,
+    columns: TowerColumns,
     requests: BasketRequests,
     past: TowerValidation,
 ) -> tuple[TrainedTowers, float]:
@@ -106,13 +106,13 @@ def _train(
     untrained = measure(towers, embed_products(towers, columns))
 
     def tell(steps: Iterator[int], count: int) -> Iterator[int]:
-        return context.track(steps, "train the towers", count)
+        return context.track(steps, "train the towers", count, settings.max_seconds or None)
 
     settings = training_settings(context.config)
     return train(towers, columns, requests, measure, settings, tell), untrained
 
 
-def _write_own(folder: Path, parts: Parts, columns: ProductColumns) -> None:
+def _write_own(folder: Path, parts: Parts, columns: TowerColumns) -> None:
     """Write the products that have an embedding of their own, by its number from 1 on."""
     ids = parts.products.ids
     names = [ids[row] for row in np.flatnonzero(columns.own).tolist()]
@@ -182,20 +182,20 @@ def _write_vectors(
     return described(planned, TOWERS, context.config.index.recall_k)
 
 
-def _write_windows(
+def _write_request_kinds(
     context: BuildContext, past: TowerValidation, words: TitleWords | None
 ) -> SearchQuality | None:
     """Write where the towers are asked: in searches only where they are measured to help there."""
     if words is None:
-        save_windows(context.folder, (RECOMMENDATION,))
+        save_request_kinds(context.folder, (RECOMMENDATION,))
         return None
-    save_windows(context.folder, (RECOMMENDATION, SEARCH))
+    save_request_kinds(context.folder, (RECOMMENDATION, SEARCH))
     parts, baskets = open_parts(context.folder), past.baskets
     searched = compare_searches(
         parts, past.behaviour, baskets, context.traits, words, context.config
     )
     if searched is None or not searched.helps:
-        save_windows(context.folder, (RECOMMENDATION,))
+        save_request_kinds(context.folder, (RECOMMENDATION,))
     return searched
 
 

@@ -1,9 +1,10 @@
 """The five stages of an answer, in their order."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.config.sections import Config, not_hidden
-from pipelines.encoding.encoders import open_query_encoder
+from pipelines.encoding.encoders import IMAGE_FOLDER, open_query_encoder
 from pipelines.engine.stages.composition import SlateComposer
 from pipelines.engine.stages.eligibility import Eligibility
 from pipelines.engine.stages.fit_order import FitOrder
@@ -11,10 +12,14 @@ from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
 from pipelines.live.base import Base
+from pipelines.release.layout import RANKER, TOWERS
+from pipelines.release.manifest import read_manifest
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.retriever import retriever
-from pipelines.release.store import Release
+from pipelines.release.store import Release, current
 from ranking.runtimes.types import RuntimeSettings
+
+IN_TORCH = (IMAGE_FOLDER, RANKER, TOWERS)  # the folders of a release whose parts import torch
 
 
 class Stages(NamedTuple):
@@ -27,11 +32,22 @@ class Stages(NamedTuple):
     composer: SlateComposer
 
 
+def import_torch(releases: Path, name: str | None = None) -> None:
+    """Import torch where a release, by default the current one, has a part that needs it.
+
+    That takes seconds, in which the files of the release can be checked. Nothing but its manifest
+    is read.
+    """
+    files = read_manifest(releases / (name or current(releases))).files
+    if any(file.split("/")[0] in IN_TORCH for file in files):
+        import torch  # noqa: F401
+
+
 def open_base(release: Release, config: Config) -> Base:
     """Open the parts of a release and the encoder of its queries."""
     fingerprints = release.manifest.fingerprints
+    encoder = open_query_encoder(release.path, fingerprints, config)  # while torch is imported
     parts = open_parts(release.path)
-    encoder = open_query_encoder(release.path, fingerprints, config)
     return Base(parts, encoder, fingerprints["text"], config.encoders.text.fields)
 
 

@@ -21,7 +21,7 @@ TOO_FEW = f"fewer than {LEAST_QUERIES} queries: too few to say anything"
 SIDES = {"gain": "above", "loss": "below", None: "not told apart from"}
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One line of a table: its figure, or why there is none."""
 
     name: str
@@ -33,7 +33,7 @@ class SliceTable(NamedTuple):
     """One metric of all slices of a family."""
 
     metric: str
-    rows: list[Row]
+    rows: list[TableRow]
 
 
 class FamilySection(NamedTuple):
@@ -61,7 +61,7 @@ def page(report: Report) -> str:
         paired=len(report.runs) > 1,
         facts=_facts(report),
         metrics=_metrics(report),
-        metric_rows=[Row(one.metric, "", one) for one in report.figures],
+        metric_rows=[TableRow(one.metric, "", one) for one in report.figures],
         families=[_family(report, family) for family in report.families],
         spread=_spread(report),
         lines=_notes(report),
@@ -118,9 +118,9 @@ def _family(report: Report, family: Family) -> FamilySection:
     )
 
 
-def _slice_rows(family: Family, metric: str) -> list[Row]:
+def _slice_rows(family: Family, metric: str) -> list[TableRow]:
     return [
-        Row(
+        TableRow(
             one.name,
             f"{counted(one.num_queries)}, {one.num_relevant:,} relevant",
             _of(one, metric) or (TOO_FEW if one.num_queries else "no such query"),

@@ -1,12 +1,11 @@
 """The loop that fits a model of pictures and texts: epochs, early end, checkpoints."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-import msgspec
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -17,8 +16,8 @@ from pipelines.config.sections import ClipConfig
 from pipelines.errors import TrainingError
 from pipelines.progress import Track
 from pipelines.training.checkpoint import (
+    Restored,
     State,
-    Weights,
     load_checkpoint,
     remove_checkpoint,
     save_checkpoint,
@@ -26,11 +25,13 @@ from pipelines.training.checkpoint import (
 from pipelines.training.clip.augmentation import shifted, varied, without_some
 from pipelines.training.clip.pairs import PicturePairs
 from pipelines.training.schedule import LONGEST_GRADIENT, SCHEDULE
+from retrieval import training_loop
 from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.precision import in_halves
-from retrieval.learning_rate import set_learning_rate
+from retrieval.training_loop import TrainingPlan, TrainingProgress
 
 LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)
+UNMEASURED = -1.0
 EPOCHS_OF_A_SEED = 1_000_003  # so that no epoch of one seed draws what one of another draws
 
 Measure = Callable[[], float]  # recall on what was held out
@@ -44,7 +45,7 @@ class ClipTrainingState(State, frozen=True, kw_only=True):
     loss: float = 0.0
     seconds: float = 0.0
     best_epoch: int = 0  # 0: none was measured
-    best_recall: float = -1.0
+    best_recall: float = UNMEASURED
 
 
 class ClipTraining(NamedTuple):
@@ -60,47 +61,105 @@ class ClipTraining(NamedTuple):
     key: str
 
 
-class TrainingStep(NamedTuple):
-    """The next rows, how far the training is from 0 to 1, and whether the epoch ends with it."""
-
-    progress: float
-    rows: Int64[Tensor, "b"]
-    last: bool
-
-
 def fit(job: ClipTraining, track: Track) -> ClipTrainingState:
     """Train until the epochs, the seconds or the patience are over; the best epoch stays.
 
     A training that was killed goes on after the last epoch that its checkpoint holds.
     """
-    optimizer = _optimizer(job.clip, job.settings)
-    restored = load_checkpoint(job.folder, ClipTrainingState, job.key, job.clip.network, optimizer)
-    state, best = restored or (ClipTrainingState(key=job.key), {})
-    start = saved = monotonic()
-    before = state.seconds
-    total = job.settings.epochs * steps_per_epoch(len(job.rows), job.settings)
-    job.clip.train()
-    finished = False
-    steps = _steps(job, state, total)
-    for step in track(steps, "train clip", max(total - state.steps, 0)):
-        state, finished = _advanced(job, step, optimizer, state), step.last
-        if not step.last:
-            continue
-        state = msgspec.structs.replace(
-            state, epoch=state.epoch + 1, seconds=before + monotonic() - start
-        )
-        state, best = _judged(job, state, best)
-        if monotonic() - saved >= job.settings.checkpoint_seconds:
-            save_checkpoint(job.folder, state, job.clip.network, optimizer, best)
-            saved = monotonic()
-        if _is_stale(job.settings, state):
-            break
-    if not finished and state.steps:  # the time was over within an epoch
-        state, best = _judged(job, msgspec.structs.replace(state, epoch=state.epoch + 1), best)
-    if best:
-        job.clip.network.load_state_dict(best)
+    settings = job.settings
+    learner = _ClipLearner(job)
+    plan = TrainingPlan(
+        epochs=settings.epochs,
+        steps_an_epoch=steps_per_epoch(len(job.rows), settings),
+        learning_rate=settings.learning_rate,
+        schedule=SCHEDULE,
+        patience=settings.patience,
+        max_seconds=settings.max_seconds,
+        ties_gain=True,
+    )
+    left = settings.max_seconds - learner.restored.seconds if settings.max_seconds else None
+    done = training_loop.fit(
+        learner,
+        plan,
+        lambda steps, total: track(steps, "train clip", total, left),
+        learner.restored,
+    )
     job.clip.network.eval()
-    return msgspec.structs.replace(state, seconds=before + monotonic() - start)
+    return learner.state(done)
+
+
+class _ClipLearner:
+    """Learns from pairs in an order that each epoch draws anew."""
+
+    def __init__(self, job: ClipTraining) -> None:
+        self._job = job
+        self.module = job.clip.network
+        self.optimizer = _optimizer(job.clip, job.settings)
+        self._saved = monotonic()
+        self._steps, self._loss = 0, 0.0  # the mean of the last steps
+        self.restored = TrainingProgress()
+        kept = load_checkpoint(job.folder, ClipTrainingState, job.key, self.module, self.optimizer)
+        if kept is not None:
+            self._steps, self._loss, self.restored = _restored(kept)
+        self._size = min(job.settings.batch_size, len(job.rows))
+        job.clip.train()
+
+    def state(self, done: TrainingProgress) -> ClipTrainingState:
+        """Return how far the training is, as a checkpoint holds it."""
+        return ClipTrainingState(
+            key=self._job.key,
+            epoch=done.epochs,
+            steps=self._steps,
+            loss=self._loss,
+            seconds=done.seconds,
+            best_epoch=done.best_epoch,
+            best_recall=max(done.best_worth, UNMEASURED),
+        )
+
+    def begin(self, epoch: int) -> None:
+        """Draw an order, which depends on the number of the epoch and the seed alone."""
+        torch.manual_seed(self._job.seed * EPOCHS_OF_A_SEED + epoch)
+        rows = self._job.rows
+        self._batches = torch.split(rows[torch.randperm(len(rows))], self._size)
+
+    def take(self, step: int) -> None:
+        """Learn from one batch; TrainingError where the loss is no number."""
+        job = self._job
+        loss = _take(job, self._batches[step % (len(job.rows) // self._size)], self.optimizer)
+        if not math.isfinite(loss):
+            remove_checkpoint(job.folder)
+            raise TrainingError(
+                f"the loss is {loss} after {self._steps} steps; lower clip.learning_rate "
+                f"({job.settings.learning_rate:g})"
+            )
+        self._loss = loss if self._steps == 0 else 0.95 * self._loss + 0.05 * loss
+        self._steps += 1
+
+    def judge(self) -> float | None:
+        """Return the recall on what was held out."""
+        if self._job.measure is None:
+            return None
+        self.module.eval()
+        recall = self._job.measure()
+        self._job.clip.train()
+        return recall
+
+    def keep(self, progress: TrainingProgress) -> None:
+        """Write a checkpoint where the last one is old enough."""
+        if monotonic() - self._saved < self._job.settings.checkpoint_seconds:
+            return
+        state, best = self.state(progress), progress.best or {}
+        save_checkpoint(self._job.folder, state, self.module, self.optimizer, best)
+        self._saved = monotonic()
+
+
+def _restored(kept: Restored[ClipTrainingState]) -> tuple[int, float, TrainingProgress]:
+    """Return steps, mean loss and progress of a checkpoint."""
+    state = kept.state
+    done = TrainingProgress(
+        state.epoch, state.best_epoch, state.best_recall, kept.best or None, state.seconds
+    )
+    return state.steps, state.loss, done
 
 
 def contrastive_loss(
@@ -120,24 +179,6 @@ def contrastive_loss(
 def steps_per_epoch(num_pairs: int, settings: ClipConfig) -> int:
     """Return how many full batches the pairs give."""
     return num_pairs // min(settings.batch_size, num_pairs)
-
-
-def _advanced(
-    job: ClipTraining,
-    step: TrainingStep,
-    optimizer: torch.optim.Optimizer,
-    state: ClipTrainingState,
-) -> ClipTrainingState:
-    set_learning_rate(optimizer, job.settings.learning_rate * SCHEDULE.at(step.progress))
-    loss = _take(job, step.rows, optimizer)
-    if not math.isfinite(loss):
-        remove_checkpoint(job.folder)
-        raise TrainingError(
-            f"the loss is {loss} after {state.steps} steps; lower clip.learning_rate "
-            f"({job.settings.learning_rate:g})"
-        )
-    mean = loss if state.steps == 0 else 0.95 * state.loss + 0.05 * loss
-    return msgspec.structs.replace(state, steps=state.steps + 1, loss=mean)
 
 
 def _take(job: ClipTraining, rows: Int64[Tensor, "b"], optimizer: torch.optim.Optimizer) -> float:
@@ -171,47 +212,6 @@ def _loss(
     clip = job.clip
     read = clip.encode_tokens(without_some(tokens, job.settings.drop_words, clip.padding))
     return contrastive_loss(clip.log_scale.exp() * seen @ read.T, belong.to(seen.device))
-
-
-def _judged(
-    job: ClipTraining, state: ClipTrainingState, best: Weights
-) -> tuple[ClipTrainingState, Weights]:
-    """Measure an epoch; return its weights where it is the best so far."""
-    if job.measure is None:
-        return msgspec.structs.replace(state, best_epoch=state.epoch), best
-    job.clip.network.eval()
-    recall = job.measure()
-    job.clip.train()
-    if recall < state.best_recall:
-        return state, best
-    weights = {
-        name: tensor.detach().clone() for name, tensor in job.clip.network.state_dict().items()
-    }
-    return msgspec.structs.replace(state, best_epoch=state.epoch, best_recall=recall), weights
-
-
-def _is_stale(settings: ClipConfig, state: ClipTrainingState) -> bool:
-    return bool(settings.patience) and state.epoch - state.best_epoch >= settings.patience
-
-
-def _steps(job: ClipTraining, state: ClipTrainingState, total: int) -> Iterator[TrainingStep]:
-    """Yield the steps that are left; an epoch's draws depend on its number and the seed alone."""
-    start = monotonic()
-    settings = job.settings
-    size = min(settings.batch_size, len(job.rows))
-    per_epoch = len(job.rows) // size
-    for epoch in range(state.epoch, settings.epochs):
-        if _is_stale(settings, state):
-            return
-        torch.manual_seed(job.seed * EPOCHS_OF_A_SEED + epoch)
-        drawn = torch.split(job.rows[torch.randperm(len(job.rows))], size)[:per_epoch]
-        for place, rows in enumerate(drawn):
-            spent = state.seconds + monotonic() - start
-            by_time = spent / settings.max_seconds if settings.max_seconds else 0.0
-            progress = max((epoch * per_epoch + place) / total, by_time)
-            if progress >= 1:
-                return
-            yield TrainingStep(progress, rows, place == per_epoch - 1)
 
 
 def _optimizer(clip: Clip, settings: ClipConfig) -> torch.optim.Optimizer:

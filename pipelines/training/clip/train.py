@@ -1,8 +1,8 @@
 """Trains an open_clip model on a shop's own pictures and texts, a new one or one that is there."""
 
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,11 +18,12 @@ from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import Track
 from pipelines.shop.reader import Shop
 from pipelines.training.checkpoint import checkpoint_folder, remove_checkpoint
-from pipelines.training.clip.loop import ClipTraining, fit, steps_per_epoch
+from pipelines.training.clip.loop import ClipTraining, ClipTrainingState, fit, steps_per_epoch
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.model_card import CardMetric, ModelCard, write_model_card
-from retrieval.encoders.clip.model import DESCRIPTION, Clip
+from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.clip.opening import is_trained, new_clip_model, open_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION
 from retrieval.encoders.weights import EncoderError
 
 REPORT = "training.json"
@@ -86,40 +87,39 @@ def train_clip(
     opened = Shop(shop)
     gathered = gather_pairs(opened, clip, settings, seed=seed, track=track)
     pairs = gathered.pairs.near(clip.device)
-    kept, held = _split(pairs, settings.held_out)
-    hits = partial(_hits, clip, pairs, held)
-    goes_on = is_trained(settings.model, settings.pretrained) and len(held) > 0
-    job = ClipTraining(
-        clip=clip,
-        pairs=pairs,
-        rows=kept,
-        settings=settings,
-        seed=seed,
-        measure=(lambda: float(hits().mean())) if len(held) else None,
-        folder=checkpoint_folder(out),
-        key=_key(opened.fingerprint(), clip.fingerprint(), settings, seed),
-    )
-    before = float(hits().mean()) if goes_on else None
+    rows, held_out = _split(pairs, settings.held_out)
+    test = _HeldOut(clip, pairs, held_out)
+    key = _key(opened.fingerprint(), clip.fingerprint(), settings, seed)
+    measure, folder = test.recall if len(held_out) else None, checkpoint_folder(out)
+    job = ClipTraining(clip, pairs, rows, settings, seed, measure, folder, key)
+    goes_on = is_trained(settings.model, settings.pretrained) and len(held_out) > 0
+    before = test.recall() if goes_on else None
     state = fit(job, track)
     report = ClipReport(
         shop=opened.fingerprint(),
-        settings=settings,
-        seed=seed,
-        pairs=len(kept),
         left_out=gathered.left_out,
         unreadable=gathered.unreadable,
-        held_out=len(torch.unique(pairs.picture[held])),
-        steps=state.steps,
-        epochs=state.steps / steps_per_epoch(len(kept), settings),
-        best_epoch=state.best_epoch,
-        seconds=state.seconds,
-        loss=state.loss,
         before=before,
-        **_measured(hits() if len(held) else None, pairs, held),
+        **_course(job, state),
+        **test.described(),
     )
     _publish(clip, report, opened.meta.name, out)
     remove_checkpoint(job.folder)
     return report
+
+
+def _course(job: ClipTraining, state: ClipTrainingState) -> dict[str, Any]:
+    """Return how the training went, as a report has it."""
+    return {
+        "settings": job.settings,
+        "seed": job.seed,
+        "pairs": len(job.rows),
+        "steps": state.steps,
+        "epochs": state.steps / steps_per_epoch(len(job.rows), job.settings),
+        "best_epoch": state.best_epoch,
+        "seconds": state.seconds,
+        "loss": state.loss,
+    }
 
 
 def _opened(settings: ClipConfig) -> Clip:
@@ -173,41 +173,52 @@ def hits_at_k(
 
 
 def _split(
-    pairs: PicturePairs, held_out: float
-) -> tuple[Int64[Tensor, "kept"], Int64[Tensor, "held"]]:
+    pairs: PicturePairs, share: float
+) -> tuple[Int64[Tensor, "rows"], Int64[Tensor, "held"]]:
     """Return rows to learn from and rows to measure on, which share no picture."""
     pictures = torch.randperm(len(pairs.pixels))
     chosen = torch.zeros(len(pairs.pixels), dtype=torch.bool)
-    chosen[pictures[: round(held_out * len(pictures))]] = True
-    held = chosen[pairs.picture]
-    return (~held).nonzero().flatten(), held.nonzero().flatten()
+    chosen[pictures[: round(share * len(pictures))]] = True
+    held_out = chosen[pairs.picture]
+    return (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
 
 
-def _hits(clip: Clip, pairs: PicturePairs, held: Int64[Tensor, "held"]) -> Bool[np.ndarray, "held"]:
-    """Tell of each held-out text whether it finds its picture among the held-out ones."""
-    pictures, right = torch.unique(pairs.picture[held], return_inverse=True)
-    with torch.inference_mode():
-        seen = torch.cat(
-            [
-                clip.encode_pixels(pairs.pixels[rows])
-                for rows in torch.split(pictures, SCORED_AT_ONCE)
-            ]
-        )
-        texts = torch.split(pairs.text[held], SCORED_AT_ONCE)
-        read = torch.cat([clip.encode_tokens(pairs.tokens[rows]) for rows in texts])
-    return hits_at_k(read.cpu().numpy(), seen.cpu().numpy(), right.numpy())
+class _HeldOut(NamedTuple):
+    """Pairs that are not learnt from, and how well a model finds their pictures by their texts."""
 
+    clip: Clip
+    pairs: PicturePairs
+    rows: Int64[Tensor, "held"]
 
-def _measured(
-    hits: Bool[np.ndarray, "held"] | None, pairs: PicturePairs, held: Int64[Tensor, "held"]
-) -> dict[str, float | None]:
-    if hits is None:
-        return {"recall_at_10": None}
-    values: Float64[np.ndarray, "held 1"] = hits[:, None].astype(np.float64)
-    interval = mean_interval(values)[0]
-    chance = min(1.0, K / len(torch.unique(pairs.picture[held])))
-    low, high = interval.low, interval.high
-    return {"recall_at_10": interval.mean, "low": low, "high": high, "chance": chance}
+    def recall(self) -> float:
+        """Return the share of the texts that find their picture."""
+        return float(self._hits().mean())
+
+    def described(self) -> dict[str, Any]:
+        """Return the figures of a report; no recall where nothing is held out."""
+        count = len(torch.unique(self.pairs.picture[self.rows]))
+        if not len(self.rows):
+            return {"held_out": count, "recall_at_10": None}
+        values: Float64[np.ndarray, "held 1"] = self._hits()[:, None].astype(np.float64)
+        interval = mean_interval(values)[0]
+        return {
+            "held_out": count,
+            "recall_at_10": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "chance": min(1.0, K / count),
+        }
+
+    def _hits(self) -> Bool[np.ndarray, "held"]:
+        """Tell of each held-out text whether it finds its picture among the held-out ones."""
+        clip, pairs = self.clip, self.pairs
+        pictures, right = torch.unique(pairs.picture[self.rows], return_inverse=True)
+        with torch.inference_mode():
+            parts = torch.split(pictures, SCORED_AT_ONCE)
+            seen = torch.cat([clip.encode_pixels(pairs.pixels[rows]) for rows in parts])
+            texts = torch.split(pairs.text[self.rows], SCORED_AT_ONCE)
+            read = torch.cat([clip.encode_tokens(pairs.tokens[rows]) for rows in texts])
+        return hits_at_k(read.cpu().numpy(), seen.cpu().numpy(), right.numpy())
 
 
 def _refuse_to_overwrite(out: Path) -> None:

@@ -125,14 +125,10 @@ def train_text(
     """
     _refuse_to_overwrite(out)
     torch.manual_seed(seed)
-    try:
-        model = open_sentence_model(settings.model, max_tokens=settings.max_tokens, threads=threads)
-    except EncoderError as e:
-        raise ConfigError(f"text_training.model: {e}") from None
+    model = _open_model(settings, threads)
     files = [read_judgments(path) for path in paths]
     data = _prepare(files, settings, seed)
-    untrained = _copy(model)
-    before = _tested(model, data)
+    untrained, before = _copy(model), _tested(model, data)
     marks = {file.name: file.fingerprint for file in files}
     key = msgspec.json.encode([weights_fingerprint(model), marks, settings, seed]).decode()
     fit = _Fit(model, data, settings, checkpoint_folder(out), key)
@@ -140,22 +136,25 @@ def train_text(
     scores = _blend_scores(model, untrained, best, data, settings)
     blend = max(scores, key=lambda share: (scores[share], -share))
     model.load_state_dict(_blended(untrained, best, blend))
-    after = _tested(model, data)
     report = TextReport(
         data=marks,
         settings=settings,
         seed=seed,
-        **_learnt_from(data, done.step),
-        steps=done.step,
-        seconds=done.seconds,
-        validation_queries=sum(map(len, data.validation)),
-        validation={f"{share:g}": score for share, score in scores.items()},
         blend=blend,
-        test=tuple(_set_report(name, before[name], after[name]) for name in before),
+        validation={f"{share:g}": score for share, score in scores.items()},
+        test=_set_reports(before, _tested(model, data)),
+        **_course(data, done),
     )
     _publish(model, report, out)
     remove_checkpoint(fit.folder)
     return report
+
+
+def _open_model(settings: TextTrainingConfig, threads: int) -> Any:
+    try:
+        return open_sentence_model(settings.model, max_tokens=settings.max_tokens, threads=threads)
+    except EncoderError as e:
+        raise ConfigError(f"text_training.model: {e}") from None
 
 
 class _Fit:
@@ -256,12 +255,15 @@ def _prepare(files: Sequence[Judgments], settings: TextTrainingConfig, seed: int
     )
 
 
-def _learnt_from(data: _Data, steps: int) -> dict[str, int]:
-    """Return how many pairs of how many queries were seen, each counted once."""
-    seen = data.training[:steps]
+def _course(data: _Data, done: TextTrainingState) -> dict[str, Any]:
+    """Return how long the training was; pairs and queries are those seen, each counted once."""
+    seen = data.training[: done.step]
     return {
         "pairs": sum(len(batch.titles) for batch in seen),
         "queries": sum(len(batch.queries) for batch in seen),
+        "steps": done.step,
+        "seconds": done.seconds,
+        "validation_queries": sum(map(len, data.validation)),
     }
 
 
@@ -370,6 +372,12 @@ def _blended(untrained: Weights, trained: Weights, share: float) -> Weights:
         name: torch.lerp(old, trained[name], share) if old.is_floating_point() else old
         for name, old in untrained.items()
     }
+
+
+def _set_reports(
+    before: dict[str, list[float]], after: dict[str, list[float]]
+) -> tuple[SetReport, ...]:
+    return tuple(_set_report(name, before[name], after[name]) for name in before)
 
 
 def _set_report(name: str, before: list[float], after: list[float]) -> SetReport:

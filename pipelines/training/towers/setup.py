@@ -3,12 +3,12 @@
 import torch
 
 from pipelines.config.sections import Config
-from retrieval.towers.columns import ProductColumns
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
-from retrieval.towers.training import TowerTrainingSettings
+from retrieval.towers.settings import TowerTrainingSettings
 
 
-def new_towers(columns: ProductColumns, spaces: Spaces, config: Config) -> Towers:
+def new_towers(columns: TowerColumns, spaces: Spaces, config: Config) -> Towers:
     """Return untrained towers that compare as the encoders do."""
     settings = config.towers
     torch.manual_seed(config.seed)

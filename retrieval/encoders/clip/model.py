@@ -1,6 +1,5 @@
 """An image-text model: a network of two towers that encodes pixels and tokens into one space."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.encoders.clip.preprocessing import Preprocessing
+from retrieval.encoders.clip.saved import DESCRIPTION, TEXT_SIDE, WEIGHTS, describe
 from retrieval.encoders.clip.tokenizer import Tokenizer
-
-WEIGHTS = "open_clip_model.safetensors"
-DESCRIPTION = "open_clip_config.json"
-TEXT_SIDE = "text"  # where a saved model keeps the settings and vocabulary of a foreign text side
 
 
 class Clip:
@@ -130,11 +126,7 @@ class Clip:
             self._tokenizer.save(folder)
 
     def _description(self) -> str:
-        settings = {
-            "model_cfg": self._architecture,
-            "preprocess_cfg": self._preprocessing.settings,
-        }
-        return json.dumps(settings, indent=2, sort_keys=True)
+        return describe(self._architecture, self._preprocessing.settings)
 
     def _weights(self) -> dict[str, Tensor]:
         return {

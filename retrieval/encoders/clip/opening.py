@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.encoders.clip import registry
-from retrieval.encoders.clip.model import DESCRIPTION, TEXT_SIDE, WEIGHTS, Clip
-from retrieval.encoders.clip.preprocessing import OUR_SETTINGS, SETTINGS
+from retrieval.encoders.clip.model import Clip
+from retrieval.encoders.clip.preprocessing import OUR_SETTINGS
 from retrieval.encoders.clip.registry import (
     architecture_names,
     create_network,
@@ -14,6 +14,7 @@ from retrieval.encoders.clip.registry import (
     pretrained_tags,
     registered,
 )
+from retrieval.encoders.clip.saved import DESCRIPTION, SETTINGS, TEXT_SIDE, WEIGHTS
 from retrieval.encoders.clip.tokenizer import open_tokenizer
 from retrieval.encoders.text import PACKAGED, packaged_folder
 from retrieval.encoders.weights import EncoderError, hub_folder, named_folder

@@ -9,7 +9,8 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-SETTINGS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+from retrieval.encoders.clip.saved import SETTINGS
+
 OUR_SETTINGS = {  # of models that are trained here: they see a picture whole, over white
     "mean": (0.5, 0.5, 0.5),
     "std": (0.25, 0.25, 0.25),

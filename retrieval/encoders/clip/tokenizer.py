@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from retrieval.encoders.weights import UNFIT, EncoderError, first_line
 
 LONGEST_WORD = 64  # letters; byte-pair encoding takes time quadratic in the length of a word
 LETTERS_PER_TOKEN = 16
+MODULE = "tokenizer.py"  # of open_clip
 CACHED_WORDS = 200_000  # by open_clip's tokenizer, which never empties its cache
 
 
@@ -52,6 +55,25 @@ def open_tokenizer(name: str) -> Tokenizer:
         return Tokenizer(open_clip.get_tokenizer(name))
     except UNFIT as e:
         raise EncoderError(f"the tokenizer of {name} cannot be opened: {first_line(e)}") from e
+
+
+def open_own_tokenizer(context_length: int) -> Tokenizer:
+    """Return open_clip's own tokenizer without the rest of open_clip, which takes seconds.
+
+    Its module needs nothing of the package, so it is loaded from its file. EncoderError where
+    open_clip is not installed, or has no such file.
+    """
+    package = find_spec("open_clip")
+    if package is None or package.origin is None:
+        raise EncoderError("open_clip is not installed; install open_clip_torch")
+    spec = spec_from_file_location("open_clip_tokenizer", Path(package.origin).parent / MODULE)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    tokenizer = copy(module._tokenizer)  # the one that the module makes; another costs as much
+    tokenizer.context_length = context_length
+    return Tokenizer(tokenizer)
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -18,8 +18,8 @@ from pipelines.encoding.encoders import (
     with_runtimes,
 )
 from pipelines.errors import ConfigError, ReleaseError
-from retrieval.encoders.clip.model import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, Network
 from retrieval.encoders.runtimes import (
@@ -214,6 +214,27 @@ def test_a_measured_choice_is_kept_while_it_is_what_is_wanted(
 
     assert len(calls) == measured
     assert found.runtimes()["text_runtime"]["runtime"] == "torch"
+
+
+def test_two_wishes_do_not_take_turns_in_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def choose(plain: Any, wanted: str, **_: Any) -> RuntimeChoice[Any]:
+        calls.append(wanted)
+        chosen = measured_torch(plain, wanted)
+        return replace(chosen, record=msgspec.structs.replace(chosen.record, wanted=wanted))
+
+    monkeypatch.setattr("pipelines.encoding.encoders.choose_runtime", choose)
+    configs = [
+        Config(encoders=EncodersConfig(text=TextConfig(runtime=wanted)))
+        for wanted in ("auto", "openvino", "auto", "openvino")
+    ]
+    plain = open_encoders(configs[0])
+
+    for config in configs:
+        with_runtimes(plain, ["tea"], [], config)
+
+    assert calls == ["auto", "openvino"]
 
 
 def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from pipelines.encoding.runtime_choices import (
     answers_as_chosen,
     checked_once,
     choose_once,
+    locked_entry,
     machine,
+    prune,
     save_probes,
 )
 from retrieval.encoders.runtimes import RECORD, RuntimeChoice, in_torch, read_record
@@ -135,6 +138,31 @@ def test_texts_that_passed_a_check_are_not_checked_again(tmp_path: Path) -> None
     assert found == [False, True, True, True]
     assert other
     assert next(answers, None) is None
+
+
+def remembered(folder: Path) -> set[str]:
+    return {record.parent.name for record in folder.glob(f"*/*/{RECORD}")}
+
+
+def test_the_choices_that_were_not_used_for_longest_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VETRINA_RUNTIMES", str(tmp_path))
+    monkeypatch.setattr(runtime_choices, "MOST_CHOICES", 3)
+    entries = [tmp_path / ("old" if i < 2 else "new") / f"text-{i}-auto" for i in range(6)]
+    for age, entry in enumerate(reversed(entries)):
+        chosen_in(entry, [])
+        os.utime(entry, (1_000 - age, 1_000 - age))
+    (tmp_path / "new" / "no choice").mkdir()
+    chosen_in(entries[0], [])  # used now
+
+    with locked_entry(entries[1]):
+        prune()
+
+    assert remembered(tmp_path) == {f"text-{i}-auto" for i in (0, 1, 4, 5)}
+    prune()
+    assert remembered(tmp_path) == {f"text-{i}-auto" for i in (0, 4, 5)}
+    assert (tmp_path / "new" / "no choice").is_dir()
 
 
 def test_the_engine_is_imported_without_torch_and_without_the_library_of_the_model() -> None:

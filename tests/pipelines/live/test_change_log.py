@@ -226,7 +226,7 @@ def test_a_price_of_null_is_not_the_same_as_no_price() -> None:
 
 
 def test_nothing_acknowledged_is_lost_however_often_the_writer_is_killed() -> None:
-    command = [sys.executable, "-m", "benchmarks.live_kills", "--kills", "36"]
+    command = [sys.executable, "-m", "benchmarks.live.live_kills", "--kills", "36"]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
@@ -236,7 +236,7 @@ def test_nothing_acknowledged_is_lost_however_often_the_writer_is_killed() -> No
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_builds_and_switches_are_killed() -> None:
-    command = [sys.executable, "-m", "benchmarks.live_fold_kills", "--kills", "12"]
+    command = [sys.executable, "-m", "benchmarks.live.live_fold_kills", "--kills", "12"]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.strategies import booleans, floats, integers, lists, none, one_of, sampled_from
 
-from benchmarks.live_model import BRANDS, FILTERS, OPERATIONS, WORDS, World
+from benchmarks.live.live_model import BRANDS, FILTERS, OPERATIONS, WORDS, World
 from pipelines.live.changes import Delete, Edit, Upsert
 from retrieval import Availability, Product
 

@@ -26,7 +26,7 @@ from pipelines.tuning.ranges import Span, name_of
 from pipelines.tuning.report import TuningReport, report
 from pipelines.tuning.study import FinishedTrial, Study, TrialOutcome
 from pipelines.tuning.trial_builds import RANKING, RETRIEVAL, TrialBuilder
-from pipelines.tuning.tune import Budget, tune
+from pipelines.tuning.tune import Budget, TuningJob, tune
 from tests.conftest import UNTIL
 
 RANGES = """
@@ -63,17 +63,8 @@ def study(  # noqa: PLR0913
     file = out.with_name(f"{out.name}.yaml")
     file.write_text(ranges)
     said: list[str] = []
-    found = tune(
-        shop,
-        file,
-        out,
-        config,
-        UNTIL,
-        budget=Budget(trials),
-        measure=read_measure(measure),
-        track=silent,
-        say=say or said.append,
-    )
+    job = TuningJob(shop, file, out, config, UNTIL, read_measure(measure))
+    found = tune(job, Budget(trials), track=silent, say=say or said.append)
     return Studied(found, out, said)
 
 

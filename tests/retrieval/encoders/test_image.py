@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
 from index import UnfitVectors
-from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS
 from retrieval.encoders.image import ClipEncoder, open_image_encoder
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 from retrieval.encoders.query import ImageEncoder

@@ -12,6 +12,7 @@ import retrieval.encoders.openvino_network as openvino_network
 import retrieval.encoders.runtimes as runtimes
 import retrieval.encoders.text_runtime as text_runtime
 from index import UnfitVectors
+from retrieval.encoders.network_tokenizer import READING, TOKENIZER, NetworkTokenizer
 from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, precisions, trace
 from retrieval.encoders.runtimes import (
     RECORD,
@@ -27,11 +28,8 @@ from retrieval.encoders.text import (
     text_model_files,
 )
 from retrieval.encoders.text_runtime import (
-    READING,
-    TOKENIZER,
     TOKENS_PER_BATCH,
     CompiledEncoder,
-    NetworkTokenizer,
     choose_runtime,
     in_batches,
     open_chosen,

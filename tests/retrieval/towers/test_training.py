@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from retrieval.behaviour.purchases import History
 from retrieval.encoded_query import EncodedQuery
-from retrieval.towers.columns import ProductColumns, one_each
+from retrieval.towers.columns import TowerColumns, one_each
 from retrieval.towers.losses import LOSSES
 from retrieval.towers.model import (
     Spaces,
@@ -26,7 +26,8 @@ from retrieval.towers.model import (
 )
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE
@@ -86,10 +87,10 @@ def _nothing(
     return np.zeros((len(right), len(rows)), bool)
 
 
-def columns() -> ProductColumns:
+def columns() -> TowerColumns:
     vectors = np.random.default_rng(3).normal(size=(PRODUCTS, DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return ProductColumns(
+    return TowerColumns(
         dense={"title": one_each(vectors)},
         codes=np.zeros((PRODUCTS, 2), np.int64),
         own=np.arange(1, PRODUCTS + 1),

@@ -77,7 +77,7 @@ def test_towers_are_no_part_of_a_search_where_they_did_not_help(releases: Path) 
     trained = open_parts(release.path).trained
 
     assert trained is not None
-    assert ("search" in trained.windows) == ("not used" not in told)
+    assert ("search" in trained.request_kinds) == ("not used" not in told)
 
 
 @pytest.mark.parametrize(("gained", "asked"), [(0.1, True), (0.0, False), (-0.1, False)])
@@ -94,7 +94,7 @@ def test_towers_recommend_only_where_past_baskets_gain_by_them(
     parts, quality = open_parts(folder), open_release(folder.parent).manifest.quality
     slate = Engine.open(folder.parent).answer(at_end(user="u3", k=5))
     assert parts.trained is not None
-    assert ("recommendation" in parts.trained.windows) is asked
+    assert ("recommendation" in parts.trained.request_kinds) is asked
     assert ("not used" in quality["towers_recommendation"]) is not asked
     assert slate.products
     assert asked or not any("towers" in placed.channels for placed in slate.products)

@@ -21,8 +21,8 @@ from pipelines.training.clip.augmentation import varied, without_some
 from pipelines.training.clip.loop import ClipTraining, contrastive_loss, fit
 from pipelines.training.clip.pairs import PicturePairs, gather_pairs
 from pipelines.training.clip.train import REPORT, ClipReport, already_trained, hits_at_k, train_clip
-from retrieval.encoders.clip.model import DESCRIPTION, WEIGHTS
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS
 from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.text import packaged_folder
 
@@ -272,7 +272,12 @@ class Killed(BaseException):
 
 
 def killed_after(steps: int) -> Track:
-    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+    def track(
+        items: Iterable[object],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[object]:
         for place, item in enumerate(items):
             if label == "train clip" and place == steps:
                 raise Killed
@@ -327,7 +332,12 @@ def test_a_damaged_checkpoint_is_begun_anew(
 
 
 def counted(totals: list[int | None]) -> Track:
-    def track(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+    def track(
+        items: Iterable[object],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[object]:
         if label == "train clip":
             totals.append(total)
         yield from items

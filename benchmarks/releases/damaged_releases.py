@@ -417,7 +417,7 @@ def met(cases: range, release: Path, other: Path) -> Iterator[Met]:
 
 
 def _in_a_process(cases: list[int], release: Path, other: Path) -> Iterator[Met]:
-    code = "from benchmarks.damaged_releases import work; work()"
+    code = "from benchmarks.releases.damaged_releases import work; work()"
     with tempfile.TemporaryDirectory(dir=release.parent.parent) as scratch:
         given = json.dumps([cases, str(release), str(other), scratch])
         try:

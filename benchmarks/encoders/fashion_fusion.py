@@ -26,7 +26,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float32, Int64
 
-from benchmarks.fashion_clip import CHUNK, read
+from benchmarks.encoders.fashion_clip import CHUNK, read
 from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
@@ -38,11 +38,12 @@ from pipelines.training.clip.train import train_clip
 from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.joined_space import join
 from retrieval.encoders.text import open_text_encoder
-from retrieval.towers.columns import ProductColumns, one_each
+from retrieval.towers.columns import TowerColumns, one_each
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 HELD_OUT = 0.1
 QUERIES_APART = 0.2
@@ -189,7 +190,7 @@ def reached(
     """Train one fusion and return nDCG@10 of each query among the set-aside products."""
     size = len(fashion.query)
     vectors = {"title": fashion.titles, "picture": fashion.pictures}
-    columns = ProductColumns(
+    columns = TowerColumns(
         dense={kind: one_each(vectors[kind]) for kind in kinds},
         codes=np.zeros((size, 1), np.int64),
         own=np.zeros(size, np.int64),

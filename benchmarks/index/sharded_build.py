@@ -130,7 +130,7 @@ def write_vectors(path: Path, count: int, dim: int, seed: int) -> Drawer:
 def search_mapped(folder: Path, queries: np.ndarray, k: int) -> str:
     """Search in a fresh process, one query after the other; return what it printed."""
     np.save(folder / "queries.npy", queries)
-    code = "import sys; from benchmarks.sharded_build import ask; ask(*sys.argv[1:])"
+    code = "import sys; from benchmarks.index.sharded_build import ask; ask(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(folder), str(k)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

@@ -6,7 +6,7 @@ Each caller is a thread that asks again as soon as it is answered, for 200 candi
 products and 12 facts; weights and inputs are random, of the shape that the defaults give. `apart`
 is a runtime called by all of them at once, `in turn` one call at a time, `batched` the queue
 of `ranking/runtimes/request_batching.py`. `busy ms` is what the cores spent on a request, which
-other work on the machine changes less. It imports what `benchmarks.gpu_ranking` does.
+other work on the machine changes less. It imports what `benchmarks.ranking.gpu_ranking` does.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.gpu_ranking import MOST_FACTS, RECENT, call, random_network, random_tokens
 from benchmarks.machine import run_benchmark
+from benchmarks.ranking.gpu_ranking import MOST_FACTS, RECENT, call, random_network, random_tokens
 from ranking.rank_call import RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime

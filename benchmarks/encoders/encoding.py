@@ -35,12 +35,12 @@ from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.image_runtime import choose_image_runtime
+from retrieval.encoders.network_tokenizer import NetworkTokenizer
 from retrieval.encoders.openvino_network import Network, trace
 from retrieval.encoders.runtimes import RuntimeChoice, compiled_record
 from retrieval.encoders.text import open_text_encoder
 from retrieval.encoders.text_runtime import (
     CompiledEncoder,
-    NetworkTokenizer,
     choose_runtime,
     sampled,
     traced,
@@ -202,7 +202,13 @@ class Steps:
     def __init__(self) -> None:
         self.times: dict[str, Times] = {}
 
-    def __call__(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    def __call__(
+        self,
+        items: Iterable[T],
+        label: str,
+        total: int | None = None,
+        most_seconds: float | None = None,
+    ) -> Iterator[T]:
         start, busy = perf_counter(), process_time()
         yield from items
         self.times[label] = perf_counter() - start, process_time() - busy

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.machine import run_benchmark
-from benchmarks.text_relevance import ESCI, GAINS, LEARNT, told
+from benchmarks.search.text_relevance import ESCI, GAINS, LEARNT, told
 from pipelines.config.loading import load
 from pipelines.metrics.ranked_lists import ndcg_of_list
 from pipelines.training.text.pairs import K, read_judgments, split

@@ -61,7 +61,7 @@ class Cell(NamedTuple):
     truth: list[Hits]
 
 
-class Measured(NamedTuple):
+class SearchFigures(NamedTuple):
     """What one way made of one cell."""
 
     recall: float
@@ -122,13 +122,13 @@ def compare(vectors: np.ndarray, queries: np.ndarray, k: int, seed: int) -> None
     ours, peers = our_ways(vectors, queries, k), peer_ways(vectors, k)
     print(f"{len(vectors):,} vectors of {vectors.shape[1]} numbers, {len(queries)} queries, k={k}")
     print(ROW.format("kept", "filter", "", "recall", "p50 ms", "ways"))
-    slowest: dict[str, Measured] = {}
+    slowest: dict[str, SearchFigures] = {}
     for cell in cells(vectors, queries, k, seed):
         for name, search in {**ours, **peers}.items():
             measured = measure(cell, search)
             print(row(cell, name, measured), flush=True)
-            before = slowest.get(name, Measured(1.0, 0.0, ""))
-            slowest[name] = Measured(
+            before = slowest.get(name, SearchFigures(1.0, 0.0, ""))
+            slowest[name] = SearchFigures(
                 min(before.recall, measured.recall), max(before.p50_ms, measured.p50_ms), ""
             )
     print_worst(slowest, list(ours), list(peers))
@@ -227,7 +227,7 @@ class hnswlib_filtered:
         return Hits(rows[0].astype(np.int64), (1 - distances[0]).astype(np.float32))
 
 
-def measure(cell: Cell, search: Search) -> Measured:
+def measure(cell: Cell, search: Search) -> SearchFigures:
     """Return recall and median latency; a peer whose effort can be raised is raised first."""
     if not isinstance(search, hnswlib_filtered):
         return measured_once(cell, search)
@@ -239,7 +239,7 @@ def measure(cell: Cell, search: Search) -> Measured:
         search.ef *= 2
 
 
-def measured_once(cell: Cell, search: Search) -> Measured:
+def measured_once(cell: Cell, search: Search) -> SearchFigures:
     recalls, times, said = [], [], {}
     for query, allowed, true in zip(cell.queries, cell.allowed, cell.truth, strict=True):
         started = perf_counter()
@@ -249,10 +249,10 @@ def measured_once(cell: Cell, search: Search) -> Measured:
         if hits.plan:
             said[str(hits.plan.way)] = [*said.get(str(hits.plan.way), []), hits.plan.exactness]
     ways = ", ".join(f"{len(e)} {way} (exactness {np.mean(e):.3f})" for way, e in said.items())
-    return Measured(float(np.mean(recalls)), float(np.median(times)), ways)
+    return SearchFigures(float(np.mean(recalls)), float(np.median(times)), ways)
 
 
-def row(cell: Cell, name: str, measured: Measured) -> str:
+def row(cell: Cell, name: str, measured: SearchFigures) -> str:
     return ROW.format(
         f"{cell.kept:.2%}",
         cell.favour,
@@ -263,7 +263,7 @@ def row(cell: Cell, name: str, measured: Measured) -> str:
     )
 
 
-def print_worst(slowest: dict[str, Measured], ours: list[str], peers: list[str]) -> None:
+def print_worst(slowest: dict[str, SearchFigures], ours: list[str], peers: list[str]) -> None:
     print("\nworst recall and slowest cell of each")
     for name, worst in slowest.items():
         print(f"{name:24} recall {worst.recall:.4f}, {worst.p50_ms:.3f} ms")

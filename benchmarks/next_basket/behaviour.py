@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from benchmarks.channel_table import Case, channels, fit, outcomes, show
 from benchmarks.machine import run_benchmark
-from benchmarks.sequence_towers import scores_of, trained
+from benchmarks.next_basket.channel_table import Case, channels, fit, outcomes, show
+from benchmarks.next_basket.sequence_towers import scores_of, trained
 from index import Hits
 from pipelines.config.sections import Config
 from pipelines.metrics.intervals import mean_interval

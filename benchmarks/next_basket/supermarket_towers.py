@@ -21,8 +21,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from benchmarks.channel_table import values
 from benchmarks.machine import run_benchmark
+from benchmarks.next_basket.channel_table import values
 from index import Hits
 from pipelines.building.build import build
 from pipelines.config.loading import load
@@ -73,7 +73,9 @@ def main() -> None:
     print(f"training with its measurements after each epoch: {SECONDS[TRAINING]:,.0f} s")
 
 
-def timed(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def timed(
+    items: Iterable[T], label: str, total: int | None = None, most_seconds: float | None = None
+) -> Iterator[T]:
     """Pass the items on and remember how long that took."""
     start = perf_counter()
     try:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from benchmarks.open_bandit import PLACES, Log, Shop
+from benchmarks.ranking.open_bandit import PLACES, Log, Shop
 from pipelines.training.ranker.impressions import HEAVIEST
 from ranking.features.context import Context
 from ranking.features.definitions import FEATURES, NAMES

@@ -29,8 +29,8 @@ import pyarrow as pa
 
 import pipelines.building.build as building
 import pipelines.encoding.encoders
-from benchmarks.live_kills import forked
-from benchmarks.live_model import ENCODER, record_of, told
+from benchmarks.live.live_kills import forked
+from benchmarks.live.live_model import ENCODER, record_of, told
 from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from pipelines.progress import track
-from retrieval.towers.columns import ProductColumns
+from retrieval.towers.batch_loss import similarities
+from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Towers, TowerShape
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
-from retrieval.towers.training import TowerTrainingSettings, similarities, train
+from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.training import train
 
 RECENT = 24
 AT_ONCE = 512
@@ -86,7 +88,7 @@ def trained(before: list[np.ndarray], num_products: int) -> tuple[Towers, np.nda
     steps = Steps(before, num_products)
     own = np.where(steps.shares > 0, np.arange(1, num_products + 1), 0)
     popularity = np.log1p(steps.shares * steps.size)[:, None]
-    columns = ProductColumns(
+    columns = TowerColumns(
         dense={},
         codes=np.zeros((num_products, 1), np.int64),
         own=own,

@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.behaviour import DECEMBER, START
 from benchmarks.machine import run_benchmark
-from benchmarks.supermarket_ranking import (
-    Asked,
+from benchmarks.next_basket.behaviour import DECEMBER, START
+from benchmarks.ranking.supermarket_ranking import (
     Codes,
+    TestRequests,
     ask,
     changed,
     difference,
@@ -78,14 +78,14 @@ def main() -> None:
 
 
 def compare(
-    past: TrainingRequests, asked: dict[str, Asked], codes: Codes, how: RankerSettings
+    past: TrainingRequests, asked: dict[str, TestRequests], codes: Codes, how: RankerSettings
 ) -> None:
     """Train with the scene and without it, and print what each makes of the next baskets."""
 
     def no_scene(one: Example) -> Example:
         return without(without_scene(one, codes), SEASON)
 
-    both = Asked(
+    both = TestRequests(
         *(list(chain.from_iterable(column)) for column in zip(*asked.values(), strict=True))
     )
     found = {

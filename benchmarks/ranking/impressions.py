@@ -30,9 +30,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.banner_policies import Learn, Policy, by_place, policies
 from benchmarks.machine import run_benchmark
-from benchmarks.open_bandit import PLACES, Log, Shop, read
+from benchmarks.ranking.banner_policies import Learn, Policy, by_place, policies
+from benchmarks.ranking.open_bandit import PLACES, Log, Shop, read
 from pipelines.config.loading import load
 from pipelines.metrics.intervals import Interval, interval_of, mean_interval, resampled_means
 from pipelines.metrics.off_policy import doubly_robust_terms, importance, values

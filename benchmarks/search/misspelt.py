@@ -2,7 +2,7 @@
 
     python -m benchmarks misspelt --data FOLDER
 
-FOLDER holds esci_us/ as for benchmarks/esci.py. In each query one letter of one word is changed,
+FOLDER holds esci_us/ as for the benchmark esci. In each query one letter of one word is changed,
 dropped, added or exchanged with its neighbour (words of 4 letters and more, drawn by --seed, so
 often as --draws says), and the whole catalogue is searched by words alone. Products that are not
 judged count as wrong. Clean queries are asked as well: a word that the catalogue lacks is read as
@@ -19,8 +19,8 @@ from time import perf_counter
 import numpy as np
 from pyarrow import parquet
 
-from benchmarks.esci import GAINS
 from benchmarks.machine import run_benchmark
+from benchmarks.search.esci import GAINS
 from index import LexicalIndex, QueryRelaxation
 from index.words.vocabulary import ONE_EDIT_FROM
 from pipelines.importers.mapping import load_mapping
@@ -31,7 +31,7 @@ from pipelines.progress import silent
 from pipelines.shop.reader import Shop
 from pipelines.shop.searched_text import LEXICAL_FIELDS, searched_text
 
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parents[2]
 DEPTH, CUT = 100, 10
 LETTERS = np.array(list(string.ascii_lowercase))
 

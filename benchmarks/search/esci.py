@@ -30,7 +30,7 @@ from pipelines.progress import silent, track
 from pipelines.release.store import open_release
 from retrieval import Stage
 
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parents[2]
 NDCG = NAMES.index("nDCG@10")
 GAINS = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
 METHODS = {

@@ -47,7 +47,7 @@ WARM = 10
 ROW = "{:34} {:>6} {:>3} {:>9} {:>9} {:>9} {:>8}  {}"
 
 
-class Asked(NamedTuple):
+class RankRequest(NamedTuple):
     """The arguments of a rank call."""
 
     rows: np.ndarray
@@ -90,11 +90,11 @@ def write_ranker(folder: Path) -> None:
     save(TrainedRanker(model, "purchase", ()), products, (), {}, folder)
 
 
-def asked(count: int) -> Asked:
+def asked(count: int) -> RankRequest:
     random = np.random.default_rng(1)
     recent = Config().ranking.recent_products
     facts = np.concatenate([random.integers(1, 1_024, NUM_FACTS), np.zeros(12, np.int64)])
-    return Asked(
+    return RankRequest(
         random.choice(NUM_PRODUCTS, count, replace=False),
         random.normal(size=(count, len(NAMES))).astype(np.float32),
         Context(
@@ -156,7 +156,7 @@ def weight_bytes(shape: RankerShape) -> int:
     return 4 * (2 * f * (b + 1) * d + 2 * d * d + shape.vector_dim * d + attentions * attention)
 
 
-def compare(folder: Path, given: Asked, threads: int, calls: int) -> None:
+def compare(folder: Path, given: RankRequest, threads: int, calls: int) -> None:
     """Print a row for each way to rank these candidates."""
     torch.set_num_threads(threads)
     count = len(given.rows)
@@ -224,7 +224,7 @@ def in_openvino(folder: Path, precision: str, threads: int) -> Bundle:
 Peer = tuple[str, Callable[[], Callable[[], Any]], str]
 
 
-def peers(given: Asked, threads: int) -> Iterator[Peer]:
+def peers(given: RankRequest, threads: int) -> Iterator[Peer]:
     """Yield others that order the same candidates, and why one is left out."""
     missing = "" if has_openvino() and find_spec("transformers") else "skipped: not installed"
     yield (

@@ -151,7 +151,7 @@ def build(folder: Path, settings: list[str]) -> Cost:
     words = ["build", "--shop", str(folder / "shop"), "--releases", str(folder / "releases")]
     words += [part for one in told for part in ("--set", one)]
     command = [sys.executable, "-c", "from pipelines.cli.main import main; main()", *words]
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     start = perf_counter()
     process = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from benchmarks.live_kills import forked
+from benchmarks.live.live_kills import forked
 from benchmarks.machine import run_benchmark
 from index import Columns, FaissIndex, LexicalIndex
 from pipelines.live.base import Base

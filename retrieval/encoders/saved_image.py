@@ -1,0 +1,70 @@
+"""The image encoder of a release, opened only as far as a query needs it, without torch first."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32
+
+from index import fit_vectors
+from retrieval.encoders.clip.saved import SavedClip
+
+if TYPE_CHECKING:  # they import torch
+    from retrieval.encoders.clip.text_side import TextSide
+    from retrieval.encoders.query import ImageEncoder
+
+
+class SavedImageEncoder:
+    """Encodes texts by the text side alone, and opens the whole model for the first picture.
+
+    The vectors are those of the whole model, whose import of open_clip takes seconds.
+    """
+
+    def __init__(
+        self,
+        saved: SavedClip,
+        fingerprint: str,
+        open_whole: Callable[[], "ImageEncoder"],
+        *,
+        batch_size: int,
+        threads: int,
+    ) -> None:
+        self.dim = saved.dim
+        self.fingerprint = fingerprint
+        self._saved = saved
+        self._open_whole = open_whole
+        self._batch_size = batch_size
+        self._threads = threads
+        self._lock = RLock()  # while a side is opened, and while one is in use
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n p"]:
+        """Return one unit vector a text, in order; UnfitVectors where the model is broken."""
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        for start in range(0, len(texts), self._batch_size):
+            batch = list(texts[start : start + self._batch_size])
+            with self._lock:
+                encoded = self._text_side.encode(batch)
+            vectors[start : start + len(batch)] = fit_vectors(
+                encoded, "text embeddings of the image model"
+            )
+        return vectors
+
+    def encode_images(
+        self, pictures: Sequence[bytes]
+    ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
+        """Return one unit vector a picture, and why some have a zero vector instead."""
+        with self._lock:
+            whole = self._whole
+        return whole.encode_images(pictures)
+
+    @cached_property
+    def _text_side(self) -> "TextSide":
+        from retrieval.encoders.clip.text_side import open_text_side
+
+        return open_text_side(self._saved, self._threads)
+
+    @cached_property
+    def _whole(self) -> "ImageEncoder":
+        return self._open_whole()

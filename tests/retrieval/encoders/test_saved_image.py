@@ -1,0 +1,136 @@
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.registry import architecture_names
+from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS, SavedClip, read_saved
+from retrieval.encoders.clip.text_side import open_text_side
+from retrieval.encoders.clip.tokenizer import Tokenizer, open_own_tokenizer, open_tokenizer
+from retrieval.encoders.image import ClipEncoder, open_image_encoder
+from retrieval.encoders.query import ImageEncoder
+from retrieval.encoders.saved_image import SavedImageEncoder
+from retrieval.encoders.weights import EncoderError
+
+TEXTS = ("rye bread", "", "🍞 pão d'água", "it's &amp; <start_of_text> 7", "x" * 4_000, "a b " * 99)
+MODELS = ("vetrina-small", "vetrina-medium")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("clip")
+    ClipEncoder(new_clip_model(request.param)).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> ClipEncoder:
+    return open_image_encoder(str(folder))
+
+
+@pytest.fixture
+def saved(folder: Path, whole: ClipEncoder) -> SavedImageEncoder:
+    return SavedImageEncoder(read_saved(folder), "any", lambda: whole, batch_size=2, threads=2)
+
+
+def test_it_is_an_image_encoder(saved: SavedImageEncoder, whole: ClipEncoder) -> None:
+    assert isinstance(saved, ImageEncoder)
+    assert saved.dim == whole.dim
+
+
+def test_a_saved_model_has_the_fingerprint_that_it_has_when_it_is_open(
+    folder: Path, whole: ClipEncoder
+) -> None:
+    described = read_saved(folder)
+
+    assert described.fingerprint == whole.clip.fingerprint()
+    assert described.size == whole.clip.size
+
+
+def test_the_text_side_alone_gives_the_very_vectors_of_the_whole_model(
+    saved: SavedImageEncoder, whole: ClipEncoder
+) -> None:
+    for text in TEXTS:
+        np.testing.assert_array_equal(saved.encode_texts([text]), whole.encode_texts([text]))
+    np.testing.assert_allclose(saved.encode_texts(TEXTS), whole.encode_texts(TEXTS), atol=1e-6)
+
+
+@cache
+def tokenizers() -> tuple[Tokenizer, Tokenizer]:
+    """Ours, which is opened from one file of open_clip, and open_clip's."""
+    assert "vetrina-small" in architecture_names()
+    return open_own_tokenizer(24), open_tokenizer("vetrina-small")
+
+
+@settings(deadline=None)
+@given(text=st.text(max_size=80))
+def test_any_text_becomes_the_tokens_of_the_whole_model(text: str) -> None:
+    own, other = tokenizers()
+
+    assert own.tokens([text]).tolist() == other.tokens([text]).tolist()
+
+
+def test_no_texts_are_no_vectors(saved: SavedImageEncoder) -> None:
+    assert saved.encode_texts([]).shape == (0, saved.dim)
+
+
+def test_the_whole_model_is_opened_once_and_only_for_pictures(
+    folder: Path, whole: ClipEncoder
+) -> None:
+    opened = []
+
+    def open_whole() -> ClipEncoder:
+        opened.append(folder)
+        return whole
+
+    encoder = SavedImageEncoder(read_saved(folder), "any", open_whole, batch_size=2, threads=2)
+
+    encoder.encode_texts(["rye bread"])
+    assert opened == []
+    encoder.encode_images([])
+    encoder.encode_images([])
+    assert opened == [folder]
+
+
+def described_as(folder: Path, tmp_path: Path, **text_cfg: Any) -> SavedClip:
+    """The same model, with other settings of its text side."""
+    described = json.loads((folder / DESCRIPTION).read_text())
+    described["model_cfg"]["text_cfg"] |= text_cfg
+    (tmp_path / DESCRIPTION).write_text(json.dumps(described))
+    (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
+    return read_saved(tmp_path)
+
+
+@pytest.mark.parametrize("setting", [{"pool_type": "last"}, {"hf_model_name": "x"}])
+def test_another_kind_of_text_side_is_left_to_open_clip(
+    folder: Path, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    assert described_as(folder, tmp_path, **setting).text is None
+
+
+def test_weights_of_another_shape_are_an_encoder_error(folder: Path, tmp_path: Path) -> None:
+    saved = described_as(folder, tmp_path, layers=2)
+
+    with pytest.raises(EncoderError, match="has no text side"):
+        open_text_side(saved, threads=1)
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", b"torn", b"\xff" * 8, (9).to_bytes(8, "little") + b'{"a":{}}']
+)
+def test_a_file_that_is_no_safetensors_is_an_encoder_error(
+    folder: Path, tmp_path: Path, torn: bytes
+) -> None:
+    (tmp_path / DESCRIPTION).write_bytes((folder / DESCRIPTION).read_bytes())
+    (tmp_path / WEIGHTS).write_bytes(torn)
+
+    with pytest.raises(EncoderError, match="does not describe an image encoder"):
+        read_saved(tmp_path)
