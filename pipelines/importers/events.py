@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.mapping import EventColumns
-from pipelines.importers.products import CHUNK, RowError, id_of, text_of
-from pipelines.importers.rows import Row
+from pipelines.importers.products import CHUNK
+from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import EVENT_SCHEMA
 from pipelines.shop.writer import ShopWriter

@@ -9,7 +9,7 @@ from msgspec import Meta
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
-from pipelines.importers.rows import Rows
+from pipelines.importers.tables.rows import Rows
 
 Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]

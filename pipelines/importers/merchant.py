@@ -11,7 +11,9 @@ from defusedxml.ElementTree import DefusedXMLParser
 from pipelines.errors import ShopError
 from pipelines.importers.mapping import shown_columns
 from pipelines.importers.products import Intake
-from pipelines.importers.rows import UTF_16, Row, Rows, check_file, open_rows
+from pipelines.importers.tables.files import UTF_16, check_file
+from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.rows import Row, Rows
 from pipelines.progress import Track
 from pipelines.shop.quality import Quality, QualityReport
 from pipelines.shop.writer import ShopWriter

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.mapping import PictureColumns, check_columns, fields_of
-from pipelines.importers.rows import open_rows
+from pipelines.importers.tables.opening import open_rows
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import PICTURE_SCHEMA
 from pipelines.shop.writer import ShopWriter

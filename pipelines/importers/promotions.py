@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.events import moment_of
-from pipelines.importers.products import CHUNK, RowError, id_of
-from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.importers.products import CHUNK
+from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.rows import Row, Rows
+from pipelines.importers.values.texts import RowError, id_of
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import PROMOTION_SCHEMA
 from pipelines.shop.writer import ShopWriter

@@ -9,7 +9,8 @@ from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
-from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.rows import Row, Rows
 from pipelines.progress import Track
 from pipelines.shop.quality import Quality, QualityReport
 from pipelines.shop.writer import ShopWriter

@@ -13,8 +13,10 @@ from PIL import Image
 
 from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.mapping import EventColumns, Mapping, PictureColumns, ProductColumns
-from pipelines.importers.products import RowError, availability_of, price_of
 from pipelines.importers.table import import_table, load_mapping
+from pipelines.importers.values.availability import availability_of
+from pipelines.importers.values.prices import price_of
+from pipelines.importers.values.texts import RowError
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
