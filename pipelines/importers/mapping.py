@@ -1,7 +1,8 @@
 """The mapping of a table's columns to our fields: a small YAML file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -10,10 +11,12 @@ from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
 from pipelines.importers.tables.rows import Rows
+from retrieval import EventType
 
 Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
+SETTINGS = ("default_type", "types", "dates", "zone")  # of events, that name no column
 
 
 class ProductColumns(Section, frozen=True, kw_only=True):
@@ -34,20 +37,36 @@ class ProductColumns(Section, frozen=True, kw_only=True):
 
 
 class EventColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a log; without the column `type`, `default_type` is the type of all."""
+    """Names of columns of a log; without the column `type`, `default_type` is the type of all.
 
-    user: str
+    Of several columns of `user` the first that is filled counts.
+    """
+
+    user: Names
     time: str
-    product: str
+    product: str = ""  # "": a log of searches alone
     type: str = ""
     default_type: str = "purchase"
+    types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
+    status: str = ""  # of an order: one that was cancelled, refunded or failed is left out
     session: str = ""
     quantity: str = ""
-    value: str = ""
+    value: str = ""  # of all pieces together
+    unit_price: str = ""  # of one piece, where there is no value
     text: str = ""
     position: str = ""
     propensity: str = ""
     placement: str = ""
+    each: str = ""  # a list in a row of JSON, each of whose objects is an event
+    dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
+    zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
+
+    def __post_init__(self) -> None:
+        """Refuse a zone that the system does not know."""
+        try:
+            _ = ZoneInfo(self.zone or "UTC")
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
 
 
 class PictureColumns(Section, frozen=True, kw_only=True):
@@ -106,7 +125,7 @@ def names_of(columns: Names) -> tuple[str, ...]:
 def fields_of(section: Section) -> dict[str, Names]:
     """Return which columns each field names, those that name none left out."""
     fields: dict[str, Any] = {name: getattr(section, name) for name in section.__struct_fields__}
-    return {name: columns for name, columns in fields.items() if columns and name != "default_type"}
+    return {name: columns for name, columns in fields.items() if columns and name not in SETTINGS}
 
 
 def _hint(found: tuple[str, ...]) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.errors import ConfigError
-from pipelines.importers.events import EventIntake
+from pipelines.importers.events.intake import EventIntake
+from pipelines.importers.events.log import OpenLog, open_log
 from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_mapping, names_of
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
@@ -59,8 +60,8 @@ def import_table(
                 pass
         photos.flush()
         if log and mapping.events and sources.events:
-            kept = EventIntake(shop, quality, sources.events, mapping.events)
-            for row in track(log.rows, "events"):
+            kept = EventIntake(shop, quality, sources.events, mapping.events, log.survey)
+            for row in track(log.rows.rows, "events"):
                 kept.take(row)
             kept.finish(mapping.max_refused_share, intake.ids)
         if pushed and sources.promotions:
@@ -73,7 +74,7 @@ def import_table(
     return report
 
 
-def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None]:
+def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, OpenLog | None]:
     """Open all files before anything is written, and check that the columns are there."""
     rows = open_rows(sources.products, mapping.separator)
     wanted = fields_of(mapping.columns) | {
@@ -86,11 +87,7 @@ def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None]:
         return rows, None
     if not mapping.events:
         raise ConfigError(f"{sources.events}: the mapping does not say which columns are `events`")
-    log = open_rows(sources.events, mapping.separator)
-    check_columns(
-        sources.events, log, fields_of(mapping.events), required=("user", "time", "product")
-    )
-    return rows, log
+    return rows, open_log(sources.events, mapping.events, mapping.separator)
 
 
 def _take(

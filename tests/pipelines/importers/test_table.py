@@ -187,6 +187,7 @@ def test_a_log_becomes_events(tmp_path: Path) -> None:
         "u2,gone,2017-11-16,purchase,1\n"
         "u3,a1,2017-11-15,purchase,0\n"
         ",a1,2017-11-15,purchase,1\n"
+        "u3,,2017-11-15,purchase,1\n"
     )
     events = EventColumns(user="who", product="what", time="when", type="act", quantity="n")
     mapping = msgspec.structs.replace(MAPPING, events=events)
@@ -195,17 +196,18 @@ def test_a_log_becomes_events(tmp_path: Path) -> None:
 
     kept = [row for batch in shop.event_batches() for row in batch.to_pylist()]
     assert [(row["user"], row["type"], row["time"]) for row in kept] == [
+        ("anonymous:9", "purchase", datetime(2017, 11, 15)),
         ("u1", "purchase", datetime(2017, 11, 15, 8, 30)),
         ("u1", "view", datetime(2017, 11, 15, 8, 30)),
         ("u2", "add_to_cart", datetime(2017, 11, 15, 9)),
         ("u2", "purchase", datetime(2017, 11, 16)),
     ]
-    assert (report.events_read, report.events_kept) == (8, 4)
+    assert (report.events_read, report.events_kept) == (9, 5)
     assert report.refused == {
         "event: unreadable time": 1,
         "event: unknown type": 1,
         "event: impossible quantity": 1,
-        "event: no user": 1,
+        "event: no product": 1,
     }
     assert report.popularity is not None
     assert report.popularity.products_with_events == 3
