@@ -1,5 +1,6 @@
 """The mapping of a table's columns to our fields: a small YAML file."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -39,24 +40,24 @@ class ProductColumns(Section, frozen=True, kw_only=True):
 class EventColumns(Section, frozen=True, kw_only=True):
     """Names of columns of a log; without the column `type`, `default_type` is the type of all.
 
-    Of several columns of `user` the first that is filled counts.
+    Of several columns of one field the first that is filled counts.
     """
 
     user: Names
-    time: str
-    product: str = ""  # "": a log of searches alone
-    type: str = ""
+    time: Names
+    product: Names = ()  # (): a log of searches alone
+    type: Names = ()
     default_type: str = "purchase"
     types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
-    status: str = ""  # of an order: one that was cancelled, refunded or failed is left out
-    session: str = ""
-    quantity: str = ""
-    value: str = ""  # of all pieces together
-    unit_price: str = ""  # of one piece, where there is no value
-    text: str = ""
-    position: str = ""
-    propensity: str = ""
-    placement: str = ""
+    status: Names = ()  # of an order: one that was cancelled, refunded or failed is left out
+    session: Names = ()
+    quantity: Names = ()
+    value: Names = ()  # of all pieces together
+    unit_price: Names = ()  # of one piece, where there is no value
+    text: Names = ()
+    position: Names = ()
+    propensity: Names = ()
+    placement: Names = ()
     each: str = ""  # a list in a row of JSON, each of whose objects is an event
     dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
     zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
@@ -67,6 +68,55 @@ class EventColumns(Section, frozen=True, kw_only=True):
             _ = ZoneInfo(self.zone or "UTC")
         except (ValueError, OSError, ZoneInfoNotFoundError):
             raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
+
+
+class Role(StrEnum):
+    """What a row of a table is."""
+
+    PRODUCT = "product"
+    VARIANT = "variant"
+    PICTURE = "picture"  # a further one of the product above
+    NONE = "none"
+
+
+class VariantColumns(Section, frozen=True, kw_only=True):
+    """Names of columns that tell which rows are variants of one product.
+
+    Either rows of one product have the same `group`, or a variant names its `parent`, or the row
+    of the product names its `children`. Variants inherit the texts and pictures that they lack.
+    """
+
+    group: str = ""  # a row with an empty one belongs to the row before
+    follow: bool = False  # variants and pictures belong to the product before, whatever their group
+    parent: str = ""
+    children: str = ""  # `sku=A,size=S|sku=B,size=M`
+    keys: Names = ()  # columns by which parents and children are named; (): `columns.id`
+    role: str = ""  # a column that says what a row is
+    roles: dict[str, Role] = msgspec.field(default_factory=dict)  # by its values, in small letters
+    filled: Names = ()  # a variant has one of them; a row without is a further picture
+    image: str = ""  # of the variant alone, beside those of its product
+
+
+class SaleColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a price that is paid for a time instead of `columns.price`."""
+
+    price: str = ""
+    amount: str = ""  # by which the price is lower
+    percent: str = ""
+    start: str = ""
+    end: str = ""  # a day alone is part of it
+    dates: str = ""  # both in one, parted by "/"
+    flag: str = ""  # where it says no, there is no sale
+    before: str = ""  # what the price was, where `columns.price` is what is paid
+    order: Literal["", "day first", "month first"] = ""  # of dates such as 3/1/2024
+
+
+class StockColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a stock, where `columns.availability` does not say it all."""
+
+    quantity: str = ""
+    tracked: str = ""  # where it is empty or no, the quantity says nothing
+    backorders: str = ""  # where it says yes, a product without stock is sold
 
 
 class PictureColumns(Section, frozen=True, kw_only=True):
@@ -81,7 +131,17 @@ class Mapping(Section, frozen=True, kw_only=True):
 
     name: str = ""  # of the shop; "": the file's
     columns: ProductColumns
-    attributes: dict[str, str] = msgspec.field(default_factory=dict)  # our name: their column
+    attributes: dict[str, Names] = msgspec.field(default_factory=dict)  # our name: their column
+    fallbacks: dict[str, Names] = msgspec.field(default_factory=dict)  # column: others if empty
+    repeats: bool = False  # several rows may be of one product: the first counts
+    options: tuple[tuple[str, str], ...] = ()  # columns of a name and of a value
+    pairs: Names = ()  # columns that hold both: `color=Red,size=M`
+    variants: VariantColumns = VariantColumns()
+    sale: SaleColumns = SaleColumns()
+    stock: StockColumns = StockColumns()
+    # Values of columns, "*" for any; the rows that have one are no products for sale.
+    leave_out: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    only_as_variant: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     events: EventColumns | None = None
     pictures: PictureColumns = PictureColumns()
     separator: Separator = ""  # between the fields of a CSV; "": by the file's name

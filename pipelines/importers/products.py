@@ -32,6 +32,7 @@ class Intake:
         self._quality = quality
         self._source = source
         self._currency = currency
+        self._left_out = 0
         self._waiting: list[dict[str, Any]] = []
 
     def take(self, line: int, raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -61,15 +62,23 @@ class Intake:
         self._quality.rows_read += 1
         self._quality.refuse(self._source, line, "unreadable row", mistake)
 
+    def leave_out(self) -> None:
+        """Count a row that is no product for sale, which is no mistake of it."""
+        self._quality.rows_read += 1
+        self._left_out += 1
+
     def finish(self, max_refused_share: float) -> None:
         """Write the rest; refuse the whole file if too much of it was wrong."""
         self._flush()
         read, kept = self._quality.rows_read, self._quality.rows_kept
         if not read:
             raise ShopError(f"{self._source} has a header but no rows")
-        wrong = max(read - kept, self._quality.impossible_prices)
+        refused = read - kept - self._left_out
+        if self._left_out and not kept and not refused:
+            raise ShopError(f"{self._source}: none of its {read:,} rows is a product for sale")
+        wrong = max(refused, self._quality.impossible_prices)
         if wrong > max_refused_share * read or not kept:
-            what = "rows were refused" if wrong == read - kept else "prices are impossible"
+            what = "rows were refused" if wrong == refused else "prices are impossible"
             first = self._quality.examples[0]
             raise ShopError(
                 f"{self._source}: {wrong:,} of {read:,} {what}, at most "

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
-from pipelines.importers.events.fields import first_of, value_at
+from pipelines.importers.events.fields import first_of
 from pipelines.importers.events.times import DateOrder, moment_of, names_zone
-from pipelines.importers.mapping import EventColumns, names_of
+from pipelines.importers.mapping import EventColumns, fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import shown
@@ -15,6 +15,7 @@ from retrieval import EventType
 MAX_TEXT = 2_000
 WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
+OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
 # Beginnings of what shops call an order that did not come to be, or was taken back.
 UNDONE = ("cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn")
@@ -39,10 +40,14 @@ class EventReader:
         self.zoned = 0  # times that name a zone
         self._columns = columns
         self._order = order
-        self._users = names_of(columns.user)
+        self._columns_of = {
+            name: names_of(of) for name, of in fields_of(columns).items() if name != "each"
+        }
+        self._last: dict[str, Any] = {}  # of the row before: whose order it is
 
     def read(self, row: Row) -> dict[str, Any]:
         """Return the columns of one event, or raise a RowError that says what is wrong."""
+        row = self._completed(row)
         kind = self._kind(row)
         kind, amount = self._amount(row, kind)
         return {
@@ -59,9 +64,25 @@ class EventReader:
             "placement": self._text(row, "placement", 200),
         }
 
+    def _completed(self, row: Row) -> Row:
+        """Return a row with what the first row of its order says, where it says nothing itself.
+
+        Shopify writes the columns of an order in the first of its rows alone.
+        """
+        session = self._at(row, "session")
+        if session is None or session != self._last.get("session"):
+            said = {field: self._at(row, field) for field in OF_ORDER}
+            self._last = said | {"session": session}
+            return row
+        more = {
+            self._columns_of[field][0]: self._last[field]
+            for field in OF_ORDER
+            if self._last[field] is not None and self._at(row, field) is None
+        }
+        return Row(row.line, row.values | more) if more else row
+
     def _at(self, row: Row, field: str) -> Any:
-        column = getattr(self._columns, field)
-        return value_at(row.values, column) if column else None
+        return first_of(row.values, self._columns_of.get(field, ()))
 
     def _text(self, row: Row, field: str, at_most: int) -> str:
         return text_of(self._at(row, field), field, at_most=at_most)
@@ -82,7 +103,7 @@ class EventReader:
 
     def _product(self, row: Row, kind: EventType) -> str | None:
         value = self._at(row, "product")
-        if value not in (None, "") and value == value:
+        if value is not None:
             return id_of(value, "product")
         if kind in WITHOUT_PRODUCT:
             return None
@@ -94,9 +115,9 @@ class EventReader:
 
         Searches of nobody share the user "", so that no search of one person counts as one of many.
         """
-        value = first_of(row.values, self._users)
+        value = self._at(row, "user")
         value = self._at(row, "session") if value is None else value
-        if value not in (None, "") and value == value:
+        if value is not None:
             return id_of(value, "user")
         self.anonymous += 1
         return "" if kind == EventType.SEARCH else f"anonymous:{row.line}"

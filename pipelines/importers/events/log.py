@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.importers.events.date_order import Survey, survey
-from pipelines.importers.mapping import EventColumns, check_columns, fields_of, names_of
+from pipelines.importers.mapping import EventColumns, Names, check_columns, fields_of, names_of
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
 
@@ -25,20 +25,19 @@ def open_log(path: Path, columns: EventColumns, separator: str = "") -> OpenLog:
     return OpenLog(rows, order)
 
 
-def _wanted(columns: EventColumns, rows: Rows) -> dict[str, str | tuple[str, ...]]:
-    """Return the columns that must be there: of a path the first step, of several users one.
+def _wanted(columns: EventColumns, rows: Rows) -> dict[str, Names]:
+    """Return the columns that must be there: of a path the first step, of several that is there.
 
     What stands in the objects of a list cannot be seen in the columns of the file.
     """
-    wanted = fields_of(columns)
-    if columns.each:
-        wanted = {"each": columns.each}
-    seen = [name for name in names_of(columns.user) if name in rows.columns]
-    if len(names_of(columns.user)) > 1 and seen and "user" in wanted:
-        wanted["user"] = tuple(seen)
-    return {
-        field: tuple(
-            name if name in rows.columns else name.partition(".")[0] for name in names_of(names)
-        )
-        for field, names in wanted.items()
-    }
+    wanted = {"each": (columns.each,)} if columns.each else fields_of(columns)
+    found: dict[str, Names] = {}
+    for field, several in wanted.items():
+        names = [_first_step(name, rows) for name in names_of(several)]
+        seen = tuple(name for name in names if name in rows.columns)
+        found[field] = seen if seen and len(names) > 1 else tuple(names[:1])
+    return found
+
+
+def _first_step(name: str, rows: Rows) -> str:
+    return name if name in rows.columns else name.partition(".")[0]
