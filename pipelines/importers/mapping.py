@@ -1,7 +1,7 @@
 """The mapping of a table's columns to our fields: a small YAML file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,11 +9,15 @@ from msgspec import Meta
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
+from pipelines.importers.tables.dialects import plain_name
 from pipelines.importers.tables.rows import Rows
+from pipelines.importers.values.survey import SaidStyle
+from retrieval import Availability
 
 Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
+LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
 class ProductColumns(Section, frozen=True, kw_only=True):
@@ -65,8 +69,12 @@ class Mapping(Section, frozen=True, kw_only=True):
     attributes: dict[str, str] = msgspec.field(default_factory=dict)  # our name: their column
     events: EventColumns | None = None
     pictures: PictureColumns = PictureColumns()
-    separator: Separator = ""  # between the fields of a CSV; "": by the file's name
-    list_separator: str = "|"  # between several categories, images or tags in one field
+    separator: Separator = ""  # between the fields of a CSV; "": as the file tells
+    encoding: str = ""  # of a text file; "": as its bytes tell
+    decimal: Literal["", ".", ","] = ""  # the mark before decimals of prices; "": as they tell
+    list_separator: str | None = None  # between several values in one cell; None: as cells tell
+    category_separator: str = ""  # between the names of a path; "": as the cells tell
+    unknown_availability: Availability = Availability.IN_STOCK  # of words that are not known
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
 
@@ -76,20 +84,71 @@ def load_mapping(path: Path) -> Mapping:
     return read_section(path, Mapping)
 
 
+def said_style(mapping: Mapping) -> SaidStyle:
+    """Return what a mapping says of the cells of products."""
+    return SaidStyle(
+        currency=mapping.currency.upper(),
+        decimal=mapping.decimal,
+        category_separator=mapping.category_separator,
+        list_separator=mapping.list_separator,
+        unknown_availability=mapping.unknown_availability,
+    )
+
+
+def wanted_columns(mapping: Mapping) -> dict[str, Names]:
+    """Return which columns of the products' table the mapping names, by field."""
+    attributes = {f"attributes.{name}": column for name, column in mapping.attributes.items()}
+    return fields_of(mapping.columns) | attributes
+
+
+def named_as_in(mapping: Mapping, rows: Rows) -> Mapping:
+    """Return a mapping of products whose names are written as those of a file: `Price` for price.
+
+    Only a name that one column can mean is taken for it; otherwise it stays as it is.
+    """
+    columns = {
+        field: _alike(names, rows.columns) for field, names in fields_of(mapping.columns).items()
+    }
+    attributes = {name: _alike(column, rows.columns) for name, column in mapping.attributes.items()}
+    return msgspec.structs.replace(
+        mapping, columns=msgspec.structs.replace(mapping.columns, **columns), attributes=attributes
+    )
+
+
+def _alike(names: Names, columns: tuple[str, ...]) -> Any:
+    if isinstance(names, tuple):
+        return tuple(_alike(name, columns) for name in names)
+    alike = [column for column in columns if plain_name(column) == plain_name(names)]
+    return alike[0] if names not in columns and len(alike) == 1 else names
+
+
 def check_columns(
     path: Path, rows: Rows, wanted: dict[str, Names], required: tuple[str, ...]
 ) -> None:
-    """Refuse a file that lacks a column which the mapping names.
+    """Refuse a file that lacks a column which the mapping names, or has one twice for one value.
 
     Rows of JSON may leave out what they lack: there, only the required ones must be seen.
     """
     for field, columns in wanted.items():
         for column in names_of(columns):
-            if column not in rows.columns and (rows.complete or field in required):
+            if not _has(rows, column) and (rows.complete or field in required):
                 raise ShopError(
                     f"{path} has no column {column!r}, which the mapping names for `{field}`; "
                     f"it has {shown_columns(rows.columns)}{_hint(rows.columns)}"
                 )
+            if column in rows.repeated and field not in LISTS and "." not in field:
+                raise ShopError(
+                    f"{path}: columns are named twice: {column}, which the mapping names for "
+                    f"`{field}`; rename one of them"
+                )
+
+
+def _has(rows: Rows, column: str) -> bool:
+    if column in rows.columns:
+        return True
+    parts = column.split(".")
+    outer = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    return rows.nested and any(name in rows.columns for name in outer)
 
 
 def shown_columns(columns: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """Imports a Google Merchant feed: TSV, or XML (RSS or Atom), which is parsed as hostile input."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
@@ -61,6 +62,7 @@ def import_merchant(source: Path, folder: Path, track: Track) -> QualityReport:
                 intake.refuse(row.line, row.mistake)
             else:
                 intake.take(row.line, raw_product(row.values))
+        quality.remarks += rows.remarks.all()
         intake.finish(MAX_REFUSED_SHARE)
         report = quality.report()
         shop.write_report(report)
@@ -86,7 +88,7 @@ def _open(source: Path) -> Rows:
     if source.suffix.lower() == ".xml":
         check_file(source, but=UTF_16)
         return Rows((), _items(source), complete=False)
-    rows = open_rows(source)
+    rows = open_rows(source, columns=REQUIRED)
     names = {column: _plain(column) for column in rows.columns}
     missing = [name for name in REQUIRED if name not in names.values()]
     if missing:
@@ -94,7 +96,7 @@ def _open(source: Path) -> Rows:
             f"{source} has no column {', '.join(missing)}, which a feed must have; "
             f"it has {shown_columns(rows.columns)}"
         )
-    return Rows(rows.columns, (_named(row, names) for row in rows.rows))
+    return replace(rows, rows=(_named(row, names) for row in rows.rows))
 
 
 def _named(row: Row, names: dict[str, str]) -> Row:

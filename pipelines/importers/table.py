@@ -5,20 +5,33 @@ from typing import Any, NamedTuple
 
 from pipelines.errors import ConfigError
 from pipelines.importers.events import EventIntake
-from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_mapping, names_of
+from pipelines.importers.mapping import (
+    LISTS,
+    Mapping,
+    Names,
+    check_columns,
+    fields_of,
+    load_mapping,
+    named_as_in,
+    names_of,
+    said_style,
+    wanted_columns,
+)
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
+from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
+from pipelines.importers.values.survey import CellStyle, Survey
 from pipelines.progress import Track
 from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.remarks import Remarks
 from pipelines.shop.writer import ShopWriter
 
 __all__ = ["Mapping", "import_table", "load_mapping"]
 
 JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
-LISTS = ("categories", "images", "videos", "tags")  # one column may hold several
 
 
 class Sources(NamedTuple):
@@ -44,14 +57,16 @@ def import_table(
     fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
-    rows, log = _open(sources, mapping)
+    rows, log, mapping = _open(sources, mapping)
     pushed = open_promotions_table(sources.promotions) if sources.promotions else None
     quality = Quality(mapping.name or source.stem, "table")
+    style = _style(source, mapping, quality, track)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
-        intake = Intake(shop, quality, str(source), mapping.currency)
+        intake = Intake(shop, quality, str(source), style=style)
         photos = PictureIntake(shop, quality)
         for row in track(rows.rows, "products"):
             _take(row, mapping, intake, photos, sources.pictures)
+        quality.remarks += rows.remarks.all()
         intake.finish(mapping.max_refused_share)
         if sources.pictures and not sources.pictures.is_dir():
             taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
@@ -63,6 +78,7 @@ def import_table(
             for row in track(log.rows, "events"):
                 kept.take(row)
             kept.finish(mapping.max_refused_share, intake.ids)
+            quality.remarks += log.remarks.all()
         if pushed and sources.promotions:
             told = track(pushed.rows, "promotions")
             take_promotions(
@@ -73,24 +89,56 @@ def import_table(
     return report
 
 
-def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None]:
-    """Open all files before anything is written, and check that the columns are there."""
-    rows = open_rows(sources.products, mapping.separator)
-    wanted = fields_of(mapping.columns) | {
-        f"attributes.{name}": column for name, column in mapping.attributes.items()
-    }
-    check_columns(sources.products, rows, wanted, required=("id", "title"))
+def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None, Mapping]:
+    """Open all files before anything is written, and check that the columns are there.
+
+    The mapping is returned with the names of columns as the products' file has them.
+    """
+    rows = _open_products(sources.products, mapping)
+    mapping = named_as_in(mapping, rows)
+    check_columns(sources.products, rows, wanted_columns(mapping), required=("id", "title"))
     if sources.pictures:
         check_pictures(sources.pictures)
     if not sources.events:
-        return rows, None
+        return rows, None, mapping
     if not mapping.events:
         raise ConfigError(f"{sources.events}: the mapping does not say which columns are `events`")
-    log = open_rows(sources.events, mapping.separator)
-    check_columns(
-        sources.events, log, fields_of(mapping.events), required=("user", "time", "product")
+    events = fields_of(mapping.events)
+    log = open_rows(
+        sources.events, mapping.separator, encoding=mapping.encoding, columns=_flat(events)
     )
-    return rows, log
+    check_columns(sources.events, log, events, required=("user", "time", "product"))
+    return rows, log, mapping
+
+
+def _open_products(source: Path, mapping: Mapping) -> Rows:
+    columns = _flat(wanted_columns(mapping))
+    return open_rows(source, mapping.separator, encoding=mapping.encoding, columns=columns)
+
+
+def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in wanted.values() for name in names_of(names)))
+
+
+def _style(source: Path, mapping: Mapping, quality: Quality, track: Track) -> CellStyle:
+    """Look through all rows for how their cells are written, and for columns that no row has."""
+    survey, remarks = Survey(said_style(mapping)), Remarks(source)
+    rows = _open_products(source, mapping)
+    lacking = {} if rows.complete else wanted_columns(mapping)
+    for row in track(rows.rows, "columns"):
+        survey.see(row.line, raw_product(row.values, mapping))
+        if lacking:
+            lacking = {
+                field: names
+                for field, names in lacking.items()
+                if all(inner(row.values, name) is None for name in names_of(names))
+            }
+    for field, names in lacking.items():
+        columns = ", ".join(names_of(names))
+        remarks.add("columns that the mapping names and no row has", 0, f"{columns} for `{field}`")
+    style = survey.style(remarks)
+    quality.remarks += remarks.all()
+    return style
 
 
 def _take(
@@ -108,28 +156,24 @@ def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     """Return a row's values by our names for them, not yet validated."""
     raw: dict[str, Any] = {}
     for field, columns in fields_of(mapping.columns).items():
-        found = [values.get(column) for column in names_of(columns)]
-        if len(found) > 1 and field in JOINED:
-            found = [_join(found, JOINED[field])]
-        elif field in LISTS:
-            found = [part for value in found for part in _split(value, mapping.list_separator)]
-        raw[field] = found if field in LISTS else found[0]
-    raw["attributes"] = {name: values.get(column) for name, column in mapping.attributes.items()}
+        cells = [inner(values, column) for column in names_of(columns)]
+        if len(cells) > 1 and field in JOINED:
+            cells = [_join(cells, JOINED[field])]
+        raw[field] = _listed(cells) if field in LISTS else cells[0]
+    raw["attributes"] = {name: inner(values, column) for name, column in mapping.attributes.items()}
     return raw
 
 
-def _join(found: list[Any], joiner: str) -> Any:
+def _listed(cells: list[Any]) -> list[Any]:
+    return [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+
+
+def _join(cells: list[Any], joiner: str) -> Any:
     """Join what is text; anything else is left for the validation to name."""
     strange = next(
-        (v for v in found if v is not None and not isinstance(v, str | int | float)), None
+        (v for v in cells if v is not None and not isinstance(v, str | int | float)), None
     )
     if strange is not None:
         return strange
-    texts = (str(value).strip() for value in found if value is not None and value == value)
+    texts = (str(value).strip() for value in cells if value is not None and value == value)
     return joiner.join(text for text in texts if text)
-
-
-def _split(value: Any, separator: str) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    return value.split(separator) if isinstance(value, str) and separator else [value]

@@ -60,7 +60,7 @@ def test_an_rss_feed_becomes_products(tmp_path: Path) -> None:
     [bread, second], report = run(tmp_path, "feed.xml", RSS)
 
     assert (bread["id"], bread["title"]) == ("a1", "Rye & wheat bread")
-    assert bread["description"] == "Dark <b>bread</b>."
+    assert bread["description"] == "Dark bread."
     assert bread["images"] == [f"https://shop.example/a1{x}.jpg" for x in ("", "b", "c")]
     assert (bread["price"], bread["currency"]) == (2.5, "EUR")
     assert bread["categories"] == ["Food > Bread"]
