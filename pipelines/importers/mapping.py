@@ -11,13 +11,17 @@ from msgspec import Meta
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
+from pipelines.importers.tables.dialects import plain_name
 from pipelines.importers.tables.rows import Rows
-from retrieval import EventType
+from pipelines.importers.values.survey import SaidStyle
+from retrieval import Availability, EventType
 
 Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
-SETTINGS = ("default_type", "types", "dates", "zone")  # of events, that name no column
+# Keys of sections of columns that name no column.
+SETTINGS = ("default_type", "types", "dates", "zone", "follow", "roles", "order")
+LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
 class ProductColumns(Section, frozen=True, kw_only=True):
@@ -105,7 +109,7 @@ class SaleColumns(Section, frozen=True, kw_only=True):
     percent: str = ""
     start: str = ""
     end: str = ""  # a day alone is part of it
-    dates: str = ""  # both in one, parted by "/"
+    period: str = ""  # both in one, parted by "/"
     flag: str = ""  # where it says no, there is no sale
     before: str = ""  # what the price was, where `columns.price` is what is paid
     order: Literal["", "day first", "month first"] = ""  # of dates such as 3/1/2024
@@ -144,8 +148,12 @@ class Mapping(Section, frozen=True, kw_only=True):
     only_as_variant: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     events: EventColumns | None = None
     pictures: PictureColumns = PictureColumns()
-    separator: Separator = ""  # between the fields of a CSV; "": by the file's name
-    list_separator: str = "|"  # between several categories, images or tags in one field
+    separator: Separator = ""  # between the fields of a CSV; "": as the file tells
+    encoding: str = ""  # of a text file; "": as its bytes tell
+    decimal: Literal["", ".", ","] = ""  # the mark before decimals of prices; "": as they tell
+    list_separator: str | None = None  # between several values in one cell; None: as cells tell
+    category_separator: str = ""  # between the names of a path; "": as the cells tell
+    unknown_availability: Availability = Availability.IN_STOCK  # of words that are not known
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
 
@@ -155,20 +163,78 @@ def load_mapping(path: Path) -> Mapping:
     return read_section(path, Mapping)
 
 
+def said_style(mapping: Mapping) -> SaidStyle:
+    """Return what a mapping says of the cells of products."""
+    return SaidStyle(
+        currency=mapping.currency.upper(),
+        decimal=mapping.decimal,
+        category_separator=mapping.category_separator,
+        list_separator=mapping.list_separator,
+        unknown_availability=mapping.unknown_availability,
+    )
+
+
+def wanted_columns(mapping: Mapping) -> dict[str, Names]:
+    """Return which columns of the products' table the mapping names, by field."""
+    wanted = fields_of(mapping.columns)
+    wanted |= {f"attributes.{name}": columns for name, columns in mapping.attributes.items()}
+    for name in ("variants", "sale", "stock"):
+        section = fields_of(getattr(mapping, name))
+        wanted |= {f"{name}.{field}": columns for field, columns in section.items()}
+    for name in ("fallbacks", "leave_out", "only_as_variant"):
+        wanted |= {f"{name}.{column}": column for column in getattr(mapping, name)}
+    options = tuple(column for pair in mapping.options for column in pair)
+    return wanted | {"options": options, "pairs": names_of(mapping.pairs)}
+
+
+def named_as_in(mapping: Mapping, rows: Rows) -> Mapping:
+    """Return a mapping of products whose names are written as those of a file: `Price` for price.
+
+    Only a name that one column can mean is taken for it; otherwise it stays as it is.
+    """
+    columns = {
+        field: _alike(names, rows.columns) for field, names in fields_of(mapping.columns).items()
+    }
+    attributes = {name: _alike(column, rows.columns) for name, column in mapping.attributes.items()}
+    return msgspec.structs.replace(
+        mapping, columns=msgspec.structs.replace(mapping.columns, **columns), attributes=attributes
+    )
+
+
+def _alike(names: Names, columns: tuple[str, ...]) -> Any:
+    if isinstance(names, tuple):
+        return tuple(_alike(name, columns) for name in names)
+    alike = [column for column in columns if plain_name(column) == plain_name(names)]
+    return alike[0] if names not in columns and len(alike) == 1 else names
+
+
 def check_columns(
     path: Path, rows: Rows, wanted: dict[str, Names], required: tuple[str, ...]
 ) -> None:
-    """Refuse a file that lacks a column which the mapping names.
+    """Refuse a file that lacks a column which the mapping names, or has one twice for one value.
 
     Rows of JSON may leave out what they lack: there, only the required ones must be seen.
     """
     for field, columns in wanted.items():
         for column in names_of(columns):
-            if column not in rows.columns and (rows.complete or field in required):
+            if not _has(rows, column) and (rows.complete or field in required):
                 raise ShopError(
                     f"{path} has no column {column!r}, which the mapping names for `{field}`; "
                     f"it has {shown_columns(rows.columns)}{_hint(rows.columns)}"
                 )
+            if column in rows.repeated and field not in LISTS and "." not in field:
+                raise ShopError(
+                    f"{path}: columns are named twice: {column}, which the mapping names for "
+                    f"`{field}`; rename one of them"
+                )
+
+
+def _has(rows: Rows, column: str) -> bool:
+    if column in rows.columns:
+        return True
+    parts = column.split(".")
+    outer = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    return rows.nested and any(name in rows.columns for name in outer)
 
 
 def shown_columns(columns: tuple[str, ...]) -> str:

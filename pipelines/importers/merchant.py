@@ -1,6 +1,6 @@
 """Imports a feed for Google Merchant or Meta: a table, or XML, which is parsed as hostile input."""
 
-from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
 from pipelines.importers.variants.left_out import is_left_out
 from pipelines.progress import Track
-from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.quality import Quality, QualityReport, shown
 from pipelines.shop.writer import ShopWriter
 
 MAX_REFUSED_SHARE = 0.5
@@ -46,8 +46,9 @@ ATTRIBUTES = (
 
 
 # Columns of Meta's catalogues (https://www.facebook.com/business/help/120325381656392).
-SALE = SaleColumns(price="sale_price", dates="sale_price_effective_date")
+SALE = SaleColumns(price="sale_price", period="sale_price_effective_date")
 STOCK = StockColumns(quantity="quantity_to_sell_on_facebook")
+NUMBERED = "products have no category but a number of Google's; `product_type` names a path"
 LEFT_OUT = {"status": ("archived",), "visibility": ("hidden", "staging")}
 
 
@@ -62,49 +63,32 @@ def import_merchant(
     quality = Quality(source.stem, "merchant")
     with ShopWriter(folder, name=quality.name, source="merchant") as shop:
         intake = Intake(shop, quality, str(source))
-        paid = PaidPrices(SALE, STOCK, at or datetime.now(), str(source), quality)
-        items = _Feed(intake, paid)
+        paid = PaidPrices(SALE, STOCK, at or datetime.now())
         for row in track(rows.rows, "products"):
-            items.take(row)
+            _take(row, intake, paid)
+        quality.remarks += rows.remarks.all()
         intake.finish(MAX_REFUSED_SHARE)
-        quality.notes += [*items.notes(), *paid.notes()]
         report = quality.report()
         shop.write_report(report)
     return report
 
 
-class _Feed:
-    """Takes the items of a feed, and counts what the report says of them."""
-
-    def __init__(self, intake: Intake, paid: PaidPrices) -> None:
-        self._intake = intake
-        self._paid = paid
-        self._left_out: Counter[str] = Counter()
-        self._numbered = 0  # products whose category is a number of Google's
-
-    def take(self, row: Row) -> None:
-        """Validate and write one item, if it is for sale."""
-        if row.mistake:
-            self._intake.refuse(row.line, row.mistake)
-            return
-        values = {name: texts[0] for name, texts in row.values.items()}
-        if why := is_left_out(values, LEFT_OUT):
-            self._left_out[why] += 1
-            self._intake.leave_out()
-            return
-        raw = raw_product(row.values)
-        self._numbered += not raw["categories"] and "google_product_category" in values
-        self._intake.take(row.line, self._paid.added_to(raw, values, row.line))
-
-    def notes(self) -> list[str]:
-        """Return what the report says beside the counts."""
-        notes = [f"{n:,} rows are left out, because {why}" for why, n in self._left_out.items()]
-        if self._numbered:
-            notes.append(
-                f"{self._numbered:,} products have no category but a number of Google's; "
-                "`product_type` in the feed gives them a path"
-            )
-        return notes
+def _take(row: Row, intake: Intake, paid: PaidPrices) -> None:
+    """Validate and write one item, if it is for sale."""
+    if row.mistake:
+        intake.refuse(row.line, row.mistake)
+        return
+    values = {name: texts[0] for name, texts in row.values.items()}
+    if why := is_left_out(values, LEFT_OUT):
+        intake.remarks.add(
+            f"rows are left out, because {why}", row.line, shown(values.get("title"))
+        )
+        intake.leave_out()
+        return
+    raw = raw_product(row.values)
+    if not raw["categories"] and values.get("google_product_category"):
+        intake.remarks.add(NUMBERED, row.line, shown(values["google_product_category"]))
+    intake.take(row.line, paid.added_to(raw, values, row.line, intake.remarks))
 
 
 def raw_product(values: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +111,7 @@ def _open(source: Path) -> Rows:
     if source.suffix.lower() == ".xml":
         check_file(source, but=UTF_16)
         return Rows((), items_of(source), complete=False)
-    rows = open_rows(source)
+    rows = open_rows(source, columns=REQUIRED)
     names = {column: plain_name(column) for column in rows.columns}
     missing = [name for name in REQUIRED if name not in names.values()]
     if missing:
@@ -135,7 +119,7 @@ def _open(source: Path) -> Rows:
             f"{source} has no column {', '.join(missing)}, which a feed must have; "
             f"it has {shown_columns(rows.columns)}"
         )
-    return Rows(rows.columns, (_named(row, names) for row in rows.rows))
+    return replace(rows, rows=(_named(row, names) for row in rows.rows))
 
 
 def _named(row: Row, names: dict[str, str]) -> Row:

@@ -1,16 +1,16 @@
 """What is paid for a product at a moment: its price, or its sale price while the sale lasts."""
 
-from collections import Counter
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pipelines.importers.events.fields import value_at
 from pipelines.importers.events.times import DateOrder, moment_of
 from pipelines.importers.mapping import SaleColumns, StockColumns
-from pipelines.importers.values.prices import Price, price_of
+from pipelines.importers.tables.json_rows import inner
+from pipelines.importers.values.prices import PLAIN_STYLE, Price, PriceStyle, price_of
 from pipelines.importers.values.texts import RowError
-from pipelines.shop.quality import Quality
+from pipelines.shop.quality import shown
+from pipelines.shop.remarks import Remarks
 
 NO = ("", "0", "0.0", "no", "n", "false", "none", "deny", "f")
 
@@ -34,56 +34,52 @@ class PaidPrices:
         sale: SaleColumns,
         stock: StockColumns,
         at: datetime,
-        source: str,
-        quality: Quality,
+        style: PriceStyle = PLAIN_STYLE,
     ) -> None:
-        self.counts: Counter[Sale] = Counter()
+        """Prepare for rows whose prices are written in a style."""
         self._columns = sale
         self._stock = stock
         self._at = at
-        self._source = source
-        self._quality = quality
+        self._style = style
         self._order = DateOrder(
             day_first=None if not sale.order else sale.order == "day first",
             said=bool(sale.order),
         )
 
-    def added_to(self, raw: dict[str, Any], values: dict[str, Any], line: int) -> dict[str, Any]:
+    def added_to(
+        self, raw: dict[str, Any], values: dict[str, Any], line: int, remarks: Remarks
+    ) -> dict[str, Any]:
         """Return a product's raw values with the paid price, the regular one and its stock."""
         raw = raw | {"availability": stock_of(raw.get("availability"), values, self._stock)}
         before = self._before(raw, values)
         paid, verdict = self._sale(raw, values)
         if verdict:
-            self.counts[verdict] += 1
-        if verdict is Sale.UNREADABLE:
-            self._quality.example(self._source, line, f"sale {paid!r} cannot be read")
+            remarks.add(f"{verdict} on {self._at:%Y-%m-%d}", line, shown(paid))
         if verdict is Sale.COUNTS:
-            before, raw = _read(raw.get("price")) or before, raw | {"price": paid}
+            before, raw = self._read(raw.get("price")) or before, raw | {"price": paid}
         if before:
             attributes = {"regular_price": f"{before.amount:.2f}"}
             raw = raw | {"attributes": raw["attributes"] | attributes}
         return raw
 
-    def notes(self) -> list[str]:
-        """Return a sentence for each thing that became of sale prices."""
-        day = f"{self._at:%Y-%m-%d}"
-        return [f"{self.counts[one]:,} {one} on {day}" for one in Sale if self.counts[one]]
-
     def _before(self, raw: dict[str, Any], values: dict[str, Any]) -> Price | None:
         """Return what the price was before, if it was higher."""
-        before, price = _read(_cell(values, self._columns.before)), _read(raw.get("price"))
+        before = self._read(_cell(values, self._columns.before))
+        price = self._read(raw.get("price"))
         return before if before and price and before.amount > price.amount else None
 
     def _sale(self, raw: dict[str, Any], values: dict[str, Any]) -> tuple[Any, Sale | None]:
         """Return the sale price and what becomes of it; None where a row has none."""
         columns = self._columns
-        regular = _read(raw.get("price"))
+        regular = self._read(raw.get("price"))
         cell = _cell(values, columns.price)
-        paid = _read(cell)
+        paid = self._read(cell)
         if cell not in (None, "") and paid is None:
             return cell, Sale.UNREADABLE
         if paid is None and regular:
-            paid = _reduced(regular, _cell(values, columns.amount), _cell(values, columns.percent))
+            paid = self._reduced(
+                regular, _cell(values, columns.amount), _cell(values, columns.percent)
+            )
             cell = paid and f"{paid.amount:.2f} {paid.currency}".strip()
         if paid is None or paid.amount <= 0:
             return None, None
@@ -95,7 +91,7 @@ class PaidPrices:
 
     def _in_time(self, cell: Any, values: dict[str, Any], columns: SaleColumns) -> tuple[Any, Sale]:
         start, end = _cell(values, columns.start), _cell(values, columns.end)
-        if columns.dates and (both := _cell(values, columns.dates)):
+        if columns.period and (both := _cell(values, columns.period)):
             first, _, last = str(both).partition("/")
             start, end = start or first, end or last
         try:
@@ -108,6 +104,22 @@ class PaidPrices:
         if begins and self._at < begins:
             return cell, Sale.LATER
         return cell, Sale.COUNTS
+
+    def _read(self, value: Any) -> Price | None:
+        try:
+            return price_of(value, self._style)
+        except RowError:
+            return None
+
+    def _reduced(self, regular: Price, amount: Any, percent: Any) -> Price | None:
+        """Return a price that is lower by an amount, or else by a share; None without either."""
+        less = self._read(amount)
+        if less and less.amount:
+            return Price(regular.amount - less.amount, regular.currency)
+        share = self._read(str(percent or "").rstrip("% ") or None)
+        if share and 0 < share.amount < 100:
+            return Price(round(regular.amount * (1 - share.amount / 100), 2), regular.currency)
+        return None
 
     def _moment(self, value: Any) -> datetime | None:
         empty = value is None or value != value or str(value).strip("0-: T") == ""
@@ -134,25 +146,7 @@ def stock_of(availability: Any, values: dict[str, Any], columns: StockColumns) -
 
 
 def _cell(values: dict[str, Any], column: str) -> Any:
-    return value_at(values, column) if column else None
-
-
-def _read(value: Any) -> Price | None:
-    try:
-        return price_of(value)
-    except RowError:
-        return None
-
-
-def _reduced(regular: Price, amount: Any, percent: Any) -> Price | None:
-    """Return a price that is lower by an amount, or else by a share; None without either."""
-    less = _read(amount)
-    if less and less.amount:
-        return Price(regular.amount - less.amount, regular.currency)
-    share = _read(str(percent or "").rstrip("% ") or None)
-    if share and 0 < share.amount < 100:
-        return Price(round(regular.amount * (1 - share.amount / 100), 2), regular.currency)
-    return None
+    return inner(values, column) if column else None
 
 
 def _says_no(value: Any) -> bool:

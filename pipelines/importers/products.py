@@ -5,34 +5,38 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import ShopError
-from pipelines.importers.values.availability import availability_of
-from pipelines.importers.values.prices import Price, price_of
-from pipelines.importers.values.texts import (
-    MAX_VALUES,
-    RowError,
-    id_of,
-    required,
-    text_of,
-    texts_of,
-)
+from pipelines.importers.values.cells import CellReader
+from pipelines.importers.values.prices import Price, PriceStyle
+from pipelines.importers.values.survey import CellStyle
+from pipelines.importers.values.texts import RowError, id_of, required, text_of
 from pipelines.shop.quality import Quality, shown
+from pipelines.shop.remarks import Remarks
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.shop.writer import ShopWriter
 
 CHUNK = 10_000
-_NO_PRICE = Price(0.0, "")
 
 
 class Intake:
     """Validates products one by one and writes them in chunks."""
 
-    def __init__(self, shop: ShopWriter, quality: Quality, source: str, currency: str = "") -> None:
+    def __init__(
+        self,
+        shop: ShopWriter,
+        quality: Quality,
+        source: str,
+        currency: str = "",
+        style: CellStyle | None = None,
+    ) -> None:
+        """Take products of a source whose cells are written in a style, as a Survey returns it."""
+        style = style or CellStyle(price=PriceStyle(currency=currency))
+        self.remarks = Remarks(source)
         self.ids: set[str] = set()  # about 100 bytes a product: the one thing held for all of them
         self._shop = shop
         self._quality = quality
         self._source = source
-        self._currency = currency
         self._left_out = 0
+        self._cells = CellReader(style, self.remarks)
         self._waiting: list[dict[str, Any]] = []
 
     def take(self, line: int, raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,6 +74,7 @@ class Intake:
     def finish(self, max_refused_share: float) -> None:
         """Write the rest; refuse the whole file if too much of it was wrong."""
         self._flush()
+        self._quality.remarks += self.remarks.all()
         read, kept = self._quality.rows_read, self._quality.rows_kept
         if not read:
             raise ShopError(f"{self._source} has a header but no rows")
@@ -92,40 +97,30 @@ class Intake:
             self._waiting = []
 
     def _product(self, line: int, raw: dict[str, Any]) -> dict[str, Any]:
-        price = self._price(line, raw.get("price"))
-        currency = text_of(raw.get("currency"), "currency").upper() or (price or _NO_PRICE).currency
+        cells = self._cells
+        currency = cells.currency(raw.get("currency"))
+        price = self._price(line, raw.get("price"), currency)
         return {
             "id": id_of(raw.get("id")),
-            "title": required(text_of(raw.get("title"), "title"), "title"),
-            "description": text_of(raw.get("description"), "description"),
-            "brand": text_of(raw.get("brand"), "brand"),
-            "categories": texts_of(raw.get("categories"), "categories"),
+            "title": required(cells.text(line, "title", raw.get("title")), "title"),
+            "description": cells.text(line, "description", raw.get("description")),
+            "brand": cells.text(line, "brand", raw.get("brand")),
+            "categories": cells.categories(line, raw.get("categories")),
             "price": price.amount if price else None,
-            "currency": currency or self._currency if price else "",
-            "availability": availability_of(raw.get("availability")),
-            "attributes": _attributes(raw.get("attributes") or {}),
-            "images": texts_of(raw.get("images"), "images"),
-            "videos": texts_of(raw.get("videos"), "videos"),
+            "currency": currency or price.currency if price else "",
+            "availability": cells.availability(line, raw.get("availability")),
+            "attributes": cells.attributes(line, raw.get("attributes") or {}),
+            "images": cells.media("images", raw.get("images")),
+            "videos": cells.media("videos", raw.get("videos")),
             "item_group_id": text_of(raw.get("item_group_id"), "item_group_id"),
-            "tags": texts_of(raw.get("tags"), "tags"),
+            "tags": cells.texts(line, "tags", raw.get("tags")),
         }
 
-    def _price(self, line: int, value: Any) -> Price | None:
+    def _price(self, line: int, value: Any, currency: str) -> Price | None:
         """A product whose price is impossible is kept without one, and counted."""
         try:
-            return price_of(value)
+            return self._cells.price(line, value, currency)
         except RowError as e:
             self._quality.impossible_prices += 1
             self._quality.example(self._source, line, f"{e}; kept without a price")
             return None
-
-
-def _attributes(raw: dict[str, Any]) -> list[tuple[str, str]]:
-    if len(raw) > MAX_VALUES:
-        raise RowError(
-            "attributes too many",
-            f"attributes has {len(raw):,} values, at most {MAX_VALUES} are taken",
-        )
-    texts = ((name, texts_of(value, "attributes")) for name, value in raw.items())
-    pairs = ((name, ", ".join(several)) for name, several in texts)
-    return [(name, text) for name, text in pairs if text]

@@ -5,34 +5,40 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.errors import ConfigError
 from pipelines.importers.continued import RawProduct, joined
-from pipelines.importers.events.fields import value_at
 from pipelines.importers.events.intake import EventIntake
 from pipelines.importers.events.log import OpenLog, open_log
 from pipelines.importers.mapping import (
+    LISTS,
     Mapping,
     Names,
     check_columns,
     fields_of,
     load_mapping,
+    named_as_in,
     names_of,
+    said_style,
+    wanted_columns,
 )
 from pipelines.importers.paid import PaidPrices
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
+from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
-from pipelines.importers.variants.shaping import EXAMPLES, Shaper
+from pipelines.importers.values.survey import CellStyle, Survey
+from pipelines.importers.variants.options import options_of
+from pipelines.importers.variants.shaping import Shaper
 from pipelines.progress import Track
-from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.quality import Quality, QualityReport, shown
+from pipelines.shop.remarks import Remarks
 from pipelines.shop.writer import ShopWriter
 
 __all__ = ["Mapping", "import_table", "load_mapping"]
 
+GOES_ON = "rows go on with the product above, as their id says: their values are added to it"
 JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
-LISTS = ("categories", "images", "videos", "tags")  # one column may hold several
 
 
 class Sources(NamedTuple):
@@ -61,28 +67,30 @@ def import_table(
     `max_refused_share`.
     """
     sources = Sources(source, **further)
-    rows, log = _open(sources, mapping)
+    rows, log, mapping = _open(sources, mapping)
     pushed = open_promotions_table(sources.promotions) if sources.promotions else None
     quality = Quality(mapping.name or source.stem, "table")
+    style = _style(source, mapping, quality, track)
+    shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
+    paid = PaidPrices(mapping.sale, mapping.stock, at or datetime.now(), style.price)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
-        intake = Intake(shop, quality, str(source), mapping.currency)
+        intake = Intake(shop, quality, str(source), style=style)
         photos = PictureIntake(shop, quality)
-        shaper = Shaper(source, mapping)
-        paid = PaidPrices(mapping.sale, mapping.stock, at or datetime.now(), str(source), quality)
         raw = _raw_products(track(rows.rows, "products"), mapping, intake, shaper, paid)
-        _take(joined(raw), intake, photos, sources.pictures, quality)
+        _take(joined(raw), intake, photos, sources.pictures)
+        quality.remarks += rows.remarks.all()
         intake.finish(mapping.max_refused_share)
-        quality.notes += [*shaper.notes(), *paid.notes()]
         if sources.pictures and not sources.pictures.is_dir():
             taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
             for _ in track(taken, "pictures"):
                 pass
         photos.flush()
         if log and mapping.events and sources.events:
-            kept = EventIntake(shop, quality, sources.events, mapping.events, log.survey)
+            kept = EventIntake(shop, quality, sources.events, mapping.events, log.style)
             for row in track(log.rows.rows, "events"):
                 kept.take(row)
             kept.finish(mapping.max_refused_share, intake.ids)
+            quality.remarks += log.rows.remarks.all()
         if pushed and sources.promotions:
             told = track(pushed.rows, "promotions")
             take_promotions(
@@ -93,20 +101,51 @@ def import_table(
     return report
 
 
-def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, OpenLog | None]:
-    """Open all files before anything is written, and check that the columns are there."""
-    rows = open_rows(sources.products, mapping.separator)
-    wanted = fields_of(mapping.columns) | {
-        f"attributes.{name}": column for name, column in mapping.attributes.items()
-    }
-    check_columns(sources.products, rows, wanted, required=("id", "title"))
+def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, OpenLog | None, Mapping]:
+    """Open all files before anything is written, and check that the columns are there.
+
+    The mapping is returned with the names of columns as the products' file has them.
+    """
+    rows = _open_products(sources.products, mapping)
+    mapping = named_as_in(mapping, rows)
+    check_columns(sources.products, rows, wanted_columns(mapping), required=("id", "title"))
     if sources.pictures:
         check_pictures(sources.pictures)
     if not sources.events:
-        return rows, None
-    if not mapping.events:
-        raise ConfigError(f"{sources.events}: the mapping does not say which columns are `events`")
-    return rows, open_log(sources.events, mapping.events, mapping.separator)
+        return rows, None, mapping
+    return rows, open_log(sources.events, mapping), mapping
+
+
+def _open_products(source: Path, mapping: Mapping) -> Rows:
+    columns = _flat(wanted_columns(mapping))
+    return open_rows(source, mapping.separator, encoding=mapping.encoding, columns=columns)
+
+
+def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in wanted.values() for name in names_of(names)))
+
+
+def _style(source: Path, mapping: Mapping, quality: Quality, track: Track) -> CellStyle:
+    """Look through all rows for how their cells are written, and for columns that no row has."""
+    survey, remarks = Survey(said_style(mapping)), Remarks(source)
+    rows = _open_products(source, mapping)
+    lacking = {} if rows.complete else wanted_columns(mapping)
+    for row in track(rows.rows, "columns"):
+        raw = raw_product(row.values, mapping)
+        options = options_of(row.values, mapping.options, names_of(mapping.pairs))
+        survey.see(row.line, raw | {"attributes": raw["attributes"] | options})
+        if lacking:
+            lacking = {
+                field: names
+                for field, names in lacking.items()
+                if all(inner(row.values, name) is None for name in names_of(names))
+            }
+    for field, names in lacking.items():
+        columns = ", ".join(names_of(names))
+        remarks.add("columns that the mapping names and no row has", 0, f"{columns} for `{field}`")
+    style = survey.style(remarks)
+    quality.remarks += remarks.all()
+    return style
 
 
 def _raw_products(
@@ -116,10 +155,10 @@ def _raw_products(
     for row in rows:
         if row.mistake:
             intake.refuse(row.line, row.mistake)
-        elif shaped := shaper.take(row):
+        elif shaped := shaper.take(row, intake.remarks):
             values = shaped.row.values
             raw = shaped.added_to(raw_product(values, mapping))
-            yield RawProduct(row.line, paid.added_to(raw, values, row.line))
+            yield RawProduct(row.line, paid.added_to(raw, values, row.line, intake.remarks))
         else:
             intake.leave_out()
 
@@ -129,36 +168,25 @@ def _take(
     intake: Intake,
     photos: PictureIntake,
     pictures: Path | None,
-    quality: Quality,
 ) -> None:
     """Validate and write products, with their pictures from a folder if there is one."""
-    lines: list[int] = []
-    continued = 0
     for one in products:
         product = intake.take(one.line, one.raw)
         for line in one.lines:
             intake.leave_out()
-            lines += [line] if len(lines) < EXAMPLES else []
-        continued += len(one.lines)
+            intake.remarks.add(GOES_ON, line, shown(one.raw["id"]))
         if product and pictures and pictures.is_dir():
             take_files(photos, str(pictures), pictures, product, one.line)
-    if continued:
-        quality.notes.append(
-            f"{continued:,} rows go on with the product above (same id, no title), and their "
-            f"pictures and values are added to it (lines {', '.join(map(str, lines))}, …)"
-        )
 
 
 def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     """Return a row's values by our names for them, not yet validated."""
     raw: dict[str, Any] = {}
     for field, columns in fields_of(mapping.columns).items():
-        found = [value_at(values, column) for column in names_of(columns)]
-        if len(found) > 1 and field in JOINED:
-            found = [_join(found, JOINED[field])]
-        elif field in LISTS:
-            found = [part for value in found for part in _split(value, mapping.list_separator)]
-        raw[field] = found if field in LISTS else found[0]
+        cells = [inner(values, column) for column in names_of(columns)]
+        if len(cells) > 1 and field in JOINED:
+            cells = [_join(cells, JOINED[field])]
+        raw[field] = _listed(cells) if field in LISTS else cells[0]
     raw["attributes"] = {
         name: _attribute(values, columns) for name, columns in mapping.attributes.items()
     }
@@ -167,22 +195,20 @@ def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
 
 def _attribute(values: dict[str, Any], columns: Names) -> Any:
     """Return the value of one column, or the filled ones of several."""
-    found = [value_at(values, column) for column in names_of(columns)]
+    found = [inner(values, column) for column in names_of(columns)]
     return found[0] if len(found) == 1 else [one for one in found if one not in (None, "")]
 
 
-def _join(found: list[Any], joiner: str) -> Any:
+def _listed(cells: list[Any]) -> list[Any]:
+    return [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+
+
+def _join(cells: list[Any], joiner: str) -> Any:
     """Join what is text; anything else is left for the validation to name."""
     strange = next(
-        (v for v in found if v is not None and not isinstance(v, str | int | float)), None
+        (v for v in cells if v is not None and not isinstance(v, str | int | float)), None
     )
     if strange is not None:
         return strange
-    texts = (str(value).strip() for value in found if value is not None and value == value)
+    texts = (str(value).strip() for value in cells if value is not None and value == value)
     return joiner.join(text for text in texts if text)
-
-
-def _split(value: Any, separator: str) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    return value.split(separator) if isinstance(value, str) and separator else [value]

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from pipelines.importers.values.prices import price_of
+from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle, price_of
 from pipelines.importers.values.texts import RowError, text_of
 from pipelines.shop.quality import shown
 
@@ -34,7 +34,7 @@ def quantity_of(value: Any) -> float | None:
     return _finite(sign * _decimal(found[1]), "quantity")
 
 
-def amount_of(value: Any) -> float | None:
+def amount_of(value: Any, style: PriceStyle = PLAIN_STYLE) -> float | None:
     """Return an amount of money, below 0 for a refund; None where there is none.
 
     The text is read as the price of a product is, with a sign or brackets: `-12,00 €`, `(3.50)`.
@@ -43,7 +43,7 @@ def amount_of(value: Any) -> float | None:
         return _finite(value, "value")
     text, sign = _unsigned(text_of(value, "value", at_most=MAX_TEXT))
     try:
-        price = price_of(text)
+        price = price_of(text, style)
     except RowError:
         raise RowError("impossible value", f"value {shown(value)} is not an amount") from None
     return None if price is None else sign * price.amount

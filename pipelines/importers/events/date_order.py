@@ -7,10 +7,11 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from pipelines.importers.events.fields import first_of, rows_inside
+from pipelines.importers.events.fields import first_at, rows_inside
 from pipelines.importers.events.times import DateOrder, Parts, moment_of, parts_of
 from pipelines.importers.mapping import EventColumns, names_of
 from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError
 
 LOOKED_AT = 1_000  # rows that tell whether a log has dates that can be read in two ways at all
@@ -18,11 +19,12 @@ SAID = {"day first": True, "month first": False, "year first": None}
 _HALF_DAY = re.compile(r"\d\s*[ap]\.?\s?m\b", re.IGNORECASE)
 
 
-class Survey(NamedTuple):
-    """How the dates of a log are read, and a sentence for the report where that was a choice."""
+class LogStyle(NamedTuple):
+    """How the cells of a log are read: dates, with a sentence for the report, and amounts."""
 
-    order: DateOrder
-    note: str = ""
+    order: DateOrder = DateOrder()
+    note: str = ""  # where the order of the dates was a choice
+    price: PriceStyle = PLAIN_STYLE
 
 
 class _Reading:
@@ -54,7 +56,7 @@ class _Reading:
         return (self._high - self._low).total_seconds() if self._last else 0.0
 
 
-def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> Survey:
+def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> LogStyle:
     """Return the order of day and month in a log's dates.
 
     The mapping may say it. Else a day above 12 anywhere in the file decides; where there is none,
@@ -64,7 +66,7 @@ def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> Survey:
     zone = ZoneInfo(columns.zone) if columns.zone else None
     if columns.dates:
         day_first = SAID[columns.dates]
-        return Survey(DateOrder(day_first, day_first is None, said=True, zone=zone))
+        return LogStyle(DateOrder(day_first, day_first is None, said=True, zone=zone))
     found = _dates(rows, columns)
     evidence = _Evidence(now)
     for text, parts in found:
@@ -82,7 +84,7 @@ def _dates(rows: Iterable[Row], columns: EventColumns) -> Iterable[tuple[str, Pa
 
 
 def _date_of(row: Row, columns: EventColumns) -> tuple[str, Parts] | None:
-    value = first_of(row.values, names_of(columns.time))
+    value = first_at(row.values, names_of(columns.time))
     parts = parts_of(value.strip()) if isinstance(value, str) else None
     return (value.strip(), parts) if parts and parts.years_last else None
 
@@ -106,7 +108,7 @@ class _Evidence:
         for reading in self._readings.values():
             reading.see(text)
 
-    def survey(self, zone: ZoneInfo | None) -> Survey:
+    def survey(self, zone: ZoneInfo | None) -> LogStyle:
         """Return what the dates say together."""
         day_first, why = self._verdict()
         words = "day first" if day_first else "month first"
@@ -114,7 +116,7 @@ class _Evidence:
             f"dates such as {self._example!r} are read {words}: {why}; the key `dates` of the "
             "mapping's events says otherwise"
         )
-        return Survey(DateOrder(day_first, zone=zone), note if self._example else "")
+        return LogStyle(DateOrder(day_first, zone=zone), note if self._example else "")
 
     def _verdict(self) -> tuple[bool, str]:
         if any(self._sure.values()):

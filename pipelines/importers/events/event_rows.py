@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
-from pipelines.importers.events.fields import first_of
+from pipelines.importers.events.fields import first_at
 from pipelines.importers.events.times import DateOrder, moment_of, names_zone
 from pipelines.importers.mapping import EventColumns, fields_of, names_of
 from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import shown
 from retrieval import EventType
@@ -35,11 +36,15 @@ class Amount(NamedTuple):
 class EventReader:
     """Reads rows as events, and counts what it had to choose."""
 
-    def __init__(self, columns: EventColumns, order: DateOrder) -> None:
+    def __init__(
+        self, columns: EventColumns, order: DateOrder, price: PriceStyle = PLAIN_STYLE
+    ) -> None:
+        """Prepare for rows whose dates stand in an order and whose amounts have a style."""
         self.anonymous = 0  # events that name nobody
         self.zoned = 0  # times that name a zone
         self._columns = columns
         self._order = order
+        self._price = price
         self._columns_of = {
             name: names_of(of) for name, of in fields_of(columns).items() if name != "each"
         }
@@ -82,7 +87,7 @@ class EventReader:
         return Row(row.line, row.values | more) if more else row
 
     def _at(self, row: Row, field: str) -> Any:
-        return first_of(row.values, self._columns_of.get(field, ()))
+        return first_at(row.values, self._columns_of.get(field, ()))
 
     def _text(self, row: Row, field: str, at_most: int) -> str:
         return text_of(self._at(row, field), field, at_most=at_most)
@@ -132,8 +137,8 @@ class EventReader:
         """Return the type and the amount: a purchase of less than nothing is a refund."""
         given = quantity_of(self._at(row, "quantity"))
         quantity = 1.0 if given is None or (given == 0 and kind not in MONEY) else given
-        value = amount_of(self._at(row, "value"))
-        price = amount_of(self._at(row, "unit_price"))
+        value = amount_of(self._at(row, "value"), self._price)
+        price = amount_of(self._at(row, "unit_price"), self._price)
         if value is None and price is not None:
             value = price * quantity
         if kind == EventType.PURCHASE and (quantity < 0 or (value is not None and value < 0)):

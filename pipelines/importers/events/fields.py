@@ -3,28 +3,30 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
 
 MOST_EVENTS = 10_000  # of one row
 
 
 def value_at(values: dict[str, Any], column: str) -> Any:
-    """Return what a row has under a column's name, or under a path such as `ecommerce.items.0.id`.
+    """Return what a row has under a column's name, or under a path such as `items.0.id`.
 
-    A step into a list is a number from 0 on, or a key of a list of `{key, value}` pairs, as
-    BigQuery exports the parameters of Google Analytics 4. None where the row has no such value.
+    A step into a list may be a key of its `{key, value}` pairs, as BigQuery exports the parameters
+    of Google Analytics 4. None where the row has no such value.
     """
-    if column in values:
-        return values[column]
-    found: Any = values
-    for step in column.split("."):
-        found = _inside(found, step)
-        if found is None:
-            return None
-    return found
+    found = inner(values, column)
+    if "." not in column or not (found is None or isinstance(found, list)):
+        return found
+    path, _, key = column.rpartition(".")
+    pairs = inner(values, path)
+    for pair in pairs if isinstance(pairs, list) else ():
+        if isinstance(pair, dict) and pair.get("key") == key:
+            return _only_value(pair.get("value"))
+    return found if isinstance(found, list) and any(one is not None for one in found) else None
 
 
-def first_of(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
+def first_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
     """Return the first value among several columns that is not empty; None where all are."""
     found = (value_at(values, column) for column in columns)
     return next((value for value in found if value not in (None, "") and value == value), None)
@@ -43,17 +45,6 @@ def rows_inside(row: Row, path: str) -> Iterator[Row]:
         yield Row(row.line, row.values | part)
     if len(parts) > MOST_EVENTS:
         yield Row(row.line, {}, f"{path} holds over {MOST_EVENTS:,} objects; the first are read")
-
-
-def _inside(found: Any, step: str) -> Any:
-    if isinstance(found, dict):
-        return found.get(step)
-    if not isinstance(found, list):
-        return None
-    if step.isascii() and step.isdigit():
-        return found[int(step)] if len(step) < 6 and int(step) < len(found) else None
-    pairs = (one for one in found if isinstance(one, dict) and one.get("key") == step)
-    return _only_value(next(pairs, {}).get("value"))
 
 
 def _only_value(value: Any) -> Any:

@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.events.acts import UnknownAct
-from pipelines.importers.events.date_order import Survey
+from pipelines.importers.events.date_order import LogStyle
 from pipelines.importers.events.event_rows import EventReader, LeftOut
 from pipelines.importers.events.fields import rows_inside
-from pipelines.importers.events.times import DateOrder
 from pipelines.importers.mapping import EventColumns
 from pipelines.importers.products import CHUNK
 from pipelines.importers.tables.rows import Row
@@ -36,14 +35,14 @@ class EventIntake:
         quality: Quality,
         source: Path,
         columns: EventColumns,
-        survey: Survey = Survey(DateOrder()),  # noqa: B008
+        style: LogStyle = LogStyle(),  # noqa: B008
     ) -> None:
         self._shop = shop
         self._quality = quality
         self._source = source
         self._columns = columns
-        self._survey = survey
-        self._reader = EventReader(columns, survey.order)
+        self._style = style
+        self._reader = EventReader(columns, style.order, style.price)
         self._waiting: list[dict[str, Any]] = []
         self._popularity: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
@@ -116,7 +115,7 @@ class EventIntake:
         anonymous = self._reader.anonymous
         return [
             f"events by type: {kinds}",
-            self._survey.note,
+            self._style.note,
             f"events of other types are left out{self._names(': ')}" if self._unknown else "",
             f"{strangers:,} events are of products that the catalogue lacks" if strangers else "",
             f"{anonymous:,} events name neither a user nor a session, so each counts as another "

@@ -1,28 +1,56 @@
 """Opens a log of events, checks its columns, and looks at how its dates are written."""
 
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.importers.events.date_order import Survey, survey
-from pipelines.importers.mapping import EventColumns, Names, check_columns, fields_of, names_of
+from pipelines.errors import ConfigError
+from pipelines.importers.events.date_order import LogStyle, survey
+from pipelines.importers.events.fields import first_at, rows_inside
+from pipelines.importers.mapping import (
+    EventColumns,
+    Mapping,
+    Names,
+    check_columns,
+    fields_of,
+    names_of,
+    said_style,
+)
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
+from pipelines.importers.values.survey import Survey
+from pipelines.shop.remarks import Remarks
+
+LOOKED_AT = 20_000  # rows that tell how amounts are written
 
 
 class OpenLog(NamedTuple):
-    """A log whose columns are there, and the order of its dates."""
+    """A log whose columns are there, and how its cells are written."""
 
     rows: Rows
-    survey: Survey
+    style: LogStyle
 
 
-def open_log(path: Path, columns: EventColumns, separator: str = "") -> OpenLog:
+def open_log(path: Path, mapping: Mapping) -> OpenLog:
     """Open a log, or raise a ShopError that names the column which is not there."""
-    rows = open_rows(path, separator)
+    columns = mapping.events
+    if not columns:
+        raise ConfigError(f"{path}: the mapping does not say which columns are `events`")
+    rows = _open(path, mapping, columns)
     check_columns(path, rows, _wanted(columns, rows), required=("user", "time", "product"))
-    order = survey(open_rows(path, separator).rows, columns, datetime.now())
-    return OpenLog(rows, order)
+    style = survey(_open(path, mapping, columns).rows, columns, datetime.now())
+    amounts = Survey(said_style(mapping))
+    money = (*names_of(columns.value), *names_of(columns.unit_price))
+    for row in islice(_open(path, mapping, columns).rows if money else (), LOOKED_AT):
+        for part in rows_inside(row, columns.each):
+            amounts.see(row.line, {"price": first_at(part.values, money)})
+    return OpenLog(rows, style._replace(price=amounts.style(Remarks(path)).price))
+
+
+def _open(path: Path, mapping: Mapping, columns: EventColumns) -> Rows:
+    names = () if columns.each else tuple(chain(*map(names_of, fields_of(columns).values())))
+    return open_rows(path, mapping.separator, encoding=mapping.encoding, columns=names)
 
 
 def _wanted(columns: EventColumns, rows: Rows) -> dict[str, Names]:

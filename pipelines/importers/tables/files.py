@@ -1,20 +1,23 @@
-"""Checks that a file is what its name says, and reads its lines within bounds."""
+"""Opens files of tables: checks that each is what its name says, and unpacks within bounds."""
 
+import gzip
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from pipelines.errors import ShopError
 
-MAX_LINE_BYTES = 1_000_000  # a CSV field is bounded by the csv module, at 131,072 characters
-
+PACKED = ".gz"
 PARQUET = b"PAR1"
+GZIP = b"\x1f\x8b"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # little and big endian
 
 # What a file begins with when it is not what its name says.
 MAGIC = (
     (PARQUET, "a Parquet file", "rename it to end in .parquet"),
-    (b"\x1f\x8b", "packed with gzip", "unpack it first (gunzip)"),
+    (GZIP, "packed with gzip", "unpack it first (gunzip), or let its name end in .gz"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save it as CSV"),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it first (unzstd)"),
     (b"BZh", "packed with bzip2", "unpack it first (bunzip2)"),
@@ -24,6 +27,12 @@ MAGIC = (
     (UTF_16[0], "UTF-16 text", "save it as UTF-8"),
     (UTF_16[1], "UTF-16 text", "save it as UTF-8"),
 )
+
+
+def kind_of(path: Path) -> str:
+    """Return the ending that says what a file is, without that of a packed one: ".csv"."""
+    name = path.with_suffix("") if path.suffix.lower() == PACKED else path
+    return name.suffix.lower()
 
 
 def check_file(path: Path, *, but: tuple[bytes, ...] = ()) -> None:
@@ -52,33 +61,17 @@ def check_file(path: Path, *, but: tuple[bytes, ...] = ()) -> None:
             raise ShopError(f"{path} is not what its name says: it is {what}; {remedy}")
 
 
-def lines_of(path: Path, *, skip_long: bool = False) -> Iterator[tuple[int, str | None]]:
-    """Yield the lines of a UTF-8 file with their numbers; None for one that is too long."""
-    with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
-            if len(line) <= MAX_LINE_BYTES:
-                yield number, _decoded(path, number, line)
-                continue
-            if not skip_long:
-                raise ShopError(
-                    f"{path}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it a table?"
-                )
-            _skip_line(file)
-            yield number, None
-
-
-def _skip_line(file: IO[bytes]) -> None:
-    while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-        pass
-
-
-def _decoded(path: Path, number: int, line: bytes) -> str:
-    if b"\0" in line:
-        raise ShopError(f"{path}, line {number}: holds a NUL byte; it is not UTF-8 text")
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading, unpacked if its name says that it is packed."""
     try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as e:
-        raise ShopError(
-            f"{path}, line {number}: byte 0x{line[e.start]:02x} is not UTF-8; save the file as "
-            "UTF-8 (from Latin-1: iconv -f LATIN1 -t UTF-8)"
-        ) from None
+        if path.suffix.lower() == PACKED:
+            with gzip.open(path, "rb") as packed:
+                yield cast("IO[bytes]", packed)
+        else:
+            with path.open("rb") as file:
+                yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise ShopError(f"{path} is damaged or cut short: {e}; pack it again") from None
+    except OSError as e:
+        raise ShopError(f"{path} cannot be read: {e}") from None

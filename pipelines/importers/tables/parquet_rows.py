@@ -1,5 +1,6 @@
 """Reads the rows of Parquet."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,35 +8,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import ShopError, first_line
-from pipelines.importers.tables.rows import Row, Rows, refuse_twice
+from pipelines.importers.tables.rows import Row, Rows, TableFormat
+from pipelines.shop.remarks import Remarks
 
 MAX_ROW_GROUP_BYTES = 8_000_000_000  # unpacked
 BATCH_ROWS = 1_000
 BATCH_BYTES = 64_000_000
 
 
-def read_parquet(path: Path, separator: str) -> Rows:
-    """Read a Parquet file batch by batch."""
-    del separator
+def read_parquet(path: Path, form: TableFormat) -> Rows:
+    """Read a Parquet file batch by batch, of its columns those that are wanted."""
     try:
         file = pq.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
         sizes = [file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)]
     except (OSError, pa.ArrowException, UnicodeDecodeError) as e:
         raise ShopError(f"{path} is not a Parquet file, or is damaged: {first_line(e)}") from None
-    refuse_twice(str(path), names)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ShopError(f"{path}: columns are named twice: {', '.join(twice[:10])}")
     if max(sizes, default=0) > MAX_ROW_GROUP_BYTES:
         raise ShopError(
             f"{path}: a row group unpacks to {max(sizes):,} bytes, at most "
             f"{MAX_ROW_GROUP_BYTES:,} are read; write it with smaller row groups"
         )
-    return Rows(names, _parquet_rows(path, file))
+    wanted = {part for name in form.columns for part in (name, name.partition(".")[0])}
+    some = [name for name in names if name in wanted] if form.columns else list(names)
+    return Rows(names, _parquet_rows(path, file, some), nested=True, remarks=Remarks(path))
 
 
-def _parquet_rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
+def _parquet_rows(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[Row]:
     number = 0
     try:
-        for batch in file.iter_batches(_batch_rows(file.metadata), use_threads=False):
+        size = _batch_rows(file.metadata)
+        for batch in file.iter_batches(size, columns=columns, use_threads=False):
             for values in batch.to_pylist():
                 number += 1
                 yield Row(number, values)

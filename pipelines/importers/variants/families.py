@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.events.fields import value_at
 from pipelines.importers.mapping import Mapping, Names, Role, VariantColumns, fields_of, names_of
+from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.variants.left_out import is_left_out
 from pipelines.importers.variants.options import children_of, options_of
 
 PRICES = ("price", "currency")
 INHERITED = ("title", "description", "brand", "categories", "images", "videos", "tags")
-SALE = ("price", "amount", "percent", "start", "end", "dates", "flag", "before")
+SALE = ("price", "amount", "percent", "start", "end", "period", "flag", "before")
 MOST_VALUES = 1_000  # of one option in one family, that are told apart
 MOST_IMAGES = 100
 
@@ -73,7 +73,7 @@ class Families:
         """Read which rows are named as products by their variants, or name their variants."""
         for row in rows:
             self._parents.add(self._named_parent(row))
-            for child, options in children_of(value_at(row.values, self._columns.children)):
+            for child, options in children_of(inner(row.values, self._columns.children)):
                 parent = self.keys_of(row)[0]
                 self._parents.add(parent)
                 self._parent_of.setdefault(child, (parent, options))
@@ -111,18 +111,18 @@ class Families:
         Sale prices are inherited with the price alone.
         """
         price = self._mapping.columns.price
-        own = price and not is_empty(value_at(row.values, price))
+        own = price and not is_empty(inner(row.values, price))
         return {
             name: value
             for name, value in family.lead.items()
-            if is_empty(value_at(row.values, name)) and not (own and name in self._prices)
+            if is_empty(inner(row.values, name)) and not (own and name in self._prices)
         }
 
     def images_in(self, row: Row) -> list[str]:
         """Return the pictures that a row names."""
         separator = self._mapping.list_separator
         found: list[str] = []
-        for value in (value_at(row.values, name) for name in self._images):
+        for value in (inner(row.values, name) for name in self._images):
             parts = value if isinstance(value, list) else str(value or "").split(separator or None)
             found += (part.strip() for part in parts if isinstance(part, str) and part.strip())
         return found
@@ -175,9 +175,7 @@ class Families:
         family = self.of.setdefault(member.family, Family())
         is_lead = member.role is Role.PRODUCT or self._shared_images
         if is_lead and not family.lead and text_in_any(row, self._titles):
-            family.lead = {
-                name: value_at(row.values, name) for name in self._inherited | self._prices
-            }
+            family.lead = {name: inner(row.values, name) for name in self._inherited | self._prices}
             family.lead_id = text_in(row, self._mapping.columns.id)
             family.left_out = is_left_out(row.values, self._mapping.leave_out)
         if is_lead or member.role is Role.PICTURE:
@@ -198,7 +196,7 @@ def is_empty(value: Any) -> bool:
 
 def text_in(row: Row, column: str) -> str:
     """Return the text of a cell without spaces around it; "" for an empty or missing one."""
-    value = value_at(row.values, column) if column else None
+    value = inner(row.values, column) if column else None
     return str(value).strip() if isinstance(value, str | int | float) and value == value else ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.importers.events.fields import value_at
+from pipelines.importers.tables.json_rows import inner
 
 
 def is_left_out(values: dict[str, Any], rules: Mapping[str, tuple[str, ...]]) -> str:
@@ -12,7 +12,7 @@ def is_left_out(values: dict[str, Any], rules: Mapping[str, tuple[str, ...]]) ->
     `rules` are the values of columns, whatever their capitals; "*" is any but an empty one.
     """
     for column, several in rules.items():
-        value = value_at(values, column)
+        value = inner(values, column)
         if value is None:
             continue
         text = str(value).strip().lower()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipelines.importers.events.fields import value_at
+from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.values.texts import MAX_VALUES
 
 MAX_TEXT = 10_000
@@ -23,8 +23,8 @@ def options_of(
     `columns` are pairs of a column with a name and one with a value, `cells` columns that hold
     both: `color=Red,size=M`. What has no name or no value is left out.
     """
-    named = ((value_at(values, name), value_at(values, value)) for name, value in columns)
-    inside = (pair for cell in cells for pair in pairs_of(value_at(values, cell)))
+    named = ((inner(values, name), inner(values, value)) for name, value in columns)
+    inside = (pair for cell in cells for pair in pairs_of(inner(values, cell)))
     found: dict[str, str] = {}
     for name, value in (*named, *inside):
         key, text = _text(name).lower().rstrip(":")[:MAX_NAME], _text(value)

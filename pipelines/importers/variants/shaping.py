@@ -1,13 +1,11 @@
 """Turns the rows of a table into rows of products: variants filled in, other rows left out."""
 
 import re
-from collections import Counter
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.events.fields import first_of, value_at
 from pipelines.importers.mapping import Mapping, Role, names_of
-from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.json_rows import first_of, inner
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.variants.families import (
     Families,
@@ -19,9 +17,11 @@ from pipelines.importers.variants.families import (
 )
 from pipelines.importers.variants.left_out import is_left_out
 from pipelines.importers.variants.options import pairs_of
+from pipelines.shop.quality import shown
+from pipelines.shop.remarks import Remarks
 
 BRANDS = ("brand", "manufacturer", "marke", "marque", "marca")  # names of options that are it
-EXAMPLES = 3  # lines that are named of each kind of row that is no product
+RENAMED = "ids are made from the product's and the options: their own are missing or come again"
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -55,49 +55,35 @@ class Shaped(NamedTuple):
 class Shaper:
     """Yields the products of a table, and counts the rows that are none."""
 
-    def __init__(self, source: Path, mapping: Mapping) -> None:
-        self.lines: dict[str, list[int]] = {}  # the first ones by why they are no products
-        self.counts: Counter[str] = Counter()
+    def __init__(self, mapping: Mapping, reopen: Callable[[], Iterable[Row]]) -> None:
+        """Prepare for the rows of a file, which `reopen` yields from the first one on."""
         self._mapping = mapping
-        self._families = _families(source, mapping)
+        self._families = _families(mapping, reopen)
         self._ids: set[str] = set()
-        self._renamed = 0
 
-    def take(self, row: Row) -> Shaped | None:
-        """Return the product of a row; None, counted, for a row that is not for sale or none."""
+    def take(self, row: Row, remarks: Remarks) -> Shaped | None:
+        """Return the product of a row; None, with a remark, for one not for sale or no product."""
         row = self._filled(row)
         member = self._families.member(row) if self._families else Member("", Role.PRODUCT, {})
         family = self._families.of.get(member.family) if self._families else None
         if why := self._why_not(row, member, family):
-            self._count(why, row.line)
+            remarks.add(f"rows {why}", row.line, shown(self._name(row)))
             return None
+        row_id = self._id(row, member, remarks)
         if family and member.role is Role.VARIANT:
-            return self._variant(row, member, family)
+            return self._variant(row, member, family)._replace(id=row_id)
         images = family.images if family else []
-        return Shaped(row, id=self._id(row, member), options=member.options, images=images)
+        return Shaped(row, id=row_id, options=member.options, images=images)
 
     def _filled(self, row: Row) -> Row:
         """Return a row whose empty cells hold what their fallbacks have."""
         more = {
             column: first_of(row.values, names_of(others))
             for column, others in self._mapping.fallbacks.items()
-            if is_empty(value_at(row.values, column))
+            if is_empty(inner(row.values, column))
         }
         more = {column: value for column, value in more.items() if value is not None}
         return Row(row.line, row.values | more) if more else row
-
-    def notes(self) -> list[str]:
-        """Return a sentence for each kind of row that is no product of its own, with lines."""
-        notes = []
-        for why, count in self.counts.items():
-            lines = ", ".join(map(str, self.lines.get(why, ())))
-            notes.append(f"{count:,} rows {why}" + (f" (lines {lines}, …)" if lines else ""))
-        if self._renamed:
-            notes.append(
-                f"{self._renamed:,} ids are made from the product's and its options, because the "
-                f"column {self._mapping.columns.id!r} is empty there, or names another row as well"
-            )
-        return notes
 
     def _why_not(self, row: Row, member: Member, family: Family | None) -> str:
         if self._mapping.repeats and text_in(row, self._mapping.columns.id) in self._ids:
@@ -117,11 +103,6 @@ class Shaper:
             return f"are left out, because {alone}"
         return ""
 
-    def _count(self, why: str, line: int) -> None:
-        self.counts[why] += 1
-        if len(self.lines.setdefault(why, [])) < EXAMPLES:
-            self.lines[why].append(line)
-
     def _variant(self, row: Row, member: Member, family: Family) -> Shaped:
         title = names_of(self._mapping.columns.title)
         own = text_in_any(row, title)
@@ -131,19 +112,24 @@ class Shaper:
             shared, more = True, more | {name: family.lead.get(name) for name in title}
         return Shaped(
             Row(row.line, row.values | more),
-            id=self._id(row, member),
             title_ending=", ".join(family.telling(member.options)) if shared else "",
             item_group_id=self._families.group_id(member, family) if self._families else "",
             options=member.options,
             images=self._families.images_of(row, family) if self._families else [],
         )
 
-    def _id(self, row: Row, member: Member) -> str:
+    def _name(self, row: Row) -> str:
+        """Return what a remark calls a row: its title or its id."""
+        titles = names_of(self._mapping.columns.title)
+        return text_in_any(row, titles) or text_in(row, self._mapping.columns.id)
+
+    def _id(self, row: Row, member: Member, remarks: Remarks) -> str:
         """Return the id of a variant: its own, or one of its product's and its options."""
         own = text_in(row, self._mapping.columns.id)
         if member.family and (not own or own in self._ids):
             own = slug(member.family, *member.options.values())
-            self._renamed += own != member.family
+            if own != member.family:
+                remarks.add(RENAMED, row.line, own)
         titles = names_of(self._mapping.columns.title)
         if not self._mapping.repeats or text_in_any(row, titles):
             self._ids.add(own)
@@ -161,14 +147,14 @@ def slug(*parts: str) -> str:
     return "-".join((parts[0], *words))[:128]
 
 
-def _families(source: Path, mapping: Mapping) -> Families | None:
+def _families(mapping: Mapping, reopen: Callable[[], Iterable[Row]]) -> Families | None:
     """Read the file before it is imported, if the mapping says that it holds variants."""
     if not mapping.variants and not mapping.options and not mapping.pairs:
         return None
     columns = mapping.variants
     families = Families(mapping, columns)
     if columns.parent or columns.children:
-        families.link(open_rows(source, mapping.separator).rows)
+        families.link(reopen())
     if columns.parent or columns.children or columns.group:
-        families.survey(open_rows(source, mapping.separator).rows)
+        families.survey(reopen())
     return families

@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.importers.merchant import import_merchant
+from pipelines.importers.merchant import NUMBERED, import_merchant
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
@@ -61,7 +61,7 @@ def test_an_rss_feed_becomes_products(tmp_path: Path) -> None:
     [bread, second], report = run(tmp_path, "feed.xml", RSS)
 
     assert (bread["id"], bread["title"]) == ("a1", "Rye & wheat bread")
-    assert bread["description"] == "Dark <b>bread</b>."
+    assert bread["description"] == "Dark bread."
     assert bread["images"] == [f"https://shop.example/a1{x}.jpg" for x in ("", "b", "c")]
     assert (bread["price"], bread["currency"]) == (2.0, "EUR")
     assert dict(bread["attributes"])["regular_price"] == "2.50"
@@ -160,11 +160,11 @@ def test_the_report_says_what_became_of_sale_prices(tmp_path: Path) -> None:
 
     report = import_merchant(tmp_path / "feed.tsv", tmp_path / "shop", silent, at=NOON)
 
-    assert report.notes == (
-        "1 sale prices count on 2024-06-15",
-        "1 sales are over on 2024-06-15",
-        "1 sales have not begun on 2024-06-15",
-    )
+    assert [(one.kind, one.examples) for one in report.remarks] == [
+        ("feed.tsv: sale prices count on 2024-06-15", ("line 2: '8'",)),
+        ("feed.tsv: sales are over on 2024-06-15", ("line 3: '8'",)),
+        ("feed.tsv: sales have not begun on 2024-06-15", ("line 4: '8'",)),
+    ]
 
 
 def test_a_catalogue_of_meta_is_read_and_what_is_hidden_left_out(tmp_path: Path) -> None:
@@ -184,9 +184,8 @@ def test_a_catalogue_of_meta_is_read_and_what_is_hidden_left_out(tmp_path: Path)
     assert (attributes["custom_label_0"], cup["item_group_id"]) == ("summer", "g1")
     assert (cup["availability"], mug["availability"]) == ("IN_STOCK", "OUT_OF_STOCK")
     assert cup["categories"] == []
-    assert report.notes == (
-        "1 rows are left out, because visibility is 'hidden'",
-        "1 rows are left out, because status is 'archived'",
-        "2 products have no category but a number of Google's; `product_type` in the feed gives "
-        "them a path",
-    )
+    assert [(one.kind.removeprefix("feed.csv: "), one.count) for one in report.remarks] == [
+        (NUMBERED, 2),
+        ("rows are left out, because visibility is 'hidden'", 1),
+        ("rows are left out, because status is 'archived'", 1),
+    ]

@@ -328,9 +328,7 @@ def test_prices_are_read_as_shops_write_them(text: object, amount: float, curren
     assert price_of(text) == (amount, currency)
 
 
-@pytest.mark.parametrize(
-    "value", ["free", "-1", "1e9999", "NaN", float("nan"), float("inf"), True, [1]]
-)
+@pytest.mark.parametrize("value", ["cheap", "-1", "1e9999", "2 for 10.00", float("inf"), True, [1]])
 def test_what_is_no_price_is_refused(value: object) -> None:
     with pytest.raises(RowError, match="price"):
         price_of(value)

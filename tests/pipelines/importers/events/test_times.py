@@ -3,7 +3,7 @@ from datetime import date, datetime
 
 import pytest
 
-from pipelines.importers.events.date_order import survey
+from pipelines.importers.events.date_order import LogStyle, survey
 from pipelines.importers.events.times import DateOrder, moment_of
 from pipelines.importers.mapping import EventColumns
 from pipelines.importers.tables.rows import Row
@@ -89,12 +89,12 @@ def test_what_is_no_moment_or_several_is_refused(value: object) -> None:
 
 
 def order_of(*texts: str, now: datetime = NOW, columns: EventColumns | None = None) -> DateOrder:
-    return surveyed(texts, now, columns)[0]
+    return surveyed(texts, now, columns).order
 
 
 def surveyed(
     texts: Iterable[str], now: datetime = NOW, columns: EventColumns | None = None
-) -> tuple[DateOrder, str]:
+) -> LogStyle:
     rows = [Row(line, {"t": text}) for line, text in enumerate(texts, 2)]
     return survey(rows, columns or EventColumns(user="u", time="t", product="p"), now)
 
@@ -124,10 +124,10 @@ def test_a_clock_of_twelve_hours_goes_with_the_month_first() -> None:
 
 
 def test_the_report_says_how_dates_are_read_and_why() -> None:
-    _, note = surveyed(["3/1/2024 10:00", "3/13/2024 10:00"])
+    note = surveyed(["3/1/2024 10:00", "3/13/2024 10:00"]).note
 
     assert "'3/1/2024 10:00' are read month first: 1 dates have a day above 12" in note
-    assert surveyed(["2024-03-01"])[1] == ""
+    assert surveyed(["2024-03-01"]).note == ""
 
 
 @pytest.mark.parametrize(
