@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ShopError
-from pipelines.importers.feed_items import items_of, plain_name
 from pipelines.importers.mapping import SaleColumns, StockColumns, shown_columns
 from pipelines.importers.paid import PaidPrices
 from pipelines.importers.products import Intake
 from pipelines.importers.tables.files import UTF_16, check_file
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
+from pipelines.importers.tables.xml_rows import items_of, plain_name
 from pipelines.importers.variants.left_out import is_left_out
 from pipelines.progress import Track
 from pipelines.shop.quality import Quality, QualityReport, shown

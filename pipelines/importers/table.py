@@ -57,19 +57,21 @@ def import_table(
     track: Track,
     *,
     at: datetime | None = None,
+    notes: tuple[str, ...] = (),
     **further: Path | None,
 ) -> QualityReport:
     """Write a shop of a table of products, and of pictures, a log and promotions if there are such.
 
-    `at` is the moment whose sale prices count, by default now. `further` may name `pictures` (a
-    folder of files, or a Parquet file of bytes), `events` and `promotions`. Nothing is left of an
-    import that fails; what is wrong with a row is counted, and fails it only past
-    `max_refused_share`.
+    `at` is the moment whose sale prices count, by default now; `notes` go into the report.
+    `further` may name `pictures` (a folder of files, or a Parquet file of bytes), `events` and
+    `promotions`. Nothing is left of an import that fails; what is wrong with a row is counted, and
+    fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
     rows, log, mapping = _open(sources, mapping)
     pushed = open_promotions_table(sources.promotions) if sources.promotions else None
     quality = Quality(mapping.name or source.stem, "table")
+    quality.notes += notes
     style = _style(source, mapping, quality, track)
     shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
     paid = PaidPrices(mapping.sale, mapping.stock, at or datetime.now(), style.price)

@@ -18,7 +18,8 @@ WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a w
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
 OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
-# Beginnings of what shops call an order that did not come to be, or was taken back.
+# Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
+# column of the status is that of a cancellation.
 UNDONE = ("cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn")
 
 
@@ -94,7 +95,8 @@ class EventReader:
 
     def _kind(self, row: Row) -> EventType:
         status = self._text(row, "status", 200)
-        if any(word.startswith(UNDONE) for word in status.lower().replace("_", " ").split()):
+        words = status.lower().replace("_", " ").split()
+        if status[:1].isdigit() or any(word.startswith(UNDONE) for word in words):
             raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
         columns = self._columns
         name = self._at(row, "type") if columns.type else columns.default_type

@@ -9,12 +9,13 @@ from pipelines.importers.tables.files import GZIP, PACKED, PARQUET, UTF_16, chec
 from pipelines.importers.tables.json_rows import read_json, read_jsonl
 from pipelines.importers.tables.parquet_rows import read_parquet
 from pipelines.importers.tables.rows import Rows, TableFormat
+from pipelines.importers.tables.xml_rows import read_xml
 
 
 def open_rows(
     path: Path, separator: str = "", *, encoding: str = "", columns: tuple[str, ...] = ()
 ) -> Rows:
-    """Open a CSV, TSV, JSON or Parquet file; its kind is told by its name and checked.
+    """Open a CSV, TSV, JSON, Parquet or XML file; its kind is told by its name and checked.
 
     Texts may be packed (.csv.gz). `columns` are names that the header should have: they tell it
     from lines above it. With "" the file decides on its separator and its encoding.
@@ -39,4 +40,5 @@ READERS: dict[str, Callable[[Path, TableFormat], Rows]] = {
     ".ndjson": read_jsonl,
     ".json": read_json,
     ".parquet": read_parquet,
+    ".xml": read_xml,
 }

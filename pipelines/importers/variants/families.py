@@ -30,6 +30,7 @@ class Family:
     def __init__(self) -> None:
         self.lead: dict[str, Any] = {}  # cells of the product's row that variants inherit
         self.lead_id = ""
+        self.option_names: dict[str, str] = {}  # by their columns
         self.left_out = ""  # why the whole family is not for sale
         self.variants = 0
         self.images: list[Any] = []
@@ -60,9 +61,12 @@ class Families:
         self._columns = columns
         self._keys = names_of(columns.keys) or (mapping.columns.id,)
         self._parents: set[str] = set()
+        self._first_name: dict[str, str] = {}  # of a product, by its other names
         self._parent_of: dict[str, tuple[str, dict[str, str]]] = {}
         named = fields_of(mapping.columns)
         self._inherited = _columns_in(named, INHERITED)
+        if columns.follow:  # a variant below its product has its stock counted as that says
+            self._inherited |= _columns_in(fields_of(mapping.stock), ("tracked", "backorders"))
         self._prices = _columns_in(named, PRICES) | _columns_in(fields_of(mapping.sale), SALE)
         self._titles = names_of(mapping.columns.title)
         self._images = names_of(mapping.columns.images)
@@ -71,13 +75,18 @@ class Families:
 
     def link(self, rows: Iterable[Row]) -> None:
         """Read which rows are named as products by their variants, or name their variants."""
+        names: dict[str, str] = {}  # the first name of a row by its others
+        firsts: set[str] = set()
         for row in rows:
+            first, *others = self.keys_of(row)
+            firsts.add(first)
+            names |= dict.fromkeys(others, first)
             self._parents.add(self._named_parent(row))
             for child, options in children_of(inner(row.values, self._columns.children)):
-                parent = self.keys_of(row)[0]
-                self._parents.add(parent)
-                self._parent_of.setdefault(child, (parent, options))
-        self._parents.discard("")
+                self._parents.add(first)
+                self._parent_of.setdefault(child, (first, options))
+        self._first_name = {name: of for name, of in names.items() if name not in firsts}
+        self._parents = {self._first_name.get(name, name) for name in self._parents} - {""}
 
     def survey(self, rows: Iterable[Row]) -> None:
         """Read what the rows of each family have in common."""
@@ -90,15 +99,24 @@ class Families:
 
     def member(self, row: Row) -> Member:
         """Return what a row is; rows must come in the order of the file."""
-        titles = [name for name in self._titles if text_in(row, name).startswith("[")]
-        cells = (*names_of(self._mapping.pairs), *titles)
-        options = options_of(row.values, self._mapping.options, cells)
         family, role, more = self._place(row)
+        options = self._options(row, self.of.get(family))
         role = self._said_role(row) or role
         if role is Role.VARIANT and not self._is_filled(row):
             role = Role.PICTURE
         self._last = family
         return Member(family, role, options | more)
+
+    def _options(self, row: Row, family: Family | None) -> dict[str, str]:
+        """Return the options of a row; their names may stand in the first row of its family."""
+        titles = [name for name in self._titles if text_in(row, name).startswith("[")]
+        names = {
+            name: text
+            for name, text in (family.option_names if family else {}).items()
+            if not text_in(row, name)
+        }
+        cells = (*names_of(self._mapping.pairs), *titles)
+        return options_of(row.values | names, self._mapping.options, cells)
 
     def keys_of(self, row: Row) -> list[str]:
         """Return the names by which other rows may speak of this one; at least one, maybe ""."""
@@ -154,13 +172,14 @@ class Families:
         said = self._said_role(row)
         follows = self._columns.follow and said in (Role.VARIANT, Role.PICTURE)
         group = "" if follows else text_in(row, self._columns.group)
-        usual = Role.PRODUCT if self._columns.roles else Role.VARIANT
-        return group or self._last, usual, {}
+        if self._columns.roles and said in (None, Role.PRODUCT):
+            return group or f"line {row.line}", Role.PRODUCT, {}
+        return group or self._last, said or Role.VARIANT, {}
 
     def _named_parent(self, row: Row) -> str:
         """Return the parent that a row names: `id:12` and `12` are the same."""
         text = text_in(row, self._columns.parent).removeprefix("id:").strip()
-        return "" if text in ("0", *self.keys_of(row)) else text
+        return "" if text in ("0", *self.keys_of(row)) else self._first_name.get(text, text)
 
     def _said_role(self, row: Row) -> Role | None:
         """Return the role that a row's column says; of `variation, virtual` the first known."""
@@ -173,6 +192,9 @@ class Families:
 
     def _see(self, row: Row, member: Member) -> None:
         family = self.of.setdefault(member.family, Family())
+        for name, _ in self._mapping.options:
+            if text := text_in(row, name):
+                family.option_names.setdefault(name, text)
         is_lead = member.role is Role.PRODUCT or self._shared_images
         if is_lead and not family.lead and text_in_any(row, self._titles):
             family.lead = {name: inner(row.values, name) for name in self._inherited | self._prices}

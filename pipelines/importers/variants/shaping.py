@@ -20,6 +20,7 @@ from pipelines.importers.variants.options import pairs_of
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
+TAXONOMY = "product_category"  # of google_product_category and fb_product_category
 BRANDS = ("brand", "manufacturer", "marke", "marque", "marca")  # names of options that are it
 RENAMED = "ids are made from the product's and the options: their own are missing or come again"
 _WORD = re.compile(r"[^\W_]+")
@@ -83,7 +84,16 @@ class Shaper:
             if is_empty(inner(row.values, column))
         }
         more = {column: value for column, value in more.items() if value is not None}
+        values = row.values | more
+        for column in names_of(self._mapping.columns.categories):
+            if str(inner(values, column) or "").strip().isdigit() and self._is_taxonomy(column):
+                more[column] = None
         return Row(row.line, row.values | more) if more else row
+
+    def _is_taxonomy(self, column: str) -> bool:
+        """Return whether a category may be a number of Google's or Meta's, which names nothing."""
+        others = names_of(self._mapping.fallbacks.get(column, ()))
+        return any(name.endswith(TAXONOMY) for name in (column, *others))
 
     def _why_not(self, row: Row, member: Member, family: Family | None) -> str:
         if self._mapping.repeats and text_in(row, self._mapping.columns.id) in self._ids:

@@ -1,6 +1,7 @@
 """Reads the items of an XML feed, RSS or Atom, as hostile input in bounded memory."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
@@ -9,7 +10,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from pipelines.errors import ShopError
-from pipelines.importers.tables.rows import Row
+from pipelines.importers.tables.files import opened
+from pipelines.importers.tables.json_rows import LOOKED_AT
+from pipelines.importers.tables.rows import Row, Rows, TableFormat
 
 MAX_DEPTH = 50  # of elements
 MAX_ITEM_BYTES = 2_000_000
@@ -18,13 +21,26 @@ READ_BYTES = 65_536
 ITEMS = ("item", "entry")  # of RSS and of Atom
 
 
+def read_xml(path: Path, form: TableFormat) -> Rows:
+    """Read the items of a feed; an attribute that comes once is a value, else a list of them."""
+    del form  # XML says itself how it is written
+    rows = (Row(row.line, _single(row.values), row.mistake) for row in items_of(path))
+    first = list(islice(rows, LOOKED_AT))
+    columns = dict.fromkeys(name for row in first for name in row.values)
+    return Rows(tuple(columns), chain(first, rows), complete=False)
+
+
+def _single(values: dict[str, list[Any]]) -> dict[str, Any]:
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.items()}
+
+
 def items_of(source: Path) -> Iterator[Row]:
     """Yield the items of a feed as lists of texts by name, or raise a ShopError with the line."""
     items = _Items(source)
     parser = DefusedXMLParser(target=items, forbid_dtd=True)
     items.locate = lambda: int(parser.parser.CurrentLineNumber)
     try:
-        with source.open("rb") as file:
+        with opened(source) as file:
             for block in _blocks(file, items):
                 parser.feed(block)
                 yield from items.done
