@@ -91,7 +91,7 @@ def said_style(mapping: Mapping) -> SaidStyle:
         decimal=mapping.decimal,
         category_separator=mapping.category_separator,
         list_separator=mapping.list_separator,
-        unknown_availability=mapping.unknown_availability,
+        unknown_availability=Availability(mapping.unknown_availability),
     )
 
 

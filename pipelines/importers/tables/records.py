@@ -48,7 +48,11 @@ class RecordReader:
         plain = line.split(self._separator)
         if self._quote not in line:
             return self._typographic(number, line, plain)
-        if (cells := self._strict(line)) is not None and self._fits(cells):
+        cells = self._strict(line)
+        if f"{self._separator} {self._quote}" in line and self._separator != " ":
+            spaced = self._lenient(line)
+            cells = spaced if len(spaced) == self.expected else cells
+        if cells is not None and self._fits(cells):
             return Record(number, cells, "", line)
         if f"\\{self._quote}" in line:
             escaped = self._strict(self._doubled(line))

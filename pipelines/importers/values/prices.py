@@ -13,6 +13,7 @@ from pipelines.importers.values.currencies import (
     currency_of,
 )
 from pipelines.importers.values.currencies import is_ambiguous as is_ambiguous_sign
+from pipelines.importers.values.markup import plain_text
 from pipelines.importers.values.numbers import NUMBER, amount_of, plain_digits
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
@@ -123,12 +124,12 @@ def number_in(value: Any) -> str:
     """Return the first number of a text as it is written, "" if there is none."""
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
         return ""
-    number = NUMBER.search(ENDS.sub(r"\g<1>00", plain_digits(value)))
+    number = NUMBER.search(ENDS.sub(r"\g<1>00", _without_markup(value)))
     return number[0] if number else ""
 
 
 def _read_text(value: str, style: PriceStyle) -> PriceText:
-    text = " ".join(plain_digits(value[: MAX_CHARACTERS + 1]).split())
+    text = _without_markup(value)
     word = text.casefold().rstrip("!*")
     if len(text) > MAX_CHARACTERS:
         raise _no_number(value)
@@ -153,6 +154,13 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
         choice = f"{sign} is read as {currency}; is that right? (key `currency`)"
     amount = _amount(value, numbers[0][0], style.mark(numbers[0][0], currency))
     return PriceText(Price(_possible(-amount if negative else amount), currency), choice)
+
+
+def _without_markup(value: str) -> str:
+    text = value[: MAX_CHARACTERS + 1]
+    if "<" in text or "&" in text:
+        text = plain_text(text)
+    return " ".join(plain_digits(text).split())
 
 
 def _without_words(text: str) -> tuple[str, str]:

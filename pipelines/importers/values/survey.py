@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.values.currencies import THREE_DECIMALS
 from pipelines.importers.values.lists import separator_of
 from pipelines.importers.values.numbers import decimal_mark, is_ambiguous
-from pipelines.importers.values.paths import PathStyle, path_style
+from pipelines.importers.values.paths import PathStyle, path_style, paths_of
 from pipelines.importers.values.prices import PriceStyle, number_in, read_price
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
@@ -74,6 +74,10 @@ class Survey:
         paths = path_style(
             cells.get("categories", ()), said.category_separator, said.list_separator
         )
+        listed = (cell for cell in cells.get("categories", ()) if len(paths_of(cell, paths)) > 1)
+        if said.list_separator is None and (example := next(listed, "")):
+            kind = f"categories: cells are parted at {paths.lists!r} into several paths"
+            remarks.add(kind, 0, f"{shown(example)} is {' and '.join(paths_of(example, paths))}")
         if paths.slash:
             remarks.add("categories are parted at slashes (key `category_separator`)")
         return CellStyle(
