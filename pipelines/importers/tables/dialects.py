@@ -76,7 +76,8 @@ def _are_row_names(rows: Sequence[list[str]], width: int) -> bool:
     """Tell whether rows begin with their number, which the header lacks (R's write.table)."""
     counted = all(cells[0] == str(n) for n, cells in enumerate(rows, 1))
     shifted = all(re.fullmatch(r"\d+", cells[-1]) and cells[-2].isdigit() for cells in rows)
-    return bool(rows) and counted and not shifted and all(len(c) == width + 1 for c in rows)
+    full = all(len(cells) == width + 1 and cells[-1].strip() for cells in rows)
+    return bool(rows) and counted and not shifted and full
 
 
 def _records(head: Sequence[Line], separator: str, quote: str = '"') -> list[Record]:

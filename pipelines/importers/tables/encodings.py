@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from index.lines import BYTE_ORDER_MARK
 from pipelines.errors import ShopError
 from pipelines.importers.tables.files import opened
 from pipelines.shop.quality import shown
@@ -17,7 +18,7 @@ SINGLE_BYTE = (
 )  # fmt: skip
 LATIN = SINGLE_BYTE[:5]
 MARKS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (BYTE_ORDER_MARK, "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
@@ -151,7 +152,7 @@ def _oddness(name: str, text: str) -> float:
     odd += sum(not (c.isascii() or c.isalpha() or c in USUAL_SIGNS) for c in text)
     odd += sum(weight * text.count(c) for c, weight in RARE.get(name, {}).items())
     odd += 2.0 * len(WITHIN_WORDS.findall(text))
-    odd += 2.0 * len(re.findall(r"[À-ɏ]{3}|[A-Za-z][Ͱ-ӿ]|[Ͱ-ӿ][A-Za-z]", text))
+    odd += 2.0 * len(re.findall(r"[À-ɏ]{4}|[A-Za-z][Ͱ-ӿ]|[Ͱ-ӿ][A-Za-z]", text))
     for one, other in pairwise(text):
         if one.islower() and other.isupper() and not other.isascii():
             odd += 2.0

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pipelines.importers.values.lists import LISTS, MARKS, parts_of, separator_of
 from pipelines.importers.values.markup import plain_text
+from pipelines.importers.values.texts import MAX_VALUES
 
 PATH = " > "
 STRONG = re.compile(r"\s*(?:[-=]*>+|[›»→＞⟩]|::|\\(?![,;]))\s*")
@@ -107,7 +108,10 @@ def _several(part: str, style: PathStyle) -> list[str]:
 
 def _is_list(part: str, style: PathStyle) -> bool:
     """Tell whether a comma parts paths: each part is a path, or a known one, or begins another."""
-    paths = [_names(piece, style) for piece in _commas(part, style.lists)]
+    pieces = _commas(part, style.lists)
+    if len(pieces) > MAX_VALUES:  # each is compared with each
+        return False
+    paths = [_names(piece, style) for piece in pieces]
     joined = [PATH.join(names) for names in paths]
     for names, path in zip(paths, joined, strict=True):
         begins = any(other.startswith(path + PATH) for other in joined)

@@ -50,11 +50,12 @@ WORDS = (
     "jetzt", "solo", "just", "statt", "uvp", "rrp", "msrp", "ca.", "ca", "approx.", "approx",
 )  # fmt: skip
 BEFORE = re.compile(
-    rf"({'|'.join(map(re.escape, FROM + WORDS))})\s*:?(?![^\W\d_])\s*", re.IGNORECASE
+    rf"({'|'.join(map(re.escape, FROM + WORDS))})\s*:?(?![^\W\d_]|\$)\s*", re.IGNORECASE
 )
 UNIT = re.compile(
-    r"\s*+(?:/|\b(?:per|pro|par|por|al|each|ea|za|je|pr|the|à|a|na|на|за)\b)\.?\s*+(?:\d[\d.,]*\s*)?"
-    r"(?:[^\W\d]{1,20}[²³]?\.?\s?){0,2}$",
+    r"\s*+(?:\beach|\bea\.?"
+    r"|(?:/|\b(?:per|pro|par|por|al|za|je|pr|the|à|a|na|на|за)\b)\.?\s*+(?=\w)(?:\d[\d.,]*\s*)?"
+    r"(?:[^\W\d]{1,20}[²³]?\.?\s?){0,2})$",
     re.IGNORECASE,
 )
 BRACKETS = re.compile(r"\s*+[(\[][^()\[\]]*[)\]]$")
