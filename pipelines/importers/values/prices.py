@@ -125,7 +125,7 @@ def number_in(value: Any) -> str:
     """Return the first number of a text as it is written, "" if there is none."""
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
         return ""
-    number = NUMBER.search(ENDS.sub(r"\g<1>00", _without_markup(value)))
+    number = NUMBER.search(_without_dash(_without_markup(value)))
     return number[0] if number else ""
 
 
@@ -185,8 +185,16 @@ def _without_words(text: str) -> tuple[str, str]:
             choice = choice or what
         rest = shorter
     text = (head + rest).strip().strip("*").strip()
-    text = ENDS.sub(lambda end: "" if end[1] == ":" else f"{end[1]}00", text)
+    text = _without_dash(text)
     return choice, CENTS.sub(r"\1.\3\2", text) if CENTS.fullmatch(text) else text
+
+
+def _without_dash(text: str) -> str:
+    """Return 12,00 for `12,-`, 12 for `12:-`, and a price with decimals without the dash."""
+    if not (end := ENDS.search(text)):
+        return text
+    whole = end[1] == ":" or re.search(r"[.,]\d{2}$", text[: end.start()])
+    return text[: end.start()] + ("" if whole else f"{end[1]}00") + text[end.end() :]
 
 
 def _lower_end(text: str, numbers: list[re.Match[str]]) -> str:
