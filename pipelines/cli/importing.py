@@ -7,24 +7,12 @@ from typing import Any
 import click
 
 from pipelines.cli.options import SHOP, shop_option, with_heartbeat
+from pipelines.importers.exports.names import names_of_formats
 
 PATH = click.Path(path_type=Path)
 
 
-class ImportGroup(click.Group):
-    """The sources of a shop; beside those listed, `vetrina import NAME` takes each known format."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a verb, or one that imports a format of this name."""
-        from pipelines.importers.exports.formats import names_of_formats
-
-        verb = super().get_command(ctx, cmd_name)
-        if verb is None and cmd_name in names_of_formats():
-            return _verb_of(cmd_name)
-        return verb
-
-
-@click.group("import", cls=ImportGroup)
+@click.group("import")
 def import_() -> None:
     """Read products and events from a source into a shop folder."""
 
@@ -91,7 +79,10 @@ def exported(verb: Callable[..., None]) -> Callable[..., None]:
 @import_.command("auto")
 @exported
 def import_auto(source: Path, **options: Any) -> None:
-    """Import the export of a shop, a feed or a log, recognised by its columns."""
+    """Import the export of a shop, a feed or a log, recognised by its columns.
+
+    The name of a format in the place of `auto` takes the file for one: docs/reference/exports.md.
+    """
     _import_export("", source, **options)
 
 
@@ -101,7 +92,8 @@ def _verb_of(name: str) -> click.Command:
     def verb(source: Path, **options: Any) -> None:
         _import_export(name, source, **options)
 
-    return click.command(name, help=f"Import a file of the format {name}.")(exported(verb))
+    words = f"Import a file of the format {name}."
+    return click.command(name, help=words, hidden=True)(exported(verb))
 
 
 def _import_export(name: str, source: Path, **options: Any) -> None:
@@ -120,6 +112,10 @@ def _import_export(name: str, source: Path, **options: Any) -> None:
         click.echo(sentence)
     when = moment(at) if at else None
     click.echo(import_planned(planned, source, shop, track, at=when, **options).table())
+
+
+for one in names_of_formats():
+    import_.add_command(_verb_of(one))
 
 
 @import_.command("merchant")

@@ -170,7 +170,7 @@ def said_style(mapping: Mapping) -> SaidStyle:
         decimal=mapping.decimal,
         category_separator=mapping.category_separator,
         list_separator=mapping.list_separator,
-        unknown_availability=mapping.unknown_availability,
+        unknown_availability=Availability(mapping.unknown_availability),
     )
 
 
@@ -183,8 +183,9 @@ def wanted_columns(mapping: Mapping) -> dict[str, Names]:
         wanted |= {f"{name}.{field}": columns for field, columns in section.items()}
     for name in ("fallbacks", "leave_out", "only_as_variant"):
         wanted |= {f"{name}.{column}": column for column in getattr(mapping, name)}
-    options = tuple(column for pair in mapping.options for column in pair)
-    return wanted | {"options": options, "pairs": names_of(mapping.pairs)}
+    wanted["options"] = tuple(column for pair in mapping.options for column in pair)
+    wanted["pairs"] = mapping.pairs
+    return {field: columns for field, columns in wanted.items() if columns}
 
 
 def named_as_in(mapping: Mapping, rows: Rows) -> Mapping:

@@ -18,7 +18,8 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """Return the remark as the report shows it."""
         shown = f": {'; '.join(self.examples)}" if self.examples else ""
-        return f"{self.kind} ({self.count:,}){shown}"
+        times = f" ({self.count:,} times)" if self.count > 1 else ""
+        return f"{self.kind}{times}{shown}"
 
 
 class Remarks:

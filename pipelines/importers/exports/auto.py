@@ -14,7 +14,7 @@ from pipelines.importers.exports.recognition import (
     recognise,
     unknown,
 )
-from pipelines.importers.mapping import Mapping
+from pipelines.importers.mapping import Mapping, shown_columns
 from pipelines.importers.table import import_table
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
@@ -43,13 +43,13 @@ def plan(source: Path, events: Path | None = None, name: str = "", currency: str
     """
     rows = open_rows(source)
     products = recognise(source, rows, OF_PRODUCTS, name)
-    raw, sentences = dict(products.mapping), [products.sentence]
+    raw, sentences = dict(products.mapping), _said(source, products)
     fault = unknown(source, rows, products) if products.missing else None
     if events:
         log_rows = open_rows(events)
         log = recognise(events, log_rows, OF_EVENTS)
         raw["events"] = log.mapping.get("events", {})
-        sentences.append(log.sentence)
+        sentences += _said(events, log)
         fault = fault or _fault_of_log(events, log_rows, log)
     elif "events" in raw:
         events = source
@@ -78,6 +78,13 @@ def import_planned(
     return import_table(
         source, folder, mapping, track, at=at, notes=notes, events=planned.events, **further
     )
+
+
+def _said(source: Path, found: Recognised) -> list[str]:
+    """Return why a file has its mapping, and which of its columns are left aside."""
+    columns = shown_columns(found.unused)
+    said = f"{source.name}: {len(found.unused):,} columns are not imported: {columns}"
+    return [found.sentence, *([said] if found.unused else [])]
 
 
 def _fault_of_log(events: Path, rows: Rows, log: Recognised) -> ShopError | None:

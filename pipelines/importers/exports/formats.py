@@ -1,7 +1,6 @@
 """The formats of exports: small files that say which columns an exporter writes."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,10 +8,7 @@ import msgspec
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Section
 from pipelines.errors import ConfigError
-
-FOLDER = Path(__file__).parent
-PRODUCTS = ("shops", "feeds", "logs")  # a log may name its products, too
-LOGS = ("logs",)
+from pipelines.importers.exports.names import FOLDER, names_of_formats
 
 
 class Format(Section, frozen=True, kw_only=True):
@@ -29,11 +25,6 @@ class Format(Section, frozen=True, kw_only=True):
     needs: int = 2  # so many of them tell the format
     names: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     mapping: dict[str, Any]
-
-
-def names_of_formats(folders: tuple[str, ...] = PRODUCTS) -> list[str]:
-    """Return the names under which formats are chosen, without reading them."""
-    return sorted(path.stem for folder in folders for path in (FOLDER / folder).glob("*.yaml"))
 
 
 @cache

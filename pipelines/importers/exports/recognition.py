@@ -5,14 +5,8 @@ from typing import Any, NamedTuple
 
 from pipelines.config.loading import read_section
 from pipelines.errors import ShopError
-from pipelines.importers.exports.formats import (
-    FOLDER,
-    LOGS,
-    PRODUCTS,
-    Format,
-    format_named,
-    names_of_formats,
-)
+from pipelines.importers.exports.formats import Format, format_named
+from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
 from pipelines.importers.exports.resolving import Resolved, resolved
 from pipelines.importers.mapping import shown_columns
 from pipelines.importers.tables.rows import Rows
@@ -26,6 +20,7 @@ class Recognised(NamedTuple):
     mapping: dict[str, Any]
     sentence: str
     missing: tuple[str, ...] = ()  # what a mapping must have, and no column is known for
+    unused: tuple[str, ...] = ()  # columns that are not imported
 
 
 class Kind(NamedTuple):
@@ -57,7 +52,7 @@ def recognise(source: Path, rows: Rows, kind: Kind, name: str = "") -> Recognise
     if not fitting:
         return _guess(source, rows, kind)
     form, found = max(fitting, key=lambda one: (len(one[1].marks), len(one[1].columns)))
-    return Recognised(found.mapping, _sentence(source, form, found))
+    return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
 
 
 def unknown(source: Path, rows: Rows, found: Recognised) -> ShopError:
@@ -81,7 +76,7 @@ def _as_named(source: Path, rows: Rows, kind: Kind, name: str) -> Recognised:
             f"{source} is not {form.title}: it lacks the columns of {names}; "
             f"it has {shown_columns(rows.columns)}; try `vetrina import auto`"
         )
-    return Recognised(found.mapping, _sentence(source, form, found))
+    return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
 
 
 def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
@@ -92,7 +87,13 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
         f"{source.name}: its columns are of no exporter that is known; guessed by their names: "
         f"{taken or 'nothing'}; if that is wrong, {HOW}"
     )
-    return Recognised(found.mapping, sentence, _missing(found.mapping, kind))
+    missing = _missing(found.mapping, kind)
+    return Recognised(found.mapping, sentence, missing, _unused(rows, found))
+
+
+def _unused(rows: Rows, found: Resolved) -> tuple[str, ...]:
+    used = {name.partition(".")[0] for name in found.columns} | set(found.columns)
+    return tuple(column for column in rows.columns if column not in used)
 
 
 def _missing(mapping: dict[str, Any], kind: Kind) -> tuple[str, ...]:

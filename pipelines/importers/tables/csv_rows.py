@@ -16,6 +16,7 @@ from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
 UNSEEN = re.compile(r"[\u200b-\u200f\u2060\ufeff]")  # letters without width
+FORMULA = re.compile(r'^="([^"]*)"$')
 RULE = re.compile(r"[-=+:_\s]{2,}|")
 
 
@@ -41,6 +42,8 @@ def _read(path: Path, form: TableFormat, usual: str) -> Rows:
         raise ShopError(f"{path}, line {dialect.header.line}: the header is empty")
     if not form.separator and dialect.separator != usual and len(header) > 1:
         remarks.add(f"cells are separated by {dialect.separator!r}")
+    if dialect.row_names:
+        remarks.add("rows begin with their number, which the header does not name")
     header = _unmarked([""] * dialect.row_names + header, form.columns)
     names = Counter(name for name in header if name)
     repeated = frozenset(name for name, count in names.items() if count > 1)
@@ -117,6 +120,8 @@ class _Rows:
 
     def _row(self, record: Record) -> Row:
         cells, expected = record.cells, len(self._header)
+        if '="' in record.raw:  # as exports for Excel keep the zeros of 007
+            cells = [FORMULA.sub(r"\1", cell) for cell in cells]
         if record.remark:
             self._remarks.add(record.remark, record.line, shown(record.raw.strip()))
         if len(cells) > expected and not self._ends_empty(cells):

@@ -67,13 +67,17 @@ def dialect_of(
     after = [record.cells for record in records[place + 1 :] if any(record.cells)]
     width = len(header.cells)
     longer = [cells for cells in after if len(cells) > width]
-    row_names = (
-        width > 1
-        and bool(after)
-        and all(len(cells) == width + 1 and cells[-1].strip() for cells in after)
-    )
+    row_names = len(longer) == len(after) and _are_row_names(longer, width)
     trailing = sum(not any(cells[width:]) for cells in longer) * 2 > len(after)
     return Dialect(separator, quote, header, data_from, row_names, trailing)
+
+
+def _are_row_names(rows: Sequence[list[str]], width: int) -> bool:
+    """Tell whether rows begin with their number, which the header lacks (R's write.table)."""
+    counted = all(cells[0] == str(n) for n, cells in enumerate(rows, 1))
+    shifted = all(re.fullmatch(r"\d+", cells[-1]) and cells[-2].isdigit() for cells in rows)
+    full = all(len(cells) == width + 1 and cells[-1].strip() for cells in rows)
+    return bool(rows) and counted and not shifted and full
 
 
 def _records(head: Sequence[Line], separator: str, quote: str = '"') -> list[Record]:

@@ -6,17 +6,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from index.lines import BYTE_ORDER_MARK
 from pipelines.errors import ShopError
 from pipelines.importers.tables.files import opened
 from pipelines.shop.quality import shown
 
 # The candidates for a file that is not UTF-8; of equally plausible ones the first is taken.
 SINGLE_BYTE = (
-    "cp1252", "iso8859-15", "cp1250", "iso8859-2", "cp1254", "cp1251", "koi8-r", "cp1253",
-    "mac-roman", "cp850", "cp852",
+    "windows-1252", "iso8859-15", "windows-1254", "windows-1250", "iso8859-2", "windows-1251",
+    "koi8-r", "windows-1253", "mac-roman", "cp850", "cp852",
 )  # fmt: skip
+LATIN = SINGLE_BYTE[:5]
 MARKS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (BYTE_ORDER_MARK, "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
@@ -26,6 +28,15 @@ START_BYTES = 4096
 BLOCK_BYTES = 1_000_000
 SAMPLE_BYTES = 100_000  # of lines that are not UTF-8
 MOST_NULS = 0.05  # of the bytes of a text
+USUAL_SIGNS = "’‘“”„–—…€£°®™©«»·•½¼¾²³×µ§¡¿ªº\xa0\xad"
+# Letters that an encoding has and that its languages hardly use: other encodings are more likely.
+RARE: dict[str, dict[str, float]] = {
+    "windows-1252": dict.fromkeys("þðÞÐžšŽŠ", 0.3),
+    "iso8859-15": dict.fromkeys("þðÞÐžšŽŠ", 0.3),
+    "windows-1250": dict.fromkeys("đĐţŢ", 0.3),
+    "windows-1254": dict.fromkeys("šŠ", 0.3) | dict.fromkeys("áéíóúæýàèìòùøåãõñ", 0.5),
+}
+WITHIN_WORDS = re.compile(r"(?<=[^\W\d_¹²³ªº¼½¾])(?:[¹²³ªº¼½¾]|[^\w\s!-~’·])+(?=[^\W\d_¹²³ªº¼½¾])")
 IMPLAUSIBLE = 0.2  # odd letters a letter beyond ASCII; more and no candidate is believed
 
 
@@ -93,7 +104,7 @@ def _read_through(path: Path) -> Encoding:
     if not bad:
         return Encoding("utf-8-sig")
     if good > bad:
-        examples = ((n, _odd_word(line.decode("cp1252", "replace"))) for n, line in numbers)
+        examples = ((n, _odd_word(line.decode("windows-1252", "replace"))) for n, line in numbers)
         return Encoding("utf-8-sig", bad_lines=bad, examples=tuple(examples))
     name = _most_plausible(path, first, sample)
     examples = ((n, _odd_word(line.decode(name, "replace"))) for n, line in numbers)
@@ -107,7 +118,7 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
     odd = {name: _oddness(name, text) for name, text in decoded.items()}
     best = min(odd, key=lambda name: odd[name])
     letters = sum(not c.isascii() for c in decoded[best])
-    if odd[best] > IMPLAUSIBLE * letters or (_runs_of_bytes(sample) and best in SINGLE_BYTE[:5]):
+    if odd[best] > IMPLAUSIBLE * letters or (_runs_of_bytes(sample) and best in LATIN):
         byte = next(b for b in sample if b > 127)
         raise ShopError(
             f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8, and no other encoding is "
@@ -124,9 +135,9 @@ def _runs_of_bytes(sample: bytes) -> bool:
 
 def _east_asian(sample: bytes) -> str:
     """Return Shift-JIS or EUC-KR where nearly all that is decoded is kana, kanji or Hangul."""
-    for name, wanted, share in (("cp932", r"[ぁ-ヿ]", 0.2), ("cp949", r"[가-힣]", 0.8)):
+    for name, wanted, share in (("shift_jis", r"[ぁ-ヿ]", 0.2), ("cp949", r"[가-힣]", 0.8)):
         try:
-            text = sample.decode(name)
+            text = sample.decode("cp932" if name == "shift_jis" else name)
         except UnicodeDecodeError:
             continue
         letters = [c for c in text if not c.isascii()]
@@ -138,11 +149,10 @@ def _east_asian(sample: bytes) -> str:
 def _oddness(name: str, text: str) -> float:
     """Return how much of a text no writer would write: symbols and capitals inside words."""
     odd = 3.0 * sum(c == "\ufffd" or "\x80" <= c < "\xa0" or "\u2500" <= c < "\u25a0" for c in text)
-    odd += 2.0 * text.count("¤") + sum(text.count(c) for c in "þðÞÐ")
-    if name in ("cp1252", "iso8859-15"):  # they have these letters of Czech, too
-        odd += sum(text.count(c) for c in "žšŽŠ")
-    odd += 2.0 * len(re.findall(r"[^\W\d_][¡-©«-´¶¸-¿×÷‚„†‡ˆ‰‹›€™˜¨¯˘˛˝˙][^\W\d_]", text))
-    odd += 2.0 * len(re.findall(r"[À-ɏ]{3}", text))
+    odd += sum(not (c.isascii() or c.isalpha() or c in USUAL_SIGNS) for c in text)
+    odd += sum(weight * text.count(c) for c, weight in RARE.get(name, {}).items())
+    odd += 2.0 * len(WITHIN_WORDS.findall(text))
+    odd += 2.0 * len(re.findall(r"[À-ɏ]{4}|[A-Za-z][Ͱ-ӿ]|[Ͱ-ӿ][A-Za-z]", text))
     for one, other in pairwise(text):
         if one.islower() and other.isupper() and not other.isascii():
             odd += 2.0
@@ -150,5 +160,5 @@ def _oddness(name: str, text: str) -> float:
 
 
 def _odd_word(text: str) -> str:
-    words: Iterable[str] = re.findall(r"\S+", text[:100_000])
+    words: Iterable[str] = re.findall(r"[^\s,;|\"]+", text[:100_000])
     return shown(next((word for word in words if not word.isascii()), ""))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from index.lines import without_mark
 from pipelines.errors import ShopError
 from pipelines.importers.tables.files import opened
 from pipelines.importers.tables.lines import MAX_LINE, text_lines
@@ -102,7 +103,7 @@ def _row(number: int, text: str | msgspec.Raw) -> Row:
 
 def _first_letter(path: Path) -> str:
     with opened(path) as file:
-        return file.read(1000).removeprefix(b"\xef\xbb\xbf").lstrip()[:1].decode("ascii", "replace")
+        return without_mark(file.read(1000)).lstrip()[:1].decode("ascii", "replace")
 
 
 def _is_object_a_line(path: Path, form: TableFormat) -> bool:
@@ -139,7 +140,7 @@ def _bytes(path: Path) -> bytes:
         )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16").encode()
-    return content.removeprefix(b"\xef\xbb\xbf")
+    return without_mark(content)
 
 
 def _array(path: Path, content: bytes) -> list[msgspec.Raw]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MOST_LINES = 500  # of one record
-MOST_FAILURES = 1_000  # quotes that are never closed, after which each one is a letter
+MOST_IN_VAIN = 100_000_000  # characters read behind quotes that are never closed
 MOST_LENIENT = 50_000  # characters of a line
 MAX_FIELD = 131_072  # characters, as the csv module has it
 OPENING, CLOSING = "“„«”‘‚", "”“»’‘"
@@ -35,7 +35,7 @@ class RecordReader:
         self._separator = separator
         self._quote = quote
         self._pushed: deque[tuple[int, str]] = deque()
-        self._failures = 0
+        self._in_vain = 0
 
     def __iter__(self) -> Iterator[Record]:
         while (first := self._next()) is not None:
@@ -48,7 +48,11 @@ class RecordReader:
         plain = line.split(self._separator)
         if self._quote not in line:
             return self._typographic(number, line, plain)
-        if (cells := self._strict(line)) is not None and self._fits(cells):
+        cells = self._strict(line)
+        if f"{self._separator} {self._quote}" in line and self._separator != " ":
+            spaced = self._lenient(line)
+            cells = spaced if len(spaced) == self.expected else cells
+        if cells is not None and self._fits(cells):
             return Record(number, cells, "", line)
         if f"\\{self._quote}" in line:
             escaped = self._strict(self._doubled(line))
@@ -61,9 +65,7 @@ class RecordReader:
             return Record(number, lenient, "quotes within a quoted cell are letters", line)
         if cells is not None:
             return Record(number, cells, "", line)
-        return Record(
-            number, plain, "a quote that opens a cell and does not end it is a letter", line
-        )
+        return Record(number, plain, "quotes that open a cell and do not end it are letters", line)
 
     def _typographic(self, number: int, line: str, plain: list[str]) -> Record:
         """Take typographic or single quotes as quotes only where the record is too long else."""
@@ -99,19 +101,19 @@ class RecordReader:
 
     def _over_lines(self, number: int, line: str) -> Record | None:
         """Return a record whose quoted cell goes on in the next lines, if there is one."""
-        if self._failures >= MOST_FAILURES:
+        if self._in_vain > MOST_IN_VAIN:
             return None
         taken: list[tuple[int, str]] = []
         cells = self._parsed(self._further(line, taken, escaped=False), self._quote)
-        if cells is None or not self._plausible(cells, taken):
+        if cells is None or not self._plausible(line, cells, taken):
             again = [text for _, text in taken]
             if any(f"\\{self._quote}" in text for text in (line, *again)):
                 self._pushed.extendleft(reversed(taken))
                 taken = []
                 cells = self._parsed(self._further(line, taken, escaped=True), self._quote)
-        if cells is None or not self._plausible(cells, taken):
+        if cells is None or not self._plausible(line, cells, taken):
             self._pushed.extendleft(reversed(taken))
-            self._failures += 1
+            self._in_vain += sum(len(text) for _, text in taken)
             return None
         return Record(number, cells, "", line)
 
@@ -126,12 +128,16 @@ class RecordReader:
             size += len(following[1])
             yield (self._doubled(following[1]) if escaped else following[1]) + "\n"
 
-    def _plausible(self, cells: list[str], taken: list[tuple[int, str]]) -> bool:
+    def _plausible(self, first: str, cells: list[str], taken: list[tuple[int, str]]) -> bool:
         """Tell whether the lines belong to one record, and are not records themselves."""
         if not taken or not self._fits(cells):
             return False
-        alike = sum(text.count(self._separator) + 1 == self.expected for _, text in taken)
-        return self.expected < 2 or alike * 2 < len(taken)
+        if self.expected < 2 or not self._is_whole(first):
+            return True
+        return sum(self._is_whole(line) for _, line in taken) * 2 < len(taken)
+
+    def _is_whole(self, line: str) -> bool:
+        return line.count(self._separator) + 1 == self.expected
 
     def _lenient(self, line: str) -> list[str]:
         """Part a line where a cell in quotes ends at a quote before a separator, no other."""

@@ -102,8 +102,10 @@ class CellReader:
         if choice:
             self._remarks.add(choice, line, shown(value))
         if price and is_ambiguous(number_in(value)):
-            kind = "prices that may be thousands or have three decimals"
-            self._remarks.add(kind, line, f"{shown(value)} is read as {price.amount:g}")
+            known = style.decimal or price.currency in style.decimals
+            why = "read as the others of the file" if known else "nothing tells (key `decimal`)"
+            kind = f"prices that may be thousands or have three decimals: {why}"
+            self._remarks.add(kind, line, f"{shown(value)} is {price.amount:g}")
         if price is None or price.currency or not style.currency:
             return price
         return Price(price.amount, style.currency)

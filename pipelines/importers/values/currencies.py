@@ -73,7 +73,7 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "dh": ("AED", "MAD"), "dhs": ("AED", "MAD"), "dhs.": ("AED", "MAD"), "د.إ": ("AED",),
     "د.م.": ("MAD",), "ر.س": ("SAR",), "sr": ("SAR",), "sar.": ("SAR",), "ريال": ("SAR", "QAR"),
     "qr": ("QAR",), "kd": ("KWD",), "د.ك": ("KWD",), "bd": ("BHD",), "jd": ("JOD",),
-    "dt": ("TND",), "da": ("DZD",), "ج.م": ("EGP",), "rm": ("MYR",), "rp": ("IDR",),
+    "dt": ("TND",), "ج.م": ("EGP",), "rm": ("MYR",), "rp": ("IDR",),
     "rp.": ("IDR",),
 }  # fmt: skip
 TOKEN = "|".join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))

@@ -45,11 +45,8 @@ def separator_of(cells: Iterable[str], *, always: str = "") -> str:
 
 
 def _is_list(cells: list[str], mark: str) -> bool:
-    """Tell whether most parts stand alone as well, or in several cells."""
-    times: Counter[str] = Counter()
-    within: set[str] = set()
-    for cell in cells:
-        parts = {part for part in parts_of(cell, mark) if part}
-        times.update(parts)
-        within |= parts if len(parts) > 1 else set()
-    return bool(within) and sum(times[part] > 1 for part in within) * 2 >= len(within)
+    """Tell whether half of the parts stand alone as well, or in several cells."""
+    parted = [{part for part in parts_of(cell, mark) if part} for cell in cells]
+    times = Counter(part for parts in parted for part in parts)
+    within = [times[part] for parts in parted if len(parts) > 1 for part in parts]
+    return bool(within) and sum(count > 1 for count in within) * 2 >= len(within)

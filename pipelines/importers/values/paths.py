@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pipelines.importers.values.lists import LISTS, parts_of, separator_of
+from pipelines.importers.values.lists import LISTS, MARKS, parts_of, separator_of
 from pipelines.importers.values.markup import plain_text
+from pipelines.importers.values.texts import MAX_VALUES
 
 PATH = " > "
 STRONG = re.compile(r"\s*(?:[-=]*>+|[›»→＞⟩]|::|\\(?![,;]))\s*")
@@ -24,49 +25,68 @@ class PathStyle(NamedTuple):
 
     separator: str = ""  # said: between the names of a path
     lists: str = LISTS  # between several paths
+    parts: bool = True  # the mark between paths is said, or shows: it parts wherever it stands
     slash: bool = False  # a slash parts names where nothing else does
     names: frozenset[str] = frozenset()  # with a slash, that are one name
     known: frozenset[str] = frozenset()  # paths and what they begin with
+    strict: bool = False  # names have commas: one parts paths only before a known beginning
 
 
 def paths_of(cell: str, style: PathStyle) -> list[str]:
     """Return the paths of a cell, each with ` > ` between its names."""
-    lists = style.lists if style.lists != style.separator else ""
-    pieces = [line for line in cell.splitlines() if line.strip()]
-    pieces = [part for line in pieces for part in parts_of(line, lists if lists == LISTS else "")]
-    pieces = [part for piece in pieces for part in _several(plain_text(piece), lists, style)]
+    pieces = [piece for part in _cells(cell, style) for piece in _several(part, style)]
     return [path for piece in pieces if (path := PATH.join(_names(piece, style)))]
 
 
 def path_style(cells: Iterable[str], separator: str, lists: str | None) -> PathStyle:
     """Return the style of a column by its cells; the separators are those that a mapping says."""
-    distinct = list(dict.fromkeys(plain_text(cell) for cell in cells))
-    marks = separator_of(distinct) if lists is None else lists
-    if lists is None and separator and separator == marks:
-        marks = ""
-    if lists is None and not marks and any("," in cell for cell in distinct):
-        marks = ","  # only where each part is a path or begins one
-    style = PathStyle(separator, marks)
-    pieces = [
-        piece for cell in distinct for line in cell.splitlines() for piece in parts_of(line, marks)
-    ]
+    distinct = list(dict.fromkeys(plain_text(line) for cell in cells for line in cell.splitlines()))
+    marks = _list_mark(distinct, separator) if lists is None else lists
+    flat = not any(STRONG.search(cell) or "/" in cell for cell in distinct if marks in cell)
+    shows = marks not in MARKS or (flat and separator_of(distinct) == marks)
+    style = PathStyle(separator, marks, parts=lists is not None or shows)
+    parts = [part for cell in distinct for part in _cells(cell, style)]
     if not separator:
-        style = style._replace(
-            slash=_parts_by_slash(pieces),
-            names=frozenset(
-                name
-                for piece in pieces
-                if STRONG.search(piece)
-                for name in STRONG.split(piece)
-                if "/" in name
-            ),
-        )
+        pieces = [piece for part in parts for piece in _commas(part, marks)]
+        style = style._replace(slash=_parts_by_slash(pieces), names=_names_with_slash(pieces))
     known: set[str] = set()
-    for piece in pieces:
-        names = _names(piece, style)
-        if len(known) < MOST_PREFIXES and "," not in piece:
-            known |= {PATH.join(names[:depth]) for depth in range(1, len(names) + 1)}
-    return style._replace(known=frozenset(known))
+    for first in (_commas(part, marks)[:1] for part in parts):
+        names = _names(first[0], style) if first and len(known) < MOST_PREFIXES else []
+        known |= {PATH.join(names[:depth]) for depth in range(1, len(names) + 1)}
+    alone = {part for part in parts if marks not in MARKS or marks not in part}
+    firsts = {path for path in known if PATH in path or path in alone or path in _roots(known)}
+    style = style._replace(known=frozenset(firsts))
+    with_marks = [part for part in parts if len(_commas(part, marks)) > 1]
+    return style._replace(strict=not all(_is_list(part, style) for part in with_marks))
+
+
+def _cells(cell: str, style: PathStyle) -> list[str]:
+    """Part a cell at line breaks, and at a mark that is no letter of names."""
+    mark = "" if style.lists in (*MARKS, style.separator) else style.lists
+    lines = [plain_text(line) for line in cell.splitlines()]
+    return [part for line in lines for part in parts_of(line, mark) if part.strip()]
+
+
+def _commas(part: str, mark: str) -> list[str]:
+    pieces = parts_of(part, mark) if mark in MARKS else [part]
+    return [piece for piece in pieces if piece.strip()]
+
+
+def _list_mark(cells: list[str], separator: str) -> str:
+    """Return the mark between several paths: one that parts, or one that may part paths."""
+    mark = separator_of(cells)
+    if mark and mark != separator:
+        return mark
+    return next((one for one in MARKS if any(one in cell for cell in cells)), LISTS)
+
+
+def _roots(paths: set[str]) -> set[str]:
+    return {path.partition(PATH)[0] for path in paths if PATH in path}
+
+
+def _names_with_slash(pieces: list[str]) -> frozenset[str]:
+    paths = [STRONG.split(piece) for piece in pieces if "/" in piece and STRONG.search(piece)]
+    return frozenset(name for names in paths for name in names if "/" in name)
 
 
 def _names(piece: str, style: PathStyle) -> list[str]:
@@ -81,15 +101,25 @@ def _names(piece: str, style: PathStyle) -> list[str]:
     return [name for each in names if (name := re.sub(r"\\([,;])", r"\1", each).strip())]
 
 
-def _several(piece: str, lists: str, style: PathStyle) -> list[str]:
-    """Part several paths; a comma parts only where each part is a path, or begins a known one."""
-    parts = [part for part in parts_of(piece, lists) if part.strip()]
-    if len(parts) < 2 or lists not in (",", ";"):
-        return parts
-    inner = [_names(part, style) for part in parts]
-    if all(len(names) > 1 or PATH.join(names) in style.known for names in inner):
-        return parts
-    return [piece]
+def _several(part: str, style: PathStyle) -> list[str]:
+    pieces = _commas(part, style.lists)
+    return pieces if style.parts or (len(pieces) > 1 and _is_list(part, style)) else [part]
+
+
+def _is_list(part: str, style: PathStyle) -> bool:
+    """Tell whether a comma parts paths: each part is a path, or a known one, or begins another."""
+    pieces = _commas(part, style.lists)
+    if len(pieces) > MAX_VALUES:  # each is compared with each
+        return False
+    paths = [_names(piece, style) for piece in pieces]
+    joined = [PATH.join(names) for names in paths]
+    for names, path in zip(paths, joined, strict=True):
+        begins = any(other.startswith(path + PATH) for other in joined)
+        if len(names) < 2 and path not in style.known and not begins:
+            return False
+        if style.strict and names and names[0] not in style.known:
+            return False
+    return True
 
 
 def _is_rooted(piece: str) -> bool:

@@ -13,6 +13,7 @@ from pipelines.importers.values.currencies import (
     currency_of,
 )
 from pipelines.importers.values.currencies import is_ambiguous as is_ambiguous_sign
+from pipelines.importers.values.markup import plain_text
 from pipelines.importers.values.numbers import NUMBER, amount_of, plain_digits
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
@@ -49,11 +50,12 @@ WORDS = (
     "jetzt", "solo", "just", "statt", "uvp", "rrp", "msrp", "ca.", "ca", "approx.", "approx",
 )  # fmt: skip
 BEFORE = re.compile(
-    rf"({'|'.join(map(re.escape, FROM + WORDS))})\s*:?(?![^\W\d_])\s*", re.IGNORECASE
+    rf"({'|'.join(map(re.escape, FROM + WORDS))})\s*:?(?![^\W\d_]|\$)\s*", re.IGNORECASE
 )
 UNIT = re.compile(
-    r"\s*+(?:/|\b(?:per|pro|par|por|al|each|ea|za|je|pr|the|à|a|na|на|за)\b)\.?\s*+(?:\d[\d.,]*\s*)?"
-    r"(?:[^\W\d]{1,20}[²³]?\.?\s?){0,2}$",
+    r"\s*+(?:\beach|\bea\.?"
+    r"|(?:/|\b(?:per|pro|par|por|al|za|je|pr|the|à|a|na|на|за)\b)\.?\s*+(?=\w)(?:\d[\d.,]*\s*)?"
+    r"(?:[^\W\d]{1,20}[²³]?\.?\s?){0,2})$",
     re.IGNORECASE,
 )
 BRACKETS = re.compile(r"\s*+[(\[][^()\[\]]*[)\]]$")
@@ -123,12 +125,12 @@ def number_in(value: Any) -> str:
     """Return the first number of a text as it is written, "" if there is none."""
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
         return ""
-    number = NUMBER.search(ENDS.sub(r"\g<1>00", plain_digits(value)))
+    number = NUMBER.search(_without_dash(_without_markup(value)))
     return number[0] if number else ""
 
 
 def _read_text(value: str, style: PriceStyle) -> PriceText:
-    text = " ".join(plain_digits(value[: MAX_CHARACTERS + 1]).split())
+    text = _without_markup(value)
     word = text.casefold().rstrip("!*")
     if len(text) > MAX_CHARACTERS:
         raise _no_number(value)
@@ -155,6 +157,13 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
     return PriceText(Price(_possible(-amount if negative else amount), currency), choice)
 
 
+def _without_markup(value: str) -> str:
+    text = value[: MAX_CHARACTERS + 1]
+    if "<" in text or "&" in text:
+        text = plain_text(text)
+    return " ".join(plain_digits(text).split())
+
+
 def _without_words(text: str) -> tuple[str, str]:
     """Return a price without the words around it, and the choice that this is."""
     choice = ""
@@ -176,8 +185,16 @@ def _without_words(text: str) -> tuple[str, str]:
             choice = choice or what
         rest = shorter
     text = (head + rest).strip().strip("*").strip()
-    text = ENDS.sub(lambda end: "" if end[1] == ":" else f"{end[1]}00", text)
+    text = _without_dash(text)
     return choice, CENTS.sub(r"\1.\3\2", text) if CENTS.fullmatch(text) else text
+
+
+def _without_dash(text: str) -> str:
+    """Return 12,00 for `12,-`, 12 for `12:-`, and a price with decimals without the dash."""
+    if not (end := ENDS.search(text)):
+        return text
+    whole = end[1] == ":" or re.search(r"[.,]\d{2}$", text[: end.start()])
+    return text[: end.start()] + ("" if whole else f"{end[1]}00") + text[end.end() :]
 
 
 def _lower_end(text: str, numbers: list[re.Match[str]]) -> str:

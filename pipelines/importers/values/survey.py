@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.values.currencies import THREE_DECIMALS
 from pipelines.importers.values.lists import separator_of
 from pipelines.importers.values.numbers import decimal_mark, is_ambiguous
-from pipelines.importers.values.paths import PathStyle, path_style
+from pipelines.importers.values.paths import PathStyle, path_style, paths_of
 from pipelines.importers.values.prices import PriceStyle, number_in, read_price
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
@@ -17,6 +17,7 @@ from retrieval import Availability
 MOST_CELLS = 20_000  # distinct ones of a column that are looked at
 MOST_COLUMNS = 500
 LONGEST_CELL = 2_000  # characters
+MOST_CHARACTERS = 50_000_000  # of all distinct cells
 
 
 NOTHING: Mapping[str, str] = {}
@@ -49,7 +50,8 @@ class Survey:
         self._said = said
         self._marks: dict[str, Counter[str]] = {}  # by currency
         self._seen: dict[str, tuple[int, str]] = {}  # an example of each mark
-        self._cells: dict[str, Counter[str]] = {}
+        self._cells: dict[str, dict[str, None]] = {}  # distinct cells by field
+        self._room = MOST_CHARACTERS
 
     def see(self, line: int, raw: dict[str, Any]) -> None:
         """Look at one product, by our names for its cells."""
@@ -62,7 +64,7 @@ class Survey:
     def style(self, remarks: Remarks) -> CellStyle:
         """Return how the cells are written; what had to be chosen is a remark."""
         said = self._said
-        cells = {name: list(counter) for name, counter in self._cells.items()}
+        cells = {name: list(column) for name, column in self._cells.items()}
         separators = {
             name: self._separator(name, column)
             for name, column in cells.items()
@@ -74,6 +76,10 @@ class Survey:
         paths = path_style(
             cells.get("categories", ()), said.category_separator, said.list_separator
         )
+        listed = (cell for cell in cells.get("categories", ()) if len(paths_of(cell, paths)) > 1)
+        if said.list_separator is None and (example := next(listed, "")):
+            kind = f"categories: cells are parted at {paths.lists!r} into several paths"
+            remarks.add(kind, 0, f"{shown(example)} is {' and '.join(paths_of(example, paths))}")
         if paths.slash:
             remarks.add("categories are parted at slashes (key `category_separator`)")
         return CellStyle(
@@ -92,11 +98,12 @@ class Survey:
     def _see_cells(self, name: str, value: Any) -> None:
         if name not in self._cells and len(self._cells) >= MOST_COLUMNS:
             return
-        counter = self._cells.setdefault(name, Counter())
+        known = self._cells.setdefault(name, {})
         for cell in value if isinstance(value, list) else [value]:
             short = isinstance(cell, str) and 0 < len(cell) <= LONGEST_CELL
-            if short and (cell in counter or len(counter) < MOST_CELLS):
-                counter[cell] += 1
+            if short and cell not in known and len(known) < MOST_CELLS and self._room > 0:
+                known[cell] = None
+                self._room -= len(cell)
 
     def _see_price(self, line: int, value: Any) -> None:
         number = number_in(value)

@@ -68,7 +68,7 @@ class Shaper:
         member = self._families.member(row) if self._families else Member("", Role.PRODUCT, {})
         family = self._families.of.get(member.family) if self._families else None
         if why := self._why_not(row, member, family):
-            remarks.add(f"rows {why}", row.line, shown(self._name(row)))
+            remarks.add(f"rows {why}", row.line, shown(self._name(row) or member.family))
             return None
         row_id = self._id(row, member, remarks)
         if family and member.role is Role.VARIANT:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from pipelines.importers.exports.auto import import_planned, plan
-from pipelines.importers.exports.formats import PRODUCTS, format_named, names_of_formats
+from pipelines.importers.exports.formats import format_named
+from pipelines.importers.exports.names import names_of_formats
 from pipelines.importers.mapping import Mapping
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
@@ -364,7 +365,7 @@ def test_other_exporters(tmp_path: Path, form: str) -> None:
     assert report.refused == {}
 
 
-@pytest.mark.parametrize("name", names_of_formats(PRODUCTS))
+@pytest.mark.parametrize("name", names_of_formats())
 def test_every_format_is_a_mapping_and_names_its_source(name: str) -> None:
     form = format_named(name)
 
