@@ -31,6 +31,7 @@ NAMES = {
     EventType.VIEW: """
         view views viewed viewaction productview productviewed viewproduct viewedproduct viewitem
         itemview itemviewed viewcontent contentview detail detailview detailpageview productdetail
+        productviews productpageview productpageviewed itemdetail detailpage
         productdetailview productdetailviewed productdetailsviewed viewproductdetail prodview
         pageview pageviews pv pdpview ecommerceview setecommerceview browse visit""",
     EventType.CLICK: """
@@ -43,16 +44,18 @@ NAMES = {
     EventType.ADD_TO_CART: """
         addtocart addtocarts addtobasket addtobag addcart addbasket addproduct add cart carts basket
         productadded productaddedtocart addedtocart itemaddedtocart cartadd scadd
-        addecommerceitem additemtocart addproducttocart""",
+        productlistadds addecommerceitem additemtocart addproducttocart""",
     EventType.PURCHASE: """
         purchase purchases purchased purchasecomplete completepurchase productpurchased buy buys
         bought buyaction order orders ordered ordercompleted completeorder orderplaced placedorder
         orderedproduct orderaction orderitem transaction transactions tracktransaction
-        ecommercepurchase ecommerceorder trackecommerceorder inapppurchase checkoutcompleted
+        purchaseitem itempurchased ecommercepurchase ecommerceorder trackecommerceorder
+        inapppurchase checkoutcompleted
         checkoutcomplete sale sales sold invoice conversion paid""",
     EventType.REMOVE_FROM_CART: """
         removefromcart removefrombasket removefrombag removedfromcart productremoved
-        productremovedfromcart cartremove removecart scremove remove removeecommerceitem""",
+        productremovedfromcart productlistremovals cartremove removecart scremove remove
+        removeecommerceitem""",
     EventType.REFUND: """
         refund refunds refunded return returns returned returnaction productreturned orderrefunded
         refundedorder orderreturned cancel cancelled canceled cancellation cancelaction
@@ -63,6 +66,8 @@ NAMES = {
         submittedreview stars""",
 }  # fmt: skip
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
+# Words before a name that say where it was counted.
+PREFIXES = ("ecommerce", "enhancedecommerce", "commerce", "event", "track", "user", "shop", "web")
 
 
 class UnknownAct(RowError):
@@ -85,7 +90,14 @@ def type_of(value: Any, types: Mapping[str, EventType] | None = None) -> EventTy
     name = text_of(value, "type", at_most=200)
     if types and name in types:
         return types[name]
-    word = re.sub(r"[^a-z]", "", name.lower())
-    if word not in TYPES:
+    word = _letters(name)
+    last = _letters(re.split(r"[.:/|>]", name)[-1])  # commerce.purchases, Ecommerce: Add to Cart
+    found = (TYPES.get(one) for one in (word, last, *map(word.removeprefix, PREFIXES)))
+    kind = next(filter(None, found), None)
+    if kind is None:
         raise UnknownAct(name)
-    return TYPES[word]
+    return kind
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())

@@ -1,5 +1,6 @@
 """Reads one row of a log as an event: who did what to which product, when, and for how much."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipelines.importers.events.acts import type_of
@@ -14,6 +15,7 @@ from pipelines.shop.quality import shown
 from retrieval import EventType
 
 MAX_TEXT = 2_000
+REMEMBERED = 100_000  # distinct amounts, quantities and names of acts
 WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
 OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
@@ -45,7 +47,10 @@ class EventReader:
         self.zoned = 0  # times that name a zone
         self._columns = columns
         self._order = order
-        self._price = price
+        remembered = lru_cache(REMEMBERED, typed=True)
+        self._amount_of = remembered(lambda text: amount_of(text, price))
+        self._quantity_of = remembered(quantity_of)
+        self._type_of = remembered(lambda text: type_of(text, columns.types))
         self._columns_of = {
             name: names_of(of) for name, of in fields_of(columns).items() if name != "each"
         }
@@ -90,6 +95,11 @@ class EventReader:
     def _at(self, row: Row, field: str) -> Any:
         return first_at(row.values, self._columns_of.get(field, ()))
 
+    def _read(self, row: Row, field: str) -> Any:
+        """Return a value that can be remembered: lists and objects are no numbers."""
+        value = self._at(row, field)
+        return shown(value) if isinstance(value, list | dict) else value
+
     def _text(self, row: Row, field: str, at_most: int) -> str:
         return text_of(self._at(row, field), field, at_most=at_most)
 
@@ -100,7 +110,7 @@ class EventReader:
             raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
         columns = self._columns
         name = self._at(row, "type") if columns.type else columns.default_type
-        return type_of(name, columns.types)
+        return self._type_of(name) if isinstance(name, str) else type_of(name, columns.types)
 
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
@@ -137,10 +147,10 @@ class EventReader:
 
     def _amount(self, row: Row, kind: EventType) -> tuple[EventType, Amount]:
         """Return the type and the amount: a purchase of less than nothing is a refund."""
-        given = quantity_of(self._at(row, "quantity"))
+        given = self._quantity_of(self._read(row, "quantity"))
         quantity = 1.0 if given is None or (given == 0 and kind not in MONEY) else given
-        value = amount_of(self._at(row, "value"), self._price)
-        price = amount_of(self._at(row, "unit_price"), self._price)
+        value = self._amount_of(self._read(row, "value"))
+        price = self._amount_of(self._read(row, "unit_price"))
         if value is None and price is not None:
             value = price * quantity
         if kind == EventType.PURCHASE and (quantity < 0 or (value is not None and value < 0)):

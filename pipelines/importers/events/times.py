@@ -31,11 +31,11 @@ MONTHS = {
     for name in names
 }  # fmt: skip
 
-_NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,12})?")
+_NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
 _DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
 _DAY_WORD = re.compile(
-    r"(?:[^\W\d_]{2,12}\.?,?\s+)?(\d{1,2})(?:st|nd|rd|th)?\.?[-\s/]{1,3}(?:de\s)?"
-    r"([^\W\d_]{3,12})\.?,?[-\s/]{1,3}(?:de\s)?(\d{4}|\d{2}(?!\d))"
+    r"(?:[^\W\d_]{2,12}\.?,?\s+)?(\d{1,2})(?:st|nd|rd|th)?\.?[-\s/]{0,3}(?:de\s)?"
+    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))"
 )
 _WORD_DAY = re.compile(
     r"(?:[^\W\d_]{2,12}\.?,?\s+)?([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})"
@@ -46,7 +46,7 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _ZONE = re.compile(
-    r"\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|(UTC|GMT|Z)|[A-Z]{2,5})?"
+    r"(?:\s?(?:Uhr|hrs?|h))?\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|(UTC|GMT|Z)|[A-Z]{2,5})?"
     r"\s*(?:\([^()]{1,40}\)|\[[\w/+-]{1,40}\])?"
 )
 _SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")

@@ -83,7 +83,7 @@ def import_planned(
 def _said(source: Path, found: Recognised) -> list[str]:
     """Return why a file has its mapping, and which of its columns are left aside."""
     columns = shown_columns(found.unused)
-    said = f"{source.name}: {len(found.unused):,} columns are not imported: {columns}"
+    said = f"{source.name}: columns that are not imported ({len(found.unused):,}): {columns}"
     return [found.sentence, *([said] if found.unused else [])]
 
 

@@ -83,6 +83,8 @@ def test_the_names_of_acts_in_exports_of_the_field_are_known(tmp_path: Path) -> 
         "prodView": "view", "scAdd": "add_to_cart", "scRemove": "remove_from_cart",
         "trackEcommerceOrder": "purchase", "trackTransaction": "purchase", "pv": "view",
         "fav": "add_to_wishlist", "detail-page-view": "view", "BuyAction": "purchase",
+        "commerce.productViews": "view", "Ecommerce: Add to Cart": "add_to_cart",  # Adobe, GTM
+        "ecommerce_remove_from_cart": "remove_from_cart", "event_purchase": "purchase",
         "returned": "refund", "Order Cancelled": "refund", "rating": "rating", "review": "rating",
     }  # fmt: skip
     rows = [f"u1,2024-03-01T10:{i:02}:00,p1,{name}," for i, name in enumerate(names)]
