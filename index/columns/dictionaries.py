@@ -41,11 +41,12 @@ class DictionaryColumn(NamedTuple):
 def coded(table: pa.Table, field: Field) -> DictionaryColumn:
     """Return a column of words, of lists of words, or one key of a column of maps.
 
-    A missing or empty word is none. A row has its categories and every category above them.
+    A key that comes several times in a map has several words. A missing
+    or empty word is none. A row has its categories and every category above them.
     """
     column = table.column(field.name)
     if field.key is not None:
-        column = pc.map_lookup(column, field.key, "first")
+        column = _values_of(column, field.key)
     if not pa.types.is_list(column.type):
         return DictionaryColumn(*_codes(column))
     words, flat = _codes(pa.chunked_array(pc.list_flatten(column).chunks, pa.string()))
@@ -80,6 +81,13 @@ def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, Integer[np.ndarray, "n"]]
     codes = np.concatenate([np.asarray(pc.fill_null(chunk.indices, -1)) for chunk in chunks])
     empty = pc.index(words, "").as_py()
     return words, codes if empty < 0 else np.where(codes == empty, np.int32(-1), codes)
+
+
+def _values_of(column: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
+    """Return the values of a key: a column of words, or of lists where a row has several."""
+    lists = pc.map_lookup(column, key, "all")
+    most = pc.max(pc.list_value_length(lists)).as_py() or 0
+    return lists if most > 1 else pc.map_lookup(column, key, "first")
 
 
 def _parents(column: pa.ChunkedArray) -> Int64[np.ndarray, "m"]:

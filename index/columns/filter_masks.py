@@ -46,8 +46,8 @@ def matching(table: pa.Table, text: str, *, strict: bool = True) -> Mask:
 
     `field: ANY("a", "b")` holds when one of the values is equal; a category holds for everything
     under it. `field: IN(1, 5e)` is an interval, `e` leaves its end out, `*` is open.
-    `attributes.colour` looks into a map, whose values are also compared as numbers. AND, OR, NOT
-    (or `-`) and parentheses combine.
+    `attributes.colour` looks into a map, where a key may come several times and whose values are
+    also compared as numbers. AND, OR, NOT (or `-`) and parentheses combine.
     """
     return passing(table, parse(text), strict=strict)
 
@@ -112,6 +112,8 @@ class _Compiler(ExpressionVisitor[pc.Expression]):
 
     def _any_of(self, field: Field, values: Sequence[str]) -> pc.Expression:
         column = self._column(field)
+        if field.key is not None and _holds_words(column.type.item_type):
+            column = pc.map_lookup(column, field.key, "all")
         if pa.types.is_list(column.type):
             name = f"{len(self._columns)}: {field.name}"
             words = _under(column, values) if field.name == PATHS else list(values)

@@ -68,14 +68,14 @@ def _kind(kind: pa.DataType) -> str:
 
 
 def _words(name: str, value: Any) -> list[str]:
-    """Return the words of one value; a path with every path above it, a map with its keys."""
+    """Return the words of one value; a path with every path above it, a map with its keys,
+    of which one may come several times."""
     if value is None:
         return []
     if isinstance(value, str):
         return [_word(value)]
     if value and isinstance(value[0], tuple):
-        first = dict(reversed(value))  # of a key that comes twice, the first counts
-        words = [_pair(key, word) for key, word in first.items() if word is not None]
+        words = [_pair(key, word) for key, word in value if word is not None]
     elif name == PATHS:
         words = [_word(path) for leaf in value if leaf is not None for path in upwards(leaf)]
     else:

@@ -1,6 +1,6 @@
 """Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,7 +122,7 @@ class Columns:
         """Return these rows as dictionaries, in this order."""
         maps = [field.name for field in self._table.schema if pa.types.is_map(field.type)]
         return [
-            {name: dict(value) if name in maps else value for name, value in record.items()}
+            {n: values_by_key(value) if n in maps else value for n, value in record.items()}
             for record in map(self._record, rows.tolist())
         ]
 
@@ -148,3 +148,20 @@ class Columns:
         start = row - int(self._starts[place])
         [record] = self._batches[place].slice(start, 1).to_pylist()
         return dict(record)
+
+
+def values_by_key(pairs: Iterable[tuple[str, Any]] | None) -> dict[str, Any]:
+    """Return a map as a dictionary: the value of each key, or the list where it has several."""
+    several: dict[str, list[Any]] = {}
+    for key, value in pairs or ():
+        several.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in several.items()}
+
+
+def pairs_of(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return a dictionary as a map, in which a key comes once for each value of its list."""
+    return [
+        (key, one)
+        for key, value in values.items()
+        for one in (value if isinstance(value, list | tuple) else [value])
+    ]

@@ -1,10 +1,15 @@
 """Verbs that import a shop."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pipelines.cli.options import shop_option, with_heartbeat
+from pipelines.cli.options import SHOP, shop_option, with_heartbeat
+from pipelines.importers.exports.names import names_of_formats
+
+PATH = click.Path(path_type=Path)
 
 
 @click.group("import")
@@ -24,35 +29,104 @@ def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
     click.echo(import_journey(shop, track, pictures=pictures).table())
 
 
+at_option = click.option("--at", help="The moment whose sale prices count; now by default.")
+
+
+def further_files(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the files beside that of products."""
+    verb = click.option(
+        "--promotions",
+        type=PATH,
+        help="A third table: product, kind (offer or display), start, end and share of the places.",
+    )(verb)
+    verb = click.option("--events", type=PATH, help="A second table: what users did.")(verb)
+    verb = click.option("--pictures", type=PATH, help="Folder of files, or a Parquet.")(verb)
+    return at_option(verb)
+
+
 @import_.command("table")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--mapping", type=click.Path(path_type=Path), required=True, help="YAML of columns.")
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of files, or a Parquet.")
-@click.option("--events", type=click.Path(path_type=Path), help="A second table: what users did.")
-@click.option(
-    "--promotions",
-    type=click.Path(path_type=Path),
-    help="A third table: product, kind (offer or display), start, end and share of the places.",
-)
+@click.argument("source", type=PATH)
+@click.option("--mapping", type=PATH, required=True, help="YAML of columns.")
+@further_files
 @shop_option
 @with_heartbeat("import")
-def import_table(source: Path, mapping: Path, shop: Path, **further: Path | None) -> None:
-    """Import a CSV, TSV, JSONL or Parquet table."""
+def import_table(source: Path, mapping: Path, shop: Path, at: str | None, **further: Any) -> None:
+    """Import a table (CSV, TSV, JSON, Parquet) or a feed with a mapping of its columns."""
+    from pipelines.config.loading import moment
     from pipelines.importers.mapping import load_mapping
     from pipelines.importers.table import import_table
     from pipelines.progress import track
 
-    report = import_table(source, shop, load_mapping(mapping), track, **further)
+    when = moment(at) if at else None
+    report = import_table(source, shop, load_mapping(mapping), track, at=when, **further)
     click.echo(report.table())
 
 
+def exported(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments of a verb that knows the columns of its file."""
+    for decorate in (
+        with_heartbeat("import"),
+        click.option("--print-mapping", is_flag=True, help="Print the mapping; import nothing."),
+        click.option("--currency", default="", help="Of prices that name none, such as EUR."),
+        click.option("--shop", type=SHOP, help="Folder of a shop."),
+        further_files,
+        click.argument("source", type=PATH),
+    ):
+        verb = decorate(verb)
+    return verb
+
+
+@import_.command("auto")
+@exported
+def import_auto(source: Path, **options: Any) -> None:
+    """Import the export of a shop, a feed or a log, recognised by its columns.
+
+    The name of a format in the place of `auto` takes the file for one: docs/reference/exports.md.
+    """
+    _import_export("", source, **options)
+
+
+def _verb_of(name: str) -> click.Command:
+    """Return the verb that imports one format."""
+
+    def verb(source: Path, **options: Any) -> None:
+        _import_export(name, source, **options)
+
+    words = f"Import a file of the format {name}."
+    return click.command(name, help=words, hidden=True)(exported(verb))
+
+
+def _import_export(name: str, source: Path, **options: Any) -> None:
+    from pipelines.config.loading import moment
+    from pipelines.importers.exports.auto import import_planned, plan
+    from pipelines.progress import track
+
+    at, shop = options.pop("at"), options.pop("shop")
+    planned = plan(source, options.pop("events"), name, options.pop("currency"))
+    if options.pop("print_mapping"):
+        click.echo(planned.yaml(), nl=False)
+        return
+    if shop is None:
+        raise click.UsageError("Missing option '--shop'.")
+    for sentence in planned.sentences:
+        click.echo(sentence)
+    when = moment(at) if at else None
+    click.echo(import_planned(planned, source, shop, track, at=when, **options).table())
+
+
+for one in names_of_formats():
+    import_.add_command(_verb_of(one))
+
+
 @import_.command("merchant")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
+@at_option
 @shop_option
 @with_heartbeat("import")
-def import_merchant(source: Path, shop: Path) -> None:
-    """Import a Google Merchant feed, TSV or XML."""
+def import_merchant(source: Path, shop: Path, at: str | None) -> None:
+    """Import a feed for Google Merchant or Meta: TSV, CSV or XML."""
+    from pipelines.config.loading import moment
     from pipelines.importers.merchant import import_merchant
     from pipelines.progress import track
 
-    click.echo(import_merchant(source, shop, track).table())
+    click.echo(import_merchant(source, shop, track, moment(at) if at else None).table())

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from index.lines import bounded_lines
 from pipelines.config.loading import moment
 from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.decoding import read_query
@@ -15,7 +16,6 @@ from retrieval import Query
 
 LONGEST_LINE = 16_000_000  # bytes: 100,000 candidates with the longest ids fit
 DEPTH = 100  # products of an answer, unless the request says otherwise
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class RunError(UserError):
@@ -79,17 +79,8 @@ def request_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yield the lines that say something, with their number; None where one is too long."""
     try:
         with path.open("rb") as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    yield number, None
-                    while line and not line.endswith(b"\n"):
-                        line = file.readline(LONGEST_LINE)
-                    continue
-                if number == 1:
-                    line = line.removeprefix(BYTE_ORDER_MARK)
-                if line.strip():
+            for number, line in bounded_lines(file, LONGEST_LINE):
+                if line is None or line.strip():
                     yield number, line
     except OSError as e:
         raise RunError(

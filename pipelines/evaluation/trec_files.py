@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from index.lines import bounded_lines
 from pipelines.errors import UserError
 from pipelines.metrics.ranked_lists import Gains, Rankings
 
@@ -11,7 +12,6 @@ RUN_LINE = "query Q0 product position score tag"
 QRELS_LINE = "query 0 product gain"
 LONGEST_LINE = 100_000  # bytes; a longer one is no line of these files
 SHOWN_CHARACTERS = 80  # of a line that a message repeats
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EvaluationError(UserError):
@@ -59,8 +59,8 @@ def _lines(path: Path, expected: str) -> Iterator[tuple[str, list[str]]]:
     empty = True
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
-                if len(line) == LONGEST_LINE:
+            for number, line in bounded_lines(file, LONGEST_LINE):
+                if line is None:
                     raise EvaluationError(
                         f"{path}, line {number}: longer than {LONGEST_LINE:,} bytes; "
                         f"expected lines of `{expected}`"
@@ -83,7 +83,7 @@ def _lines(path: Path, expected: str) -> Iterator[tuple[str, list[str]]]:
 
 def _decoded(where: str, line: bytes) -> str:
     try:
-        return line.removeprefix(BYTE_ORDER_MARK).decode()
+        return line.decode()
     except UnicodeDecodeError:
         raise EvaluationError(f"{where}: not UTF-8 text") from None
 

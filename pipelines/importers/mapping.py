@@ -1,7 +1,9 @@
 """The mapping of a table's columns to our fields: a small YAML file."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -9,11 +11,17 @@ from msgspec import Meta
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
-from pipelines.importers.rows import Rows
+from pipelines.importers.tables.dialects import plain_name
+from pipelines.importers.tables.rows import Rows
+from pipelines.importers.values.survey import SaidStyle
+from retrieval import Availability, EventType
 
 Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
+# Keys of sections of columns that name no column.
+SETTINGS = ("default_type", "types", "dates", "zone", "follow", "roles", "order")
+LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
 class ProductColumns(Section, frozen=True, kw_only=True):
@@ -34,20 +42,85 @@ class ProductColumns(Section, frozen=True, kw_only=True):
 
 
 class EventColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a log; without the column `type`, `default_type` is the type of all."""
+    """Names of columns of a log; without the column `type`, `default_type` is the type of all.
 
-    user: str
-    time: str
-    product: str
-    type: str = ""
+    Of several columns of one field the first that is filled counts.
+    """
+
+    user: Names
+    time: Names
+    product: Names = ()  # (): a log of searches alone
+    type: Names = ()
     default_type: str = "purchase"
-    session: str = ""
+    types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
+    status: Names = ()  # of an order: one that was cancelled, refunded or failed is left out
+    session: Names = ()
+    quantity: Names = ()
+    value: Names = ()  # of all pieces together
+    unit_price: Names = ()  # of one piece, where there is no value
+    text: Names = ()
+    position: Names = ()
+    propensity: Names = ()
+    placement: Names = ()
+    each: str = ""  # a list in a row of JSON, each of whose objects is an event
+    dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
+    zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
+
+    def __post_init__(self) -> None:
+        """Refuse a zone that the system does not know."""
+        try:
+            _ = ZoneInfo(self.zone or "UTC")
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
+
+
+class Role(StrEnum):
+    """What a row of a table is."""
+
+    PRODUCT = "product"
+    VARIANT = "variant"
+    PICTURE = "picture"  # a further one of the product above
+    NONE = "none"
+
+
+class VariantColumns(Section, frozen=True, kw_only=True):
+    """Names of columns that tell which rows are variants of one product.
+
+    Either rows of one product have the same `group`, or a variant names its `parent`, or the row
+    of the product names its `children`. Variants inherit the texts and pictures that they lack.
+    """
+
+    group: str = ""  # a row with an empty one belongs to the row before
+    follow: bool = False  # variants and pictures belong to the product before, whatever their group
+    parent: str = ""
+    children: str = ""  # `sku=A,size=S|sku=B,size=M`
+    keys: Names = ()  # columns by which parents and children are named; (): `columns.id`
+    role: str = ""  # a column that says what a row is
+    roles: dict[str, Role] = msgspec.field(default_factory=dict)  # by its values, in small letters
+    filled: Names = ()  # a variant has one of them; a row without is a further picture
+    image: str = ""  # of the variant alone, beside those of its product
+
+
+class SaleColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a price that is paid for a time instead of `columns.price`."""
+
+    price: str = ""
+    amount: str = ""  # by which the price is lower
+    percent: str = ""
+    start: str = ""
+    end: str = ""  # a day alone is part of it
+    period: str = ""  # both in one, parted by "/"
+    flag: str = ""  # where it says no, there is no sale
+    before: str = ""  # what the price was, where `columns.price` is what is paid
+    order: Literal["", "day first", "month first"] = ""  # of dates such as 3/1/2024
+
+
+class StockColumns(Section, frozen=True, kw_only=True):
+    """Names of columns of a stock, where `columns.availability` does not say it all."""
+
     quantity: str = ""
-    value: str = ""
-    text: str = ""
-    position: str = ""
-    propensity: str = ""
-    placement: str = ""
+    tracked: str = ""  # where it is empty or no, the quantity says nothing
+    backorders: str = ""  # where it says yes, a product without stock is sold
 
 
 class PictureColumns(Section, frozen=True, kw_only=True):
@@ -62,11 +135,25 @@ class Mapping(Section, frozen=True, kw_only=True):
 
     name: str = ""  # of the shop; "": the file's
     columns: ProductColumns
-    attributes: dict[str, str] = msgspec.field(default_factory=dict)  # our name: their column
+    attributes: dict[str, Names] = msgspec.field(default_factory=dict)  # our name: their column
+    fallbacks: dict[str, Names] = msgspec.field(default_factory=dict)  # column: others if empty
+    repeats: bool = False  # several rows may be of one product: the first counts
+    options: tuple[tuple[str, str], ...] = ()  # columns of a name and of a value
+    pairs: Names = ()  # columns that hold both: `color=Red,size=M`
+    variants: VariantColumns = VariantColumns()
+    sale: SaleColumns = SaleColumns()
+    stock: StockColumns = StockColumns()
+    # Values of columns, "*" for any; the rows that have one are no products for sale.
+    leave_out: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    only_as_variant: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     events: EventColumns | None = None
     pictures: PictureColumns = PictureColumns()
-    separator: Separator = ""  # between the fields of a CSV; "": by the file's name
-    list_separator: str = "|"  # between several categories, images or tags in one field
+    separator: Separator = ""  # between the fields of a CSV; "": as the file tells
+    encoding: str = ""  # of a text file; "": as its bytes tell
+    decimal: Literal["", ".", ","] = ""  # the mark before decimals of prices; "": as they tell
+    list_separator: str | None = None  # between several values in one cell; None: as cells tell
+    category_separator: str = ""  # between the names of a path; "": as the cells tell
+    unknown_availability: Availability = Availability.IN_STOCK  # of words that are not known
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
 
@@ -76,20 +163,79 @@ def load_mapping(path: Path) -> Mapping:
     return read_section(path, Mapping)
 
 
+def said_style(mapping: Mapping) -> SaidStyle:
+    """Return what a mapping says of the cells of products."""
+    return SaidStyle(
+        currency=mapping.currency.upper(),
+        decimal=mapping.decimal,
+        category_separator=mapping.category_separator,
+        list_separator=mapping.list_separator,
+        unknown_availability=Availability(mapping.unknown_availability),
+    )
+
+
+def wanted_columns(mapping: Mapping) -> dict[str, Names]:
+    """Return which columns of the products' table the mapping names, by field."""
+    wanted = fields_of(mapping.columns)
+    wanted |= {f"attributes.{name}": columns for name, columns in mapping.attributes.items()}
+    for name in ("variants", "sale", "stock"):
+        section = fields_of(getattr(mapping, name))
+        wanted |= {f"{name}.{field}": columns for field, columns in section.items()}
+    for name in ("fallbacks", "leave_out", "only_as_variant"):
+        wanted |= {f"{name}.{column}": column for column in getattr(mapping, name)}
+    wanted["options"] = tuple(column for pair in mapping.options for column in pair)
+    wanted["pairs"] = mapping.pairs
+    return {field: columns for field, columns in wanted.items() if columns}
+
+
+def named_as_in(mapping: Mapping, rows: Rows) -> Mapping:
+    """Return a mapping of products whose names are written as those of a file: `Price` for price.
+
+    Only a name that one column can mean is taken for it; otherwise it stays as it is.
+    """
+    columns = {
+        field: _alike(names, rows.columns) for field, names in fields_of(mapping.columns).items()
+    }
+    attributes = {name: _alike(column, rows.columns) for name, column in mapping.attributes.items()}
+    return msgspec.structs.replace(
+        mapping, columns=msgspec.structs.replace(mapping.columns, **columns), attributes=attributes
+    )
+
+
+def _alike(names: Names, columns: tuple[str, ...]) -> Any:
+    if isinstance(names, tuple):
+        return tuple(_alike(name, columns) for name in names)
+    alike = [column for column in columns if plain_name(column) == plain_name(names)]
+    return alike[0] if names not in columns and len(alike) == 1 else names
+
+
 def check_columns(
     path: Path, rows: Rows, wanted: dict[str, Names], required: tuple[str, ...]
 ) -> None:
-    """Refuse a file that lacks a column which the mapping names.
+    """Refuse a file that lacks a column which the mapping names, or has one twice for one value.
 
     Rows of JSON may leave out what they lack: there, only the required ones must be seen.
     """
     for field, columns in wanted.items():
         for column in names_of(columns):
-            if column not in rows.columns and (rows.complete or field in required):
+            if not _has(rows, column) and (rows.complete or field in required):
                 raise ShopError(
                     f"{path} has no column {column!r}, which the mapping names for `{field}`; "
                     f"it has {shown_columns(rows.columns)}{_hint(rows.columns)}"
                 )
+            if column in rows.repeated and field not in LISTS and "." not in field:
+                raise ShopError(
+                    f"{path}: columns are named twice: {column}, which the mapping names for "
+                    f"`{field}`; rename one of them"
+                )
+
+
+def _has(rows: Rows, column: str) -> bool:
+    if column in rows.columns:
+        return True
+    parts = column.split(".")
+    outer = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    return rows.nested and any(name in rows.columns for name in outer)
 
 
 def shown_columns(columns: tuple[str, ...]) -> str:
@@ -106,7 +252,7 @@ def names_of(columns: Names) -> tuple[str, ...]:
 def fields_of(section: Section) -> dict[str, Names]:
     """Return which columns each field names, those that name none left out."""
     fields: dict[str, Any] = {name: getattr(section, name) for name in section.__struct_fields__}
-    return {name: columns for name, columns in fields.items() if columns and name != "default_type"}
+    return {name: columns for name, columns in fields.items() if columns and name not in SETTINGS}
 
 
 def _hint(found: tuple[str, ...]) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
 from pipelines.errors import ShopError
 from pipelines.importers.mapping import PictureColumns, check_columns, fields_of
-from pipelines.importers.rows import open_rows
+from pipelines.importers.tables.opening import open_rows
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import PICTURE_SCHEMA
 from pipelines.shop.writer import ShopWriter
@@ -103,9 +104,13 @@ def take_files(
 
     The files are those that its `images` and `videos` name, in order. Without `images` they are
     named as the product's id: ID.jpg, then ID_1.jpg, ID_2.jpg and so on; without `videos`, ID.mp4.
+    An address stands for the file of its last part, if the folder has it.
     """
     name = product["id"]
-    named = list(product["images"])[:MOST_PICTURES]
+    named = [_as_file(folder, reference) for reference in product["images"][:MOST_PICTURES]]
+    by_id = not any(map(_is_file_name, named)) and _named_as(folder, name, SUFFIXES)
+    if by_id or not named:
+        named = []
     for reference in named or [""]:
         take_file(intake, source, folder, PictureTarget(name, line, reference))
     for number in range(1, 1 if named else MOST_PICTURES):
@@ -120,7 +125,7 @@ def take_files(
 
 def take_video(intake: PictureIntake, source: str, folder: Path, wanted: PictureTarget) -> None:
     """Take the video that a row names; an address is text, and is never fetched."""
-    if "://" in wanted.reference or wanted.reference.startswith("//"):
+    if _is_address(wanted.reference):
         return
     try:
         with _inside(folder, wanted.reference).open("rb") as file:
@@ -136,7 +141,7 @@ def take_file(intake: PictureIntake, source: str, folder: Path, wanted: PictureT
 
     Nothing outside the folder is opened, and no address is ever fetched.
     """
-    if "://" in wanted.reference or wanted.reference.startswith("//"):
+    if _is_address(wanted.reference):
         intake.refuse(source, wanted, f"{shown(wanted.reference)} is an address; none is fetched")
         return
     names = [wanted.reference] if wanted.reference else [wanted.id + end for end in SUFFIXES]
@@ -171,6 +176,25 @@ def take_parquet(
             else:
                 intake.refuse(str(path), wanted, f"expected bytes, got {shown(content)}")
         yield None
+
+
+def _is_address(reference: str) -> bool:
+    return "://" in reference or reference.startswith("//")
+
+
+def _is_file_name(reference: str) -> bool:
+    return bool(reference) and not _is_address(reference)
+
+
+def _as_file(folder: Path, reference: str) -> str:
+    """Return the file that the folder has of an address; otherwise the reference as it is."""
+    if not _is_address(reference):
+        return reference
+    try:
+        last = unquote(urlsplit(reference).path).rpartition("/")[2]
+        return last if last and _inside(folder, last).is_file() else reference
+    except (OSError, ValueError):
+        return reference
 
 
 def _named_as(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:

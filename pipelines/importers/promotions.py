@@ -8,9 +8,11 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.errors import ShopError
-from pipelines.importers.events import moment_of
-from pipelines.importers.products import CHUNK, RowError, id_of
-from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.importers.events.times import moment_of
+from pipelines.importers.products import CHUNK
+from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.rows import Row, Rows
+from pipelines.importers.values.texts import RowError, id_of
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import PROMOTION_SCHEMA
 from pipelines.shop.writer import ShopWriter
@@ -35,7 +37,7 @@ def take_promotions(
     rows: Iterator[Row], source: Path, shop: ShopWriter, quality: Quality, most_refused: float
 ) -> None:
     """Write the promotions that make sense; refuse the table if too many do not."""
-    read, waiting, kept = 0, [], 0
+    read, waiting, kept, first = 0, [], 0, ""
     for row in rows:
         read += 1
         try:
@@ -44,14 +46,14 @@ def take_promotions(
             waiting.append(msgspec.structs.asdict(promotion_of(row.values)))
         except RowError as e:
             quality.refuse(str(source), row.line, f"promotion: {e.kind}", str(e))
+            first = first or f"line {row.line}: {e}"
         if len(waiting) >= CHUNK:
             kept += _flush(waiting, shop)
     kept += _flush(waiting, shop)
     if read - kept > most_refused * read:
-        first = next(e for e in quality.examples if e.source == str(source))
         raise ShopError(
             f"{source}: {read - kept:,} of {read:,} promotions were refused, at most "
-            f"{most_refused:.0%} may be; the first: line {first.line}: {first.reason}"
+            f"{most_refused:.0%} may be; the first: {first}"
         )
     quality.notes.append(f"{kept:,} promotions are kept")
 

@@ -1,23 +1,44 @@
 """Imports a table of products (CSV, TSV, JSONL, Parquet) with a mapping of its columns."""
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.errors import ConfigError
-from pipelines.importers.events import EventIntake
-from pipelines.importers.mapping import Mapping, check_columns, fields_of, load_mapping, names_of
+from pipelines.importers.continued import RawProduct, joined
+from pipelines.importers.events.intake import EventIntake
+from pipelines.importers.events.log import OpenLog, open_log
+from pipelines.importers.mapping import (
+    LISTS,
+    Mapping,
+    Names,
+    check_columns,
+    fields_of,
+    load_mapping,
+    named_as_in,
+    names_of,
+    said_style,
+    wanted_columns,
+)
+from pipelines.importers.paid import PaidPrices
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
-from pipelines.importers.rows import Row, Rows, open_rows
+from pipelines.importers.tables.json_rows import inner
+from pipelines.importers.tables.opening import open_rows
+from pipelines.importers.tables.rows import Row, Rows
+from pipelines.importers.values.survey import CellStyle, Survey
+from pipelines.importers.variants.options import options_of
+from pipelines.importers.variants.shaping import Shaper
 from pipelines.progress import Track
-from pipelines.shop.quality import Quality, QualityReport
+from pipelines.shop.quality import Quality, QualityReport, shown
+from pipelines.shop.remarks import Remarks
 from pipelines.shop.writer import ShopWriter
 
 __all__ = ["Mapping", "import_table", "load_mapping"]
 
+GOES_ON = "rows go on with the product above, as their id says: their values are added to it"
 JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
-LISTS = ("categories", "images", "videos", "tags")  # one column may hold several
 
 
 class Sources(NamedTuple):
@@ -34,23 +55,32 @@ def import_table(
     folder: Path,
     mapping: Mapping,
     track: Track,
+    *,
+    at: datetime | None = None,
+    notes: tuple[str, ...] = (),
     **further: Path | None,
 ) -> QualityReport:
     """Write a shop of a table of products, and of pictures, a log and promotions if there are such.
 
+    `at` is the moment whose sale prices count, by default now; `notes` go into the report.
     `further` may name `pictures` (a folder of files, or a Parquet file of bytes), `events` and
     `promotions`. Nothing is left of an import that fails; what is wrong with a row is counted, and
     fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
-    rows, log = _open(sources, mapping)
+    rows, log, mapping = _open(sources, mapping)
     pushed = open_promotions_table(sources.promotions) if sources.promotions else None
     quality = Quality(mapping.name or source.stem, "table")
+    quality.notes += notes
+    style = _style(source, mapping, quality, track)
+    shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
+    paid = PaidPrices(mapping.sale, mapping.stock, at or datetime.now(), style.price)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
-        intake = Intake(shop, quality, str(source), mapping.currency)
+        intake = Intake(shop, quality, str(source), style=style)
         photos = PictureIntake(shop, quality)
-        for row in track(rows.rows, "products"):
-            _take(row, mapping, intake, photos, sources.pictures)
+        raw = _raw_products(track(rows.rows, "products"), mapping, intake, shaper, paid)
+        _take(joined(raw), intake, photos, sources.pictures)
+        quality.remarks += rows.remarks.all()
         intake.finish(mapping.max_refused_share)
         if sources.pictures and not sources.pictures.is_dir():
             taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
@@ -58,10 +88,11 @@ def import_table(
                 pass
         photos.flush()
         if log and mapping.events and sources.events:
-            kept = EventIntake(shop, quality, sources.events, mapping.events)
-            for row in track(log.rows, "events"):
+            kept = EventIntake(shop, quality, sources.events, mapping.events, log.style)
+            for row in track(log.rows.rows, "events"):
                 kept.take(row)
             kept.finish(mapping.max_refused_share, intake.ids)
+            quality.remarks += log.rows.remarks.all()
         if pushed and sources.promotions:
             told = track(pushed.rows, "promotions")
             take_promotions(
@@ -72,63 +103,114 @@ def import_table(
     return report
 
 
-def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None]:
-    """Open all files before anything is written, and check that the columns are there."""
-    rows = open_rows(sources.products, mapping.separator)
-    wanted = fields_of(mapping.columns) | {
-        f"attributes.{name}": column for name, column in mapping.attributes.items()
-    }
-    check_columns(sources.products, rows, wanted, required=("id", "title"))
+def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, OpenLog | None, Mapping]:
+    """Open all files before anything is written, and check that the columns are there.
+
+    The mapping is returned with the names of columns as the products' file has them.
+    """
+    rows = _open_products(sources.products, mapping)
+    mapping = named_as_in(mapping, rows)
+    check_columns(sources.products, rows, wanted_columns(mapping), required=("id", "title"))
     if sources.pictures:
         check_pictures(sources.pictures)
     if not sources.events:
-        return rows, None
-    if not mapping.events:
-        raise ConfigError(f"{sources.events}: the mapping does not say which columns are `events`")
-    log = open_rows(sources.events, mapping.separator)
-    check_columns(
-        sources.events, log, fields_of(mapping.events), required=("user", "time", "product")
-    )
-    return rows, log
+        return rows, None, mapping
+    return rows, open_log(sources.events, mapping), mapping
+
+
+def _open_products(source: Path, mapping: Mapping) -> Rows:
+    columns = _flat(wanted_columns(mapping))
+    return open_rows(source, mapping.separator, encoding=mapping.encoding, columns=columns)
+
+
+def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in wanted.values() for name in names_of(names)))
+
+
+def _style(source: Path, mapping: Mapping, quality: Quality, track: Track) -> CellStyle:
+    """Look through all rows for how their cells are written, and for columns that no row has."""
+    survey, remarks = Survey(said_style(mapping)), Remarks(source)
+    rows = _open_products(source, mapping)
+    lacking = {} if rows.complete else wanted_columns(mapping)
+    for row in track(rows.rows, "columns"):
+        raw = raw_product(row.values, mapping)
+        options = options_of(row.values, mapping.options, names_of(mapping.pairs))
+        survey.see(row.line, raw | {"attributes": raw["attributes"] | options})
+        if lacking:
+            lacking = {
+                field: names
+                for field, names in lacking.items()
+                if all(inner(row.values, name) is None for name in names_of(names))
+            }
+    for field, names in lacking.items():
+        columns = ", ".join(names_of(names))
+        remarks.add("columns that the mapping names and no row has", 0, f"{columns} for `{field}`")
+    style = survey.style(remarks)
+    quality.remarks += remarks.all()
+    return style
+
+
+def _raw_products(
+    rows: Iterable[Row], mapping: Mapping, intake: Intake, shaper: Shaper, paid: PaidPrices
+) -> Iterator[RawProduct]:
+    """Yield the products of a table by our names, not yet validated; count all other rows."""
+    for row in rows:
+        if row.mistake:
+            intake.refuse(row.line, row.mistake)
+        elif shaped := shaper.take(row, intake.remarks):
+            values = shaped.row.values
+            raw = shaped.added_to(raw_product(values, mapping))
+            yield RawProduct(row.line, paid.added_to(raw, values, row.line, intake.remarks))
+        else:
+            intake.leave_out()
 
 
 def _take(
-    row: Row, mapping: Mapping, intake: Intake, photos: PictureIntake, pictures: Path | None
+    products: Iterable[RawProduct],
+    intake: Intake,
+    photos: PictureIntake,
+    pictures: Path | None,
 ) -> None:
-    if row.mistake:
-        intake.refuse(row.line, row.mistake)
-        return
-    product = intake.take(row.line, raw_product(row.values, mapping))
-    if product and pictures and pictures.is_dir():
-        take_files(photos, str(pictures), pictures, product, row.line)
+    """Validate and write products, with their pictures from a folder if there is one."""
+    for one in products:
+        product = intake.take(one.line, one.raw)
+        for line in one.lines:
+            intake.leave_out()
+            intake.remarks.add(GOES_ON, line, shown(one.raw["id"]))
+        if product and pictures and pictures.is_dir():
+            take_files(photos, str(pictures), pictures, product, one.line)
 
 
 def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     """Return a row's values by our names for them, not yet validated."""
     raw: dict[str, Any] = {}
     for field, columns in fields_of(mapping.columns).items():
-        found = [values.get(column) for column in names_of(columns)]
-        if len(found) > 1 and field in JOINED:
-            found = [_join(found, JOINED[field])]
-        elif field in LISTS:
-            found = [part for value in found for part in _split(value, mapping.list_separator)]
-        raw[field] = found if field in LISTS else found[0]
-    raw["attributes"] = {name: values.get(column) for name, column in mapping.attributes.items()}
+        cells = [inner(values, column) for column in names_of(columns)]
+        if len(cells) > 1 and field in JOINED:
+            cells = [_join(cells, JOINED[field])]
+        raw[field] = _listed(cells) if field in LISTS else cells[0]
+    raw["attributes"] = {
+        name: _attribute(values, columns) for name, columns in mapping.attributes.items()
+    }
     return raw
 
 
-def _join(found: list[Any], joiner: str) -> Any:
+def _attribute(values: dict[str, Any], columns: Names) -> Any:
+    """Return the value of one column, or the filled ones of several."""
+    found = [inner(values, column) for column in names_of(columns)]
+    return found[0] if len(found) == 1 else [one for one in found if one not in (None, "")]
+
+
+def _listed(cells: list[Any]) -> list[Any]:
+    return [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+
+
+def _join(cells: list[Any], joiner: str) -> Any:
     """Join what is text; anything else is left for the validation to name."""
     strange = next(
-        (v for v in found if v is not None and not isinstance(v, str | int | float)), None
+        (v for v in cells if v is not None and not isinstance(v, str | int | float)), None
     )
     if strange is not None:
         return strange
-    texts = (str(value).strip() for value in found if value is not None and value == value)
+    texts = (str(value).strip() for value in cells if value is not None and value == value)
     return joiner.join(text for text in texts if text)
-
-
-def _split(value: Any, separator: str) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    return value.split(separator) if isinstance(value, str) and separator else [value]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from index.columns.table import values_by_key
 from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
@@ -94,7 +95,9 @@ class FoldedShop(Shop):
             yield batch_of(records[start : start + BATCH_ROWS])
 
     def _changed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        records = [{**one, "attributes": dict(one["attributes"])} for one in batch.to_pylist()]
+        records = [
+            {**one, "attributes": values_by_key(one["attributes"])} for one in batch.to_pylist()
+        ]
         return batch_of([now for one in records if (now := self._outlook.of(one)) is not None])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from index.columns.table import pairs_of
 from pipelines.live.changes import Edit, Upsert
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 
@@ -28,7 +29,7 @@ def edits_of(edit: Edit) -> Record:
 
 def batch_of(records: Iterable[Record]) -> pa.RecordBatch:
     """Return products as rows of a shop."""
-    rows = [{**one, "attributes": list(one["attributes"].items())} for one in records]
+    rows = [{**one, "attributes": pairs_of(one["attributes"])} for one in records]
     return pa.RecordBatch.from_pylist(rows, PRODUCT_SCHEMA)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.shop.reader import Shop
+from retrieval import EventType
 
 
 def priced_batches(shop: Shop, until: datetime | None) -> Iterator[pa.RecordBatch]:
@@ -17,7 +18,7 @@ def priced_batches(shop: Shop, until: datetime | None) -> Iterator[pa.RecordBatc
 
 def prices_paid(shop: Shop, until: datetime | None) -> dict[str, float]:
     """Return what one unit of each product usually cost on receipts before `until`: the median."""
-    columns = ["product", "quantity", "value"]
+    columns = ["type", "product", "quantity", "value"]
     parts = [_unit_prices(batch) for batch in shop.event_batches(until, columns)]
     if not parts:
         return {}
@@ -28,6 +29,7 @@ def prices_paid(shop: Shop, until: datetime | None) -> dict[str, float]:
 
 def _unit_prices(batch: pa.RecordBatch) -> pa.Table:
     table = pa.Table.from_batches([batch])
+    table = table.filter(pc.not_equal(table["type"], EventType.RATING))  # its value is no money
     table = table.filter(pc.greater(table["value"], 0.0)).drop_null()
     price = pc.divide(table["value"], table["quantity"])
     return pa.table({"product": table["product"], "price": price})

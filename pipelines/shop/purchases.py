@@ -11,10 +11,11 @@ from jaxtyping import Int64
 
 from index import Columns
 from pipelines.shop.reader import Shop
+from pipelines.shop.returns import without_returns
 from retrieval import EventType
 from retrieval.behaviour.purchases import Purchases
 
-COLUMNS = ("type", "user", "session", "time", "product", "consent")
+COLUMNS = ("type", "user", "session", "time", "product", "quantity", "consent")
 # The strongest sign of interest that a log holds is what its baskets are made of.
 STRONGEST_FIRST = (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.CLICK, EventType.VIEW)
 
@@ -28,8 +29,11 @@ class Log(NamedTuple):
 
 
 def read_purchases(shop: Shop, products: Columns, until: datetime | None) -> Log:
-    """Read events before `until`; without consent to train, or of no known product: left out."""
-    found = {kind: 0 for kind in STRONGEST_FIRST}
+    """Read events before `until`; without consent to train, or of no known product: left out.
+
+    Purchases that were returned before `until` are left out, too.
+    """
+    found = {kind: 0 for kind in (*STRONGEST_FIRST, EventType.REFUND)}
     for batch in shop.event_batches(until, ["type"]):
         for run in pc.value_counts(batch.column("type")).to_pylist():
             if run["values"] in found:
@@ -37,6 +41,9 @@ def read_purchases(shop: Shop, products: Columns, until: datetime | None) -> Log
     kind = next((kind for kind in STRONGEST_FIRST if found[kind]), EventType.PURCHASE)
     ids = pa.array(products.ids, pa.string())
     table = pa.Table.from_batches(list(_rows(shop, ids, until, kind)), SCHEMA)
+    if kind == EventType.PURCHASE and found[EventType.REFUND]:
+        refunds = pa.Table.from_batches(list(_rows(shop, ids, until, EventType.REFUND)), SCHEMA)
+        table = without_returns(table, refunds)
     users = table["user"].combine_chunks().dictionary_encode()
     names = np.asarray(users.dictionary.to_pylist(), dtype=str)
     order = np.argsort(names, kind="stable")
@@ -58,9 +65,11 @@ def read_purchases(shop: Shop, products: Columns, until: datetime | None) -> Log
 SCHEMA = pa.schema(
     [
         ("user", pa.string()),
+        ("session", pa.string()),
         ("basket", pa.string()),
         ("seconds", pa.int64()),
         ("row", pa.int32()),
+        ("quantity", pa.float64()),
     ]
 )
 
@@ -68,10 +77,13 @@ SCHEMA = pa.schema(
 def _rows(
     shop: Shop, ids: pa.Array, until: datetime | None, kind: EventType
 ) -> Iterator[pa.RecordBatch]:
+    """Yield the acts of one type; only a refund may be of no product, and then of an order."""
     for batch in shop.event_batches(until, list(COLUMNS)):
         rows = pc.index_in(batch.column("product"), value_set=ids)
         trained_on = pc.struct_field(batch.column("consent"), "train")
-        keep = pc.and_(pc.and_(pc.equal(batch.column("type"), kind), trained_on), rows.is_valid())
+        keep = pc.and_(pc.equal(batch.column("type"), kind), trained_on)
+        of_order = pc.and_(batch.column("product").is_null(), kind == EventType.REFUND)
+        keep = pc.and_(keep, pc.or_(rows.is_valid(), of_order))
         # One visit of one user: a session's name alone may come again, and without one a day is it.
         days = pc.strftime(batch.column("time"), "%Y-%m-%d")
         session = batch.column("session")
@@ -79,9 +91,11 @@ def _rows(
         basket = pc.binary_join_element_wise(batch.column("user"), visit, "\x1f")
         columns = [
             batch.column("user"),
+            session,
             basket,
             batch.column("time").cast(pa.int64()),
             rows,
+            batch.column("quantity"),
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA).filter(keep)
 

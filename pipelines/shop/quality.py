@@ -14,7 +14,10 @@ from msgspec import Meta
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.shop.remarks import Remark
+
 EXAMPLES = 100  # refused rows that are named
+EXAMPLES_OF_A_KIND = 3
 TOP = 10  # categories, brands and reasons that are named
 COUNTED_NAMES = 100_000  # distinct categories or brands that are counted one by one
 SHOWN_CHARACTERS = 80
@@ -79,6 +82,7 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
     brands: Spread = Spread()
     popularity: Popularity | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()  # what was read by a choice
 
     def json(self) -> bytes:
         """Return the report as indented JSON."""
@@ -116,6 +120,8 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
             yield "popularity", _popularity_words(self.popularity)
         for note in self.notes:
             yield "note", note
+        for remark in self.remarks:
+            yield "choice", remark.sentence()
 
 
 class Quality:
@@ -137,19 +143,24 @@ class Quality:
         self.refused: Counter[str] = Counter()
         self.examples: list[RefusedRow] = []
         self.notes: list[str] = []
+        self.remarks: list[Remark] = []
         self._missing: Counter[str] = Counter()
         self._categories: Counter[str] = Counter()
         self._brands: Counter[str] = Counter()
         self._popularity: Popularity | None = None
 
     def refuse(self, source: str, line: int, kind: str, reason: str) -> None:
-        """Count a row that is not taken, under `kind`, and remember the first ones in full."""
-        self.refused[kind] += 1
-        self.example(source, line, reason)
+        """Count a row that is not taken, under `kind`, and remember the first ones in full.
 
-    def example(self, source: str, line: int, reason: str) -> None:
+        Of each kind EXAMPLES_OF_A_KIND are remembered, however many others came before.
+        """
+        self.refused[kind] += 1
+        always = self.refused[kind] <= EXAMPLES_OF_A_KIND and len(self.refused) <= EXAMPLES
+        self.example(source, line, reason, always=always)
+
+    def example(self, source: str, line: int, reason: str, *, always: bool = False) -> None:
         """Remember a mistake by its line, if there is room for it."""
-        if len(self.examples) < EXAMPLES:
+        if always or len(self.examples) < EXAMPLES:
             self.examples.append(RefusedRow(source=source, line=line, reason=reason))
 
     def see_products(self, table: pa.Table) -> None:
@@ -186,6 +197,7 @@ class Quality:
             brands=_spread(self._brands),
             popularity=self._popularity,
             notes=tuple(self.notes),
+            remarks=tuple(self.remarks),
         )
 
 

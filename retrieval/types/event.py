@@ -11,14 +11,19 @@ from retrieval.types.user import Consent
 
 
 class EventType(StrEnum):
-    """What a shopper did, from the weakest sign of interest to the strongest."""
+    """What a shopper did: from the weakest sign of interest to the strongest, then what undoes
+    one, then a judgement."""
 
     IMPRESSION = "impression"
     SEARCH = "search"
     VIEW = "view"
     CLICK = "click"
+    ADD_TO_WISHLIST = "add_to_wishlist"
     ADD_TO_CART = "add_to_cart"
     PURCHASE = "purchase"
+    REMOVE_FROM_CART = "remove_from_cart"
+    REFUND = "refund"  # of what was bought before: returned, cancelled or paid back
+    RATING = "rating"  # `value` is the rating, on the shop's own scale
 
 
 class Event(Noun, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ class Product(Noun, frozen=True, kw_only=True):
     price: Price | None = None
     currency: str = ""
     availability: Availability = Availability.IN_STOCK
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str | tuple[str, ...]] = {}  # a value, or several
     images: tuple[str, ...] = ()
     videos: tuple[str, ...] = ()
     item_group_id: str = ""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from index.errors import IndexFault
+from index.lines import without_mark
 from index.words.terms.pieces import Words
 
 MOST_BYTES = 1_000_000
@@ -78,7 +79,7 @@ def read_rules(content: bytes) -> tuple[Rule, ...]:
             f"has {len(content):,} bytes; at most {MOST_BYTES:,} are read: leave some rules out"
         )
     rules = []
-    for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+    for line, raw in enumerate(without_mark(content).splitlines(), start=1):
         try:
             text = raw.decode().partition(COMMENT)[0].strip()
         except UnicodeDecodeError:

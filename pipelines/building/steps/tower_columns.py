@@ -110,5 +110,5 @@ def _facts(record: dict[str, Any]) -> list[str]:
     levels = [" > ".join(path[: i + 1]) for path in paths for i in range(len(path))]
     facts = [f"brand={record['brand']}"] if record.get("brand") else []
     facts += [f"category={level}" for level in levels]
-    facts += [f"{name}={value}" for name, value in sorted(dict(record["attributes"] or ()).items())]
+    facts += [f"{name}={value}" for name, value in sorted(set(record["attributes"] or ()))]
     return facts + [f"tag={tag}" for tag in record.get("tags") or ()]

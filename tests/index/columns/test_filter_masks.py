@@ -34,7 +34,12 @@ TABLE = pa.table(
         "price": pa.array([1.0, 5.0, None, 9.5]),
         "categories": [["Food > Bread", "New"], ["Food"], ["Toys > Foodies"], []],
         "attributes": pa.array(
-            [[("colour", "red")], [("colour", "blue"), ("size", "L")], [("颜色", "红色")], []],
+            [
+                [("colour", "red"), ("colour", "pink")],
+                [("colour", "blue"), ("size", "L")],
+                [("颜色", "红色")],
+                [],
+            ],
             pa.map_(pa.string(), pa.string()),
         ),
     }
@@ -58,6 +63,8 @@ PASSING = {
     'categories: ANY("Food > Bread")': "a",
     'categories: ANY("New")': "a",
     'attributes.colour: ANY("red", "green")': "a",
+    'attributes.colour: ANY("pink")': "a",
+    'NOT attributes.colour: ANY("pink")': "bcd",
     'attributes.size: ANY("L")': "b",
     'attributes.颜色: ANY("红色")': "c",
     'attributes."colour": ANY("red")': "a",
@@ -206,7 +213,7 @@ ROWS = st.lists(
             "price": st.none() | NUMBERS | st.just(float("nan")),
             "categories": st.none() | st.lists(st.none() | WORDS, max_size=3),
             "attributes": st.none()
-            | st.dictionaries(st.sampled_from(["colour", "a>b", "size"]), WORDS, max_size=2),
+            | st.lists(st.tuples(st.sampled_from(["colour", "a>b", "size"]), WORDS), max_size=3),
         }
     ),
     max_size=6,
@@ -259,7 +266,9 @@ OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq}
 
 
 def words(field: Field, row: dict[str, Any]) -> list[str]:
-    value = row[field.name] if field.key is None else (row[field.name] or {}).get(field.key)
+    value = row[field.name]
+    if field.key is not None:
+        value = [word for key, word in value or () if key == field.key]
     found = value if isinstance(value, list) else [value]
     return [word for word in found if word is not None]
 

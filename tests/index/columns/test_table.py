@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from index import Columns, DamagedIndex, IndexFault, map_array, save_array
+from index.columns.table import pairs_of, values_by_key
 
 SCHEMA = pa.schema(
     [("id", pa.string()), ("price", pa.float64()), ("traits", pa.map_(pa.string(), pa.string()))]
@@ -40,6 +41,17 @@ def test_a_map_comes_back_as_a_dictionary(tmp_path: Path) -> None:
     [record] = Columns.open(tmp_path / "x.arrow").records(np.array([0]))
 
     assert record == {"id": "a", "price": 0.0, "traits": {"n": "a"}}
+
+
+def test_a_key_that_comes_again_in_a_map_has_a_list_of_values(tmp_path: Path) -> None:
+    colours = pairs_of({"colour": ["red", "blue"], "size": "M"})
+    row = {"id": "a", "price": 0.0, "traits": colours}
+    Columns.write(tmp_path / "x.arrow", [pa.RecordBatch.from_pylist([row], SCHEMA)], SCHEMA)
+
+    [record] = Columns.open(tmp_path / "x.arrow").records(np.array([0]))
+
+    assert record["traits"] == {"colour": ["red", "blue"], "size": "M"}
+    assert values_by_key(pairs_of(record["traits"])) == record["traits"]
 
 
 def test_unknown_ids_are_told_apart_and_the_order_asked_is_kept() -> None:

@@ -357,3 +357,35 @@ def test_a_mistake_on_the_command_line_is_one_line_that_names_the_help(
     assert errors.count("\n") == 1
     assert said in errors
     assert f"see `vetrina {words[0]} --help`" in errors
+
+
+def test_an_export_is_imported_and_the_reason_said(call: Call, tmp_path: Path) -> None:
+    source = tmp_path / "products.csv"
+    source.write_text("Handle,Title,Option1 Name,Option1 Value,Variant SKU\na,Cup,Size,S,C1\n")
+    options = ("--shop", tmp_path / "shop", "--at", "2024-06-01")
+
+    for name in ("auto", "shopify"):
+        code, out, _ = call("import", name, source, *options)
+        assert code == 0
+        assert "read as Shopify's product export: 5 of its columns are known" in out
+        assert "rows read / kept" in out
+
+
+def test_a_mapping_is_printed_and_nothing_imported(call: Call, tmp_path: Path) -> None:
+    source = tmp_path / "goods.csv"
+    source.write_text("sku,name\na,Cup\n")
+
+    code, out, _ = call("import", "auto", source, "--print-mapping")
+
+    assert (code, list(tmp_path.iterdir())) == (0, [source])
+    assert "columns:\n  id: sku\n  title: name\n" in out
+
+
+def test_an_import_without_a_shop_is_a_mistake_in_one_line(call: Call, tmp_path: Path) -> None:
+    source = tmp_path / "goods.csv"
+    source.write_text("sku,name\na,Cup\n")
+
+    code, _, err = call("import", "auto", source)
+
+    assert code == 2
+    assert "Missing option '--shop'" in err

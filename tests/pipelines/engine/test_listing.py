@@ -469,7 +469,7 @@ NEW = Product(
     brand="Zenith",
     categories=("Food > Relish", "Food > Green Tea"),
     price=3.5,
-    attributes={"colour": "purple"},
+    attributes={"colour": ("purple", "white")},
     item_group_id="relish",
 )
 
@@ -498,7 +498,9 @@ def test_counts_see_new_gone_and_changed_products(live: Engine) -> None:
     assert counts(after, 2) == Counter(
         path for p in expected for path in {q for own in p.categories for q in upwards(own)}
     )
-    assert counts(after, 3) == {"purple": 1}
+    assert counts(after, 3) == {"purple": 1, "white": 1}
+    white = live.answer(at_end(filter='attributes.colour: ANY("white")', cursor="*"))
+    assert [placed.product for placed in white.products] == [NEW]
     assert counts(after, 4) == Counter(p.availability for p in expected)
     assert after.matched is not None
     assert (after.matched.total, after.matched.exact) == (47, True)

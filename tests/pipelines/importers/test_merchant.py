@@ -1,9 +1,10 @@
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from pipelines.importers.merchant import import_merchant
+from pipelines.importers.merchant import NUMBERED, import_merchant
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
@@ -60,9 +61,10 @@ def test_an_rss_feed_becomes_products(tmp_path: Path) -> None:
     [bread, second], report = run(tmp_path, "feed.xml", RSS)
 
     assert (bread["id"], bread["title"]) == ("a1", "Rye & wheat bread")
-    assert bread["description"] == "Dark <b>bread</b>."
+    assert bread["description"] == "Dark bread."
     assert bread["images"] == [f"https://shop.example/a1{x}.jpg" for x in ("", "b", "c")]
-    assert (bread["price"], bread["currency"]) == (2.5, "EUR")
+    assert (bread["price"], bread["currency"]) == (2.0, "EUR")
+    assert dict(bread["attributes"])["regular_price"] == "2.50"
     assert bread["categories"] == ["Food > Bread"]
     assert bread["item_group_id"] == "bread"
     assert dict(bread["attributes"])["sale_price"] == "2.00 EUR"
@@ -118,3 +120,72 @@ def test_xml_is_read_in_the_encoding_that_it_declares(tmp_path: Path, encoding: 
 
     [bread, *_] = next(Shop(tmp_path / "shop").product_batches()).to_pylist()
     assert bread["title"] == "Röggen & wheat bread"
+
+
+HEADER = "id\ttitle\tprice\tsale_price\tsale_price_effective_date"
+NOON = datetime(2024, 6, 15, 12)
+
+
+@pytest.mark.parametrize(
+    ("sale", "dates", "price"),
+    [
+        ("49.00 EUR", "", 49.0),
+        ("49.00 EUR", "2024-06-01T00:00+0100/2024-06-30T23:59+0100", 49.0),
+        ("49.00 EUR", "2019-01-01T00:00+0100/2019-01-31T23:59+0100", 89.0),
+        ("49.00 EUR", "2024-07-01T00:00Z/2024-07-31T23:59Z", 89.0),
+        ("49.00 EUR", "2024-06-15/2024-06-15", 49.0),  # a day alone is part of the sale
+        ("49.00 EUR", "2024-06-01/2024-06-14", 89.0),
+        ("49.00 EUR", "soon/later", 89.0),
+        ("99.00 EUR", "", 89.0),
+        ("a gift", "", 89.0),
+        ("0.00 EUR", "", 89.0),
+        ("", "", 89.0),
+    ],
+)
+def test_the_price_is_the_one_that_is_paid_at_the_moment_of_the_import(
+    tmp_path: Path, sale: str, dates: str, price: float
+) -> None:
+    (tmp_path / "feed.tsv").write_text(f"{HEADER}\ns1\tJacket\t89.00 EUR\t{sale}\t{dates}\n")
+
+    import_merchant(tmp_path / "feed.tsv", tmp_path / "shop", silent, at=NOON)
+
+    [jacket] = next(Shop(tmp_path / "shop").product_batches()).to_pylist()
+    assert (jacket["price"], jacket["currency"]) == (price, "EUR")
+    assert dict(jacket["attributes"]).get("regular_price") == (None if price == 89 else "89.00")
+
+
+def test_the_report_says_what_became_of_sale_prices(tmp_path: Path) -> None:
+    rows = "s1\tA\t9\t8\t\ns2\tB\t9\t8\t2019-01-01/2019-01-31\ns3\tC\t9\t8\t2090-01-01/2090-01-31\n"
+    (tmp_path / "feed.tsv").write_text(f"{HEADER}\n{rows}")
+
+    report = import_merchant(tmp_path / "feed.tsv", tmp_path / "shop", silent, at=NOON)
+
+    assert [(one.kind, one.examples) for one in report.remarks] == [
+        ("feed.tsv: sale prices count on 2024-06-15", ("line 2: '8'",)),
+        ("feed.tsv: sales are over on 2024-06-15", ("line 3: '8'",)),
+        ("feed.tsv: sales have not begun on 2024-06-15", ("line 4: '8'",)),
+    ]
+
+
+def test_a_catalogue_of_meta_is_read_and_what_is_hidden_left_out(tmp_path: Path) -> None:
+    text = (
+        "id,title,availability,price,item_group_id,google_product_category,visibility,status,"
+        "quantity_to_sell_on_facebook,custom_label_0,gtin,mpn\n"
+        "m1,Cup,in stock,9.00 USD,g1,212,published,active,5,summer,4006381333931,C-1\n"
+        "m2,Mug,in stock,9.00 USD,g1,212,published,active,0,,,\n"
+        "m3,Jug,in stock,9.00 USD,,212,hidden,active,1,,,\n"
+        "m4,Jar,in stock,9.00 USD,,212,published,archived,1,,,\n"
+    )
+
+    [cup, mug], report = run(tmp_path, "feed.csv", text)
+
+    attributes = dict(cup["attributes"])
+    assert (attributes["gtin"], attributes["mpn"]) == ("4006381333931", "C-1")
+    assert (attributes["custom_label_0"], cup["item_group_id"]) == ("summer", "g1")
+    assert (cup["availability"], mug["availability"]) == ("IN_STOCK", "OUT_OF_STOCK")
+    assert cup["categories"] == []
+    assert [(one.kind.removeprefix("feed.csv: "), one.count) for one in report.remarks] == [
+        (NUMBERED, 2),
+        ("rows are left out, because visibility is 'hidden'", 1),
+        ("rows are left out, because status is 'archived'", 1),
+    ]

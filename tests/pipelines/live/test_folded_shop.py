@@ -18,7 +18,10 @@ from retrieval import Availability, Product, Query, Stage
 from tests.conftest import NUM_PRODUCTS, write_shop
 
 NEW = Product(
-    id="new1", title="Purple zucchini relish", attributes={"colour": "purple"}, tags=("x",)
+    id="new1",
+    title="Purple zucchini relish",
+    attributes={"colour": ("purple", "white")},
+    tags=("x",),
 )
 
 
@@ -54,7 +57,7 @@ def test_a_folded_shop_is_the_shop_after_the_changes(shop: Path, tmp_path: Path)
 
     assert after["p3"] == before["p3"] | {"price": 9.5, "availability": "OUT_OF_STOCK"}
     assert after["new1"]["price"] == 2.0
-    assert after["new1"]["attributes"] == [("colour", "purple")]
+    assert after["new1"]["attributes"] == [("colour", "purple"), ("colour", "white")]
     assert (after["p7"]["title"], after["p5"]["title"]) == ("Renamed", "Again")
     assert before.keys() - after.keys() == {"p4"}
     assert after.keys() - before.keys() == {"new1"}

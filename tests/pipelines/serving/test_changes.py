@@ -47,8 +47,11 @@ def test_a_server_that_was_not_told_to_takes_no_change(client: Client, engine: A
     assert engine.taken == []
 
 
+OAT = {"id": "p1", "title": "Oat", "attributes": {"a": ["b", "c"], "d": "e"}}
+
+
 def test_a_product_is_put_edited_and_deleted(writer: Client, engine: Any) -> None:
-    put = writer.put("/v1/products/p1", json={"id": "p1", "title": "Oat", "price": 2})
+    put = writer.put("/v1/products/p1", json=OAT)
     edit = writer.patch("/v1/products/p2", json={"price": None, "availability": "BACKORDER"})
     gone = writer.delete("/v1/products/p3")
 
@@ -58,7 +61,7 @@ def test_a_product_is_put_edited_and_deleted(writer: Client, engine: Any) -> Non
         {"id": "p3", "sequence": 3},
     ]
     assert engine.taken == [
-        Upsert(product=Product(id="p1", title="Oat", price=2.0)),
+        Upsert(product=Product(id="p1", title="Oat", attributes={"a": ("b", "c"), "d": "e"})),
         Edit(id="p2", price=None, availability=Availability.BACKORDER),
         Delete(id="p3"),
     ]

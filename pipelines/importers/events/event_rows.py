@@ -1,0 +1,164 @@
+"""Reads one row of a log as an event: who did what to which product, when, and for how much."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from pipelines.importers.events.acts import type_of
+from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
+from pipelines.importers.events.fields import first_at
+from pipelines.importers.events.times import DateOrder, moment_of, names_zone
+from pipelines.importers.mapping import EventColumns, fields_of, names_of
+from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
+from pipelines.importers.values.texts import RowError, id_of, text_of
+from pipelines.shop.quality import shown
+from retrieval import EventType
+
+MAX_TEXT = 2_000
+REMEMBERED = 100_000  # distinct amounts, quantities and names of acts
+WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
+LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
+OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
+MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
+# Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
+# column of the status is that of a cancellation.
+UNDONE = ("cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn")
+
+
+class LeftOut(RowError):
+    """An event that is none of ours, which is no mistake of its row."""
+
+
+class Amount(NamedTuple):
+    """How many pieces, and the money for them together."""
+
+    quantity: float
+    value: float | None
+
+
+class EventReader:
+    """Reads rows as events, and counts what it had to choose."""
+
+    def __init__(
+        self, columns: EventColumns, order: DateOrder, price: PriceStyle = PLAIN_STYLE
+    ) -> None:
+        """Prepare for rows whose dates stand in an order and whose amounts have a style."""
+        self.anonymous = 0  # events that name nobody
+        self.zoned = 0  # times that name a zone
+        self._columns = columns
+        self._order = order
+        remembered = lru_cache(REMEMBERED, typed=True)
+        self._amount_of = remembered(lambda text: amount_of(text, price))
+        self._quantity_of = remembered(quantity_of)
+        self._type_of = remembered(lambda text: type_of(text, columns.types))
+        self._columns_of = {
+            name: names_of(of) for name, of in fields_of(columns).items() if name != "each"
+        }
+        self._last: dict[str, Any] = {}  # of the row before: whose order it is
+
+    def read(self, row: Row) -> dict[str, Any]:
+        """Return the columns of one event, or raise a RowError that says what is wrong."""
+        row = self._completed(row)
+        kind = self._kind(row)
+        kind, amount = self._amount(row, kind)
+        return {
+            "type": kind.value,
+            "time": self._time(row),
+            "product": self._product(row, kind),
+            "user": self._user(row, kind),
+            "session": self._text(row, "session", 200),
+            "quantity": amount.quantity,
+            "value": amount.value,
+            "text": self._searched(row, kind),
+            "position": position_of(self._at(row, "position")),
+            "propensity": propensity_of(self._at(row, "propensity")),
+            "placement": self._text(row, "placement", 200),
+        }
+
+    def _completed(self, row: Row) -> Row:
+        """Return a row with what the first row of its order says, where it says nothing itself.
+
+        Shopify writes the columns of an order in the first of its rows alone.
+        """
+        session = self._at(row, "session")
+        if session is None or session != self._last.get("session"):
+            said = {field: self._at(row, field) for field in OF_ORDER}
+            self._last = said | {"session": session}
+            return row
+        more = {
+            self._columns_of[field][0]: self._last[field]
+            for field in OF_ORDER
+            if self._last[field] is not None and self._at(row, field) is None
+        }
+        return Row(row.line, row.values | more) if more else row
+
+    def _at(self, row: Row, field: str) -> Any:
+        return first_at(row.values, self._columns_of.get(field, ()))
+
+    def _read(self, row: Row, field: str) -> Any:
+        """Return a value that can be remembered: lists and objects are no numbers."""
+        value = self._at(row, field)
+        return shown(value) if isinstance(value, list | dict) else value
+
+    def _text(self, row: Row, field: str, at_most: int) -> str:
+        return text_of(self._at(row, field), field, at_most=at_most)
+
+    def _kind(self, row: Row) -> EventType:
+        status = self._text(row, "status", 200)
+        words = status.lower().replace("_", " ").split()
+        if status[:1].isdigit() or any(word.startswith(UNDONE) for word in words):
+            raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
+        columns = self._columns
+        name = self._at(row, "type") if columns.type else columns.default_type
+        return self._type_of(name) if isinstance(name, str) else type_of(name, columns.types)
+
+    def _time(self, row: Row) -> Any:
+        value = self._at(row, "time")
+        moment = moment_of(value, self._order)
+        self.zoned += names_zone(value)
+        return moment
+
+    def _product(self, row: Row, kind: EventType) -> str | None:
+        value = self._at(row, "product")
+        if value is not None:
+            return id_of(value, "product")
+        if kind in WITHOUT_PRODUCT:
+            return None
+        error = LeftOut if kind in LOOKS else RowError
+        raise error("no product", f"product is empty, in an event of type {kind}")
+
+    def _user(self, row: Row, kind: EventType) -> str:
+        """Return who acted: a user, else the session, else a name that nobody else has.
+
+        Searches of nobody share the user "", so that no search of one person counts as one of many.
+        """
+        value = self._at(row, "user")
+        value = self._at(row, "session") if value is None else value
+        if value is not None:
+            return id_of(value, "user")
+        self.anonymous += 1
+        return "" if kind == EventType.SEARCH else f"anonymous:{row.line}"
+
+    def _searched(self, row: Row, kind: EventType) -> str:
+        text = self._text(row, "text", MAX_TEXT)
+        if kind == EventType.SEARCH and not text:
+            raise RowError("no text", "text is empty, in an event of type search")
+        return text
+
+    def _amount(self, row: Row, kind: EventType) -> tuple[EventType, Amount]:
+        """Return the type and the amount: a purchase of less than nothing is a refund."""
+        given = self._quantity_of(self._read(row, "quantity"))
+        quantity = 1.0 if given is None or (given == 0 and kind not in MONEY) else given
+        value = self._amount_of(self._read(row, "value"))
+        price = self._amount_of(self._read(row, "unit_price"))
+        if value is None and price is not None:
+            value = price * quantity
+        if kind == EventType.PURCHASE and (quantity < 0 or (value is not None and value < 0)):
+            kind = EventType.REFUND
+        if kind == EventType.REFUND:
+            quantity, value = abs(quantity), None if value is None else abs(value)
+        if quantity <= 0:
+            raise RowError("impossible quantity", f"quantity {quantity:g} is impossible")
+        if value is not None and value < 0:
+            raise RowError("impossible value", f"value {value:g} is impossible")
+        return kind, Amount(quantity, value)

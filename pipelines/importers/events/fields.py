@@ -1,0 +1,54 @@
+"""Finds the value of a column in a row, also inside nested objects and lists."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.importers.tables.json_rows import inner
+from pipelines.importers.tables.rows import Row
+
+MOST_EVENTS = 10_000  # of one row
+
+
+def value_at(values: dict[str, Any], column: str) -> Any:
+    """Return what a row has under a column's name, or under a path such as `items.0.id`.
+
+    A step into a list may be a key of its `{key, value}` pairs, as BigQuery exports the parameters
+    of Google Analytics 4. None where the row has no such value.
+    """
+    found = inner(values, column)
+    if "." not in column or not (found is None or isinstance(found, list)):
+        return found
+    path, _, key = column.rpartition(".")
+    pairs = inner(values, path)
+    for pair in pairs if isinstance(pairs, list) else ():
+        if isinstance(pair, dict) and pair.get("key") == key:
+            return _only_value(pair.get("value"))
+    return found if isinstance(found, list) and any(one is not None for one in found) else None
+
+
+def first_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
+    """Return the first value among several columns that is not empty; None where all are."""
+    found = (value_at(values, column) for column in columns)
+    return next((value for value in found if value not in (None, "") and value == value), None)
+
+
+def rows_inside(row: Row, path: str) -> Iterator[Row]:
+    """Yield a row for each object of a list in this one, with the row's other values beside it.
+
+    Without a path, or where the list is missing or empty, the row itself is the only one.
+    """
+    inner = value_at(row.values, path) if path and not row.mistake else None
+    parts = [part for part in inner if isinstance(part, dict)] if isinstance(inner, list) else []
+    if not parts:
+        yield row
+    for part in parts[:MOST_EVENTS]:
+        yield Row(row.line, row.values | part)
+    if len(parts) > MOST_EVENTS:
+        yield Row(row.line, {}, f"{path} holds over {MOST_EVENTS:,} objects; the first are read")
+
+
+def _only_value(value: Any) -> Any:
+    """Return the one filled member of `{string_value: …, int_value: …}`; other values as is."""
+    if not isinstance(value, dict):
+        return value
+    return next((one for one in value.values() if one is not None), None)

@@ -1,0 +1,134 @@
+"""Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.errors import ShopError
+from pipelines.importers.events.acts import UnknownAct
+from pipelines.importers.events.date_order import LogStyle
+from pipelines.importers.events.event_rows import EventReader, LeftOut
+from pipelines.importers.events.fields import rows_inside
+from pipelines.importers.mapping import EventColumns
+from pipelines.importers.products import CHUNK
+from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.texts import RowError
+from pipelines.shop.quality import Quality, shown
+from pipelines.shop.schemas import EVENT_SCHEMA
+from pipelines.shop.writer import ShopWriter
+from retrieval import EventType
+
+MOST_NAMES = 1_000  # of unknown acts, that are counted one by one
+SHOWN_NAMES = 10
+SCHEMA = pa.schema([field for field in EVENT_SCHEMA if field.name != "consent"])
+
+
+class EventIntake:
+    """Validates events one by one and writes them in chunks."""
+
+    def __init__(
+        self,
+        shop: ShopWriter,
+        quality: Quality,
+        source: Path,
+        columns: EventColumns,
+        style: LogStyle = LogStyle(),  # noqa: B008
+    ) -> None:
+        self._shop = shop
+        self._quality = quality
+        self._source = source
+        self._columns = columns
+        self._style = style
+        self._reader = EventReader(columns, style.order, style.price)
+        self._waiting: list[dict[str, Any]] = []
+        self._popularity: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
+        self._unknown: Counter[str] = Counter()
+        self._wrong = 0
+        self._first = ""  # refused event: its line and reason
+
+    def take(self, row: Row) -> None:
+        """Keep the events of a row that make sense; count those that do not."""
+        for part in rows_inside(row, self._columns.each):
+            self._quality.events_read += 1
+            try:
+                if part.mistake:
+                    raise RowError("unreadable row", part.mistake)
+                self._keep(self._reader.read(part))
+            except RowError as e:
+                self._refuse(part.line, e)
+
+    def finish(self, max_refused_share: float, ids: set[str]) -> None:
+        """Write the rest; refuse the whole file if too much of it was wrong."""
+        self._flush()
+        read, kept = self._quality.events_read, self._quality.events_kept
+        if not read:
+            raise ShopError(f"{self._source} has a header but no rows")
+        if self._wrong > max_refused_share * read or (self._wrong and not kept):
+            raise ShopError(
+                f"{self._source}: {self._wrong:,} of {read:,} events were refused, at most "
+                f"{max_refused_share:.0%} may be; the first: {self._first}"
+            )
+        if not kept:
+            raise ShopError(
+                f"{self._source}: none of {read:,} events is of a type that is known"
+                f"{self._names(': ')}; say in the mapping which of ours they are, such as "
+                f"events.types: {{{next(iter(self._unknown), 'seen')[:40]}: view}}"
+            )
+        self._quality.see_popularity(np.array(list(self._popularity.values()), np.int64))
+        self._quality.notes += filter(None, self._notes(ids))
+
+    def _keep(self, event: dict[str, Any]) -> None:
+        self._waiting.append(event)
+        self._types[event["type"]] += 1
+        if event["product"]:
+            self._popularity[event["product"]] += 1
+        if len(self._waiting) >= CHUNK:
+            self._flush()
+
+    def _refuse(self, line: int, error: RowError) -> None:
+        self._quality.refuse(str(self._source), line, f"event: {error.kind}", str(error))
+        if isinstance(error, UnknownAct):
+            known = error.name in self._unknown or len(self._unknown) < MOST_NAMES
+            self._unknown[error.name if known else "others"] += 1
+        elif not isinstance(error, LeftOut):
+            self._wrong += 1
+            self._first = self._first or f"line {line}: {error}"
+
+    def _flush(self) -> None:
+        self._quality.events_kept += len(self._waiting)
+        if self._waiting:
+            self._shop.add_events(pa.Table.from_pylist(self._waiting, SCHEMA))
+        self._waiting = []
+
+    def _names(self, before: str) -> str:
+        most = self._unknown.most_common(SHOWN_NAMES)
+        return before + ", ".join(f"{shown(name)} {count:,}" for name, count in most)
+
+    def _notes(self, ids: set[str]) -> list[str]:
+        """Return what the report says beside the counts: what was chosen, and what is left out."""
+        kinds = ", ".join(f"{kind} {n:,}" for kind in EventType if (n := self._types[kind]))
+        strangers = sum(n for product, n in self._popularity.items() if product not in ids)
+        anonymous = self._reader.anonymous
+        return [
+            f"events by type: {kinds}",
+            self._style.note,
+            f"events of other types are left out{self._names(': ')}" if self._unknown else "",
+            f"{strangers:,} events are of products that the catalogue lacks" if strangers else "",
+            f"{anonymous:,} events name neither a user nor a session, so each counts as another "
+            "user's"
+            if anonymous
+            else "",
+            self._zones(),
+        ]
+
+    def _zones(self) -> str:
+        count, zone = self._reader.zoned, self._columns.zone
+        if not count:
+            return ""
+        if zone:
+            return f"{count:,} times name a zone, and are converted to {zone}"
+        return f"{count:,} times name a zone, which is dropped; the key `zone` converts them"

@@ -1,0 +1,249 @@
+"""Reads the times of a log in the forms that shops, databases and analytics write."""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pipelines.importers.values.texts import RowError
+from pipelines.shop.quality import shown
+
+YEARS = range(1990, 2101)
+MAX_TEXT = 80
+EXCEL_DAYS = range(32_874, 73_416)  # 1990 to 2100, as Excel counts days
+EXCEL_EPOCH = datetime(1899, 12, 30)
+# The largest number of each unit that is a moment before 2100: seconds, milliseconds and so on.
+UNITS = ((5e9, 1), (5e12, 1e3), (5e15, 1e6), (5e18, 1e9))
+COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+# Beginnings of the months' names in English, German, French, Spanish, Italian and Dutch.
+MONTHS = {
+    name: month
+    for month, names in enumerate(
+        (
+            ("jan", "ene", "gen"), ("feb", "fev", "fév"), ("mar", "mär", "mrz", "maa"),
+            ("apr", "avr", "abr"), ("may", "mai", "mei", "mag"), ("jun", "juin", "giu"),
+            ("jul", "juil", "lug"), ("aug", "aoû", "aou", "ago"), ("sep", "set"),
+            ("oct", "okt", "ott"), ("nov",), ("dec", "dez", "déc", "dic"),
+        ),
+        start=1,
+    )
+    for name in names
+}  # fmt: skip
+
+_NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
+_DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
+_DAY_WORD = re.compile(
+    r"(?:[^\W\d_]{2,12}\.?,?\s+)?(\d{1,2})(?:st|nd|rd|th)?\.?[-\s/]{0,3}(?:de\s)?"
+    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))"
+)
+_WORD_DAY = re.compile(
+    r"(?:[^\W\d_]{2,12}\.?,?\s+)?([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})"
+)
+_CLOCK = re.compile(
+    r"(?:[T,:\s]|at|um|à){0,4}(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d{1,9})?)?"
+    r"\s*(?:([ap])\.?\s?m\.?)?",
+    re.IGNORECASE,
+)
+_ZONE = re.compile(
+    r"(?:\s?(?:Uhr|hrs?|h))?\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|(UTC|GMT|Z)|[A-Z]{2,5})?"
+    r"\s*(?:\([^()]{1,40}\)|\[[\w/+-]{1,40}\])?"
+)
+_SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")
+
+
+class Parts(NamedTuple):
+    """A date of three numbers as it stands in a text: 1/3/2024 10:00."""
+
+    first: int
+    sign: str
+    second: int
+    last: int
+    years_last: bool  # False: the year stands first
+    two_digits: bool  # of the year
+    rest: str
+
+
+class DateOrder(NamedTuple):
+    """How dates of three numbers are read, and the zone in which times are stored.
+
+    `day_first` is None where nothing says: then only dates that can be read in one way are.
+    `year_first` is of dates with two digits for each number.
+    """
+
+    day_first: bool | None = None
+    year_first: bool = False
+    said: bool = False  # by the mapping
+    zone: ZoneInfo | None = None
+
+
+def moment_of(value: Any, order: DateOrder = DateOrder()) -> datetime:  # noqa: B008
+    """Return a time as the shop's local one, to the second.
+
+    ISO 8601, `1.3.2024 10:00`, `3/1/2024 10:00 AM`, `1 Mar 2024`, `20240301`, Excel's days, and
+    seconds to nanoseconds since 1970 are read. A zone is dropped, or converted to `order.zone`.
+    """
+    moment = _moment(value, order)
+    if moment is None or moment.year not in YEARS:
+        raise RowError(
+            "unreadable time",
+            f"time {shown(value)} is not a moment from {YEARS[0]} to {YEARS[-1]}"
+            f"{_hint(value, order)}",
+        )
+    if moment.tzinfo and order.zone:
+        moment = moment.astimezone(order.zone)
+    return moment.replace(tzinfo=None, microsecond=0)
+
+
+def _hint(value: Any, order: DateOrder) -> str:
+    """Return what to do about a date whose numbers can stand in several orders."""
+    if not isinstance(value, str) or order.said or not parts_of(value.strip()[:MAX_TEXT]):
+        return ""
+    return "; say in the mapping's events whether `dates` are day first, month first or year first"
+
+
+def names_zone(value: Any) -> bool:
+    """Return whether a text ends in a zone or an offset, which an import drops."""
+    return isinstance(value, str) and bool(re.search(r"\d\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$", value))
+
+
+def parts_of(text: str) -> Parts | None:
+    """Return the numbers of a date such as 1/3/2024 or 2024.3.1; None for any other text."""
+    found = _DAY.match(text)
+    if not found:
+        return None
+    first, last = found[1], found[4]
+    if len(first) == 4 and len(last) <= 2:
+        years_last, width = False, 4
+    elif len(first) <= 2 and len(last) in (2, 4):
+        years_last, width = True, len(last)
+    else:
+        return None
+    rest = text[found.end() :]
+    return Parts(int(first), found[2], int(found[3]), int(last), years_last, width == 2, rest)
+
+
+def _moment(value: Any, order: DateOrder) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _of_digits(f"{value:f}".removesuffix(".000000"), order) if value < 5e18 else None
+    if not isinstance(value, str) or not (text := value.strip()) or len(text) > MAX_TEXT:
+        return None
+    try:
+        return next(filter(None, (read(text, order) for read in READERS)), None)
+    except (ValueError, OverflowError):  # a 30th of February
+        return None
+
+
+def _of_iso(text: str, order: DateOrder) -> datetime | None:
+    del order
+    if text.isdigit():
+        return None
+    try:
+        return datetime.fromisoformat(_SPACED_ZONE.sub(_joined_zone, text))
+    except ValueError:
+        return None
+
+
+def _joined_zone(found: re.Match[str]) -> str:
+    return "+00:00" if found[0].strip() else ""
+
+
+def _of_digits(text: str, order: DateOrder) -> datetime | None:
+    """Read digits alone: 20240301 and longer forms, or a number; ten digits mean seconds
+    unless they begin with 20, as Google's hours 2024030110 do and seconds before 2033 do not."""
+    del order
+    if not _NUMBER.fullmatch(text):
+        return None
+    form = COMPACT.get(len(text)) if text.startswith(("19", "20")) else None
+    if form:
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            pass
+    return _of_number(float(text))
+
+
+def _of_number(number: float) -> datetime | None:
+    if int(number) in EXCEL_DAYS:
+        return EXCEL_EPOCH + timedelta(seconds=round(number * 86_400))
+    unit = next((unit for most, unit in UNITS if 0 <= number < most), None)
+    return datetime.fromtimestamp(number / unit, UTC) if unit else None
+
+
+def _of_numbers(text: str, order: DateOrder) -> datetime | None:
+    parts = parts_of(text)
+    if parts is None:
+        return None
+    if not parts.years_last:
+        return _at(parts.first, parts.second, parts.last, parts.rest)
+    if parts.two_digits and parts.sign == "-" and not order.said:
+        return None  # 12-01-10 is read in three ways
+    if order.year_first and parts.two_digits:
+        return _at(2000 + parts.first, parts.second, parts.last, parts.rest)
+    year = _full_year(parts.last) if parts.two_digits else parts.last
+    day_first = order.day_first
+    if day_first is None:
+        day_first = _only_order(parts)
+    if day_first is None:
+        return None
+    day, month = (parts.first, parts.second) if day_first else (parts.second, parts.first)
+    return _at(year, month, day, parts.rest)
+
+
+def _only_order(parts: Parts) -> bool | None:
+    """Return whether the day stands first where one date alone says: by its size, or a point."""
+    if parts.first > 12 or parts.second > 12 or parts.first == parts.second:
+        return parts.second <= 12
+    return True if parts.sign == "." else None
+
+
+def _of_words(text: str, order: DateOrder) -> datetime | None:
+    del order
+    lower = text.lower()
+    if found := _DAY_WORD.match(lower):
+        day, name, year = found.groups()
+    elif found := _WORD_DAY.match(lower):
+        name, day, year = found.groups()
+    else:
+        return None
+    month = MONTHS.get(name[:4], MONTHS.get(name[:3]))
+    whole = _full_year(int(year)) if len(year) == 2 else int(year)
+    return _at(whole, month, int(day), text[found.end() :]) if month else None
+
+
+def _full_year(year: int) -> int:
+    return year + (2000 if year < 70 else 1900)
+
+
+def _at(year: int, month: int, day: int, rest: str) -> datetime | None:
+    """Return the moment of a date and the text after it: nothing, or a time of day and a zone."""
+    moment = datetime(year, month, day)
+    if not rest.strip():
+        return moment
+    found = _CLOCK.match(rest)
+    zone = _ZONE.fullmatch(rest[found.end() :].rstrip()) if found else None
+    if not found or not zone:
+        return None
+    hour = int(found[1])
+    if found[4]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if found[4].lower() == "p" else 0)
+    at = moment.replace(hour=hour, minute=int(found[2]), second=int(found[3] or 0))
+    return at.replace(tzinfo=_offset(zone))
+
+
+def _offset(zone: re.Match[str]) -> timezone | None:
+    if zone[4]:
+        return UTC
+    if not zone[1]:
+        return None
+    minutes = int(zone[2]) * 60 + int(zone[3] or 0)
+    return timezone(timedelta(minutes=minutes if zone[1] == "+" else -minutes))
+
+
+READERS = (_of_iso, _of_digits, _of_numbers, _of_words)

@@ -1,0 +1,1 @@
+"""Exports: knows the columns that shops, feeds and analytics write, and makes a file's mapping."""

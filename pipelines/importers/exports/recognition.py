@@ -1,0 +1,110 @@
+"""Recognises which exporter wrote a file, by its columns, or guesses by usual names."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipelines.config.loading import read_section
+from pipelines.errors import ShopError
+from pipelines.importers.exports.formats import Format, format_named
+from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
+from pipelines.importers.exports.resolving import Resolved, resolved
+from pipelines.importers.mapping import shown_columns
+from pipelines.importers.tables.rows import Rows
+
+HOW = "print one to correct with --print-mapping, and import with `vetrina import table`"
+
+
+class Recognised(NamedTuple):
+    """The mapping of a file as it stands in YAML, and a sentence that says why it is the one."""
+
+    mapping: dict[str, Any]
+    sentence: str
+    missing: tuple[str, ...] = ()  # what a mapping must have, and no column is known for
+    unused: tuple[str, ...] = ()  # columns that are not imported
+
+
+class Kind(NamedTuple):
+    """What a file may be: its formats, what its mapping must have, and how it is guessed."""
+
+    folders: tuple[str, ...]
+    section: str
+    required: tuple[str, ...]
+    guess: str
+
+
+OF_PRODUCTS = Kind(PRODUCTS, "columns", ("id", "title"), "guessing.yaml")
+OF_EVENTS = Kind(LOGS, "events", ("time", "product"), "guessing_logs.yaml")
+
+
+def recognise(source: Path, rows: Rows, kind: Kind, name: str = "") -> Recognised:
+    """Return the mapping of a file; with a name, of that format whatever the columns.
+
+    ShopError where a named format does not fit. A guess may lack what a mapping must have.
+    """
+    if name:
+        return _as_named(source, rows, kind, name)
+    candidates = [(form, resolved(form, rows)) for form in map(format_named, _names(kind))]
+    fitting = [
+        (form, found)
+        for form, found in candidates
+        if len(found.marks) >= form.needs and not _missing(found.mapping, kind)
+    ]
+    if not fitting:
+        return _guess(source, rows, kind)
+    form, found = max(fitting, key=lambda one: (len(one[1].marks), len(one[1].columns)))
+    return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
+
+
+def unknown(source: Path, rows: Rows, found: Recognised) -> ShopError:
+    """Return what to say of a file for which there is no whole mapping."""
+    return ShopError(
+        f"{source}: no column is known to be {' or '.join(f'`{one}`' for one in found.missing)}; "
+        f"it has {shown_columns(rows.columns)}; write a mapping: {HOW}"
+    )
+
+
+def _names(kind: Kind) -> list[str]:
+    return names_of_formats(kind.folders)
+
+
+def _as_named(source: Path, rows: Rows, kind: Kind, name: str) -> Recognised:
+    form = format_named(name)
+    found = resolved(form, rows)
+    if missing := _missing(found.mapping, kind):
+        names = ", ".join(f"`{one}`" for one in missing)
+        raise ShopError(
+            f"{source} is not {form.title}: it lacks the columns of {names}; "
+            f"it has {shown_columns(rows.columns)}; try `vetrina import auto`"
+        )
+    return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
+
+
+def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
+    found = resolved(read_section(FOLDER / kind.guess, Format), rows)
+    section = found.mapping.get(kind.section, {})
+    taken = ", ".join(f"{field} from {column!r}" for field, column in section.items())
+    sentence = (
+        f"{source.name}: its columns are of no exporter that is known; guessed by their names: "
+        f"{taken or 'nothing'}; if that is wrong, {HOW}"
+    )
+    missing = _missing(found.mapping, kind)
+    return Recognised(found.mapping, sentence, missing, _unused(rows, found))
+
+
+def _unused(rows: Rows, found: Resolved) -> tuple[str, ...]:
+    used = {name.partition(".")[0] for name in found.columns} | set(found.columns)
+    return tuple(column for column in rows.columns if column not in used)
+
+
+def _missing(mapping: dict[str, Any], kind: Kind) -> tuple[str, ...]:
+    section = mapping.get(kind.section, {})
+    return tuple(field for field in kind.required if field not in section)
+
+
+def _sentence(source: Path, form: Format, found: Resolved) -> str:
+    columns = found.marks or found.columns
+    among = " and ".join(repr(column) for column in columns[:2])
+    return (
+        f"{source.name}: read as {form.title}: {len(found.columns):,} of its columns are known, "
+        f"among them {among}"
+    )

@@ -1,0 +1,86 @@
+"""Makes the mapping of one file of a format: with the columns that this file has."""
+
+from typing import Any, NamedTuple
+
+from pipelines.importers.exports.formats import Format
+from pipelines.importers.exports.header import Header
+from pipelines.importers.mapping import SETTINGS
+from pipelines.importers.tables.rows import Rows
+
+SECTIONS = ("columns", "sale", "stock", "variants", "events")  # their values are columns
+VALUES = ("leave_out", "only_as_variant")  # their keys are
+
+
+class Resolved(NamedTuple):
+    """A mapping as it stands in YAML, and the columns of the file that it uses."""
+
+    mapping: dict[str, Any]
+    columns: tuple[str, ...]
+    marks: tuple[str, ...]  # that the file has, as it writes them
+
+
+def resolved(form: Format, rows: Rows) -> Resolved:
+    """Return the mapping of a file; what it has no column for is left out."""
+    fallbacks = form.mapping.get("fallbacks", {})
+    names = {name: (*form.names.get(name, ()), *_listed(fallbacks.get(name, ())))
+             for name in (*form.names, *fallbacks)}  # fmt: skip
+    header = Header(rows.columns, names, nested=rows.nested)
+    mapping = {key: _section(key, value, header) for key, value in form.mapping.items()}
+    mapping = {key: value for key, value in mapping.items() if value not in ({}, [], "", None)}
+    if header.currency:
+        mapping.setdefault("currency", header.currency)
+    used = tuple(header.found)
+    marks = [header.one(mark) for mark in form.marks]
+    return Resolved(mapping, used, tuple(dict.fromkeys(filter(None, marks))))
+
+
+def _section(key: str, value: Any, header: Header) -> Any:
+    if key == "events" and header.one(value.get("each", "")):
+        return {field: _inside(field, names, header) for field, names in value.items()}
+    if key in SECTIONS:
+        return _columns(value, header, SETTINGS)
+    if key == "attributes":
+        return _columns(value, header, ())
+    if key == "fallbacks":
+        found = {
+            header.one(name): _named(_listed(others), header) for name, others in value.items()
+        }
+        return {
+            name: others for name, others in found.items() if name and others != name and others
+        }
+    if key in VALUES:
+        return {column: several for name, several in value.items() if (column := header.one(name))}
+    if key == "options":
+        return [list(pair) for names in value for pair in header.pairs(*names)]
+    if key == "pairs":
+        return _named(value, header)
+    return value
+
+
+def _inside(field: str, names: Any, header: Header) -> Any:
+    """Return columns of which some may stand in the objects of a list, where none is seen yet."""
+    if field in SETTINGS:
+        return names
+    found = list(dict.fromkeys(header.one(name) or name for name in _listed(names)))
+    return found[0] if len(found) == 1 else found
+
+
+def _listed(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _columns(section: dict[str, Any], header: Header, settings: tuple[str, ...]) -> dict[str, Any]:
+    found = {
+        field: names if field in settings else _named(names, header)
+        for field, names in section.items()
+    }
+    return {field: names for field, names in found.items() if names}
+
+
+def _named(names: Any, header: Header) -> Any:
+    """Return the columns of some names: a text for one, a list for several."""
+    if isinstance(names, str):
+        columns = header.several(names)
+        return columns if "{n}" in names else next(iter(columns), "")
+    found = list(dict.fromkeys(column for name in names for column in header.several(name)))
+    return found[0] if len(found) == 1 else found

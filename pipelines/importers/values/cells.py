@@ -1,0 +1,144 @@
+"""Reads the cells of a product as people mean them, and remarks on what had to be chosen."""
+
+from typing import Any
+
+from pipelines.importers.values.availability import availability_of
+from pipelines.importers.values.currencies import currency_of
+from pipelines.importers.values.lists import media_of, parts_of
+from pipelines.importers.values.markup import plain_text
+from pipelines.importers.values.numbers import is_ambiguous
+from pipelines.importers.values.paths import paths_of
+from pipelines.importers.values.prices import Price, number_in, read_price
+from pipelines.importers.values.survey import CellStyle
+from pipelines.importers.values.texts import (
+    CONTROL,
+    MAX_VALUES,
+    RowError,
+    decoded_twice,
+    limited,
+    text_of,
+    texts_of,
+)
+from pipelines.shop.quality import shown
+from pipelines.shop.remarks import Remarks
+
+MARKUP = "HTML in texts is made plain text"
+LONGEST_RAW = 1_000_000  # characters of a text with its HTML
+
+
+class CellReader:
+    """Reads the cells of one source, which are written in one style."""
+
+    def __init__(self, style: CellStyle, remarks: Remarks) -> None:
+        self._style = style
+        self._remarks = remarks
+
+    def text(self, line: int, name: str, value: Any) -> str:
+        """Return a text without HTML and control letters, "" where there is none."""
+        if isinstance(value, str) and CONTROL.search(value):
+            self._remarks.add("control letters are taken out of texts", line, shown(value.strip()))
+        text = text_of(value, name, at_most=LONGEST_RAW)
+        mended = decoded_twice(text)
+        if mended != text:
+            kind = "texts are mended that were UTF-8 and read as Windows-1252"
+            self._remarks.add(kind, line, f"{shown(text)} is {shown(mended)}")
+        if "<" in mended or "&" in mended:
+            plain = plain_text(mended, keep_lines=name == "description")
+            if plain.split() != mended.split():
+                self._remarks.add(MARKUP, line, shown(mended))
+            mended = plain
+        return limited(mended if name == "description" else " ".join(mended.split()), name)
+
+    def texts(self, line: int, name: str, value: Any, field: str = "") -> list[str]:
+        """Return some texts of a cell, or of several, each once."""
+        separator = self._style.separators.get(field or name, "")
+        parts = [part for cell in _listed(value) for part in _parted(cell, separator)]
+        return _distinct(name, [self.text(line, name, part) for part in parts])
+
+    def media(self, name: str, value: Any) -> list[str]:
+        """Return addresses or names of files."""
+        parts: list[Any] = []
+        for cell in _listed(value):
+            parts += media_of(cell, self._style.media) if isinstance(cell, str) else [cell]
+        texts = (part.replace("&amp;", "&") if isinstance(part, str) else part for part in parts)
+        return texts_of(list(texts), name)
+
+    def categories(self, line: int, value: Any) -> list[str]:
+        """Return the paths of categories."""
+        paths: list[str] = []
+        for cell in _listed(value):
+            if isinstance(cell, str):
+                if ("<" in cell or "&" in cell) and plain_text(cell) != " ".join(cell.split()):
+                    self._remarks.add(MARKUP, line, shown(cell))
+                paths += [
+                    self.text(line, "categories", p) for p in paths_of(cell, self._style.paths)
+                ]
+            else:
+                paths.append(text_of(cell, "categories"))
+        return _distinct("categories", paths)
+
+    def attributes(self, line: int, raw: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return pairs of a name and a value; a name comes once for each of its values."""
+        pairs = [
+            (name, text)
+            for name, value in raw.items()
+            for text in self.texts(line, "attributes", value, f"attributes.{name}")
+        ]
+        if len(pairs) > MAX_VALUES:
+            raise RowError(
+                "attributes too many",
+                f"attributes has {len(pairs):,} values, at most {MAX_VALUES} are taken",
+            )
+        return pairs
+
+    def price(self, line: int, value: Any, currency: str) -> Price | None:
+        """Return a price, with the currency that its own cell names, else this one.
+
+        RowError for what is no price, or an impossible one.
+        """
+        style = self._style.price
+        style = style._replace(currency=currency or style.currency)
+        price, choice = read_price(value, style)
+        if choice:
+            self._remarks.add(choice, line, shown(value))
+        if price and is_ambiguous(number_in(value)):
+            known = style.decimal or price.currency in style.decimals
+            why = "read as the others of the file" if known else "nothing tells (key `decimal`)"
+            kind = f"prices that may be thousands or have three decimals: {why}"
+            self._remarks.add(kind, line, f"{shown(value)} is {price.amount:g}")
+        if price is None or price.currency or not style.currency:
+            return price
+        return Price(price.amount, style.currency)
+
+    def currency(self, value: Any) -> str:
+        """Return the code of a currency that a cell names by its code, sign or name."""
+        text = text_of(value, "currency")
+        return currency_of(text, self._style.price.currency) or text.upper()
+
+    def availability(self, line: int, value: Any) -> str:
+        """Return the noun's word; a word that is not known is counted and takes no product out."""
+        try:
+            return availability_of(value)
+        except RowError as e:
+            unknown = self._style.unknown_availability.value
+            kind = f"words of availability that are not known count as {unknown}"
+            self._remarks.add(f"{kind} (key `unknown_availability`)", line, str(e))
+            return unknown
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _parted(cell: Any, separator: str) -> list[Any]:
+    return list(parts_of(cell, separator)) if isinstance(cell, str) else [cell]
+
+
+def _distinct(name: str, texts: list[str]) -> list[str]:
+    distinct = list(dict.fromkeys(text for text in texts if text))
+    if len(distinct) > MAX_VALUES:
+        raise RowError(
+            f"{name} too many",
+            f"{name} has {len(distinct):,} values, at most {MAX_VALUES} are taken",
+        )
+    return distinct

@@ -1,0 +1,58 @@
+"""Takes purchases that were returned, cancelled or refunded out of a log of purchases."""
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool
+
+ENOUGH = 1e-6  # pieces that are left of a purchase by the rounding of its quantities
+
+
+def without_returns(purchases: pa.Table, refunds: pa.Table) -> pa.Table:
+    """Return the purchases that were kept, in their order.
+
+    Both tables have `user`, `session`, `row` of the product (null in a refund of a whole order),
+    `seconds` and `quantity`. A refund takes back pieces that its user bought of the product until
+    then: those of its own session first, then the latest. A purchase of which all pieces went back
+    is left out, one of which some did stays. A refund without a product takes back its session.
+    """
+    if not refunds.num_rows or not purchases.num_rows:
+        return purchases
+    return purchases.filter(pa.array(_kept(purchases, refunds)))
+
+
+def _kept(purchases: pa.Table, refunds: pa.Table) -> Bool[np.ndarray, "n"]:
+    concerned = pc.is_in(purchases["user"], value_set=refunds["user"].combine_chunks().unique())
+    places = np.flatnonzero(np.asarray(concerned))
+    rows = purchases.take(places).to_pylist()
+    left = np.array([row["quantity"] for row in rows], np.float64)
+    of_user: dict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        of_user[row["user"]].append(i)
+    for refund in refunds.sort_by("seconds").to_pylist():
+        _take_back(refund, rows, of_user[refund["user"]], left)
+    kept = np.ones(purchases.num_rows, bool)
+    kept[places[left <= ENOUGH]] = False
+    return kept
+
+
+def _take_back(refund: dict, rows: list[dict], mine: list[int], left: np.ndarray) -> None:
+    """Lower what is left of the purchases that a refund concerns."""
+    before = [i for i in mine if rows[i]["seconds"] <= refund["seconds"] and left[i] > ENOUGH]
+    if refund["row"] is None:
+        left[[i for i in before if rows[i]["session"] == refund["session"] != ""]] = 0
+        return
+    pieces = refund["quantity"]
+    same = [i for i in before if rows[i]["row"] == refund["row"]]
+    for i in sorted(same, key=lambda i: (_elsewhere(rows[i], refund), -rows[i]["seconds"])):
+        taken = min(pieces, left[i])
+        left[i] -= taken
+        pieces -= taken
+        if pieces <= ENOUGH:
+            return
+
+
+def _elsewhere(purchase: dict, refund: dict) -> bool:
+    return bool(purchase["session"] != refund["session"])

@@ -1,0 +1,287 @@
+"""What becomes of a log, from its file to the events of the shop."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import ShopError
+from pipelines.importers.mapping import Mapping
+from pipelines.importers.table import import_table
+from pipelines.progress import silent
+from pipelines.shop.quality import QualityReport
+from pipelines.shop.reader import Shop
+
+PRODUCTS = "id,title,price\np1,Oat milk,2\np2,Whole milk,1\np3,Rye bread,3\n"
+BASKETS = {"user": "u", "session": "o", "time": "t", "product": "p", "quantity": "n", "value": "v"}
+ACTS = {"user": "u", "time": "t", "product": "p", "type": "e", "text": "q"}
+
+
+def mapping_of(events: dict[str, Any]) -> Mapping:
+    raw = {"columns": {"id": "id", "title": "title", "price": "price"}, "events": events}
+    return msgspec.convert(raw, Mapping)
+
+
+def imported(
+    folder: Path,
+    log: str,
+    columns: dict[str, Any],
+    *,
+    products: str = PRODUCTS,
+    name: str = "log.csv",
+) -> tuple[list[dict[str, Any]], QualityReport]:
+    (folder / "products.csv").write_text(products, encoding="utf-8")
+    (folder / name).write_text(log, encoding="utf-8")
+    source, mapping = folder / "products.csv", mapping_of(columns)
+    report = import_table(source, folder / "shop", mapping, silent, events=folder / name)
+    batches = Shop(folder / "shop").event_batches()
+    return [row for batch in batches for row in batch.to_pylist()], report
+
+
+def acts(*rows: str) -> str:
+    return "\n".join(["u,t,p,e,q", *rows]) + "\n"
+
+
+@pytest.mark.parametrize("mistakes", [0, 150])
+def test_the_first_refused_event_is_named_whatever_is_wrong_with_products(
+    tmp_path: Path, mistakes: int
+) -> None:
+    products = PRODUCTS + "".join(f"q{i},Cup {i},3\n" for i in range(200))
+    products += "".join(f"q{i},Cup {i} again,3\n" for i in range(mistakes))
+    log = "u,t,p\n" + "".join(f"u{i},the {i}th,p1\n" for i in range(20))
+
+    with pytest.raises(ShopError, match=r"20 of 20 events were refused.*line 2: time 'the 0th'"):
+        imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"}, products=products)
+
+
+def test_the_mistake_of_an_event_is_named_where_products_are_the_same_file(tmp_path: Path) -> None:
+    lines = [f"50{i},A{i % 6},Candle,1,12-01-10 8:2{i % 10},2.5,77{i}" for i in range(12)]
+    source = tmp_path / "one.csv"
+    source.write_text("order,sku,name,qty,when,price,customer\n" + "\n".join(lines) + "\n")
+    events = {"user": "customer", "time": "when", "product": "sku", "quantity": "qty"}
+    raw = {"columns": {"id": "sku", "title": "name"}, "events": events}
+
+    with pytest.raises(ShopError, match=r"12 of 12 events were refused.*time '12-01-10 8:20'"):
+        import_table(
+            source, tmp_path / "shop", msgspec.convert(raw, Mapping), silent, events=source
+        )
+
+
+def test_the_names_of_acts_in_exports_of_the_field_are_known(tmp_path: Path) -> None:
+    names = {
+        "view": "view", "addtocart": "add_to_cart", "transaction": "purchase",  # RetailRocket
+        "clicks": "click", "carts": "add_to_cart", "orders": "purchase", "buy": "purchase",  # OTTO
+        "Order Completed": "purchase", "Product Viewed": "view", "Product Added": "add_to_cart",
+        "Product Removed": "remove_from_cart", "Product Added to Wishlist": "add_to_wishlist",
+        "view_item": "view", "add_to_cart": "add_to_cart", "select_item": "click",
+        "remove_from_cart": "remove_from_cart", "add_to_wishlist": "add_to_wishlist",  # GA4
+        "view_item_list": "impression", "refund": "refund", "detail": "view", "add": "add_to_cart",
+        "remove": "remove_from_cart", "Viewed Product": "view", "Placed Order": "purchase",
+        "Added to Cart": "add_to_cart", "product_viewed": "view", "checkout_completed": "purchase",
+        "product_added_to_cart": "add_to_cart", "ViewContent": "view", "AddToCart": "add_to_cart",
+        "prodView": "view", "scAdd": "add_to_cart", "scRemove": "remove_from_cart",
+        "trackEcommerceOrder": "purchase", "trackTransaction": "purchase", "pv": "view",
+        "fav": "add_to_wishlist", "detail-page-view": "view", "BuyAction": "purchase",
+        "commerce.productViews": "view", "Ecommerce: Add to Cart": "add_to_cart",  # Adobe, GTM
+        "ecommerce_remove_from_cart": "remove_from_cart", "event_purchase": "purchase",
+        "returned": "refund", "Order Cancelled": "refund", "rating": "rating", "review": "rating",
+    }  # fmt: skip
+    rows = [f"u1,2024-03-01T10:{i:02}:00,p1,{name}," for i, name in enumerate(names)]
+
+    events, report = imported(tmp_path, acts(*rows), ACTS)
+
+    assert [event["type"] for event in events] == list(names.values())
+    assert not report.refused
+
+
+def test_a_mapping_names_acts_that_nobody_else_has(tmp_path: Path) -> None:
+    types = {"1": "view", "Kauf": "purchase", "view": "click"}
+    rows = [f"u1,2024-03-01T10:0{i}:00,p1,{name}," for i, name in enumerate(types)]
+
+    events, _ = imported(tmp_path, acts(*rows), ACTS | {"types": types})
+
+    assert [event["type"] for event in events] == ["view", "purchase", "click"]
+
+
+def test_acts_of_other_kinds_are_left_out_and_counted(tmp_path: Path) -> None:
+    others = [
+        f"u1,2024-03-01T10:{i:02}:00,,{'scroll' if i % 3 else 'session_start'}," for i in range(30)
+    ]
+    rows = ["u1,2024-03-01T09:00:00,p1,view_item,", *others]
+
+    events, report = imported(tmp_path, acts(*rows), ACTS)
+
+    assert len(events) == 1
+    assert report.refused == {"event: unknown type": 30}
+    assert "events of other types are left out: 'scroll' 20, 'session_start' 10" in report.notes
+
+
+def test_a_log_of_nothing_but_other_acts_is_refused_with_their_names(tmp_path: Path) -> None:
+    rows = ["u1,2024-03-01T09:00:00,p1,gesehen,", "u1,2024-03-01T09:00:00,p1,gekauft,"]
+
+    with pytest.raises(ShopError, match=r"'gesehen' 1, 'gekauft' 1; say in the mapping"):
+        imported(tmp_path, acts(*rows), ACTS)
+
+
+def test_a_search_has_no_product_and_is_kept(tmp_path: Path) -> None:
+    searches = [f"u{i},2024-03-02T10:00:00,,search,barista oat drink" for i in range(5)]
+    purchases = [f"u{i},2024-03-02T10:01:00,p1,purchase," for i in range(8)]
+
+    events, report = imported(tmp_path, acts(*searches, *purchases), ACTS)
+
+    found = [(event["type"], event["product"], event["text"]) for event in events]
+    assert found.count(("search", None, "barista oat drink")) == 5
+    assert (report.events_read, report.events_kept) == (13, 13)
+    assert report.popularity is not None
+    assert report.popularity.products_with_events == 1
+
+
+def test_a_return_is_an_act_of_its_own_and_no_mistake(tmp_path: Path) -> None:
+    log = (
+        "u,o,t,p,n,v\n"
+        "u1,1001,2024-03-01T10:00:00,p1,6,12.00\n"
+        "u1,C1001,2024-03-03T10:00:00,p1,-6,-12.00\n"
+        "u2,1002,2024-03-01T10:00:00,p2,2,2.00\n"
+        "u2,1003,2024-03-05T10:00:00,p3,1,-3.00\n"
+    )
+
+    events, report = imported(tmp_path, log, BASKETS)
+
+    found = {(event["user"], event["product"], event["type"], event["quantity"], event["value"])
+             for event in events}  # fmt: skip
+    assert found == {
+        ("u1", "p1", "purchase", 6, 12), ("u1", "p1", "refund", 6, 12),
+        ("u2", "p2", "purchase", 2, 2), ("u2", "p3", "refund", 1, 3),
+    }  # fmt: skip
+    assert not report.refused
+    assert "events by type: purchase 2, refund 2" in report.notes
+
+
+def test_orders_that_did_not_come_to_be_are_left_out(tmp_path: Path) -> None:
+    statuses = ["wc-completed", "Cancelled", "refunded", "payment_failed", "Fully Returned", "paid"]
+    log = "u,t,p,s\n" + "".join(f"u{i},2024-03-01,p1,{s}\n" for i, s in enumerate(statuses))
+    columns = {"user": "u", "time": "t", "product": "p", "status": "s"}
+
+    events, report = imported(tmp_path, log, columns)
+
+    assert [event["user"] for event in events] == ["u0", "u5"]
+    assert report.refused == {"event: undone order": 4}
+
+
+def test_amounts_and_pieces_are_read_as_shops_write_them(tmp_path: Path) -> None:
+    log = (
+        "u,o,t,p,n,v\n"
+        'u1,1001,2024-03-01T10:00:00,p1,6,"12,00 €"\n'
+        'u2,1002,2024-03-01T10:00:00,p2,"1,5","$2.00"\n'
+        "u2,1003,2024-03-05T10:00:00,p3,1.000,3.00 EUR\n"
+        'u3,1004,2024-03-05T10:00:01,p3,2 pcs,"1,203.50"\n'
+    )
+
+    events, report = imported(tmp_path, log, BASKETS)
+
+    found = [(event["quantity"], event["value"]) for event in events]
+    assert found == [(6, 12), (1.5, 2), (1, 3), (2, 1203.5)]
+    assert not report.refused
+
+
+def test_the_price_of_one_piece_makes_the_value_of_all(tmp_path: Path) -> None:
+    columns = BASKETS | {"value": "", "unit_price": "v"}
+
+    events, _ = imported(tmp_path, "u,o,t,p,n,v\nu1,1,2024-03-01,p1,3,2.50\n", columns)
+
+    assert events[0]["value"] == 7.5
+
+
+def test_who_is_not_known_is_a_session_or_somebody_else(tmp_path: Path) -> None:
+    log = (
+        "u,c,o,t,p\n,c1,s1,2024-03-01,p1\nu1,c1,s1,2024-03-02,p1\n"
+        ",,s2,2024-03-03,p1\n,,,2024-03-04,p1\n,,,2024-03-05,p1\n"
+    )
+    columns = {"user": ["u", "c"], "session": "o", "time": "t", "product": "p"}
+
+    events, report = imported(tmp_path, log, columns)
+
+    assert [event["user"] for event in events] == ["c1", "u1", "s2", "anonymous:5", "anonymous:6"]
+    assert any("2 events name neither a user nor a session" in note for note in report.notes)
+
+
+def test_searches_of_nobody_do_not_count_as_those_of_many(tmp_path: Path) -> None:
+    rows = [f",2024-03-0{i}T10:00:00,,search,my own secret" for i in range(1, 6)]
+
+    events, _ = imported(tmp_path, acts(*rows), ACTS)
+
+    assert {event["user"] for event in events} == {""}
+
+
+def test_a_look_at_a_page_without_a_product_is_no_mistake(tmp_path: Path) -> None:
+    rows = ["u1,2024-03-01,p1,purchase,", *[f"u{i},2024-03-01,,page_view," for i in range(9)]]
+
+    events, report = imported(tmp_path, acts(*rows), ACTS)
+
+    assert len(events) == 1
+    assert report.refused == {"event: no product": 9}
+
+
+@pytest.mark.parametrize(
+    ("times", "days"),
+    [
+        (["01.03.2024 10:00", "02.03.2024 10:00"], [1, 2]),
+        (["3/1/2024 10:00 AM", "3/2/2024 10:00 AM", "3/13/2024 1:00 PM"], [1, 2, 13]),
+        (["1/3/2024 10:00", "2/3/2024 10:00", "13/3/2024 10:00"], [1, 2, 13]),
+        (["20240301", "20240302"], [1, 2]),
+        (["2024-03-01 10:00:00.123456 UTC", "1709287200123456"], [1, 1]),
+    ],
+)
+def test_times_are_read_as_the_file_as_a_whole_writes_them(
+    tmp_path: Path, times: list[str], days: list[int]
+) -> None:
+    log = "u,t,p\n" + "".join(f'u1,"{time}",p1\n' for time in times)
+
+    events, _ = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
+
+    assert [(event["time"].month, event["time"].day) for event in events] == [(3, d) for d in days]
+
+
+def test_a_session_of_many_acts_in_one_object_is_read_act_by_act(tmp_path: Path) -> None:
+    session = {"session": 7, "events": [
+        {"aid": "p1", "ts": 1709287200000, "type": "clicks"},
+        {"aid": "p2", "ts": 1709287260000, "type": "orders"}]}  # fmt: skip
+    columns = {"user": "session", "time": "ts", "product": "aid", "type": "type", "each": "events"}
+
+    events, _ = imported(tmp_path, msgspec.json.encode(session).decode(), columns, name="log.jsonl")
+
+    assert [(e["user"], e["type"], e["product"]) for e in events] == [
+        ("7", "click", "p1"), ("7", "purchase", "p2"),
+    ]  # fmt: skip
+
+
+def test_an_export_of_google_analytics_from_bigquery_is_read(tmp_path: Path) -> None:
+    item = {"item_id": "p1", "quantity": 2, "price": 2.0}
+    bought = {
+        "event_name": "purchase", "event_timestamp": "1709287200123456", "user_pseudo_id": "1.2",
+        "event_params": [{"key": "transaction_id", "value": {"string_value": "T1"}}],
+        "user_id": None, "items": [item, {**item, "item_id": "p2"}],
+    }  # fmt: skip
+    searched = {
+        "event_name": "view_search_results", "event_timestamp": "1709287200123456",
+        "user_pseudo_id": "1.2", "items": [],
+        "event_params": [
+            {"key": "ga_session_id", "value": {"int_value": 5}},
+            {"key": "search_term", "value": {"string_value": "oat milk", "int_value": None}},
+        ],
+    }  # fmt: skip
+    columns = {
+        "user": ["user_id", "user_pseudo_id"], "time": "event_timestamp", "type": "event_name",
+        "product": "item_id", "quantity": "quantity", "unit_price": "price", "each": "items",
+        "session": "event_params.transaction_id", "text": "event_params.search_term",
+    }  # fmt: skip
+    lines = "\n".join(msgspec.json.encode(row).decode() for row in (bought, searched))
+
+    events, report = imported(tmp_path, lines, columns, name="log.jsonl")
+
+    assert [(e["type"], e["product"], e["session"], e["value"], e["text"]) for e in events] == [
+        ("purchase", "p1", "T1", 4.0, ""), ("purchase", "p2", "T1", 4.0, ""),
+        ("search", None, "", None, "oat milk"),
+    ]  # fmt: skip
+    assert not report.refused

@@ -1,0 +1,164 @@
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import pytest
+
+from pipelines.importers.events.date_order import LogStyle, survey
+from pipelines.importers.events.times import DateOrder, moment_of
+from pipelines.importers.mapping import EventColumns
+from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.texts import RowError
+
+TEN = datetime(2024, 3, 1, 10)
+NOW = datetime(2026, 11, 30)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2024-03-01T10:00:00",
+        "2024-03-01 10:00",
+        "2024-03-01T10:00:00Z",
+        "2024-03-01T10:00:00.1234567Z",
+        "2024-03-01 10:00:00 UTC",  # BigQuery
+        "2024-03-01 10:00:00.123456 UTC",
+        "2024-03-01 10:00:00 +0100",  # Shopify
+        "2024-03-01T10:00:00+01:00",
+        "2024-03-01 10:00:00 GMT",
+        "2024/03/01 10:00:00",
+        "2024.03.01 10:00",
+        "2024-3-1 10:00",
+        "01.03.2024 10:00",
+        "1.3.2024, 10:00",
+        "1.3.24 10:00:00",
+        "Mar 1, 2024 10:00 AM",
+        "March 1, 2024, 10:00:00 a.m.",
+        "1 March 2024 10:00",
+        "01-Mar-2024 10:00:00",
+        "1. März 2024 10:00",
+        "1 de marzo de 2024 10:00",
+        "1 mars 2024 10:00",
+        "Fri, 01 Mar 2024 10:00:00 GMT",  # RFC 2822
+        "Fri, 01 Mar 2024 10:00:00 +0000",
+        "Fri Mar 01 2024 10:00:00 GMT+0100 (CET)",  # JavaScript
+        "01/Mar/2024:10:00:00 +0000",  # a web server's log
+        "1709287200",
+        "1709287200123",
+        "1709287200123456",
+        "1709287200123456789",
+        1709287200,
+        1709287200.5,
+        1709287200123456,
+        "1709287200.123",
+        "1.7092872e+09",
+        "01MAR2024:10:00:00",
+        "Freitag, 1. März 2024, 10.00 Uhr",
+        "20240301T100000Z",
+        "2024030110",  # dateHour of Google Analytics
+        "202403011000",
+        "20240301100000",
+        45352.4166666667,  # Excel
+        "45352.4166666667",
+        TEN,
+    ],
+)
+def test_one_moment_is_read_in_every_form(value: object) -> None:
+    assert moment_of(value) == TEN
+
+
+@pytest.mark.parametrize("value", ["20240301", 20240301, "2024-03-01", "45352", date(2024, 3, 1)])
+def test_a_day_alone_is_its_beginning(value: object) -> None:
+    assert moment_of(value) == datetime(2024, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"), [("12:05 AM", 0), ("12:05 PM", 12), ("1:05 pm", 13), ("11:05 p. m.", 23)]
+)
+def test_a_clock_of_twelve_hours_is_read(text: str, hour: int) -> None:
+    assert moment_of(f"2024/3/1 {text}") == datetime(2024, 3, 1, hour, 5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", None, "soon", "yesterday", "2024", "1", "-5", "31.02.2024", "2024-13-01",
+        "99999999999999", "3/1/2024", "12-01-10 8:20", "12-01-10", "32.1.2024", "0.0.2024",
+        "1.2.3.2024", "x" * 10_000, "9" * 200, True, [1], float("nan"), float("inf"), 10**400,
+        "2024-03-01 25:00", "3/1/2024 13:00 PM", "1889-01-01",
+    ],
+)  # fmt: skip
+def test_what_is_no_moment_or_several_is_refused(value: object) -> None:
+    with pytest.raises(RowError, match="is not a moment from 1990 to 2100"):
+        moment_of(value)
+
+
+def order_of(*texts: str, now: datetime = NOW, columns: EventColumns | None = None) -> DateOrder:
+    return surveyed(texts, now, columns).order
+
+
+def surveyed(
+    texts: Iterable[str], now: datetime = NOW, columns: EventColumns | None = None
+) -> LogStyle:
+    rows = [Row(line, {"t": text}) for line, text in enumerate(texts, 2)]
+    return survey(rows, columns or EventColumns(user="u", time="t", product="p"), now)
+
+
+def test_a_day_above_twelve_anywhere_in_the_file_tells_the_order_of_all() -> None:
+    late = [f"3/{1 + i % 12}/2024 10:00" for i in range(5_000)]
+
+    assert order_of(*late, "3/13/2024 10:00").day_first is False
+    assert order_of(*late, "13/3/2024 10:00").day_first is True
+
+
+def test_without_such_a_day_the_order_of_the_rows_tells() -> None:
+    days = ["11/1/2023", "11/2/2023", "12/1/2023", "1/2/2024"]
+
+    assert order_of(*days).day_first is False
+    assert order_of("1/11/2023", "2/11/2023", "1/12/2023", "2/1/2024").day_first is True
+
+
+def test_events_do_not_lie_in_the_future() -> None:
+    assert order_of("12/1/2024", now=datetime(2024, 2, 1)).day_first is True
+    assert order_of("1/12/2024", now=datetime(2024, 2, 1)).day_first is False
+
+
+def test_a_clock_of_twelve_hours_goes_with_the_month_first() -> None:
+    assert order_of("3/1/2024 10:00 AM").day_first is False
+    assert moment_of("3/1/2024 10:00 AM", order_of("3/1/2024 10:00 AM")) == TEN
+
+
+def test_the_report_says_how_dates_are_read_and_why() -> None:
+    note = surveyed(["3/1/2024 10:00", "3/13/2024 10:00"]).note
+
+    assert "'3/1/2024 10:00' are read month first: 1 dates have a day above 12" in note
+    assert surveyed(["2024-03-01"]).note == ""
+
+
+@pytest.mark.parametrize(
+    ("dates", "moment"),
+    [
+        ("day first", datetime(2010, 1, 12, 8, 20)),
+        ("month first", datetime(2010, 12, 1, 8, 20)),
+        ("year first", datetime(2012, 1, 10, 8, 20)),
+    ],
+)
+def test_a_mapping_says_how_dates_are_read(dates: str, moment: datetime) -> None:
+    columns = EventColumns(user="u", time="t", product="p", dates=dates)  # type: ignore[arg-type]
+
+    order = order_of("13/13/2013", columns=columns)
+
+    assert moment_of("12-01-10 8:20", order) == moment
+
+
+def test_times_that_name_a_zone_are_converted_to_the_shops() -> None:
+    order = order_of("1", columns=EventColumns(user="u", time="t", product="p", zone="Europe/Rome"))
+
+    assert moment_of("2024-03-01T10:00:00Z", order) == datetime(2024, 3, 1, 11)
+    assert moment_of("2024-07-01T10:00:00-04:00", order) == datetime(2024, 7, 1, 16)
+    assert moment_of(1709287200, order) == datetime(2024, 3, 1, 11)
+    assert moment_of("2024-03-01T10:00:00", order) == TEN
+
+
+def test_a_zone_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="'Mars/Base' is not one such as Europe/Rome"):
+        EventColumns(user="u", time="t", product="p", zone="Mars/Base")

@@ -1,0 +1,258 @@
+"""Feeds, public data and logs in their own shapes, imported by one command each."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import ConfigError, ShopError
+from pipelines.importers.exports.auto import import_planned, plan
+from pipelines.importers.mapping import load_mapping
+from pipelines.importers.table import import_table
+from pipelines.progress import silent
+from pipelines.shop.quality import QualityReport
+from pipelines.shop.reader import Shop
+
+NOON = datetime(2024, 6, 15, 12)
+PRODUCTS = "sku,name,price\np1,Oat milk,2\np2,Whole milk,1\np3,Rye bread,3\n"
+RSS = (
+    '<?xml version="1.0"?><rss xmlns:g="http://base.google.com/ns/1.0" version="2.0"><channel>'
+    "<title>Shop</title><item><g:id>s1</g:id><title>Jacket</title><g:price>89.00 EUR</g:price>"
+    "<g:sale_price>49.00 EUR</g:sale_price><g:availability>in_stock</g:availability>"
+    "<g:link>https://x/1</g:link><g:image_link>https://x/1.jpg</g:image_link>"
+    "<g:additional_image_link>https://x/2.jpg</g:additional_image_link>"
+    "<g:additional_image_link>https://x/3.jpg</g:additional_image_link>"
+    "<g:product_type>Clothing &gt; Jackets</g:product_type><g:gtin>4006381333931</g:gtin>"
+    "<g:item_group_id>g1</g:item_group_id></item></channel></rss>"
+)
+
+
+def rows_of(*rows: dict[str, Any]) -> str:
+    return "\n".join(msgspec.json.encode(row).decode() for row in rows)
+
+
+def imported(
+    folder: Path, name: str, text: str, log: str = "", log_name: str = "log.csv"
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], QualityReport]:
+    (folder / name).write_text(text, encoding="utf-8")
+    if log:
+        (folder / log_name).write_text(log, encoding="utf-8")
+    planned = plan(folder / name, folder / log_name if log else None)
+    report = import_planned(planned, folder / name, folder / "shop", silent, at=NOON)
+    shop = Shop(folder / "shop")
+    products = [row for batch in shop.product_batches() for row in batch.to_pylist()]
+    return products, [r for b in shop.event_batches() for r in b.to_pylist()], report
+
+
+def test_a_feed_of_google_in_xml_and_in_a_table(tmp_path: Path) -> None:
+    table = (
+        "id\ttitle\tprice\tsale price\tavailability\tlink\timage link\tadditional image link\t"
+        "product type\tgtin\titem group id\n"
+        "s1\tJacket\t89.00 EUR\t49.00 EUR\tin stock\thttps://x/1\thttps://x/1.jpg\t"
+        "https://x/2.jpg,https://x/3.jpg\tClothing > Jackets\t4006381333931\tg1\n"
+    )
+
+    for name, text in (("feed.xml", RSS), ("feed.tsv", table)):
+        [jacket], _, report = imported(tmp_path, name, text)
+        assert (jacket["price"], jacket["currency"], jacket["item_group_id"]) == (49, "EUR", "g1")
+        assert jacket["images"] == [f"https://x/{n}.jpg" for n in (1, 2, 3)]
+        assert jacket["categories"] == ["Clothing > Jackets"]
+        attributes = dict(jacket["attributes"])
+        assert (attributes["gtin"], attributes["regular_price"]) == ("4006381333931", "89.00")
+        assert "Google Merchant" in report.notes[0]
+
+
+def test_a_catalogue_of_meta(tmp_path: Path) -> None:
+    text = (
+        "id,title,description,availability,condition,price,link,image_link,brand,"
+        "fb_product_category,google_product_category,quantity_to_sell_on_facebook,sale_price,"
+        "item_group_id,visibility,product_tags[0],product_tags[1],gtin\n"
+        "m1,Cup,Nice,in stock,new,9.00 USD,https://x,https://x/1.jpg,Acme,"
+        "Home > Kitchen,212,0,7.00 USD,,published,blue,gift,4006381333931\n"
+        "m2,Jug,Nice,in stock,new,9.00 USD,https://x,https://x/1.jpg,Acme,,212,4,,,published,,,\n"
+        "m3,Hid,Nice,in stock,new,9.00 USD,https://x,https://x/1.jpg,Acme,,212,4,,,hidden,,,\n"
+    )
+
+    [cup, jug], _, _ = imported(tmp_path, "catalog.csv", text)
+
+    assert (cup["price"], cup["availability"], cup["tags"]) == (7, "OUT_OF_STOCK", ["blue", "gift"])
+    assert (cup["categories"], jug["categories"]) == (["Home > Kitchen"], [])
+
+
+def test_the_products_of_best_buy(tmp_path: Path) -> None:
+    path = [{"id": "c1", "name": "Audio"}, {"id": "c2", "name": "Headphones"}]
+    text = rows_of({
+        "sku": 43900, "name": "Duracell AAA", "type": "HardGood", "salePrice": 5.49,
+        "regularPrice": 6.99, "upc": "041333424019", "category": path, "manufacturer": "Duracell",
+        "model": "MN2400B4Z", "image": "https://x/1.jpg", "description": "4-pack",
+    })  # fmt: skip
+
+    for name, content in (("products.jsonl", text), ("products.json", f"[{text}]")):
+        [battery], _, _ = imported(tmp_path, name, content)
+        assert (battery["id"], battery["price"], battery["currency"]) == ("43900", 5.49, "USD")
+        assert battery["categories"] == ["Audio > Headphones"]
+        assert {
+            "gtin": "041333424019",
+            "mpn": "MN2400B4Z",
+            "regular_price": "6.99",
+        }.items() <= dict(battery["attributes"]).items()
+
+
+def test_open_food_facts_as_table_and_as_json(tmp_path: Path) -> None:
+    row = {
+        "code": "3017620422003", "creator": "me", "last_modified_t": 1, "product_name": "",
+        "product_name_en": "Nutella", "brands": "Ferrero", "quantity": "400 g",
+        "categories": "Spreads,Sweet spreads", "categories_tags": ["en:spreads"],
+        "image_url": "https://x/1.jpg", "nutriscore_grade": "e",
+    }  # fmt: skip
+    flat = row | {"categories_tags": "en:spreads"}
+    table = "\t".join(flat) + "\n" + "\t".join(map(str, flat.values())) + "\n"
+
+    for name, text in (("off.jsonl", rows_of(row)), ("off.tsv", table)):
+        [nutella], _, _ = imported(tmp_path, name, text)
+        assert (nutella["id"], nutella["title"]) == ("3017620422003", "Nutella")
+        assert nutella["brand"] == "Ferrero"
+        attributes = dict(nutella["attributes"])
+        assert (attributes["gtin"], attributes["quantity"]) == ("3017620422003", "400 g")
+        assert nutella["images"] == ["https://x/1.jpg"]
+
+
+LOGS = {
+    "RetailRocket": (
+        "log.csv",
+        "timestamp,visitorid,event,itemid,transactionid\n"
+        "1433221332117,257597,view,p1,\n1433221400000,257597,transaction,p2,4000\n",
+        [("257597", "view", "p1"), ("257597", "purchase", "p2")],
+    ),
+    "OTTO": (
+        "log.jsonl",
+        rows_of({"session": 7, "events": [
+            {"aid": "p1", "ts": 1659304800025, "type": "clicks"},
+            {"aid": "p2", "ts": 1659304904511, "type": "orders"}]}),
+        [("7", "click", "p1"), ("7", "purchase", "p2")],
+    ),
+    "REES46": (
+        "log.csv",
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,"
+        "user_session\n"
+        "2019-10-01 00:00:00 UTC,view,p1,1,,,35.79,541312140,72d7\n"
+        "2019-10-01 00:00:01 UTC,cart,p1,1,,,35.79,541312140,72d7\n"
+        "2019-10-01 00:00:02 UTC,purchase,p1,1,,,35.79,541312140,72d7\n",
+        [("541312140", one, "p1") for one in ("view", "add_to_cart", "purchase")],
+    ),
+    "Segment": (
+        "log.jsonl",
+        rows_of(
+            {"event": "Product Viewed", "userId": "u1", "anonymousId": "a", "messageId": "1",
+             "timestamp": "2024-03-01T10:00:00.000Z", "properties": {"product_id": "p1"}},
+            {"event": "Order Completed", "userId": None, "anonymousId": "a", "messageId": "2",
+             "timestamp": "2024-03-01T10:01:00.000Z",
+             "properties": {"order_id": "o1", "products": [
+                 {"product_id": "p2", "quantity": 2, "price": 1.0}, {"product_id": "p3"}]}},
+            {"event": "Products Searched", "userId": "u1", "anonymousId": "a", "messageId": "3",
+             "timestamp": "2024-03-01T10:02:00.000Z", "properties": {"query": "milk"}},
+        ),
+        [("u1", "view", "p1"), ("a", "purchase", "p2"), ("a", "purchase", "p3"),
+         ("u1", "search", None)],
+    ),
+    "Google Analytics 4": (
+        "log.jsonl",
+        rows_of(
+            {"event_name": "view_item", "event_timestamp": "1709287200123456",
+             "event_date": "20240301", "user_pseudo_id": "1.2", "event_params": [],
+             "items": [{"item_id": "p1"}]},
+            {"event_name": "scroll", "event_timestamp": "1709287201123456",
+             "event_date": "20240301", "user_pseudo_id": "1.2", "event_params": [], "items": []},
+        ),
+        [("1.2", "view", "p1")],
+    ),
+    "Shopify's order export": (
+        "orders.csv",
+        "Name,Email,Financial Status,Paid at,Fulfillment Status,Currency,Created at,"
+        "Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Cancelled at\n"
+        "#1001,a@x.org,paid,2024-03-01 10:00:00 +0100,fulfilled,EUR,2024-03-01 10:00:00 +0100,2,"
+        "Oat milk,2.00,p1,\n"
+        "#1001,,,,,,,1,Rye bread,3.00,p3,\n"
+        "#1002,b@x.org,refunded,,,EUR,2024-03-02 10:00:00 +0100,1,Oat milk,2.00,p1,\n"
+        "#1003,c@x.org,paid,,,EUR,2024-03-03 10:00:00 +0100,1,Oat milk,2.00,p1,"
+        "2024-03-03 11:00:00 +0100\n"
+        "#1003,,,,,,,1,Rye bread,3.00,p3,\n",
+        [("a@x.org", "purchase", "p1"), ("a@x.org", "purchase", "p3")],
+    ),
+    "guessed by their names": (
+        "log.csv",
+        "Customer ID;Datum;Artikelnummer;Menge;Betrag\n"
+        "7;01.03.2024 10:00;p1;2;4,00 €\n7;03.03.2024;p1;-2;-4,00 €\n",
+        [("7", "purchase", "p1"), ("7", "refund", "p1")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_log_is_recognised_beside_its_products(tmp_path: Path, kind: str) -> None:
+    name, text, expected = LOGS[kind]
+
+    _, events, report = imported(tmp_path, "products.csv", PRODUCTS, text, name)
+
+    assert [(e["user"], e["type"], e["product"]) for e in events] == expected
+    assert any(kind in note for note in report.notes)
+
+
+def test_a_log_of_invoices_holds_its_products(tmp_path: Path) -> None:
+    text = (
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "536365,85123A,WHITE HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom\n"
+        "536365,71053,WHITE LANTERN,6,12/1/2010 8:26,3.39,17850,United Kingdom\n"
+        "536366,85123A,WHITE HEART,2,12/1/2010 9:26,2.55,,United Kingdom\n"
+        "C536379,85123A,WHITE HEART,-6,12/13/2010 9:41,2.55,17850,United Kingdom\n"
+    )
+
+    products, events, report = imported(tmp_path, "retail.csv", text)
+
+    assert [one["id"] for one in products] == ["85123A", "71053"]
+    assert [(e["type"], e["product"], e["quantity"], e["time"].day) for e in events] == [
+        ("purchase", "85123A", 6, 1), ("purchase", "71053", 6, 1), ("purchase", "85123A", 2, 1),
+        ("refund", "85123A", 6, 13),
+    ]  # fmt: skip
+    assert events[0]["value"] == pytest.approx(15.3)
+    assert report.refused == {}
+
+
+def test_an_unknown_header_is_guessed_and_the_report_says_so(tmp_path: Path) -> None:
+    text = "Artikelnummer;Bezeichnung;Preis;Hersteller;Farbe;EAN\nA1;Becher;2,50;Acme;rot;40063\n"
+
+    [cup], _, report = imported(tmp_path, "waren.csv", text)
+
+    assert (cup["id"], cup["title"], cup["price"], cup["brand"]) == ("A1", "Becher", 2.5, "Acme")
+    assert {"gtin": "40063", "color": "rot", "sku": "A1"}.items() <= dict(cup["attributes"]).items()
+    assert "guessed by their names: id from 'Artikelnummer'" in report.notes[0]
+    assert "--print-mapping" in report.notes[0]
+
+
+def test_a_header_that_says_nothing_is_refused_with_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(ShopError, match=r"no column is known to be `id` or `title`; it has a, b"):
+        imported(tmp_path, "x.csv", "a,b\n1,2\n")
+
+
+def test_a_printed_mapping_imports_the_same_shop(tmp_path: Path) -> None:
+    (tmp_path / "waren.csv").write_text("Artikelnummer;Bezeichnung;Preis\nA1;Becher;2,50\n")
+    planned = plan(tmp_path / "waren.csv", currency="eur")
+    (tmp_path / "mapping.yaml").write_text(planned.yaml())
+
+    mapping = load_mapping(tmp_path / "mapping.yaml")
+    import_table(tmp_path / "waren.csv", tmp_path / "again", mapping, silent)
+
+    [cup] = next(Shop(tmp_path / "again").product_batches()).to_pylist()
+    assert (cup["id"], cup["price"], cup["currency"]) == ("A1", 2.5, "EUR")
+
+
+def test_a_format_is_chosen_by_its_name_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("sku,name,price\na,Cup,1\n")
+
+    with pytest.raises(ConfigError, match="there is no format 'shopfy'; choose one of akeneo"):
+        plan(tmp_path / "x.csv", name="shopfy")
+    with pytest.raises(ShopError, match="is not Shopify's product export: it lacks the columns of"):
+        plan(tmp_path / "x.csv", name="shopify")
+    assert plan(tmp_path / "x.csv", name="magento").raw["columns"]["id"] == "sku"

@@ -1,0 +1,376 @@
+"""Small files in the shape of what each exporter writes, imported by one command each."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.importers.exports.auto import import_planned, plan
+from pipelines.importers.exports.formats import format_named
+from pipelines.importers.exports.names import names_of_formats
+from pipelines.importers.mapping import Mapping
+from pipelines.progress import silent
+from pipelines.shop.quality import QualityReport
+from pipelines.shop.reader import Shop
+
+NOON = datetime(2024, 6, 15, 12)
+Products = dict[str, dict[str, Any]]
+
+
+def imported(
+    folder: Path, name: str, text: str, form: str = "", **more: Any
+) -> tuple[Products, QualityReport]:
+    """Return the products by id, each attribute as its values, and the report."""
+    (folder / name).write_text(text, encoding="utf-8")
+    planned = plan(folder / name, name=form, **more)
+    report = import_planned(planned, folder / name, folder / "shop", silent, at=NOON)
+    batches = Shop(folder / "shop").product_batches()
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    for row in rows:
+        values: dict[str, list[str]] = {}
+        for key, value in row["attributes"]:
+            values.setdefault(key, []).append(value)
+        row["attributes"] = {key: several[0] if len(several) == 1 else several
+                             for key, several in values.items()}  # fmt: skip
+    return {row["id"]: row for row in rows}, report
+
+
+def seen(product: dict[str, Any], *fields: str) -> tuple[Any, ...]:
+    return tuple(product[field] for field in fields)
+
+
+OLD = (
+    "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,"
+    "Option1 Value,Option2 Name,Option2 Value,Variant SKU,Variant Inventory Tracker,"
+    "Variant Inventory Qty,Variant Inventory Policy,Variant Price,Variant Compare At Price,"
+    "Variant Barcode,Image Src,Image Position,Variant Image,Status"
+)
+NEW = (
+    "URL handle,Title,Description,Vendor,Product category,Type,Tags,Published on online store,"
+    "Option1 name,Option1 value,Option2 name,Option2 value,SKU,Inventory tracker,"
+    "Inventory quantity,Continue selling when out of stock,Price,Compare-at price,"
+    "Barcode,Product image URL,Image position,Variant image URL,Status"
+)
+SHOPIFY = """
+shirt,Linen Shirt,<p>Soft &amp; light</p>,Corner,Apparel > Clothing,Shirts,"linen, summer",TRUE,Size,S,Color,White,LS-S,shopify,4,deny,40.00,50.00,4006381333931,https://cdn/a.jpg,1,,active
+shirt,,,,,,,,,M,,White,LS-M,shopify,0,deny,40.00,,,https://cdn/b.jpg,2,,
+shirt,,,,,,,,,L,,White,LS-L,shopify,0,continue,42.00,,,,,https://cdn/l.jpg,
+poster,Poster,,Corner,,Posters,,TRUE,Title,Default Title,,,POS,,0,deny,9.90,,,https://cdn/p.jpg,1,,active
+poster,,,,,,,,,,,,,,,,,,,https://cdn/q.jpg,2,,
+draft,Secret,,,,,,FALSE,Title,Default Title,,,SEC,,0,deny,9.90,,,,,,draft
+draft,,,,,,,,,,,,,,,,,,,https://cdn/s.jpg,2,,
+old,Old,,,,,,TRUE,Title,Default Title,,,OLD,,0,deny,9.90,,,,,,archived
+"""
+
+
+@pytest.mark.parametrize("header", [OLD, NEW])
+def test_shopify(tmp_path: Path, header: str) -> None:
+    found, report = imported(tmp_path, "products.csv", header + SHOPIFY, currency="eur")
+
+    assert [one["title"] for one in found.values()] == [
+        "Linen Shirt, S", "Linen Shirt, M", "Linen Shirt, L", "Poster",
+    ]  # fmt: skip
+    small = found["LS-S"]
+    assert seen(small, "price", "currency", "brand", "item_group_id") == (
+        40,
+        "EUR",
+        "Corner",
+        "shirt",
+    )
+    assert small["description"] == "Soft & light"
+    assert small["categories"] == ["Apparel > Clothing > Shirts"]
+    assert small["tags"] == ["linen", "summer"]
+    attributes = {key: small["attributes"][key] for key in ("sku", "gtin", "size", "color")}
+    assert attributes == {"sku": "LS-S", "gtin": "4006381333931", "size": "S", "color": "White"}
+    assert small["attributes"]["regular_price"] == "50.00"
+    assert found["LS-M"]["attributes"]["size"] == "M"
+    assert found["LS-L"]["images"] == [
+        "https://cdn/l.jpg",
+        "https://cdn/a.jpg",
+        "https://cdn/b.jpg",
+    ]
+    assert found["POS"]["images"] == ["https://cdn/p.jpg", "https://cdn/q.jpg"]
+    assert [one["availability"] for one in found.values()] == [
+        "IN_STOCK", "OUT_OF_STOCK", "BACKORDER", "IN_STOCK",
+    ]  # fmt: skip
+    assert (report.rows_read, report.rows_kept, report.refused) == (8, 4, {})
+    assert "read as Shopify's product export" in report.notes[0]
+    assert "'Handle' and 'Option1 Name'" in report.notes[0] or header == NEW
+
+
+ENGLISH = (
+    'ID,Type,SKU,Name,Published,"Is featured?","Visibility in catalog","Short description",'
+    'Description,"Date sale price starts","Date sale price ends","In stock?",Stock,'
+    '"Backorders allowed?","Sale price","Regular price",Categories,Tags,Images,Parent,'
+    '"Attribute 1 name","Attribute 1 value(s)"'
+)
+GERMAN = (
+    'ID,Typ,Artikelnummer,Name,Veröffentlicht,"Ist hervorgehoben?","Sichtbarkeit im Katalog",'
+    'Kurzbeschreibung,Beschreibung,"Datum, an dem der Angebotspreis beginnt",'
+    '"Datum, an dem der Angebotspreis endet",Vorrätig?,Lager,"Lieferrückstände erlaubt?",'
+    "Angebotspreis,Regulärer Preis,Kategorien,Schlagwörter,Bilder,Übergeordnetes Produkt,"
+    '"Attribut 1 Name","Attribut 1 Wert(e)"'
+)
+FRENCH = (
+    'ID,Type,UGS,Nom,Publié,"Mis en avant ?","Visibilité dans le catalogue",'
+    '"Description courte",Description,"Date de début de promo","Date de fin de promo",'
+    '"En stock ?",Stock,"Autoriser les commandes de produits en rupture ?","Tarif promo",'
+    '"Tarif régulier",Catégories,Étiquettes,Images,Parent,"Nom de l\u2019attribut 1",'
+    '"Valeur(s) de l\u2019attribut 1"'
+)
+SPANISH = (
+    'ID,Tipo,SKU,Nombre,Publicado,"¿Está destacado?","Visibilidad en el catálogo",'
+    '"Descripción corta",Descripción,"Día en que empieza el precio rebajado",'
+    '"Día en que termina el precio rebajado","¿En inventario?",Inventario,'
+    '"¿Permitir reservas de productos agotados?","Precio rebajado","Precio normal",Categorías,'
+    'Etiquetas,Imágenes,Superior,"Nombre del atributo 1","Valor(es) del atributo 1"'
+)
+WOO = """
+44,variable,HOOD,Hoodie,1,0,visible,,<b>Warm</b>,,,1,,0,,,"{paths}",,"{images}",,Color,"Red"
+45,variation,HOOD-R,Hoodie - Red,1,0,visible,,,,,1,,0,35,42,,,https://x/r.jpg,id:44,Color,Red
+46,variation,HOOD-B,Hoodie,1,0,visible,,,2019-01-01,2019-02-01,0,,0,35,45,,,,HOOD,Color,Blue
+47,simple,CAP,Cap,1,0,visible,,,2024-06-01,2024-06-30,backorder,,1,14,18,Clothing > Caps,,,,,
+48,simple,HID,Hidden,1,0,hidden,,,,,1,,0,,5,,,,,,
+49,simple,DRA,Draft,-1,0,visible,,,,,1,,0,,5,,,,,,
+50,"simple, virtual",ALB,Album,1,0,visible,,,,,1,,0,,15,Music,,,,,
+"""
+WOO = WOO.replace("{images}", "https://x/h.jpg, https://x/i.jpg")
+WOO = WOO.replace("{paths}", "Clothing > Hoodies, Sale")
+
+
+@pytest.mark.parametrize("header", [ENGLISH, GERMAN, FRENCH, SPANISH])
+def test_woocommerce_in_four_languages(tmp_path: Path, header: str) -> None:
+    found, report = imported(tmp_path, "wc-product-export.csv", header + WOO)
+
+    assert list(found) == ["45", "46", "47", "50"]
+    red, blue, cap, album = found.values()
+    assert seen(red, "title", "price", "item_group_id") == ("Hoodie - Red", 35, "44")
+    assert red["attributes"] == {"sku": "HOOD-R", "color": "Red", "regular_price": "42.00"}
+    assert red["images"] == ["https://x/r.jpg"]
+    assert set(red["categories"]) == {"Clothing > Hoodies", "Sale"}
+    assert seen(blue, "title", "price", "availability") == ("Hoodie, Blue", 45, "OUT_OF_STOCK")
+    assert blue["images"] == ["https://x/h.jpg", "https://x/i.jpg"]
+    assert seen(cap, "price", "availability") == (14, "BACKORDER")
+    assert seen(album, "price", "categories") == (15, ["Music"])
+    assert report.refused == {}
+    assert "read as WooCommerce's product export" in report.notes[0]
+
+
+def test_prestashop(tmp_path: Path) -> None:
+    text = (
+        "Product ID;Active (0/1);Name *;Categories (x,y,z...);Price tax included;Tax rules ID;"
+        "Wholesale price;On sale (0/1);Discount amount;Discount percent;"
+        "Discount from (yyyy-mm-dd);Discount to (yyyy-mm-dd);Reference #;Supplier reference #;"
+        "Supplier;Manufacturer;EAN13;UPC;MPN;Quantity;Summary;Description;Tags (x,y,z...);"
+        "Image URLs (x,y,z...);Feature(Name:Value:Position);"
+        "Available for order (0 = No, 1 = Yes);Out of stock action\n"
+        "1;1;Mug;Home,Accessories;12,90;1;;0;;10;2024-06-01;2024-06-30;demo_1;;;Studio;"
+        "5901234123457;;M-1;5;Nice;<p>Very nice</p>;mug,gift;https://x/1.jpg,https://x/2.jpg;"
+        "Composition:Ceramic:1,Size:M:2;1;0\n"
+        "2;1;Poster;Home,Art;29,00;1;;0;;;;;demo_2;;;;;;;0;;;;;;1;0\n"
+        "3;0;Gone;Home;9,00;1;;0;;;;;demo_3;;;;;;;3;;;;;;1;0\n"
+    )
+
+    found, report = imported(tmp_path, "products_import.csv", text)
+
+    mug, poster = found.values()
+    assert seen(mug, "title", "price", "brand") == ("Mug", 11.61, "Studio")
+    assert mug["attributes"] == {
+        "sku": "demo_1", "gtin": "5901234123457", "mpn": "M-1", "composition": "Ceramic",
+        "size": "M", "regular_price": "12.90",
+    }  # fmt: skip
+    assert mug["images"] == ["https://x/1.jpg", "https://x/2.jpg"]
+    assert (mug["availability"], poster["availability"]) == ("IN_STOCK", "OUT_OF_STOCK")
+    assert "read as PrestaShop's product table" in report.notes[0]
+
+
+def test_magento(tmp_path: Path) -> None:
+    text = (
+        "sku,store_view_code,attribute_set_code,product_type,categories,product_websites,name,"
+        "description,product_online,visibility,price,special_price,special_price_from_date,"
+        "special_price_to_date,url_key,base_image,additional_attributes,qty,is_in_stock,"
+        "additional_images,configurable_variations\n"
+        'MH-XS,,Top,simple,"Default Category/Men/Tops",base,Hoodie-XS,,1,'
+        "Not Visible Individually,52.00,42.00,5/1/24,7/1/24,mh-xs,/m/h/x.jpg,"
+        '"color=Black,manufacturer=Luma,size=XS",100,1,,\n'
+        'MH-S,,Top,simple,"Default Category/Men/Tops",base,Hoodie-S,,1,'
+        'Not Visible Individually,52.00,,,,mh-s,,"color=Black,size=S",0,0,,\n'
+        'MH,,Top,configurable,"Default Category/Men,Default Category/Men/Tops",base,Hoodie,'
+        'Warm,1,"Catalog, Search",,,,,mh,/m/h/main.jpg,,0,1,/m/h/alt.jpg,'
+        '"sku=MH-XS,size=XS,color=Black|sku=MH-S,size=S,color=Black"\n'
+        'MH,german,Top,configurable,,base,Kapuzenpulli,,,,,,,,,,,,,,\n'
+        'BAG,,Bag,simple,"Default Category/Gear",base,Bag,,1,"Catalog, Search",34.00,30.00,'
+        "1/1/19,1/31/19,bag,,,0,1,,\n"
+        'OFF,,Bag,simple,"Default Category/Gear",base,Off,,2,"Catalog, Search",1,,,,off,,,1,1,,\n'
+    )  # fmt: skip
+
+    found, report = imported(tmp_path, "catalog_product.csv", text)
+
+    assert list(found) == ["MH-XS", "MH-S", "BAG"]
+    small = found["MH-XS"]
+    assert seen(small, "title", "price", "item_group_id", "brand") == (
+        "Hoodie-XS",
+        42,
+        "MH",
+        "Luma",
+    )
+    assert small["categories"] == ["Default Category > Men > Tops"]
+    assert small["attributes"]["regular_price"] == "52.00"
+    assert (small["attributes"]["size"], small["attributes"]["color"]) == ("XS", "Black")
+    assert found["MH-S"]["availability"] == "OUT_OF_STOCK"
+    assert found["MH-S"]["images"] == ["/m/h/main.jpg", "/m/h/alt.jpg"]
+    assert seen(found["BAG"], "price", "availability") == (34, "IN_STOCK")
+    assert report.refused == {}
+
+
+def test_bigcommerce_in_both_of_its_forms(tmp_path: Path) -> None:
+    new = (
+        "Item,ID,Name,Type,SKU,Options,Inventory Tracking,Current Stock,Low Stock,Price,"
+        "Retail Price,Sale Price,Brand,Categories,Description,Image URL (Import),Is Visible?,"
+        "UPC/EAN,Manufacturer Part Number\n"
+        "Product,77,Tee,physical,TEE,,variant,0,0,20,25,,Acme,Home/Tees;Home/Sale,Soft,,TRUE,,\n"
+        "Variant,101,,,TEE-S,Type=Rectangle|Name=Size|Value=S,,4,0,,,,,,,,,0012345678905,\n"
+        "Variant,102,,,TEE-M,Type=Rectangle|Name=Size|Value=M,,0,0,22,,,,,,,,,\n"
+        "Image,1,,,,,,,,,,,,,,https://x/t.jpg,,,\n"
+        "Product,78,Jug,physical,JUG,,none,0,0,9,,7,,Home,,,TRUE,,J-1\n"
+        "Product,79,Off,physical,OFF,,none,0,0,9,,,,Home,,,FALSE,,\n"
+    )
+    old = (
+        "Item Type,Product ID,Product Name,Product Code/SKU,Brand Name,Option Set,Price,"
+        "Retail Price,Sale Price,Product Visible?,Track Inventory,Current Stock Level,"
+        "Low Stock Level,Category,Product Image File - 1,Product Image File - 2,Product UPC/EAN\n"
+        "Product,55,Tee,TEE,Acme,Sizes,20,,,Y,by option,0,0,Home/Tees;Home/Sale,a.jpg,b.jpg,\n"
+        "SKU,,[S]Size=S,TEE-S,,,,,,,,5,0,,,,0012345678905\n"
+        "SKU,,[S]Size=M,TEE-M,,,,,,,,0,0,,,,\n"
+        "Rule,,,,,,,,,,,,,,,,\n"
+        "Product,56,Jug,JUG,,,9,,7,Y,none,0,0,Home,,,\n"
+    )
+
+    first, _ = imported(tmp_path, "new.csv", new)
+    second, report = imported(tmp_path, "old.csv", old)
+
+    for found in (first, second):
+        assert list(found) == ["TEE-S", "TEE-M", "JUG"]
+        assert seen(found["TEE-S"], "title", "price", "brand") == ("Tee, S", 20, "Acme")
+        assert found["TEE-S"]["attributes"]["gtin"] == "0012345678905"
+        assert set(found["TEE-S"]["categories"]) == {"Home > Tees", "Home > Sale"}
+        assert [one["availability"] for one in found.values()][1:] == ["OUT_OF_STOCK", "IN_STOCK"]
+        assert seen(found["JUG"], "price") == (7,)
+    assert first["TEE-S"]["images"] == ["https://x/t.jpg"]
+    assert second["TEE-S"]["images"] == ["a.jpg", "b.jpg"]
+    assert report.refused == {}
+
+
+def test_squarespace(tmp_path: Path) -> None:
+    text = (
+        "Product ID [Non Editable],Variant ID [Non Editable],Product Type [Non Editable],"
+        "Product Page,Product URL,Title,Description,SKU,Option Name 1,Option Value 1,Price,"
+        "Sale Price,On Sale,Stock,Categories,Tags,Visible,Hosted Image URLs\n"
+        "5f1,v1,PHYSICAL,store,tee,Tee,<p>Soft</p>,SQ1,Size,S,20.00,15.00,Yes,3,/tees,soft,Yes,"
+        "https://x/1.jpg https://x/2.jpg\n"
+        ",v2,,,,,,SQ2,,M,20.00,15.00,No,0,,,,\n"
+        "5f2,v3,PHYSICAL,store,jug,Jug,,,,,9.00,0.00,No,Unlimited,,,Yes,\n"
+        "5f3,v4,PHYSICAL,store,off,Off,,SQ4,,,9.00,0.00,No,1,,,No,\n"
+    )
+
+    found, report = imported(tmp_path, "products.csv", text)
+
+    assert list(found) == ["SQ1", "SQ2", "v3"]
+    assert [one["title"] for one in found.values()] == ["Tee, S", "Tee, M", "Jug"]
+    assert [one["price"] for one in found.values()] == [15, 20, 9]
+    assert [one["availability"] for one in found.values()] == [
+        "IN_STOCK", "OUT_OF_STOCK", "IN_STOCK",
+    ]  # fmt: skip
+    assert found["SQ2"]["images"] == ["https://x/1.jpg", "https://x/2.jpg"]
+    assert report.refused == {}
+
+
+OTHERS = {
+    "ecwid": (
+        "type,product_internal_id,product_sku,product_name,product_price,"
+        "product_compare_to_price,product_is_available,product_quantity,product_brand,"
+        "product_category_1,product_media_main_image_url\n"
+        "product,1,E1,Tee,20,25,true,3,Acme,Tees,https://x/1.jpg\n"
+        "product_option,1,,,,,,,,,\n"
+        "product,2,E2,Off,20,,false,3,,,\n",
+        {"E1": ("Tee", 20, "IN_STOCK")},
+    ),
+    "opencart": (
+        "product_id,name(en-gb),categories,sku,upc,ean,mpn,model,quantity,manufacturer,"
+        "image_name,price,points,status,stock_status_id,date_available,subtract,minimum,"
+        "description(en-gb)\n"
+        "30,Canon EOS,26,S1,,5901234123457,,Product 3,0,Canon,c.jpg,100.0,0,true,7,2009-02-03,"
+        "true,1,Nice\n"
+        "31,Off,26,,,,,P,1,,,1.0,0,false,7,2009-02-03,true,1,\n",
+        {"30": ("Canon EOS", 100, "OUT_OF_STOCK")},
+    ),
+    "shopware": (
+        "id;parent_id;product_number;active;stock;name;description;price_net;price_gross;"
+        "tax_rate;cover_media_url;manufacturer_name\n"
+        "a1;;SW1;1;0;Shirt;Nice;8.40;10.00;19;https://x/1.jpg;Acme\n"
+        "a2;a1;SW1.1;1;5;;;;;19;;\n"
+        "a3;;SW2;1;5;Jug;;4.20;5.00;19;;\n",
+        {"SW1.1": ("Shirt", 10, "IN_STOCK"), "SW2": ("Jug", 5, "IN_STOCK")},
+    ),
+    "shopware5": (
+        "ordernumber;mainnumber;name;supplier;tax;price_EK;pseudoprice_EK;active;instock;"
+        "description_long\n"
+        "A1;A1;Shirt;Acme;19;10;12;1;5;Nice\nA2;A1;Shirt;Acme;19;10;;1;0;\n",
+        {"A1": ("Shirt", 10, "IN_STOCK"), "A2": ("Shirt", 10, "OUT_OF_STOCK")},
+    ),
+    "akeneo": (
+        "sku;categories;enabled;family;groups;parent;name-en_US;description-en_US-ecommerce;"
+        "price-EUR;ean\n"
+        "k1;tees,sale;1;tops;;model1;Tee;Nice;20.00;5901234123457\nk2;;0;tops;;;Off;;1;\n",
+        {"k1": ("Tee", 20, "IN_STOCK")},
+    ),
+    "amazon": (
+        "item_sku\titem_name\texternal_product_id\texternal_product_id_type\tbrand_name\t"
+        "standard_price\tquantity\tmain_image_url\tparent_child\tparent_sku\tvariation_theme\t"
+        "color_name\tsale_price\tsale_from_date\tsale_end_date\n"
+        "P\tTee\t\t\tAcme\t\t\thttps://x/1.jpg\tParent\t\tColor\t\t\t\t\n"
+        "P-R\tTee Red\t0012345678905\tUPC\tAcme\t20\t3\t\tChild\tP\tColor\tRed\t15\t2024-06-01\t"
+        "2024-06-30\n",
+        {"P-R": ("Tee Red", 15, "IN_STOCK")},
+    ),
+    "amazon_listings": (
+        "item-name\titem-description\tlisting-id\tseller-sku\tprice\tquantity\topen-date\t"
+        "image-url\tproduct-id-type\tasin1\tproduct-id\n"
+        "Cup\tNice\tL1\tA-1\t9.99\t0\t2020-01-01\t\t1\tB000000001\tB000000001\n",
+        {"A-1": ("Cup", 9.99, "OUT_OF_STOCK")},
+    ),
+    "ebay": (
+        "*Action(SiteID=US),CustomLabel,*Title,*StartPrice,*Quantity,PicURL,*ConditionID,C:Brand,"
+        "Relationship,RelationshipDetails\n"
+        "Add,E1,Tee,,,https://x/1.jpg,1000,Acme,,Size=S;M\n"
+        ",E1-S,,20,3,,,,Variation,Size=S\n,E1-M,,20,0,,,,Variation,Size=M\n"
+        "Add,E2,Jug,9,1,https://x/2.jpg|https://x/3.jpg,1000,,,\n",
+        {"E1-S": ("Tee, S", 20, "IN_STOCK"), "E1-M": ("Tee, M", 20, "OUT_OF_STOCK"),
+         "E2": ("Jug", 9, "IN_STOCK")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_other_exporters(tmp_path: Path, form: str) -> None:
+    text, expected = OTHERS[form]
+    suffix = ".tsv" if "\t" in text else ".csv"
+
+    found, report = imported(tmp_path, f"export{suffix}", text)
+
+    assert {i: seen(one, "title", "price", "availability") for i, one in found.items()} == expected
+    assert f"read as {format_named(form).title}" in report.notes[0]
+    assert report.refused == {}
+
+
+@pytest.mark.parametrize("name", names_of_formats())
+def test_every_format_is_a_mapping_and_names_its_source(name: str) -> None:
+    form = format_named(name)
+
+    assert form.source.startswith("https://")
+    assert len(form.marks) >= form.needs > 1
+    sections = {**form.mapping, "columns": form.mapping.get("columns", {"id": "a", "title": "b"})}
+    text = msgspec.json.encode(sections).decode()
+    assert set(sections) <= set(Mapping.__struct_fields__), text

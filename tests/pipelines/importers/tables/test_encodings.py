@@ -1,0 +1,94 @@
+"""Text in the encodings of old programs: read by its letters, and never without a word."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import ShopError
+from pipelines.importers.tables.opening import open_rows
+
+
+def read(folder: Path, content: bytes, encoding: str = "") -> tuple[list[str], str]:
+    path = folder / "goods.csv"
+    path.write_bytes(b"id,title\n" + content if content[:1].isdigit() else content)
+    opened = open_rows(path, encoding=encoding, columns=("id", "title"))
+    titles = [row.values["title"] for row in opened.rows]
+    return titles, "\n".join(remark.sentence() for remark in opened.remarks.all())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "title"),
+    [
+        ("cp1252", "Café crème – 5 €"),
+        ("latin-1", "Größe 42, Ärmel"),
+        ("iso8859-15", "5 € cœur"),
+        ("cp1250", "Książka żółta łódź"),
+        ("cp1250", "Žlutý kůň, šťastný"),
+        ("iso8859-2", "Książka żółta łódź"),
+        ("cp1254", "Diş fırçası, İstanbul"),
+        ("cp1251", "Красная кружка"),
+        ("koi8-r", "Красная кружка"),
+        ("cp1253", "Κόκκινη κούπα, ποτήρι"),
+        ("mac-roman", "Café à la crème"),
+        ("cp850", "Café à la crème"),
+        ("cp932", "赤いマグカップ"),
+        ("cp949", "빨간 머그컵"),
+    ],
+)
+def test_an_encoding_is_told_by_its_letters_and_named(
+    tmp_path: Path, encoding: str, title: str
+) -> None:
+    titles, remarks = read(tmp_path, f'1,"{title}"\n'.encode(encoding))
+
+    assert titles == [title]
+    assert "the file is not UTF-8: it is read as" in remarks
+    assert "line 2" in remarks
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_wide_letters_are_read_with_and_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    titles, _ = read(tmp_path, "id,title\n1,Café\n".encode(encoding))
+
+    assert titles == ["Café"]
+
+
+def test_single_lines_that_are_not_utf_8_are_mended_and_counted(tmp_path: Path) -> None:
+    content = "1,Café\n2,Größe\n".encode() + "3,Crème\n".encode("latin-1")
+
+    titles, remarks = read(tmp_path, content)
+
+    assert titles == ["Café", "Größe", "Crème"]
+    assert "lines that are not UTF-8 are read as Windows-1252: line 4: 'Crème'" in remarks
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5"])
+def test_what_cannot_be_told_is_refused_with_the_line_and_the_remedy(
+    tmp_path: Path, encoding: str
+) -> None:
+    content = "1,Mug\n2,紅色的馬克杯和湯匙\n".encode(encoding)
+
+    with pytest.raises(ShopError, match=r"line 3: byte 0x.. is not UTF-8, .* `encoding`"):
+        read(tmp_path, content)
+    assert read(tmp_path, content, encoding)[0][1] == "紅色的馬克杯和湯匙"
+
+
+def test_an_encoding_that_does_not_fit_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ShopError, match=r"line \d or soon after: not ascii text"):
+        read(tmp_path, "1,Café\n".encode(), "ascii")
+
+
+def test_an_encoding_that_is_unknown_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ShopError, match="encoding 'klingon' is unknown"):
+        read(tmp_path, b"1,Mug\n", "klingon")
+
+
+def test_nul_letters_are_left_out_and_counted(tmp_path: Path) -> None:
+    titles, remarks = read(tmp_path, b"1,Mu\0g\n2,Cup\n")
+
+    assert titles == ["Mug", "Cup"]
+    assert "NUL letters are left out: line 2" in remarks
+
+
+def test_a_file_of_nul_bytes_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ShopError, match="line 2: holds NUL bytes; is it a table"):
+        read(tmp_path, b"1," + bytes(500) + b"\n")

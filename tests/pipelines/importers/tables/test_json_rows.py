@@ -1,0 +1,84 @@
+"""Rows of JSON: lines, arrays, objects around an array, and inner fields."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import ShopError
+from pipelines.importers.mapping import Mapping, ProductColumns
+from pipelines.importers.table import import_table
+from pipelines.importers.tables.json_rows import inner
+from pipelines.importers.tables.opening import open_rows
+from pipelines.progress import silent
+
+ROWS = [{"id": "1", "title": "Mug"}, {"id": "2", "title": "Cup"}]
+
+
+def read(folder: Path, content: str, name: str) -> list[dict[str, Any]]:
+    path = folder / name
+    path.write_text(content)
+    return [row.values for row in open_rows(path).rows]
+
+
+@pytest.mark.parametrize("name", ["goods.json", "goods.jsonl"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"id": "1", "title": "Mug"}\n\n{"id": "2", "title": "Cup"}\n',
+        '[{"id": "1", "title": "Mug"}, {"id": "2", "title": "Cup"}]',
+        '\ufeff[\n{"id": "1", "title": "Mug"},\n{"id": "2", "title": "Cup"}\n]\n',
+    ],
+)
+def test_lines_and_arrays_of_objects_are_the_same_rows(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    assert read(tmp_path, content, name) == ROWS
+
+
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_an_object_around_one_list_of_objects_is_that_list(tmp_path: Path, gap: str) -> None:
+    content = f'{{{gap}"page": 1, "products": [{{"id": "1", "title": "Mug"}}], "links": []}}'
+
+    assert read(tmp_path, content, "goods.json") == ROWS[:1]
+
+
+def test_an_array_that_is_cut_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ShopError, match=r"not JSON: .* expected an array of objects"):
+        read(tmp_path, '[{"id": "1"},', "goods.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("price.amount", 5),
+        ("images.src", ["a.jpg", "b.jpg"]),
+        ("images.0.src", "a.jpg"),
+        ("images.7.src", None),
+        ("a.b", "own name"),
+        ("x.y.z", 1),
+        ("price.amount.more", None),
+        ("none", None),
+    ],
+)
+def test_a_path_leads_into_objects_and_lists(path: str, value: Any) -> None:
+    values = {
+        "price": {"amount": 5},
+        "images": [{"src": "a.jpg"}, {"src": "b.jpg"}],
+        "a.b": "own name",
+        "x.y": {"z": 1},
+    }
+
+    assert inner(values, path) == value
+
+
+def test_a_column_that_no_row_has_is_named_in_the_report(tmp_path: Path) -> None:
+    source = tmp_path / "goods.jsonl"
+    source.write_text('{"id": "1", "title": "Mug", "price": 5}\n')
+    columns = ProductColumns(id="id", title="title", price="price.amount", brand="maker")
+
+    report = import_table(source, tmp_path / "shop", Mapping(columns=columns), silent)
+
+    [remark] = report.remarks
+    assert remark.kind.endswith("columns that the mapping names and no row has")
+    assert remark.examples == ("maker for `brand`", "price.amount for `price`")

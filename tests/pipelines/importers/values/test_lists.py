@@ -1,0 +1,40 @@
+"""Several values in one cell."""
+
+import pytest
+
+from pipelines.importers.values.lists import media_of, parts_of, separator_of
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator"),
+    [
+        (["Red|Blue", "Red"], "|"),
+        (["Red, Blue", "Red", "Blue"], ","),
+        (["Red;Blue", "Red;Green", "Green"], ";"),
+        (["Cotton, 95%", "Wool, soft"], ""),
+        (["1,5 l", "2,5 l"], ""),
+        (["Red", "Blue"], ""),
+        ([], ""),
+    ],
+)
+def test_a_column_tells_what_parts_its_values(cells: list[str], separator: str) -> None:
+    assert separator_of(cells) == separator
+
+
+def test_a_comma_within_a_number_or_behind_a_backslash_is_a_letter() -> None:
+    assert parts_of("1,5 l, 2,5 l,Hats\\, caps", ",") == ["1,5 l", "2,5 l", "Hats, caps"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "parts"),
+    [
+        ("http://x/a.jpg, http://x/b.jpg", ["http://x/a.jpg", "http://x/b.jpg"]),
+        ("http://x/a.jpg http://x/b.jpg", ["http://x/a.jpg", "http://x/b.jpg"]),
+        ("http://x/w_1,h_2/a.jpg", ["http://x/w_1,h_2/a.jpg"]),
+        ("a.jpg;b.PNG", ["a.jpg", "b.PNG"]),
+        ("a.jpg|b.jpg", ["a.jpg", "b.jpg"]),
+        ("mug, red.jpg", ["mug, red.jpg"]),
+    ],
+)
+def test_addresses_and_files_are_parted_where_one_ends(cell: str, parts: list[str]) -> None:
+    assert media_of(cell, "|") == parts
