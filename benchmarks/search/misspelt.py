@@ -143,6 +143,7 @@ def recovered(index: LexicalIndex, misspelt: dict[str, list[str]]) -> float:
         for query, drawn in misspelt.items()
         for text in drawn
         for rewrite in index.read(text).rewrites
+        if rewrite.why == "misspelt"
     ]
     return float(np.mean([word in words for words, word in pairs]))
 

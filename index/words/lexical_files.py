@@ -1,6 +1,7 @@
 """The files of a lexical index: writes documents with tantivy, and opens what was written."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ ANALYZER = "words"
 SYNONYMS = "synonyms.txt"
 SETTINGS = "lexical.json"
 HEAP_BYTES = 128_000_000
+REMEMBERED_TEXTS, LONGEST_REMEMBERED = 50_000, 200  # while documents are written
 
 Document = Mapping[str, str]  # its text by field
 
@@ -135,8 +137,13 @@ def _add(
     """Add and commit the documents, count their words, and return how many there are."""
     writer = index.writer(heap_size=HEAP_BYTES, num_threads=1)
     num_rows = 0
+    remembered = lru_cache(REMEMBERED_TEXTS)(analysis.document)  # brands and paths come again
     for document in documents:
-        read = {name: analysis.document(name, document.get(name, "")) for name in weights}
+        texts = {name: document.get(name, "") for name in weights}
+        read = {
+            name: (remembered if len(text) <= LONGEST_REMEMBERED else analysis.document)(name, text)
+            for name, text in texts.items()
+        }
         counts.add(w for _, words in read.values() for w in words if not is_fragment(w))
         entry = tantivy.Document(**{name: terms for name, (terms, _) in read.items() if terms})
         entry.add_unsigned("row", num_rows)

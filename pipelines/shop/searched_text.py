@@ -28,6 +28,7 @@ _CODE_NAMES = """
     codebarres numeroarticle plu
 """
 CODE_NAMES = frozenset(_CODE_NAMES.split())
+_OTHER_ID = re.compile(r"(?<=[\w\s])[\s_-]ids?$", re.IGNORECASE)  # of a maker, a department
 SPOKEN = frozenset(("model", "reference"))  # that shoppers also say as words
 AFFIRMED = frozenset(("yes", "true", "1", "ja", "oui", "si", "sì", "sí", "sim", "tak", "evet"))
 DENIED = frozenset(("no", "false", "0", "nein", "non", "nej", "nee", "nie", "n/a", "na", "-"))
@@ -59,7 +60,7 @@ def _attribute_words(record: Mapping[str, Any]) -> str:
 def _said_by(record: Mapping[str, Any]) -> Iterator[str]:
     for name, value in _attributes(record):
         plain = value.strip().lower()
-        if _is_code(name) and _bare(name) not in SPOKEN:
+        if (_is_code(name) and _bare(name) not in SPOKEN) or _OTHER_ID.search(name):
             continue
         if plain in AFFIRMED - {"1"}:
             yield name

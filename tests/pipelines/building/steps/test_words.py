@@ -218,6 +218,7 @@ def test_attributes_and_tags_are_searched_below_the_title() -> None:
             ("organic", "no"),
             ("EAN", "4006381333931"),
             ("Model Number", "M-22"),
+            ("manufacturer_id", "69"),
         ],
     }
 
