@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 COLUMNS = ("user", "session", "time", "type", "product", "quantity", "value")
 EVENTS, USERS, BEST_SELLERS = 3_000, 150, 8
@@ -53,13 +54,14 @@ def draw_events(products: Sequence[Product], random: np.random.Generator) -> lis
     return sorted(events[:EVENTS], key=lambda event: event[2])
 
 
-def popularity(num_products: int, random: np.random.Generator) -> np.ndarray:
+def popularity(num_products: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return a probability for each product: equal for the best sellers, falling for the others."""
     ranks = random.permutation(num_products)
     best = ranks < BEST_SELLERS
-    others = np.where(best, 0.0, 1 / (ranks + 1.0))
-    shares = others / others.sum() * (1 - BEST_SELLER_SHARE)
-    return np.where(best, BEST_SELLER_SHARE / best.sum(), shares)
+    shares: npt.NDArray[np.float64] = np.where(best, 0.0, 1 / (ranks + 1.0))
+    shares *= (1 - BEST_SELLER_SHARE) / shares.sum()
+    shares[best] = BEST_SELLER_SHARE / BEST_SELLERS
+    return shares
 
 
 def _visit(
