@@ -44,10 +44,11 @@ class ProductColumns(Section, frozen=True, kw_only=True):
 class EventColumns(Section, frozen=True, kw_only=True):
     """Names of columns of a log; without the column `type`, `default_type` is the type of all.
 
-    Of several columns of one field the first that is filled counts.
+    Of several columns of one field the first that is filled counts; of time, a column with days
+    and one with times of day make one.
     """
 
-    user: Names
+    user: Names = ()  # (): the session, or nobody that is known
     time: Names
     product: Names = ()  # (): a log of searches alone
     type: Names = ()

@@ -46,9 +46,13 @@ class Shaped(NamedTuple):
         if not self.id and is_empty(raw.get("id")):
             more["id"] = raw["attributes"].get("sku")
         said = {name.lower() for name, value in raw["attributes"].items() if not is_empty(value)}
-        options = {name: value for name, value in self.options.items() if name not in said}
+        options: dict[str, Any] = {
+            name: value.split("|") if "|" in value else value
+            for name, value in self.options.items()
+            if name not in said
+        }
         if is_empty(raw.get("brand")):
-            more["brand"] = next(filter(None, map(options.get, BRANDS)), None)
+            more["brand"] = next(filter(None, map(self.options.get, BRANDS)), None)
         more = {name: value for name, value in more.items() if value}
         return raw | more | {"attributes": raw["attributes"] | options}
 
