@@ -7,9 +7,10 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.fields import rows_inside, time_at
 from pipelines.importers.events.times import DateOrder, Parts, moment_of, parts_of
-from pipelines.importers.mapping import EventColumns, names_of
+from pipelines.importers.mapping import names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError

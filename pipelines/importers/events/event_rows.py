@@ -3,11 +3,12 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
 from pipelines.importers.events.fields import first_at, time_at
 from pipelines.importers.events.times import DateOrder, moment_of, names_zone
-from pipelines.importers.mapping import EventColumns, fields_of, names_of
+from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError, id_of, text_of

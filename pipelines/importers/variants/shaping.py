@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.mapping import Mapping, Role, names_of
+from pipelines.importers.columns import Role
+from pipelines.importers.mapping import Mapping, names_of
 from pipelines.importers.tables.json_rows import first_of, inner
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.variants.families import (
