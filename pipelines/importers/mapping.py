@@ -1,9 +1,7 @@
 """The mapping of a table's columns to our fields: a small YAML file."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -11,123 +9,25 @@ from msgspec import Meta
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
 from pipelines.errors import ShopError
+from pipelines.importers.columns import (
+    EventColumns,
+    Names,
+    PictureColumns,
+    ProductColumns,
+    SaleColumns,
+    StockColumns,
+    VariantColumns,
+)
 from pipelines.importers.tables.dialects import plain_name
 from pipelines.importers.tables.rows import Rows
 from pipelines.importers.values.survey import SaidStyle
-from retrieval import Availability, EventType
+from retrieval import Availability
 
-Names = str | tuple[str, ...]
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
 # Keys of sections of columns that name no column.
 SETTINGS = ("default_type", "types", "dates", "zone", "follow", "roles", "order")
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
-
-
-class ProductColumns(Section, frozen=True, kw_only=True):
-    """Names of columns. Several titles or descriptions are joined, several categories one path."""
-
-    id: str
-    title: Names
-    description: Names = ()
-    brand: str = ""
-    categories: Names = ()
-    price: str = ""
-    currency: str = ""
-    availability: str = ""
-    images: Names = ()
-    videos: Names = ()
-    item_group_id: str = ""
-    tags: Names = ()
-
-
-class EventColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a log; without the column `type`, `default_type` is the type of all.
-
-    Of several columns of one field the first that is filled counts.
-    """
-
-    user: Names
-    time: Names
-    product: Names = ()  # (): a log of searches alone
-    type: Names = ()
-    default_type: str = "purchase"
-    types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
-    status: Names = ()  # of an order: one that was cancelled, refunded or failed is left out
-    session: Names = ()
-    quantity: Names = ()
-    value: Names = ()  # of all pieces together
-    unit_price: Names = ()  # of one piece, where there is no value
-    text: Names = ()
-    position: Names = ()
-    propensity: Names = ()
-    placement: Names = ()
-    each: str = ""  # a list in a row of JSON, each of whose objects is an event
-    dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
-    zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
-
-    def __post_init__(self) -> None:
-        """Refuse a zone that the system does not know."""
-        try:
-            _ = ZoneInfo(self.zone or "UTC")
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
-
-
-class Role(StrEnum):
-    """What a row of a table is."""
-
-    PRODUCT = "product"
-    VARIANT = "variant"
-    PICTURE = "picture"  # a further one of the product above
-    NONE = "none"
-
-
-class VariantColumns(Section, frozen=True, kw_only=True):
-    """Names of columns that tell which rows are variants of one product.
-
-    Either rows of one product have the same `group`, or a variant names its `parent`, or the row
-    of the product names its `children`. Variants inherit the texts and pictures that they lack.
-    """
-
-    group: str = ""  # a row with an empty one belongs to the row before
-    follow: bool = False  # variants and pictures belong to the product before, whatever their group
-    parent: str = ""
-    children: str = ""  # `sku=A,size=S|sku=B,size=M`
-    keys: Names = ()  # columns by which parents and children are named; (): `columns.id`
-    role: str = ""  # a column that says what a row is
-    roles: dict[str, Role] = msgspec.field(default_factory=dict)  # by its values, in small letters
-    filled: Names = ()  # a variant has one of them; a row without is a further picture
-    image: str = ""  # of the variant alone, beside those of its product
-
-
-class SaleColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a price that is paid for a time instead of `columns.price`."""
-
-    price: str = ""
-    amount: str = ""  # by which the price is lower
-    percent: str = ""
-    start: str = ""
-    end: str = ""  # a day alone is part of it
-    period: str = ""  # both in one, parted by "/"
-    flag: str = ""  # where it says no, there is no sale
-    before: str = ""  # what the price was, where `columns.price` is what is paid
-    order: Literal["", "day first", "month first"] = ""  # of dates such as 3/1/2024
-
-
-class StockColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a stock, where `columns.availability` does not say it all."""
-
-    quantity: str = ""
-    tracked: str = ""  # where it is empty or no, the quantity says nothing
-    backorders: str = ""  # where it says yes, a product without stock is sold
-
-
-class PictureColumns(Section, frozen=True, kw_only=True):
-    """Names of columns of a Parquet file of pictures."""
-
-    id: str = "id"
-    image: str = "image"
 
 
 class Mapping(Section, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ShopError
-from pipelines.importers.mapping import SaleColumns, StockColumns, shown_columns
+from pipelines.importers.columns import SaleColumns, StockColumns
+from pipelines.importers.mapping import shown_columns
 from pipelines.importers.paid import PaidPrices
 from pipelines.importers.products import Intake
 from pipelines.importers.tables.files import UTF_16, check_file

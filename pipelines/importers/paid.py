@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from pipelines.importers.columns import SaleColumns, StockColumns
 from pipelines.importers.events.times import DateOrder, moment_of
-from pipelines.importers.mapping import SaleColumns, StockColumns
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.values.prices import PLAIN_STYLE, Price, PriceStyle, price_of
 from pipelines.importers.values.texts import RowError

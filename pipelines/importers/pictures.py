@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from pipelines.errors import ShopError
-from pipelines.importers.mapping import PictureColumns, check_columns, fields_of
+from pipelines.importers.columns import PictureColumns
+from pipelines.importers.mapping import check_columns, fields_of
 from pipelines.importers.tables.opening import open_rows
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.schemas import PICTURE_SCHEMA

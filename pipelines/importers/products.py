@@ -33,7 +33,7 @@ class Intake:
         self.remarks = Remarks(source)
         self.ids: set[str] = set()  # about 100 bytes a product: the one thing held for all of them
         self._shop = shop
-        self._quality = quality
+        self.quality = quality
         self._source = source
         self._left_out = 0
         self._cells = CellReader(style, self.remarks)
@@ -44,16 +44,16 @@ class Intake:
 
         `raw` holds loosely typed values by the noun's field names. Of equal ids the first counts.
         """
-        self._quality.rows_read += 1
+        self.quality.rows_read += 1
         try:
             product = self._product(line, raw)
         except RowError as e:
-            self._quality.refuse(self._source, line, e.kind, str(e))
+            self.quality.refuse(self._source, line, e.kind, str(e))
             return None
         if product["id"] in self.ids:
-            self._quality.duplicate_ids += 1
+            self.quality.duplicate_ids += 1
             text = f"id {shown(product['id'])} was there before; the first is kept"
-            self._quality.refuse(self._source, line, "duplicate id", text)
+            self.quality.refuse(self._source, line, "duplicate id", text)
             return None
         self.ids.add(product["id"])
         self._waiting.append(product)
@@ -63,28 +63,28 @@ class Intake:
 
     def refuse(self, line: int, mistake: str) -> None:
         """Count a row that could not even be read."""
-        self._quality.rows_read += 1
-        self._quality.refuse(self._source, line, "unreadable row", mistake)
+        self.quality.rows_read += 1
+        self.quality.refuse(self._source, line, "unreadable row", mistake)
 
     def leave_out(self) -> None:
         """Count a row that is no product for sale, which is no mistake of it."""
-        self._quality.rows_read += 1
+        self.quality.rows_read += 1
         self._left_out += 1
 
     def finish(self, max_refused_share: float) -> None:
         """Write the rest; refuse the whole file if too much of it was wrong."""
         self._flush()
-        self._quality.remarks += self.remarks.all()
-        read, kept = self._quality.rows_read, self._quality.rows_kept
+        self.quality.remarks += self.remarks.all()
+        read, kept = self.quality.rows_read, self.quality.rows_kept
         if not read:
             raise ShopError(f"{self._source} has a header but no rows")
         refused = read - kept - self._left_out
         if self._left_out and not kept and not refused:
             raise ShopError(f"{self._source}: none of its {read:,} rows is a product for sale")
-        wrong = max(refused, self._quality.impossible_prices)
+        wrong = max(refused, self.quality.impossible_prices)
         if wrong > max_refused_share * read or not kept:
             what = "rows were refused" if wrong == refused else "prices are impossible"
-            first = self._quality.examples[0]
+            first = self.quality.examples[0]
             raise ShopError(
                 f"{self._source}: {wrong:,} of {read:,} {what}, at most "
                 f"{max_refused_share:.0%} may be; the first: line {first.line}: {first.reason}"
@@ -93,7 +93,7 @@ class Intake:
     def _flush(self) -> None:
         if self._waiting:
             table = pa.Table.from_pylist(self._waiting, PRODUCT_SCHEMA)
-            self._quality.see_products(self._shop.add_products(table))
+            self.quality.see_products(self._shop.add_products(table))
             self._waiting = []
 
     def _product(self, line: int, raw: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +121,6 @@ class Intake:
         try:
             return self._cells.price(line, value, currency)
         except RowError as e:
-            self._quality.impossible_prices += 1
-            self._quality.example(self._source, line, f"{e}; kept without a price")
+            self.quality.impossible_prices += 1
+            self.quality.example(self._source, line, f"{e}; kept without a price")
             return None

@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipelines.importers.columns import Names
 from pipelines.importers.continued import RawProduct, joined
 from pipelines.importers.events.intake import EventIntake
 from pipelines.importers.events.log import OpenLog, open_log
 from pipelines.importers.mapping import (
     LISTS,
     Mapping,
-    Names,
     check_columns,
     fields_of,
     load_mapping,
@@ -68,54 +68,86 @@ def import_table(
     fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
-    rows, log, mapping = _open(sources, mapping)
-    pushed = open_promotions_table(sources.promotions) if sources.promotions else None
+    files = _open(sources, mapping)
     quality = Quality(mapping.name or source.stem, "table")
     quality.notes += notes
-    style = _style(source, mapping, quality, track)
-    shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
-    paid = PaidPrices(mapping.sale, mapping.stock, at or datetime.now(), style.price)
+    when = at or datetime.now()
+    style = _style(source, files.mapping, quality, track)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
         intake = Intake(shop, quality, str(source), style=style)
-        photos = PictureIntake(shop, quality)
-        raw = _raw_products(track(rows.rows, "products"), mapping, intake, shaper, paid)
-        _take(joined(raw), intake, photos, sources.pictures)
-        quality.remarks += rows.remarks.all()
-        intake.finish(mapping.max_refused_share)
-        if sources.pictures and not sources.pictures.is_dir():
-            taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
-            for _ in track(taken, "pictures"):
-                pass
-        photos.flush()
-        if log and mapping.events and sources.events:
-            kept = EventIntake(shop, quality, sources.events, mapping.events, log.style)
-            for row in track(log.rows.rows, "events"):
-                kept.take(row)
-            kept.finish(mapping.max_refused_share, intake.ids)
-            quality.remarks += log.rows.remarks.all()
-        if pushed and sources.promotions:
-            told = track(pushed.rows, "promotions")
-            take_promotions(
-                iter(told), sources.promotions, shop, quality, mapping.max_refused_share
-            )
+        paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price)
+        _import_products(sources, files, intake, paid, shop, track)
+        _import_events(sources, files, shop, quality, intake.ids, track)
+        if files.promotions and sources.promotions:
+            told = iter(track(files.promotions.rows, "promotions"))
+            most = mapping.max_refused_share
+            take_promotions(told, sources.promotions, shop, quality, most)
         report = quality.report()
         shop.write_report(report)
     return report
 
 
-def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, OpenLog | None, Mapping]:
-    """Open all files before anything is written, and check that the columns are there.
+class _Files(NamedTuple):
+    """The files of an import, open, and the mapping with the columns as they are named there."""
 
-    The mapping is returned with the names of columns as the products' file has them.
-    """
+    products: Rows
+    log: OpenLog | None
+    promotions: Rows | None
+    mapping: Mapping
+
+
+def _import_products(
+    sources: Sources,
+    files: _Files,
+    intake: Intake,
+    paid: PaidPrices,
+    shop: ShopWriter,
+    track: Track,
+) -> None:
+    """Write the products, with their pictures if there are some."""
+    mapping, source = files.mapping, sources.products
+    shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
+    photos = PictureIntake(shop, intake.quality)
+    raw = _raw_products(track(files.products.rows, "products"), mapping, intake, shaper, paid)
+    _take(joined(raw), intake, photos, sources.pictures)
+    intake.quality.remarks += files.products.remarks.all()
+    intake.finish(mapping.max_refused_share)
+    if sources.pictures and not sources.pictures.is_dir():
+        taken = take_parquet(photos, sources.pictures, mapping.pictures, intake.ids)
+        for _ in track(taken, "pictures"):
+            pass
+    photos.flush()
+
+
+def _import_events(
+    sources: Sources,
+    files: _Files,
+    shop: ShopWriter,
+    quality: Quality,
+    ids: set[str],
+    track: Track,
+) -> None:
+    """Write the events, if there is a log."""
+    columns, log = files.mapping.events, files.log
+    if not (log and columns and sources.events):
+        return
+    kept = EventIntake(shop, quality, sources.events, columns, log.style)
+    for row in track(log.rows.rows, "events"):
+        kept.take(row)
+    kept.finish(files.mapping.max_refused_share, ids)
+    quality.remarks += log.rows.remarks.all()
+
+
+def _open(sources: Sources, mapping: Mapping) -> _Files:
+    """Open all files before anything is written, and check that the columns are there."""
     rows = _open_products(sources.products, mapping)
     mapping = named_as_in(mapping, rows)
     check_columns(sources.products, rows, wanted_columns(mapping), required=("id", "title"))
     if sources.pictures:
         check_pictures(sources.pictures)
-    if not sources.events:
-        return rows, None, mapping
-    return rows, open_log(sources.events, mapping), mapping
+    log = open_log(sources.events, mapping) if sources.events else None
+    promotions = open_promotions_table(sources.promotions) if sources.promotions else None
+    return _Files(rows, log, promotions, mapping)
 
 
 def _open_products(source: Path, mapping: Mapping) -> Rows:

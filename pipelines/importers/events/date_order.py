@@ -7,9 +7,10 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from pipelines.importers.events.fields import first_at, rows_inside
+from pipelines.importers.columns import EventColumns
+from pipelines.importers.events.fields import rows_inside, time_at
 from pipelines.importers.events.times import DateOrder, Parts, moment_of, parts_of
-from pipelines.importers.mapping import EventColumns, names_of
+from pipelines.importers.mapping import names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError
@@ -84,7 +85,7 @@ def _dates(rows: Iterable[Row], columns: EventColumns) -> Iterable[tuple[str, Pa
 
 
 def _date_of(row: Row, columns: EventColumns) -> tuple[str, Parts] | None:
-    value = first_at(row.values, names_of(columns.time))
+    value = time_at(row.values, names_of(columns.time))
     parts = parts_of(value.strip()) if isinstance(value, str) else None
     return (value.strip(), parts) if parts and parts.years_last else None
 

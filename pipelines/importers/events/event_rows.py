@@ -3,11 +3,12 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
-from pipelines.importers.events.fields import first_at
+from pipelines.importers.events.fields import first_at, time_at
 from pipelines.importers.events.times import DateOrder, moment_of, names_zone
-from pipelines.importers.mapping import EventColumns, fields_of, names_of
+from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError, id_of, text_of
@@ -93,7 +94,8 @@ class EventReader:
         return Row(row.line, row.values | more) if more else row
 
     def _at(self, row: Row, field: str) -> Any:
-        return first_at(row.values, self._columns_of.get(field, ()))
+        columns = self._columns_of.get(field, ())
+        return time_at(row.values, columns) if field == "time" else first_at(row.values, columns)
 
     def _read(self, row: Row, field: str) -> Any:
         """Return a value that can be remembered: lists and objects are no numbers."""

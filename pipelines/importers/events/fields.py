@@ -1,11 +1,13 @@
 """Finds the value of a column in a row, also inside nested objects and lists."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
 
+CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp]\.?[Mm]\.?)?")
 MOST_EVENTS = 10_000  # of one row
 
 
@@ -30,6 +32,20 @@ def first_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
     """Return the first value among several columns that is not empty; None where all are."""
     found = (value_at(values, column) for column in columns)
     return next((value for value in found if value not in (None, "") and value == value), None)
+
+
+def time_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
+    """Return the time of a row: the first of several columns that is filled.
+
+    Where one column has a day and another a time of day, such as 10:00, it is both together.
+    """
+    found = [value_at(values, column) for column in columns]
+    found = [value for value in found if value not in (None, "") and value == value]
+    clocks = [one for one in found if isinstance(one, str) and CLOCK.fullmatch(one.strip())]
+    days = [one for one in found if one not in clocks]
+    if clocks and days:
+        return f"{days[0]} {clocks[0].strip()}"
+    return found[0] if found else None
 
 
 def rows_inside(row: Row, path: str) -> Iterator[Row]:

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import ShopError
+from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import UnknownAct
 from pipelines.importers.events.date_order import LogStyle
 from pipelines.importers.events.event_rows import EventReader, LeftOut
 from pipelines.importers.events.fields import rows_inside
-from pipelines.importers.mapping import EventColumns
 from pipelines.importers.products import CHUNK
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.texts import RowError

@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.errors import ConfigError
+from pipelines.importers.columns import EventColumns, Names
 from pipelines.importers.events.date_order import LogStyle, survey
 from pipelines.importers.events.fields import first_at, rows_inside
-from pipelines.importers.mapping import (
-    EventColumns,
-    Mapping,
-    Names,
-    check_columns,
-    fields_of,
-    names_of,
-    said_style,
-)
+from pipelines.importers.mapping import Mapping, check_columns, fields_of, names_of, said_style
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
 from pipelines.importers.values.survey import Survey

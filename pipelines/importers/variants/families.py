@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.mapping import Mapping, Names, Role, VariantColumns, fields_of, names_of
+from pipelines.importers.columns import Names, Role, VariantColumns
+from pipelines.importers.mapping import Mapping, fields_of, names_of
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.variants.left_out import is_left_out

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.mapping import Mapping, Role, names_of
+from pipelines.importers.columns import Role
+from pipelines.importers.mapping import Mapping, names_of
 from pipelines.importers.tables.json_rows import first_of, inner
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.variants.families import (
@@ -46,9 +47,13 @@ class Shaped(NamedTuple):
         if not self.id and is_empty(raw.get("id")):
             more["id"] = raw["attributes"].get("sku")
         said = {name.lower() for name, value in raw["attributes"].items() if not is_empty(value)}
-        options = {name: value for name, value in self.options.items() if name not in said}
+        options: dict[str, Any] = {
+            name: value.split("|") if "|" in value else value
+            for name, value in self.options.items()
+            if name not in said
+        }
         if is_empty(raw.get("brand")):
-            more["brand"] = next(filter(None, map(options.get, BRANDS)), None)
+            more["brand"] = next(filter(None, map(self.options.get, BRANDS)), None)
         more = {name: value for name, value in more.items() if value}
         return raw | more | {"attributes": raw["attributes"] | options}
 

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, expect
 from pipelines.building.build import build
 from pipelines.config.loading import load
 from pipelines.engine.engine import Engine
-from pipelines.importers.mapping import Mapping, ProductColumns
+from pipelines.importers.columns import ProductColumns
+from pipelines.importers.mapping import Mapping
 from pipelines.importers.table import import_table
 from pipelines.progress import silent
 from pipelines.release.store import open_release

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.errors import ConfigError, ShopError, UserError
-from pipelines.importers.mapping import Mapping, ProductColumns
+from pipelines.importers.columns import ProductColumns
+from pipelines.importers.mapping import Mapping
 from pipelines.importers.merchant import import_merchant
 from pipelines.importers.table import import_table, load_mapping
 from pipelines.progress import silent

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import ConfigError, ShopError
-from pipelines.importers.mapping import EventColumns, Mapping, PictureColumns, ProductColumns
+from pipelines.importers.columns import EventColumns, PictureColumns, ProductColumns
+from pipelines.importers.mapping import Mapping
 from pipelines.importers.table import import_table, load_mapping
 from pipelines.importers.values.availability import availability_of
 from pipelines.importers.values.prices import price_of

@@ -3,9 +3,9 @@ from datetime import date, datetime
 
 import pytest
 
+from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.date_order import LogStyle, survey
 from pipelines.importers.events.times import DateOrder, moment_of
-from pipelines.importers.mapping import EventColumns
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.texts import RowError
 

@@ -256,3 +256,54 @@ def test_a_format_is_chosen_by_its_name_or_refused(tmp_path: Path) -> None:
     with pytest.raises(ShopError, match="is not Shopify's product export: it lacks the columns of"):
         plan(tmp_path / "x.csv", name="shopify")
     assert plan(tmp_path / "x.csv", name="magento").raw["columns"]["id"] == "sku"
+
+
+GUESSED = {
+    "H&M": (
+        "article_id,product_code,prod_name,product_type_name,colour_group_name,detail_desc\n"
+        "0108775015,0108775,Strap top,Vest top,Black,Jersey top\n",
+        ("0108775015", "Strap top", None, ["Vest top"]),
+    ),
+    "Flipkart": (
+        "uniq_id,product_name,product_category_tree,retail_price,discounted_price,brand\n"
+        'c2,Shorts,"Clothing >> Women >> Shorts",999,379,Alisha\n',
+        ("c2", "Shorts", 379, ["Clothing > Women > Shorts"]),
+    ),
+    "ESCI": (
+        "product_id,product_title,product_description,product_brand,product_color\n"
+        "B07,Kettle,Nice,Acme,Red\n",
+        ("B07", "Kettle", None, []),
+    ),
+    "French": (
+        "Référence;Désignation;Prix;Catégorie\nR1;Tasse;2,50;Cuisine\n",
+        ("R1", "Tasse", 2.5, ["Cuisine"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GUESSED)
+def test_public_tables_are_guessed_by_usual_names(tmp_path: Path, name: str) -> None:
+    text, expected = GUESSED[name]
+
+    [one], _, report = imported(tmp_path, "goods.csv", text)
+
+    assert (one["id"], one["title"], one["price"], one["categories"]) == expected
+    assert "guessed by their names" in report.notes[0]
+
+
+def test_a_day_and_a_time_of_day_in_two_columns_are_one_time(tmp_path: Path) -> None:
+    log = "customer,date,time,sku\n7,3/1/2024,10:05,p1\n7,3/14/2024,9:30 PM,p2\n"
+
+    _, events, _ = imported(tmp_path, "products.csv", PRODUCTS, log)
+
+    assert [e["time"] for e in events] == [
+        datetime(2024, 3, 1, 10, 5), datetime(2024, 3, 14, 21, 30),
+    ]  # fmt: skip
+
+
+def test_a_log_that_names_nobody_is_one_of_many(tmp_path: Path) -> None:
+    log = "order_item,product_id,order_date\n1,p1,2024-03-01\n1,p2,2024-03-01\n"
+
+    _, events, _ = imported(tmp_path, "products.csv", PRODUCTS, log)
+
+    assert [e["user"] for e in events] == ["anonymous:2", "anonymous:3"]

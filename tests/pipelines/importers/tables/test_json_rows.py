@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ShopError
-from pipelines.importers.mapping import Mapping, ProductColumns
+from pipelines.importers.columns import ProductColumns
+from pipelines.importers.mapping import Mapping
 from pipelines.importers.table import import_table
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
