@@ -8,6 +8,7 @@ from index.columns.filter_language import (
     compares_keys,
     field_named,
     parse,
+    single_values,
     without,
     written,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "recall_of_each",
     "save_array",
     "save_index",
+    "single_values",
     "survey",
     "true_hits",
     "tune_sharded",

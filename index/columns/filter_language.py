@@ -155,6 +155,18 @@ def fields_of(expression: Expression) -> tuple[Field, ...]:
     return tuple(_fields(expression))
 
 
+def single_values(expression: Expression) -> Iterator[AnyOf]:
+    """Yield each value that a filter names, as a test of its own."""
+    match expression:
+        case Both(parts) | Either(parts):
+            for part in parts:
+                yield from single_values(part)
+        case Negation(inner):
+            yield from single_values(inner)
+        case AnyOf(field, values):
+            yield from (AnyOf(field, (value,)) for value in values)
+
+
 def compares_keys(expression: Expression) -> bool:
     """Tell whether a filter compares numbers under a key of a column of maps."""
     match expression:

@@ -14,16 +14,18 @@ class Filtered(Noun, frozen=True, kw_only=True):
     """How many of all products might be shown, and how channels searched among them.
 
     A channel that is not named compares everything that passes. `exact` says that all of them did.
+    `unknown` are the conditions that name a value which no product has.
     """
 
     passed: int
     of: int
     exact: bool
     channels: dict[str, Searched] = {}
+    unknown: tuple[str, ...] = ()
 
 
 class Reading(Noun, frozen=True, kw_only=True):
-    """Words of the query that were looked for in others, too; `why`: misspelt or synonym."""
+    """Words that were looked for in others, too; `why`: misspelt (a guess), synonym or compound."""
 
     asked: str
     read_as: tuple[str, ...]

@@ -1,17 +1,19 @@
 """Which products are eligible for a request: filtered, given, or marked."""
 
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index import FilterError, RowLookup
+from index import FilterError, RowLookup, parse, single_values, written
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates, Query
 from retrieval.types import Filtered
 
+MOST_VALUES = 32  # of a filter that are looked up in an explained answer
 CACHED_LOOKUPS = 1  # who ranks the same products for many shoppers sends them again
 
 
@@ -34,6 +36,7 @@ class Eligible(NamedTuple):
     given: Int64[np.ndarray, "c"] | None  # "rank just these"
     missing: tuple[str, ...]  # named, but not in this release
     marked: MarkedProducts
+    where: str = ""  # the filter of the request
 
     def filtered_by(self, candidates: Candidates) -> Filtered | None:
         """Return how many products are eligible and how they were searched; None: all are."""
@@ -45,7 +48,15 @@ class Eligible(NamedTuple):
             of=products,
             exact=all(searched.exactness == 1 for searched in candidates.searched.values()),
             channels=candidates.searched,
+            unknown=self._unknown_values(),
         )
+
+    def _unknown_values(self) -> tuple[str, ...]:
+        """Return the conditions of the filter that name a value which no product has."""
+        if not self.where.strip():
+            return ()
+        named = map(written, islice(single_values(parse(self.where)), MOST_VALUES))
+        return tuple(text for text in named if not self.snapshot.allowed(text).any())
 
 
 class Eligibility:
@@ -63,7 +74,7 @@ class Eligibility:
         if query.candidates is None:
             allowed = visible if chosen is None else visible & chosen
             allowed = _without(allowed, marked.rows)
-            return Eligible(snapshot, allowed, None, marked.missing, marked)
+            return Eligible(snapshot, allowed, None, marked.missing, marked, query.filter)
         lookup = self._rows_of(snapshot, query.candidates)
         given = lookup.rows if chosen is None else lookup.rows[chosen[lookup.rows]]
         return Eligible(snapshot, visible, given, (*lookup.missing, *marked.missing), marked)
