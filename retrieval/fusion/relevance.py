@@ -7,6 +7,7 @@ from index import WordMatches
 
 NARROW = 0.25  # of a band, where nothing better than popularity orders it
 LEAST_WIDTH = 1e-3  # of a band
+HEAD = 0.17  # of a product whose title says what it is by a word of the query
 UNNAMED = 0.7  # of a word that only a description or an attribute holds, against one that names
 
 
@@ -23,13 +24,14 @@ def relevance(
 
 
 def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
-    """Return the share of the query's words that each product holds, from 0 to 1.
+    """Return the share of the query's words that each product holds, from 0 to 1 + HEAD.
 
-    A rare word counts more, and one that does not name the product counts UNNAMED.
+    A rare word counts more, and one that does not name the product counts UNNAMED. HEAD is for a
+    product that the query names, not only something beside it: for `laptop`, a laptop and not its
+    stand.
     """
-    return np.asarray(
-        matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named), np.float32
-    )
+    shares = matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named)
+    return np.asarray(shares + np.float32(HEAD) * matches.head, np.float32)
 
 
 def bands(relevances: Float32[np.ndarray, "c"], width: float) -> Int64[np.ndarray, "c"]:

@@ -12,6 +12,7 @@ from index.words.vocabulary import SHORTEST
 JOINED, PARTED = 0.9, 0.9  # of the score of what was written
 SHORTEST_HALF = 2  # characters of a half of a word that no row has, but at a digit
 SHORTEST_KNOWN_HALF = 3  # of a word that rows have
+LONG_HALF = 4  # characters of a half that need not stand beside the other anywhere
 LONGEST = 32  # characters of a word that is parted
 
 COMMON = 10  # one row with the halves, for so many with the word, makes it a compound
@@ -71,6 +72,11 @@ class Compounds:
         terms = (self._term(best[0]), self._term(best[1]))
         factor = PARTED * (self._rarity(token.term) / sum(map(self._rarity, terms)) if rows else 1)
         return Parting(best, Form(terms, factor, together=True))
+
+    def is_made_of(self, word: str) -> bool:
+        """Tell whether both halves of a word are words of the catalogue, wherever they stand."""
+        halves = ((word[:at], word[at:]) for at in range(LONG_HALF, len(word) - LONG_HALF + 1))
+        return len(word) <= LONGEST and any(self._both(pair) for pair in halves)
 
     def _rows_of(self, halves: Words) -> int:
         return self._rows_with_phrase(tuple(map(self._term, halves))) if self._both(halves) else 0

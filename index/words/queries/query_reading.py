@@ -59,7 +59,8 @@ Correct = Callable[[str, Words], Correction | None]  # a word, and the known ter
 class QueryReader:
     """Parses queries for one index, and caches the last CACHED_QUERIES of them.
 
-    Only a word that no row has, that no synonym is for, and that is no compound, may be misspelt.
+    Only a word that no row has, that no synonym is for, that is no compound and not in the lexicon,
+    may be misspelt.
     Synonyms are looked up by whole words, the longest phrase first, each word used once; then come
     codes, then words that are written as one.
     """
@@ -72,16 +73,21 @@ class QueryReader:
         synonyms: Synonyms,
         synonym_weight: float,
         compounds: Compounds | None = None,
+        lexicon: frozenset[str] = frozenset(),
         *,
         codes: bool = False,
     ) -> None:
-        """Without `compounds` no words are joined or parted; `codes`: the index has a field."""
+        """Without `compounds` no words are joined or parted; words of `lexicon` are spelt right.
+
+        `codes`: the index has a field of them.
+        """
         self._analysis = analysis
         self._is_indexed = is_indexed
         self._correct = correct
         self._synonyms = synonyms
         self._synonym_weight = synonym_weight
         self._compounds = compounds
+        self._lexicon = lexicon
         self._codes = codes
         self.read = lru_cache(CACHED_QUERIES)(self._read)
 
@@ -171,13 +177,17 @@ class QueryReader:
         tokens = []
         for place, (word, known) in enumerate(zip(words, right, strict=True)):
             parting = self._parting(word) if place < MOST_PARTED and place not in covered else None
-            misspelt = not known and parting is None and place not in covered
+            misspelt = not (known or parting or place in covered or self._is_real(word.word))
             if misspelt and word.word not in corrections and len(corrections) < MOST_CORRECTED:
                 correct = self._correct if word.kind == "word" else None
                 corrections[word.word] = correct(word.word, beside) if correct else None
             correction = corrections.get(word.word) if misspelt else None
             tokens.append(Token(word, correction, parting))
         return tokens
+
+    def _is_real(self, word: str) -> bool:
+        """Tell whether a word that no row has is none the less a word, or made of two words."""
+        return word in self._lexicon or bool(self._compounds and self._compounds.is_made_of(word))
 
     def _parting(self, word: QueryToken) -> Parting | None:
         return self._compounds.parting(word) if self._compounds else None

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from index.words.queries.parsed_query import QueryWord
 from index.words.queries.term_queries import TermQueries, any_of
+from index.words.terms.heads import FIELD as HEAD
 
 NAMING_WEIGHT = 1.0  # fields of at least this weight name a product, such as its title
-WORDS_AT_ONCE = 11  # two bits a word, which a float32 adds without loss
+WORDS_AT_ONCE = 11  # two bits a word and one for the head, which a float32 adds without loss
 
 
 class WordMatches(NamedTuple):
@@ -22,6 +23,7 @@ class WordMatches(NamedTuple):
 
     named: Float32[np.ndarray, "c"]  # in the fields that name a product
     anywhere: Float32[np.ndarray, "c"]
+    head: Float32[np.ndarray, "c"]  # 1 where the head of the title is a word of the query, else 0
 
 
 class HeldWords(NamedTuple):
@@ -29,17 +31,21 @@ class HeldWords(NamedTuple):
 
     named: Bool[np.ndarray, "w c"]
     anywhere: Bool[np.ndarray, "w c"]
+    head: Bool[np.ndarray, "c"]  # whether the head of the title is one of them
 
     def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
         """Return the weighted share of the words that each row holds; 0 where there is none."""
         total = float(weights.sum()) or 1.0
-        named, anywhere = ((weights @ held / total).astype(np.float32) for held in self)
-        return WordMatches(named, anywhere)
+        named, anywhere = (
+            (weights @ held / total).astype(np.float32) for held in (self.named, self.anywhere)
+        )
+        return WordMatches(named, anywhere, self.head.astype(np.float32))
 
 
 def flagging_query(words: Sequence[QueryWord], queries: TermQueries) -> tantivy.Query:
     """Return a query whose score is a sum of 1 << 2 w for each word held, and twice that if named.
 
+    A head that is one of the words adds 1 << 2 len(words).
     At most WORDS_AT_ONCE words, so that the sum is exact.
     """
     naming = [field for field, weight in queries.weights.items() if weight >= NAMING_WEIGHT]
@@ -47,6 +53,9 @@ def flagging_query(words: Sequence[QueryWord], queries: TermQueries) -> tantivy.
     for place, word in enumerate(words):
         parts.append((queries.holding(word, queries.weights), float(1 << 2 * place)))
         parts.append((queries.holding(word, naming), float(2 << 2 * place)))
+    if HEAD in queries.weights:
+        heads = any_of(queries.holding(word, [HEAD]) for word in words)
+        parts.append((heads, float(1 << 2 * len(words))))
     return any_of(tantivy.Query.const_score_query(query, score) for query, score in parts)
 
 
@@ -54,7 +63,7 @@ def held_words(sums: Float32[np.ndarray, "c"], num_words: int) -> HeldWords:
     """Return what the scores of a flagging query say."""
     flags: Int64[np.ndarray, c] = sums.astype(np.int64)
     bits = (flags[None, :] >> (2 * np.arange(num_words))[:, None]) & 3
-    return HeldWords((bits & 2) > 0, (bits & 1) > 0)
+    return HeldWords((bits & 2) > 0, (bits & 1) > 0, (flags >> 2 * num_words) > 0)
 
 
 def joined(parts: Sequence[HeldWords]) -> HeldWords:
@@ -62,4 +71,5 @@ def joined(parts: Sequence[HeldWords]) -> HeldWords:
     return HeldWords(
         np.concatenate([part.named for part in parts]),
         np.concatenate([part.anywhere for part in parts]),
+        np.any([part.head for part in parts], axis=0),
     )

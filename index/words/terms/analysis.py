@@ -9,6 +9,8 @@ import tantivy
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.codes import document_codes
 from index.words.terms.folding import folder, plain_text
+from index.words.terms.heads import FIELD as HEAD
+from index.words.terms.heads import head_of
 from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
 from index.words.terms.segmentation import SEGMENTATIONS, query_words
 
@@ -78,6 +80,7 @@ class PieceAnalysis:
     """The analysis of today: folded by language, in words, measures, characters and codes."""
 
     def __init__(self, language: str) -> None:
+        self._language = language
         self._stemming, self._codes = analyzer(language, PIECES), code_analyzer()
         self._pieces = PieceReader(language)
         self._irregular = IRREGULAR if language == "english" else {}
@@ -106,9 +109,11 @@ class PieceAnalysis:
     def document(self, field: str, text: str) -> tuple[str, list[str]]:
         """Return what tantivy indexes of a document's field, and the words in it.
 
-        The terms stand in order, behind them those by which it is also found.
+        The terms stand in order, behind them those by which it is also found. Of a title in the
+        field HEAD only its head is taken.
         """
-        folded = self.fold(plain_text(text))
+        plain = plain_text(text)
+        folded = self.fold(head_of(plain, self._language) if field == HEAD else plain)
         if field == CODES:
             return " ".join(document_codes(folded)), []
         words, extra = document_pieces(self._pieces, folded)

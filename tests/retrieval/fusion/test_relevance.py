@@ -16,9 +16,16 @@ def test_a_product_that_holds_the_words_is_more_relevant_than_one_as_near_in_mea
 
 
 def test_a_word_that_names_a_product_counts_more_than_one_in_its_description() -> None:
-    shares = word_shares(WordMatches(named=column(1, 0, 0), anywhere=column(1, 1, 0)))
+    nothing = np.zeros(3, np.float32)
+    shares = word_shares(WordMatches(column(1, 0, 0), anywhere=column(1, 1, 0), head=nothing))
 
     assert shares.tolist() == pytest.approx([1.0, 0.7, 0.0])
+
+
+def test_a_product_that_the_query_names_comes_before_what_goes_with_it() -> None:
+    laptop, stand = word_shares(WordMatches(column(1, 1), column(1, 1), head=column(1, 0)))
+
+    assert laptop > stand
 
 
 def test_bands_are_shares_of_the_best_relevance() -> None:

@@ -1,0 +1,37 @@
+"""The head of a title: the word that says what a product is, `case` in `Phone case, black`."""
+
+import re
+
+FIELD = "head"  # of an index: of each row the head of its title
+# Languages whose names of things begin with the head, as `sac à main`; in others it comes last.
+HEAD_FIRST = frozenset(("arabic", "french", "italian", "portuguese", "romanian", "spanish"))
+# What follows these says more about a thing, and does not name it.
+_PARTED = re.compile(
+    r"[,(:;/|]|\s[-–—]\s"  # noqa: RUF001
+    r"|\s(?:with|without|for|in|of|from|by|mit|ohne|für|aus|von|im|in|pour|avec|sans|en|de|du"
+    r"|para|con|sin|per|senza|di|med|uten|utan|till|voor|met|zonder)\s",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"(?<!\w)[^\W\d_][\w'’-]*")  # noqa: RUF001
+# Colours that stand behind the head in English titles, as in `Smartphone 128GB Black`.
+_COLOURS_TEXT = """
+    black white grey gray red blue green navy pink brown beige silver gold yellow orange purple
+    violet turquoise ivory cream khaki burgundy charcoal transparent clear multicolour
+"""
+_COLOURS = frozenset(_COLOURS_TEXT.split())
+_READ = 300  # characters of a title
+
+
+def head_of(title: str, language: str) -> str:
+    """Return the word that names what a product is; "" where the title has no word.
+
+    It is the last word of the title's first part, in HEAD_FIRST languages the first; numbers,
+    sizes and colours behind it are none. A guess: `Tomatoes Grape` is not a grape.
+    """
+    for part in _PARTED.split(title[:_READ]):
+        words = [word for word in _WORD.findall(part) if len(word) > 1]
+        while len(words) > 1 and words[-1].lower() in _COLOURS:
+            words.pop()
+        if words:
+            return words[0] if language in HEAD_FIRST else words[-1]
+    return ""
