@@ -229,8 +229,10 @@ class LexicalIndex:
         return np.asarray(scores[rows])
 
     def _held(self, words: Sequence[QueryWord], rows: Int64[np.ndarray, "c"]) -> HeldWords:
+        if not len(rows):
+            return HeldWords(*np.zeros((2, len(words), 0), bool))
         parts = [HeldWords(*np.zeros((2, 0, len(rows)), bool))]
-        for start in range(0, len(words) if len(rows) else 0, WORDS_AT_ONCE):
+        for start in range(0, len(words), WORDS_AT_ONCE):
             some = words[start : start + WORDS_AT_ONCE]
             sums = self._scores(flagging_query(some, self._queries), rows)
             parts.append(held_words(sums, len(some)))
