@@ -11,6 +11,7 @@ from index.words.terms.codes import document_codes
 from index.words.terms.folding import folder, plain_text
 from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.heads import head_of
+from index.words.terms.measures import with_pieces
 from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
 from index.words.terms.segmentation import SEGMENTATIONS, query_words
 
@@ -84,7 +85,11 @@ class PieceAnalysis:
         self._stemming, self._codes = analyzer(language, PIECES), code_analyzer()
         self._pieces = PieceReader(language)
         self._irregular = IRREGULAR if language == "english" else {}
-        self.fold = folder(language)
+        self._fold = folder(language)
+
+    def fold(self, query: str) -> str:
+        """Return a text as its pieces are read."""
+        return with_pieces(self._fold(query))
 
     def tokens(self, folded: str) -> list[QueryToken]:
         """Return the tokens of a folded query in order."""

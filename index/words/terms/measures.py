@@ -21,11 +21,11 @@ _NUMBER = (
 )
 _LETTER = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{N}]"
 _SPELT = sorted(UNITS, key=len, reverse=True)
-_WORDS = "|".join(name for name in _SPELT if name[0] <= "ӿ" and name not in ("in", "%"))
+_WORDS = "|".join(name for name in _SPELT if name[0] <= "ӿ" and name not in ("in", "%", "'"))
 _OTHERS = "|".join(name for name in _SPELT if name[0] > "ӿ")
 _UNIT = (
     rf"(?:(?:fl\.?\ ?oz|sq\.?\ ?m|sq\.?\ ?ft|in(?![ -]?\d)|{_WORDS})(?!{_LETTER})\.?"
-    rf"|%|\"|''|(?:{_OTHERS}))"
+    rf"|%|\"|''|'(?!['\p{{L}}])|(?:{_OTHERS}))"
 )
 PATTERN = (  # of a text that is folded; what it tries at a place is bounded
     rf"(?<!{_LETTER}|[.,/]\d?)(?=\d)(?:"
@@ -36,6 +36,17 @@ PATTERN = (  # of a text that is folded; what it tries at a place is bounded
     rf"|(?P<plain>\d{{1,6}}[ -]\d{{1,2}}/\d{{1,2}}|\d{{1,2}}/\d{{1,2}}|\d{{1,9}}[.,]\d{{1,9}})"
     rf"(?![.,/]?{_LETTER}))"
 )
+
+
+_PACK_OF = regex.compile(
+    r"\b(pack|set|box|case|bundle|lot|paquete|juego|confezione) (?:of|de|da|von) "
+    r"(\d{1,4})(?![\d.,]\d|\d)"
+)
+
+
+def with_pieces(text: str) -> str:
+    """Return a folded text in which `pack of 4` is written as `pack 4 pcs`."""
+    return str(_PACK_OF.sub(r"\1 \2 pcs", text))
 
 
 class Measure(NamedTuple):

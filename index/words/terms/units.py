@@ -19,10 +19,11 @@ _UNITS: dict[tuple[str, float], str] = {
     ("mm", 1.0): "mm millimeter millimeters millimetre millimetres milimetros мм 毫米 มม",
     ("mm", 10.0): "cm centimeter centimeters centimetre centimetres centimetros centimetri см"
     " 厘米 ซม センチ",
-    ("mm", 1000.0): "m meter meters metre metres metro metros metri м 米 เมตร メートル",
+    ("mm", 1000.0): "m meter meters metre metres metro metros metri mtr mtrs mts м 米 เมตร"
+    " メートル",
     ("mm", 25.4): "in inch inches zoll pouce pouces pulgada pulgadas pollici tum inc дюйм дюйма"
     " дюймов 英寸 寸 インチ นิ้ว",
-    ("mm", 304.8): "ft foot feet",
+    ("mm", 304.8): "' ft foot feet",
     ("mm", 914.4): "yd yard yards",
     ("mm", 1e6): "km kilometer kilometers kilometre kilometres км",
     ("g", 0.001): "mg milligram milligrams мг 毫克 มก",
@@ -63,7 +64,7 @@ _UNITS: dict[tuple[str, float], str] = {
     ("s", 60.0): "min minute minutes",
     ("s", 3600.0): "h hr hrs hour hours",
     ("percent", 1.0): "% percent prozent",
-    ("pieces", 1.0): "pc pcs piece pieces pack packs pk ct count stuck stk st adet pezzi piezas"
+    ("pieces", 1.0): "er pc pcs piece pieces pack packs pk ct count stuck stk st adet pezzi piezas"
     " pieces szt шт 片 个 個 ชิ้น",
 }  # fmt: skip
 UNITS = {name: Unit(base, size) for (base, size), names in _UNITS.items() for name in names.split()}

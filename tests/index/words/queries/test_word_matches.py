@@ -82,6 +82,12 @@ def test_shares_are_the_same_beside_the_index(
     np.testing.assert_allclose(within, outside, atol=1e-6)
 
 
+def test_no_rows_hold_nothing(words: LexicalIndex) -> None:
+    matches = words.matches("selfie stick", np.empty(0, np.int64))
+
+    assert len(matches.named) == len(matches.anywhere) == 0
+
+
 def test_a_query_of_many_words_is_weighed_word_by_word(tmp_path: Path) -> None:
     titles = [f"word{chr(97 + n)}" for n in range(26)]
     documents = [{"title": title} for title in [*titles, " ".join(titles)]]

@@ -4,7 +4,7 @@ import pytest
 import regex
 
 from index.words.terms.folding import folder
-from index.words.terms.measures import PATTERN, Measure, MeasureReader
+from index.words.terms.measures import PATTERN, Measure, MeasureReader, with_pieces
 
 
 def read(text: str, language: str = "english") -> list[Measure]:
@@ -33,7 +33,8 @@ def first_terms(text: str, language: str = "english") -> list[str]:
         ("140x200", "140 x 200", "140×200"),  # noqa: RUF001
         ("140x200 cm", "140 cm x 200 cm", "1.4 m x 2 m"),
         ("2 in. x 4 in. x 8 ft.", "2 in x 4 in x 8 ft"),
-        ("4 pack", "4-pack", "4 pcs", "4 Stück"),
+        ("4 pack", "4-pack", "4 pcs", "4 Stück", "4er"),
+        ("6 ft", "6'", "6 feet", "6-foot"),
         ("1/2", "½"),
         ("5%", "5 %", "5 percent"),
         ("1,000 ml", "1 l"),
@@ -44,6 +45,16 @@ def test_the_same_size_is_one_term(forms: tuple[str, ...]) -> None:
 
     assert terms == [terms[0]] * len(forms)
     assert len(terms[0]) == 1
+
+
+@pytest.mark.parametrize("text", ["Pack of 4", "Set of 4", "lot de 4", "confezione da 4"])
+def test_a_pack_of_several_is_a_number_of_pieces(text: str) -> None:
+    assert first_terms(with_pieces(folder("none")(text))) == first_terms("4 pack")
+
+
+@pytest.mark.parametrize("text", ["pack of 4.5 kg", "box of 12345", "backpack of 4me", "501's"])
+def test_other_numbers_are_no_number_of_pieces(text: str) -> None:
+    assert "=pieces4" not in first_terms(with_pieces(folder("none")(text)))
 
 
 @pytest.mark.parametrize(
