@@ -1,5 +1,6 @@
 """Imports a table of products (CSV, TSV, JSONL, Parquet) with a mapping of its columns."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from pipelines.importers.mapping import (
     LISTS,
     Mapping,
     Names,
+    ProductColumns,
     check_columns,
     fields_of,
     load_mapping,
@@ -152,11 +154,16 @@ def _take(
         take_files(photos, str(pictures), pictures, product, row.line)
 
 
+@lru_cache(maxsize=16)
+def _plan(columns: ProductColumns) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((field, names_of(names)) for field, names in fields_of(columns).items())
+
+
 def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     """Return a row's values by our names for them, not yet validated."""
     raw: dict[str, Any] = {}
-    for field, columns in fields_of(mapping.columns).items():
-        cells = [inner(values, column) for column in names_of(columns)]
+    for field, columns in _plan(mapping.columns):
+        cells = [inner(values, column) for column in columns]
         if len(cells) > 1 and field in JOINED:
             cells = [_join(cells, JOINED[field])]
         raw[field] = _listed(cells) if field in LISTS else cells[0]
