@@ -115,7 +115,9 @@ def _open(sources: Sources, mapping: Mapping) -> tuple[Rows, Rows | None, Mappin
 
 def _open_products(source: Path, mapping: Mapping) -> Rows:
     columns = _flat(wanted_columns(mapping))
-    return open_rows(source, mapping.separator, encoding=mapping.encoding, columns=columns)
+    return open_rows(
+        source, mapping.separator, encoding=mapping.encoding, columns=columns, only=True
+    )
 
 
 def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:

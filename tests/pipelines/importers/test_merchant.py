@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.importers.merchant import import_merchant
@@ -118,3 +119,13 @@ def test_xml_is_read_in_the_encoding_that_it_declares(tmp_path: Path, encoding: 
 
     [bread, *_] = next(Shop(tmp_path / "shop").product_batches()).to_pylist()
     assert bread["title"] == "Röggen & wheat bread"
+
+
+def test_a_feed_in_parquet_has_all_its_columns(tmp_path: Path) -> None:
+    source = tmp_path / "feed.parquet"
+    pq.write_table(pa.table({"id": ["a1"], "title": ["Rye"], "price": ["2.00 EUR"]}), source)
+
+    import_merchant(source, tmp_path / "shop", silent)
+
+    [row] = pa.Table.from_batches(Shop(tmp_path / "shop").product_batches()).to_pylist()
+    assert (row["price"], row["currency"]) == (2.0, "EUR")
