@@ -66,6 +66,7 @@ TAX = re.compile(
 )
 UNITS = "prices per unit are kept as they are"
 RANGE = re.compile(r"-|–|—|~|〜|\.{2,3}|…|to|bis|à|a|al|do|until|till|до|tot|til")
+SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
 CENTS = re.compile(r"(\d+) ?([€$£]) ?(\d{2})")  # 12€50
 ENDS = re.compile(r"(?<=\d)\s?([.,:])\s?[-–—=]{1,2}(?!\d)")  # 12,- and 12:-
 
@@ -130,6 +131,8 @@ def number_in(value: Any) -> str:
 
 
 def _read_text(value: str, style: PriceStyle) -> PriceText:
+    if SIMPLE.fullmatch(value):  # most prices of most files
+        return PriceText(Price(_possible(float(value.replace(",", "."))), ""))
     text = _without_markup(value)
     word = text.casefold().rstrip("!*")
     if len(text) > MAX_CHARACTERS:
