@@ -1,13 +1,16 @@
 """Feeds, public data and logs in their own shapes, imported by one command each."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipelines.errors import ConfigError, ShopError
+from pipelines.errors import ConfigError, ShopError, UserError
 from pipelines.importers.exports.auto import import_planned, plan
 from pipelines.importers.mapping import load_mapping
 from pipelines.importers.table import import_table
@@ -367,3 +370,28 @@ def test_orders_of_shops_as_json(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [(e["user"], e["session"], e["value"]) for e in second] == [("7", "727", 6)]
     assert second[0]["product"] == "93"
+
+
+STARTS = st.sampled_from(
+    [
+        b"", b"sku,name,price\n", b"Handle,Title,Option1 Name,Option1 Value,Variant SKU\na,b\n",
+        b"ID,Type,SKU,Name,Published,Parent,Regular price,In stock?\n1,variable,A,B,1,id:1,2,1\n",
+        b'{"session": 1, "events": [{"aid": 1', b'{"id": 1' + b"0" * 5_000 + b', "name": "a"}\n',
+        b"item,id,name,sku,options\n", b"user_id,date,product_id,qty,total\nu,3/1/24,p,1,2\n",
+    ]
+)  # fmt: skip
+NAMES = st.sampled_from(["x.csv", "x.tsv", "x.jsonl", "x.json", "x.xml", "x.parquet"])
+
+
+@settings(max_examples=120, deadline=None)
+@given(name=NAMES, start=STARTS, rest=st.binary(max_size=200))
+def test_no_bytes_bring_anything_but_a_shop_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, name: str, start: bytes, rest: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / name).write_bytes(start + rest)
+    (folder / "products.csv").write_text(PRODUCTS)
+
+    for products, events in ((folder / name, None), (folder / "products.csv", folder / name)):
+        with suppress(UserError):
+            import_planned(plan(products, events), products, folder / "shop", silent)
