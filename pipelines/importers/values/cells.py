@@ -59,11 +59,14 @@ class CellReader:
         parts = [part for cell in _listed(value) for part in _parted(cell, separator)]
         return _distinct(name, [self.text(line, name, part) for part in parts])
 
-    def media(self, name: str, value: Any) -> list[str]:
+    def media(self, line: int, name: str, value: Any) -> list[str]:
         """Return addresses or names of files."""
         parts: list[Any] = []
         for cell in _listed(value):
-            parts += media_of(cell, self._style.media) if isinstance(cell, str) else [cell]
+            several = media_of(cell, self._style.media) if isinstance(cell, str) else [cell]
+            if len(several) > 1:
+                self._remarks.add(f"{name}: cells are parted into several", line, shown(cell))
+            parts += several
         texts = (part.replace("&amp;", "&") if isinstance(part, str) else part for part in parts)
         return texts_of(list(texts), name)
 
