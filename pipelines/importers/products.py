@@ -110,8 +110,8 @@ class Intake:
             "currency": currency or price.currency if price else "",
             "availability": cells.availability(line, raw.get("availability")),
             "attributes": cells.attributes(line, raw.get("attributes") or {}),
-            "images": cells.media("images", raw.get("images")),
-            "videos": cells.media("videos", raw.get("videos")),
+            "images": cells.media(line, "images", raw.get("images")),
+            "videos": cells.media(line, "videos", raw.get("videos")),
             "item_group_id": text_of(raw.get("item_group_id"), "item_group_id"),
             "tags": cells.texts(line, "tags", raw.get("tags")),
         }

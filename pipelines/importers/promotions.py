@@ -23,7 +23,7 @@ REQUIRED = ("product", "kind", "start", "end")
 
 def open_promotions_table(path: Path) -> Rows:
     """Open a table and check that it has the columns of a promotion."""
-    rows = open_rows(path)
+    rows = open_rows(path, columns=REQUIRED)
     missing = [name for name in REQUIRED if name not in rows.columns]
     if missing:
         raise ShopError(

@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipelines.importers.columns import Names
 from pipelines.importers.continued import RawProduct, joined
 from pipelines.importers.events.intake import EventIntake
 from pipelines.importers.events.log import OpenLog, open_log
 from pipelines.importers.mapping import (
-    LISTS,
     Mapping,
     check_columns,
-    fields_of,
     load_mapping,
     named_as_in,
     names_of,
@@ -24,6 +22,7 @@ from pipelines.importers.paid import PaidPrices
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
 from pipelines.importers.promotions import open_promotions_table, take_promotions
+from pipelines.importers.raw_products import raw_product
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
@@ -38,7 +37,6 @@ from pipelines.shop.writer import ShopWriter
 __all__ = ["Mapping", "import_table", "load_mapping"]
 
 GOES_ON = "rows go on with the product above, as their id says: their values are added to it"
-JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
 
 
 class Sources(NamedTuple):
@@ -152,7 +150,9 @@ def _open(sources: Sources, mapping: Mapping) -> _Files:
 
 def _open_products(source: Path, mapping: Mapping) -> Rows:
     columns = _flat(wanted_columns(mapping))
-    return open_rows(source, mapping.separator, encoding=mapping.encoding, columns=columns)
+    return open_rows(
+        source, mapping.separator, encoding=mapping.encoding, columns=columns, only=True
+    )
 
 
 def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:
@@ -211,38 +211,3 @@ def _take(
             intake.remarks.add(GOES_ON, line, shown(one.raw["id"]))
         if product and pictures and pictures.is_dir():
             take_files(photos, str(pictures), pictures, product, one.line)
-
-
-def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
-    """Return a row's values by our names for them, not yet validated."""
-    raw: dict[str, Any] = {}
-    for field, columns in fields_of(mapping.columns).items():
-        cells = [inner(values, column) for column in names_of(columns)]
-        if len(cells) > 1 and field in JOINED:
-            cells = [_join(cells, JOINED[field])]
-        raw[field] = _listed(cells) if field in LISTS else cells[0]
-    raw["attributes"] = {
-        name: _attribute(values, columns) for name, columns in mapping.attributes.items()
-    }
-    return raw
-
-
-def _attribute(values: dict[str, Any], columns: Names) -> Any:
-    """Return the value of one column, or the filled ones of several."""
-    found = [inner(values, column) for column in names_of(columns)]
-    return found[0] if len(found) == 1 else [one for one in found if one not in (None, "")]
-
-
-def _listed(cells: list[Any]) -> list[Any]:
-    return [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
-
-
-def _join(cells: list[Any], joiner: str) -> Any:
-    """Join what is text; anything else is left for the validation to name."""
-    strange = next(
-        (v for v in cells if v is not None and not isinstance(v, str | int | float)), None
-    )
-    if strange is not None:
-        return strange
-    texts = (str(value).strip() for value in cells if value is not None and value == value)
-    return joiner.join(text for text in texts if text)

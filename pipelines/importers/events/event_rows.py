@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
-from pipelines.importers.events.fields import first_at, time_at
+from pipelines.importers.events.fields import first_at, time_at, value_at
 from pipelines.importers.events.times import DateOrder, moment_of, names_zone
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
@@ -19,6 +19,8 @@ MAX_TEXT = 2_000
 REMEMBERED = 100_000  # distinct amounts, quantities and names of acts
 WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
+IDS = ("user", "product")
+NOBODY = ("0", "", "None", "nan")  # what stands for no id, where another column may have one
 OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
 # Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
@@ -95,6 +97,9 @@ class EventReader:
 
     def _at(self, row: Row, field: str) -> Any:
         columns = self._columns_of.get(field, ())
+        if field in IDS and len(columns) > 1:  # 0 is WooCommerce's guest, and no variation
+            found = (value_at(row.values, column) for column in columns)
+            return next((one for one in found if str(one) not in NOBODY), None)
         return time_at(row.values, columns) if field == "time" else first_at(row.values, columns)
 
     def _read(self, row: Row, field: str) -> Any:

@@ -93,6 +93,7 @@ class _Rows:
     ) -> None:
         self._header = header
         self._plain = [plain_name(name) for name in header]
+        self._first = header[0].casefold()
         self._repeated = repeated
         self._remarks = remarks
         self._trailing = trailing
@@ -112,7 +113,8 @@ class _Rows:
         """Return why a record is no row of the table, or ""."""
         if len(record.cells) == 1 < len(self._header) and record.raw.lstrip().startswith("#"):
             return "comment lines are left out"
-        if [plain_name(cell) for cell in record.cells] == self._plain and any(self._plain):
+        first = record.cells[0].strip().casefold() == self._first
+        if first and [plain_name(cell) for cell in record.cells] == self._plain:
             return "headers that come again are left out"
         if len(self._header) > 1 and all(RULE.fullmatch(cell) for cell in record.cells):
             return "ruled lines are left out"

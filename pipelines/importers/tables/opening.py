@@ -13,12 +13,18 @@ from pipelines.importers.tables.xml_rows import read_xml
 
 
 def open_rows(
-    path: Path, separator: str = "", *, encoding: str = "", columns: tuple[str, ...] = ()
+    path: Path,
+    separator: str = "",
+    *,
+    encoding: str = "",
+    columns: tuple[str, ...] = (),
+    only: bool = False,
 ) -> Rows:
     """Open a CSV, TSV, JSON, Parquet or XML file; its kind is told by its name and checked.
 
     Texts may be packed (.csv.gz). `columns` are names that the header should have: they tell it
-    from lines above it. With "" the file decides on its separator and its encoding.
+    from lines above it, and with `only` no other columns of Parquet are read. With "" the file
+    decides on its separator and its encoding.
     """
     read = READERS.get(kind_of(path))
     if read is None or (read is read_parquet and path.suffix.lower() == PACKED):
@@ -28,7 +34,7 @@ def open_rows(
         )
     packed = path.suffix.lower() == PACKED
     check_file(path, but=(PARQUET,) if read is read_parquet else (GZIP,) if packed else UTF_16)
-    return read(path, TableFormat(separator, encoding, columns))
+    return read(path, TableFormat(separator, encoding, columns, only))
 
 
 READERS: dict[str, Callable[[Path, TableFormat], Rows]] = {

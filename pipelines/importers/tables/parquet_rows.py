@@ -17,7 +17,7 @@ BATCH_BYTES = 64_000_000
 
 
 def read_parquet(path: Path, form: TableFormat) -> Rows:
-    """Read a Parquet file batch by batch, of its columns those that are wanted."""
+    """Read a Parquet file batch by batch, of its columns those that are asked for."""
     try:
         file = pq.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
@@ -33,7 +33,7 @@ def read_parquet(path: Path, form: TableFormat) -> Rows:
             f"{MAX_ROW_GROUP_BYTES:,} are read; write it with smaller row groups"
         )
     wanted = {part for name in form.columns for part in (name, name.partition(".")[0])}
-    some = [name for name in names if name in wanted] if form.columns else list(names)
+    some = [name for name in names if name in wanted] if form.only else list(names)
     return Rows(names, _parquet_rows(path, file, some), nested=True, remarks=Remarks(path))
 
 

@@ -10,6 +10,7 @@ MOST_LINES = 500  # of one record
 MOST_IN_VAIN = 100_000_000  # characters read behind quotes that are never closed
 MOST_LENIENT = 50_000  # characters of a line
 MAX_FIELD = 131_072  # characters, as the csv module has it
+ENTITY = re.compile(r"&(#?\w{1,31});")
 OPENING, CLOSING = "“„«”‘‚", "”“»’‘"
 
 
@@ -39,7 +40,8 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[Record]:
         while (first := self._next()) is not None:
-            yield self._record(*first)
+            record = self._record(*first)
+            yield record if self._fits(record.cells) else self._with_entities(record)
 
     def _next(self) -> tuple[int, str] | None:
         return self._pushed.popleft() if self._pushed else next(self._lines, None)
@@ -66,6 +68,14 @@ class RecordReader:
         if cells is not None:
             return Record(number, cells, "", line)
         return Record(number, plain, "quotes that open a cell and do not end it are letters", line)
+
+    def _with_entities(self, record: Record) -> Record:
+        """Read `&amp;` as one letter where cells are separated by semicolons."""
+        changed = ENTITY.sub("&\\1\0", record.raw)  # lines hold no NUL
+        cells = self._strict(changed) if self._separator == ";" and changed != record.raw else None
+        if cells is None or len(cells) != self.expected:
+            return record
+        return record._replace(cells=[cell.replace("\0", ";") for cell in cells])
 
     def _typographic(self, number: int, line: str, plain: list[str]) -> Record:
         """Take typographic or single quotes as quotes only where the record is too long else."""

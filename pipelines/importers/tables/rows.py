@@ -33,3 +33,4 @@ class TableFormat(NamedTuple):
     separator: str = ""
     encoding: str = ""
     columns: tuple[str, ...] = ()  # names that the header must have some of
+    only: bool = False  # of Parquet, no other columns are read

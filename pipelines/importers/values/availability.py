@@ -19,7 +19,7 @@ WORDS: dict[Availability, str] = {
     Availability.IN_STOCK: """
         instock available availablefororder limitedavailability onlineonly instoreonly yes y true t
         on enabled active published purchasable instoreandonline lowstock fewleft lastitems limited
-        limitedstock readytoship shipsnow availablenow stock stocked onstock ok buyable
+        limitedstock readytoship shipsnow unlimited availablenow stock stocked onstock ok buyable
         visible disponible
 
         lieferbar verfugbar auflager lagernd vorratig sofortlieferbar sofortverfugbar ja vorhanden

@@ -13,6 +13,7 @@ from pipelines.importers.values.survey import CellStyle
 from pipelines.importers.values.texts import (
     CONTROL,
     MAX_VALUES,
+    NULLS,
     RowError,
     decoded_twice,
     limited,
@@ -35,6 +36,9 @@ class CellReader:
 
     def text(self, line: int, name: str, value: Any) -> str:
         """Return a text without HTML and control letters, "" where there is none."""
+        if isinstance(value, str) and _is_plain(value):
+            text = " ".join(value.split())
+            return "" if text in NULLS and name != "title" else limited(text, name)
         if isinstance(value, str) and CONTROL.search(value):
             self._remarks.add("control letters are taken out of texts", line, shown(value.strip()))
         text = text_of(value, name, at_most=LONGEST_RAW)
@@ -55,11 +59,14 @@ class CellReader:
         parts = [part for cell in _listed(value) for part in _parted(cell, separator)]
         return _distinct(name, [self.text(line, name, part) for part in parts])
 
-    def media(self, name: str, value: Any) -> list[str]:
+    def media(self, line: int, name: str, value: Any) -> list[str]:
         """Return addresses or names of files."""
         parts: list[Any] = []
         for cell in _listed(value):
-            parts += media_of(cell, self._style.media) if isinstance(cell, str) else [cell]
+            several = media_of(cell, self._style.media) if isinstance(cell, str) else [cell]
+            if len(several) > 1:
+                self._remarks.add(f"{name}: cells are parted into several", line, shown(cell))
+            parts += several
         texts = (part.replace("&amp;", "&") if isinstance(part, str) else part for part in parts)
         return texts_of(list(texts), name)
 
@@ -124,6 +131,10 @@ class CellReader:
             kind = f"words of availability that are not known count as {unknown}"
             self._remarks.add(f"{kind} (key `unknown_availability`)", line, str(e))
             return unknown
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and "<" not in text and "&" not in text
 
 
 def _listed(value: Any) -> list[Any]:

@@ -42,7 +42,8 @@ NO_PRICE = frozenset(
 FROM = (
     "starting from", "starting at", "starts at", "as low as", "à partir de", "a partir de",
     "a partire da", "prices from", "price from", "from", "ab", "dès", "desde", "od", "vanaf",
-    "fra", "från", "alkaen", "от", "від", "min.", "min", "da",
+    "fra", "från", "alkaen", "от", "від", "min.", "min", "da", "de", "von", "between", "entre",
+    "zwischen",
 )  # fmt: skip
 WORDS = (
     "sale price", "our price", "special price", "unit price", "price", "preis", "prix", "precio",
@@ -65,7 +66,8 @@ TAX = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 UNITS = "prices per unit are kept as they are"
-RANGE = re.compile(r"-|–|—|~|〜|\.{2,3}|…|to|bis|à|a|al|do|until|till|до|tot|til")
+RANGE = re.compile(r"-|–|—|~|〜|\.{2,3}|…|to|bis|à|a|y|e|et|and|und|al|do|until|till|до|tot|til")
+SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
 CENTS = re.compile(r"(\d+) ?([€$£]) ?(\d{2})")  # 12€50
 ENDS = re.compile(r"(?<=\d)\s?([.,:])\s?[-–—=]{1,2}(?!\d)")  # 12,- and 12:-
 
@@ -130,6 +132,8 @@ def number_in(value: Any) -> str:
 
 
 def _read_text(value: str, style: PriceStyle) -> PriceText:
+    if SIMPLE.fullmatch(value):  # most prices of most files
+        return PriceText(Price(_possible(float(value.replace(",", "."))), ""))
     text = _without_markup(value)
     word = text.casefold().rstrip("!*")
     if len(text) > MAX_CHARACTERS:
@@ -201,8 +205,9 @@ def _lower_end(text: str, numbers: list[re.Match[str]]) -> str:
     """Return the first price of a range with the currency of either; "" if it is no range."""
     between = text[numbers[0].end() : numbers[1].start()]
     words = between.split()
-    marks = [word for word in words if RANGE.fullmatch(word.casefold())]
-    bare = re.sub(r"[^\w.~〜…–—-]+", "", between) if not marks else marks[0]
+    own = (word for word in words if not word.isalpha() or f" {word} " in between)
+    marks = [word for word in own if RANGE.fullmatch(word.casefold())]
+    bare = re.sub(r"[^.~〜…–—-]+", "", between) if not marks else marks[0]
     if not RANGE.fullmatch(bare.casefold()):
         return ""
     tokens = [word for word in words if word not in marks and word != bare]

@@ -109,11 +109,13 @@ class Survey:
         number = number_in(value)
         if not number:
             return
-        try:
-            price = read_price(value, PriceStyle("", self._said.currency)).price
-        except RowError:
-            return
-        currency = price.currency if price else ""
+        currency = ""
+        if number != value:
+            try:
+                price = read_price(value, PriceStyle("", self._said.currency)).price
+            except RowError:
+                return
+            currency = price.currency if price else ""
         mark = f"{number[-4]}000" if is_ambiguous(number) else decimal_mark(number)
         self._marks.setdefault(currency or self._said.currency, Counter())[mark] += 1
         self._seen.setdefault(mark, (line, shown(value)))

@@ -2,6 +2,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.importers.merchant import NUMBERED, import_merchant
@@ -189,3 +190,13 @@ def test_a_catalogue_of_meta_is_read_and_what_is_hidden_left_out(tmp_path: Path)
         ("rows are left out, because visibility is 'hidden'", 1),
         ("rows are left out, because status is 'archived'", 1),
     ]
+
+
+def test_a_feed_in_parquet_has_all_its_columns(tmp_path: Path) -> None:
+    source = tmp_path / "feed.parquet"
+    pq.write_table(pa.table({"id": ["a1"], "title": ["Rye"], "price": ["2.00 EUR"]}), source)
+
+    import_merchant(source, tmp_path / "shop", silent)
+
+    [row] = pa.Table.from_batches(Shop(tmp_path / "shop").product_batches()).to_pylist()
+    assert (row["price"], row["currency"]) == (2.0, "EUR")

@@ -1,7 +1,10 @@
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.date_order import LogStyle, survey
@@ -162,3 +165,11 @@ def test_times_that_name_a_zone_are_converted_to_the_shops() -> None:
 def test_a_zone_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="'Mars/Base' is not one such as Europe/Rome"):
         EventColumns(user="u", time="t", product="p", zone="Mars/Base")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="0123456789-/.: TZAPMapm+UTCJanMarch,", max_size=40) | st.text(max_size=30))
+def test_no_text_brings_anything_but_a_moment_or_a_mistake(text: str) -> None:
+    for order in (DateOrder(), DateOrder(day_first=True), DateOrder(year_first=True, said=True)):
+        with suppress(RowError):
+            assert 1990 <= moment_of(text, order).year <= 2100

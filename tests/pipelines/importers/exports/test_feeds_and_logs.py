@@ -1,13 +1,16 @@
 """Feeds, public data and logs in their own shapes, imported by one command each."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipelines.errors import ConfigError, ShopError
+from pipelines.errors import ConfigError, ShopError, UserError
 from pipelines.importers.exports.auto import import_planned, plan
 from pipelines.importers.mapping import load_mapping
 from pipelines.importers.table import import_table
@@ -307,3 +310,88 @@ def test_a_log_that_names_nobody_is_one_of_many(tmp_path: Path) -> None:
     _, events, _ = imported(tmp_path, "products.csv", PRODUCTS, log)
 
     assert [e["user"] for e in events] == ["anonymous:2", "anonymous:3"]
+
+
+def test_products_of_shops_as_json(tmp_path: Path) -> None:
+    shopify = {
+        "id": 632910392, "title": "Bag", "body_html": "<p>Big</p>", "vendor": "Corner",
+        "product_type": "Bags", "handle": "bag", "published_at": "2024-01-01T00:00:00-05:00",
+        "tags": "canvas, gift", "images": [{"src": "https://x/1.jpg"}, {"src": "https://x/2.jpg"}],
+        "variants": [
+            {"sku": "B-S", "title": "S", "price": "19.00", "compare_at_price": "25.00"},
+            {"sku": "B-M", "title": "M", "price": "21.00", "compare_at_price": None},
+        ],
+    }  # fmt: skip
+    woo = {
+        "id": 799, "name": "Mug", "permalink": "https://x", "status": "publish", "parent_id": 0,
+        "catalog_visibility": "visible", "short_description": "", "description": "Nice",
+        "sku": "MUG", "regular_price": "9.00", "sale_price": "7.00", "date_on_sale_from": None,
+        "date_on_sale_to": None, "stock_status": "outofstock", "tags": [],
+        "categories": [{"id": 1, "name": "Kitchen"}], "images": [{"src": "https://x/m.jpg"}],
+    }  # fmt: skip
+
+    [bag], _, _ = imported(tmp_path, "shopify.json", rows_of({"products": [shopify]}))
+    [mug], _, _ = imported(tmp_path, "woo.json", f"[{rows_of(woo)}]")
+
+    assert (bag["id"], bag["title"], bag["price"]) == ("632910392", "Bag", 19)
+    assert bag["images"] == ["https://x/1.jpg", "https://x/2.jpg"]
+    assert [value for name, value in bag["attributes"] if name == "sku"] == ["B-S", "B-M"]
+    assert (mug["price"], mug["availability"], mug["categories"]) == (
+        7, "OUT_OF_STOCK", ["Kitchen"],
+    )  # fmt: skip
+
+
+def test_orders_of_shops_as_json(tmp_path: Path) -> None:
+    line = {
+        "id": 1,
+        "name": "Oat milk",
+        "sku": "p1",
+        "product_id": 5,
+        "quantity": 2,
+        "price": "2.00",
+    }
+    shopify = {
+        "id": 9, "order_number": 1001, "created_at": "2024-03-01T10:00:00+01:00", "email": "a@x",
+        "financial_status": "paid", "cancelled_at": None, "customer": {"id": 7},
+        "line_items": [line, {**line, "sku": "p3"}],
+    }  # fmt: skip
+    woo = {
+        "id": 9, "number": "727", "status": "completed", "date_created": "2024-03-01T10:00:00",
+        "customer_id": 7, "billing": {"email": "a@x"},
+        "line_items": [{"id": 3, "product_id": 93, "variation_id": 0, "quantity": 2,
+                        "total": "6.00"}],
+    }  # fmt: skip
+
+    _, first, _ = imported(tmp_path, "products.csv", PRODUCTS, rows_of(shopify), "orders.jsonl")
+    _, second, _ = imported(tmp_path, "products.csv", PRODUCTS, rows_of(woo), "orders.jsonl")
+
+    assert [(e["user"], e["session"], e["product"], e["value"]) for e in first] == [
+        ("7", "1001", "p1", 4), ("7", "1001", "p3", 4),
+    ]  # fmt: skip
+    assert [(e["user"], e["session"], e["value"]) for e in second] == [("7", "727", 6)]
+    assert second[0]["product"] == "93"
+
+
+STARTS = st.sampled_from(
+    [
+        b"", b"sku,name,price\n", b"Handle,Title,Option1 Name,Option1 Value,Variant SKU\na,b\n",
+        b"ID,Type,SKU,Name,Published,Parent,Regular price,In stock?\n1,variable,A,B,1,id:1,2,1\n",
+        b'{"session": 1, "events": [{"aid": 1', b'{"id": 1' + b"0" * 5_000 + b', "name": "a"}\n',
+        b"item,id,name,sku,options\n", b"user_id,date,product_id,qty,total\nu,3/1/24,p,1,2\n",
+    ]
+)  # fmt: skip
+NAMES = st.sampled_from(["x.csv", "x.tsv", "x.jsonl", "x.json", "x.xml", "x.parquet"])
+
+
+@settings(max_examples=120, deadline=None)
+@given(name=NAMES, start=STARTS, rest=st.binary(max_size=200))
+def test_no_bytes_bring_anything_but_a_shop_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, name: str, start: bytes, rest: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / name).write_bytes(start + rest)
+    (folder / "products.csv").write_text(PRODUCTS)
+
+    for products, events in ((folder / name, None), (folder / "products.csv", folder / name)):
+        with suppress(UserError):
+            import_planned(plan(products, events), products, folder / "shop", silent)

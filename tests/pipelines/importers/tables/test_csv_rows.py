@@ -185,3 +185,11 @@ def test_a_bomb_is_refused_and_not_unpacked_into_memory(tmp_path: Path) -> None:
 
     with pytest.raises(ShopError, match="line 2: longer than 1,000,000 characters"):
         list(open_rows(path).rows)
+
+
+def test_the_semicolon_of_an_entity_parts_no_cells(tmp_path: Path) -> None:
+    content = "id;title;price\n1;Stool &quot;Bern&quot; &amp; more;5\n2;Cup;6\n"
+
+    rows = values(tmp_path, content)
+
+    assert [row["title"] for row in rows] == ["Stool &quot;Bern&quot; &amp; more", "Cup"]

@@ -24,6 +24,7 @@ def read(folder: Path, content: bytes, encoding: str = "") -> tuple[list[str], s
         ("iso8859-15", "5 € cœur"),
         ("cp1250", "Książka żółta łódź"),
         ("cp1250", "Žlutý kůň, šťastný"),
+        ("cp1250", "Křeslo šedé"),
         ("iso8859-2", "Książka żółta łódź"),
         ("cp1254", "Diş fırçası, İstanbul"),
         ("cp1251", "Красная кружка"),

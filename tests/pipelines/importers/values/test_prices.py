@@ -53,6 +53,8 @@ from pipelines.shop.remarks import Remarks
         ("12.00 - 15.00", 12.0, ""),
         ("$12.00 to $15.00", 12.0, "USD"),
         ("12–15 €", 12.0, "EUR"),
+        ("de 12,00 à 15,00 €", 12.0, "EUR"),
+        ("zwischen 12 und 15 €", 12.0, "EUR"),
         ("12,00 € inkl. 19% MwSt.", 12.0, "EUR"),
         ("12.00 EUR (incl. tax)", 12.0, "EUR"),
         ("Price: 12.00", 12.0, ""),
