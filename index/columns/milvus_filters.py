@@ -20,9 +20,10 @@ from index.columns.filter_language import (
     Compare,
     Expression,
     Field,
+    compares_keys,
 )
 from index.columns.filter_masks import PATHS, passing, upwards
-from index.errors import IndexFault
+from index.errors import FilterError, IndexFault
 
 LARGEST = float(np.finfo(np.float64).max)
 PLAIN = re.compile(r"[^\W_][\w .,:;>&/+-]{0,99}")  # stored as it is; anything else by its digest
@@ -33,6 +34,11 @@ MOST_WORDS = 4096  # of one row in one column, as Milvus has it
 def milvus_expression(expression: Expression, columns: pa.Schema) -> str:
     """Return a filter as Milvus reads it; FilterError, with the position, for what columns lack."""
     passing(columns.empty_table(), expression)  # refuses unknown fields and wrong types
+    if compares_keys(expression):
+        raise FilterError(
+            "compares numbers under a key of a map, which Milvus holds as words; give the rows "
+            "that pass instead"
+        )
     return _MilvusWriter().visit(expression)
 
 
