@@ -62,7 +62,7 @@ class QueryReader:
     Only a word that no row has, that no synonym is for, that is no compound and not in the lexicon,
     may be misspelt.
     Synonyms are looked up by whole words, the longest phrase first, each word used once; then come
-    codes, then words that are written as one.
+    codes, then words that are written as one. Words such as `and` are left out beside others.
     """
 
     def __init__(  # noqa: PLR0913 - all that a reading depends on
@@ -99,8 +99,11 @@ class QueryReader:
         tokens = self._tokens(words, _covered(neighbours.values()))
         terms: dict[QueryTerm, None] = {}
         rewrites = dict.fromkeys(_rewrites(tokens))
+        says_more = not all(self._analysis.is_filler(token.word.word) for token in tokens)
         room = MOST_FORMS
         for phrase in self._phrases(tokens, neighbours):
+            if says_more and self._is_filler(phrase):
+                continue
             forms = _as_written(phrase.tokens)
             others = [_synonym_form(one, self._synonym_weight) for one in phrase.synonyms]
             forms += [*phrase.others, *others][:room]
@@ -112,6 +115,11 @@ class QueryReader:
                 break
         phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
         return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded)
+
+    def _is_filler(self, phrase: Phrase) -> bool:
+        """Tell whether this is one word such as `and`, which nothing else stands for."""
+        one, beside = phrase.tokens[0].word, (*phrase.synonyms, *phrase.others)
+        return len(phrase.tokens) == 1 and not beside and self._analysis.is_filler(one.word)
 
     def _terms_of(self, texts: Sequence[str]) -> tuple[Words, ...]:
         """Return the terms of each text that has any."""

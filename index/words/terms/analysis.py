@@ -25,6 +25,7 @@ STOP_WORDS = frozenset(  # languages for which tantivy has a list of them
      "norwegian", "portuguese", "russian", "spanish", "swedish")
 )  # fmt: skip
 
+NEGATIONS = frozenset(("no", "not", "kein", "keine", "nicht", "sans", "sin", "senza", "sem"))
 _RUNS_OF_LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 EARLIER = SEGMENTATIONS  # of indexes from before there were pieces
 PART_OF_MEASURE, NUMBER_ALONE, WITHOUT_SIGN = 0.8, 0.3, 0.5  # 500ml of 2x500ml, 500, c of c++
@@ -76,6 +77,10 @@ class Analysis(Protocol):
         """Return the term of one word; the word itself if the analysis leaves nothing of it."""
         ...
 
+    def is_filler(self, word: str) -> bool:
+        """Tell whether a word says nothing beside others, such as `and`."""
+        ...
+
 
 class PieceAnalysis:
     """The analysis of today: folded by language, in words, measures, characters and codes."""
@@ -85,6 +90,7 @@ class PieceAnalysis:
         self._stemming, self._codes = analyzer(language, PIECES), code_analyzer()
         self._pieces = PieceReader(language)
         self._irregular = IRREGULAR if language == "english" else {}
+        self._content_words = _without_stop_words(language)
         self._fold = folder(language)
 
     def fold(self, query: str) -> str:
@@ -137,6 +143,10 @@ class PieceAnalysis:
         terms: list[str] = self._stemming.analyze(self._irregular.get(word, word))
         return terms[0] if terms else word
 
+    def is_filler(self, word: str) -> bool:
+        """Tell whether a word says nothing beside others, such as `and`; `no` and `not` do."""
+        return word not in NEGATIONS and not self._content_words.analyze(word)
+
 
 class EarlierAnalysis:
     """The analysis of an index from before there were pieces: words between spaces and signs."""
@@ -169,6 +179,10 @@ class EarlierAnalysis:
         """Return the term of one word; the word itself if the analysis leaves nothing of it."""
         terms: list[str] = self._stemming.analyze(word)
         return terms[0] if terms else word
+
+    def is_filler(self, word: str) -> bool:
+        """Return False: such an index looks every word up."""
+        return False
 
 
 def query_terms(analysis: Analysis, text: str) -> Words:
