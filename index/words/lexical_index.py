@@ -231,8 +231,8 @@ class LexicalIndex:
 
     def _held(self, words: Sequence[QueryWord], rows: Int64[np.ndarray, "c"]) -> HeldWords:
         if not len(rows):
-            return HeldWords(*np.zeros((2, len(words), 0), bool), np.zeros(0, bool))
-        parts = [HeldWords(*np.zeros((2, 0, len(rows)), bool), np.zeros(len(rows), bool))]
+            return HeldWords.none(len(words), 0)
+        parts = [HeldWords.none(0, len(rows))]
         for start in range(0, len(words), WORDS_AT_ONCE):
             some = words[start : start + WORDS_AT_ONCE]
             sums = self._scores(flagging_query(some, self._queries), rows)

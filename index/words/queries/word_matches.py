@@ -33,6 +33,12 @@ class HeldWords(NamedTuple):
     anywhere: Bool[np.ndarray, "w c"]
     head: Bool[np.ndarray, "c"]  # whether the head of the title is one of them
 
+    @classmethod
+    def none(cls, num_words: int, num_rows: int) -> "HeldWords":
+        """Return that rows hold none of the words."""
+        named, anywhere = np.zeros((2, num_words, num_rows), bool)
+        return cls(named, anywhere, np.zeros(num_rows, bool))
+
     def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
         """Return the weighted share of the words that each row holds; 0 where there is none."""
         total = float(weights.sum()) or 1.0

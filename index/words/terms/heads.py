@@ -29,7 +29,7 @@ def head_of(title: str, language: str) -> str:
     sizes and colours behind it are none. A guess: `Tomatoes Grape` is not a grape.
     """
     for part in _PARTED.split(title[:_READ]):
-        words = [word for word in _WORD.findall(part) if len(word) > 1]
+        words: list[str] = [word for word in _WORD.findall(part) if len(word) > 1]
         while len(words) > 1 and words[-1].lower() in _COLOURS:
             words.pop()
         if words:
