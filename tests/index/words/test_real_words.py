@@ -1,0 +1,48 @@
+"""Words that no product has and that are words none the less."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import LexicalIndex, QueryRelaxation
+
+WEIGHTS = {"title": 2.0, "head": 0.0}
+TITLES = ("Green Peas", "Sweetened Tea", "Corn White", "Sweet Rolls", "Macaroni & Cheese", "Cheese")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
+    folder: Path = tmp_path_factory.mktemp("real") / "x"
+    relaxation = QueryRelaxation(lexicon=frozenset(("pens", "sofa")))
+    documents = [{"title": title, "head": title} for title in TITLES]
+    return LexicalIndex.build(folder, WEIGHTS, documents, "english", relaxation)
+
+
+def test_a_word_of_the_language_is_not_read_as_another(words: LexicalIndex) -> None:
+    assert words.read("pens").rewrites == ()
+    assert [one.read_as for one in words.read("pesa").rewrites] == [("peas",)]
+
+
+def test_a_word_made_of_two_words_of_the_catalogue_is_not_read_as_another(
+    words: LexicalIndex,
+) -> None:
+    assert words.read("sweetcorn").rewrites == ()
+
+
+def test_a_word_such_as_and_is_not_asked_for_beside_others(words: LexicalIndex) -> None:
+    rows = np.arange(len(TITLES))
+
+    assert words.holding_all("macaroni and cheese").tolist() == [4]
+    assert words.matches("macaroni and cheese", rows).named[4] == 1
+
+
+def test_words_that_are_all_fillers_are_looked_for(words: LexicalIndex) -> None:
+    assert len(words.read("and the").terms) == 2
+
+
+def test_the_head_of_a_title_is_told_from_its_other_words(words: LexicalIndex) -> None:
+    matches = words.matches("cheese", np.array([4, 5, 0]))
+
+    assert matches.head.tolist() == [1, 1, 0]
+    assert words.matches("macaroni", np.array([4])).head.tolist() == [0]
