@@ -70,6 +70,7 @@ BENCHMARKS = {
         Benchmark("live_kills", 10),
         Benchmark("live_model", 20),
         Benchmark("misspelt", 5, data=("esci_us",)),
+        Benchmark("plain_searches", 4, suite=True),
         Benchmark("rank_batching", 2),
         Benchmark("rank_latency", 5, extras=("edge",), beside=("lightgbm", "xgboost"), suite=True),
         Benchmark("gpu_ranking", 1, needs="a GPU"),

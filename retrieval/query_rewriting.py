@@ -1,13 +1,32 @@
-"""Query rewriting: the texts that the text encoder reads for a query that words read otherwise."""
+"""Query rewriting: a query is encoded as its words are read: corrected, and with synonyms."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32
 
-from index import QueryRewrite
+from index import LexicalIndex, QueryRewrite, read_operators
+from retrieval.encoders.query import QueryEncoder
 
 MOST_SYNONYMS = 3  # of a query, that are encoded as well
+
+
+def query_vectors(
+    encoder: QueryEncoder, words: LexicalIndex | None, queries: Sequence[str]
+) -> Float32[np.ndarray, "q d"]:
+    """Return the vector of each query: of what `words` read it as, without its operators.
+
+    None instead of words: as it is written. Serving, training and replay all encode so.
+    """
+    if words is None:
+        return np.asarray(encoder.texts(list(queries)), np.float32)
+    texts = [
+        encoded_texts(read_operators(query).text or query, words.read(query).rewrites)
+        for query in queries
+    ]
+    vectors = np.asarray(encoder.texts([text for some in texts for text in some]), np.float32)
+    ends = np.cumsum([len(some) for some in texts])
+    return np.stack([mean_direction(part) for part in np.split(vectors, ends[:-1])])
 
 
 def encoded_texts(text: str, rewrites: Sequence[QueryRewrite]) -> list[str]:

@@ -40,15 +40,17 @@ class Retriever:
         weights: Mapping[str, float] = EQUAL,
         scales: Mapping[str, float] | None = None,
         fusion: Fusion = "position",
-        words_weight: float = 0.3,
+        words_weight: float = 0.4,
+        floor: float = 0.0,
         fallback: Channel | None = None,
     ) -> None:
         """With `scales`, recommendations are fused by score; searches as `fusion` says.
 
         That is by relevance (where a picture is searched by, by position), by position, or by
         scores that are normalised between the lowest and the highest (`minmax`) or between the
-        lowest there can be and the highest (`theoretical`). `fallback` fills recommendations that
-        would be shorter than asked for.
+        lowest there can be and the highest (`theoretical`). What is
+        less relevant than the share `floor` of the best does not answer a search. `fallback` fills
+        recommendations that would be shorter than asked for.
         """
         self._searching = tuple(searching)
         self._recommending = tuple(recommending)
@@ -58,6 +60,7 @@ class Retriever:
         self._scales = scales
         self._fusion: Fusion = fusion
         self._words_weight = words_weight
+        self._floor = floor
         self._fallback = fallback
 
     def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
@@ -71,6 +74,7 @@ class Retriever:
             scales=self._scales,
             fusion=self._fusion,
             words_weight=self._words_weight,
+            floor=self._floor,
             fallback=None if self._fallback is None else wrap(self._fallback),
         )
 
@@ -116,7 +120,9 @@ class Retriever:
         if scales:
             candidates = fuse_scored(said, scores, scales, limit, self._weights)
         elif by_relevance:
-            candidates = fuse_relevant(said, scores, self.relevance(ask, rows, scores), limit)
+            candidates = fuse_relevant(
+                said, scores, self.relevance(ask, rows, scores), limit, self._floor
+            )
         else:
             candidates = fuse_normalised(
                 said, scores, limit, self._weights, theoretical=bool(theoretical)

@@ -105,8 +105,14 @@ class DeltaIndex:
             np.array([self._holding(word, some, size) for word in words], bool).reshape(shape)
             for some in (naming, list(fields))
         )
-        in_head = [self._holding(word, [HEAD], size) for word in words]
-        return HeldWords(named, anywhere, np.any([np.zeros(size, bool), *in_head], axis=0))
+        head, code = (
+            np.any(
+                [np.zeros(size, bool), *(self._holding(word, [field], size) for word in words)],
+                axis=0,
+            )
+            for field in (HEAD, CODES)
+        )
+        return HeldWords(named, anywhere, head, code)
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]

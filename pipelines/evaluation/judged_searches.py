@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,8 +34,11 @@ class JudgedSearch(NamedTuple):
 
     def accepts(self, product: Product) -> bool:
         """Tell whether a product fits: by its title or its category paths, letter case aside."""
-        said = f"{product.title} | {' | '.join(product.categories)}"
-        return bool(self.fits.search(said)) and not (self.unfit and self.unfit.search(said))
+        return self.fits_text(_text(product.title, product.categories))
+
+    def fits_text(self, text: str) -> bool:
+        """Tell the same of the title and the categories of a product as one text."""
+        return bool(self.fits.search(text)) and not (self.unfit and self.unfit.search(text))
 
 
 class JudgedAnswer(NamedTuple):
@@ -43,6 +47,7 @@ class JudgedAnswer(NamedTuple):
     text: str
     titles: tuple[str, ...]
     fit: tuple[bool, ...]
+    possible: int  # products of the shop that fit, up to the depth
 
 
 class SearchReport(NamedTuple):
@@ -58,15 +63,22 @@ class SearchReport(NamedTuple):
 
     @property
     def among(self) -> float:
-        """The share of the first `k` answers that fit; a place without an answer does not."""
-        return sum(sum(answer.fit) for answer in self.answers) / (len(self.answers) * self.k)
+        """The share of the first `k` places that fit, of those that fitting products could fill."""
+        possible = sum(answer.possible for answer in self.answers)
+        return sum(sum(answer.fit) for answer in self.answers) / max(possible, 1)
+
+    @property
+    def shown(self) -> float:
+        """The share of all products shown that fit."""
+        shown = sum(len(answer.fit) for answer in self.answers)
+        return sum(sum(answer.fit) for answer in self.answers) / max(shown, 1)
 
     def table(self) -> str:
         """Write what does not fit, a line a search, and the two shares."""
         rows = [
             (answer.text, "".join("-+"[fit] for fit in answer.fit) or "nothing", _unfit(answer))
             for answer in self.answers
-            if len(answer.fit) < self.k or not all(answer.fit)
+            if sum(answer.fit) < answer.possible or not all(answer.fit)
         ]
         text = table(("search", "fit", "does not fit"), rows) if rows else ""
         count = len(self.answers)
@@ -74,7 +86,8 @@ class SearchReport(NamedTuple):
         return (
             f"{text}the first answer fits in {self.first:.4f} of {count:,} searches "
             f"(95 % interval {interval.low:.4f} to {interval.high:.4f}), "
-            f"of the first {self.k} answers {self.among:.4f}"
+            f"fitting products fill {self.among:.4f} of the first {self.k} places that they could, "
+            f"and are {self.shown:.4f} of what is shown there"
         )
 
 
@@ -110,13 +123,25 @@ def judge_searches(
     engine: Engine, searches: Sequence[JudgedSearch], k: int, track: Track, stage: Stage
 ) -> SearchReport:
     """Ask a release each search, and tell which of the first `k` answers fit."""
-    answers = []
+    answers, said = [], _said(engine)
     for search in track(searches, "search", len(searches)):
         query = Query(text=search.text, k=k, deadline_ms=OFFLINE_DEADLINE_MS)
         products = [placed.product for placed in engine.answer(query, stage).products]
         titles = tuple(product.title for product in products)
-        answers.append(JudgedAnswer(search.text, titles, tuple(map(search.accepts, products))))
+        fit = tuple(map(search.accepts, products))
+        fitting = sum(count for text, count in said.items() if search.fits_text(text))
+        answers.append(JudgedAnswer(search.text, titles, fit, max(min(fitting, k), sum(fit))))
     return SearchReport(tuple(answers), k)
+
+
+def _text(title: str, categories: Sequence[str]) -> str:
+    return f"{title} | {' | '.join(categories)}"
+
+
+def _said(engine: Engine) -> Counter[str]:
+    """Count the products of a release by title and categories."""
+    products = engine.probe.parts.products
+    return Counter(map(_text, products.column("title"), products.column("categories")))
 
 
 def _search(path: Path, line: int, row: Sequence[str]) -> JudgedSearch:

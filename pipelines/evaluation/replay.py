@@ -19,6 +19,7 @@ from pipelines.release.store import Release, open_release
 from ranking.features.definitions import NAMES
 from ranking.features.request import request_context, request_features
 from retrieval.encoded_query import EncodedQuery
+from retrieval.query_rewriting import query_vectors
 
 ROUNDING = 1e-4  # of a logit: another number of threads adds up in another order
 
@@ -63,6 +64,8 @@ class Replayer:
         self._ranker = ranker
         fingerprints = release.manifest.fingerprints
         self._encoder = open_query_encoder(release.path, fingerprints, self._config)
+        searches_words = "lexical" in self._config.retrieval.channels
+        self._words = self._parts.lexical if searches_words else None
         plain = self._parts._replace(trained=None)
         self._stage = retriever(plain, self._parts.behaviour, self._config)
 
@@ -75,7 +78,7 @@ class Replayer:
         text = query.text.strip()
         ask = EncodedQuery(
             text=text,
-            joined_vector=np.asarray(self._encoder.texts([text])[0]) if text else None,
+            joined_vector=query_vectors(self._encoder, self._words, [text])[0] if text else None,
             history=behaviour.history(query.user, ranking.at_seconds),
             at_seconds=ranking.at_seconds,
         )

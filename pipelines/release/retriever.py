@@ -64,6 +64,7 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         scales=parts.scales,
         fusion=config.retrieval.fusion,
         words_weight=config.retrieval.words_weight,
+        floor=config.retrieval.floor,
         fallback=CatalogueChannel(parts.catalogue.categories),
     )
 

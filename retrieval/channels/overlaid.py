@@ -164,7 +164,7 @@ class OverlaidWordChannel(OverlaidChannel):
 
     def matches(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> WordMatches:
         """Return the share of the request's words that each row holds."""
-        found = WordMatches(*np.zeros((3, len(rows)), np.float32))
+        found = WordMatches(*np.zeros((len(WordMatches._fields), len(rows)), np.float32))
         known = self._known(rows)
         built, changed = self._words.matches(ask, rows[known]), self._changed.matches(ask.text)
         for shares, of_built, of_changed in zip(found, built, changed, strict=True):

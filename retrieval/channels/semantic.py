@@ -26,7 +26,8 @@ class SemanticChannel:
     def score(
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"] | None:
-        """Return the cosine of each row with the query."""
+        """Return the cosine of each row with the query, to the last bit whatever the others are."""
         if ask.joined_vector is None:
             return None
-        return np.asarray(self._vectors[rows] @ ask.joined_vector, np.float32)
+        cosines = np.einsum("nd,d->n", self._vectors[rows], ask.joined_vector, dtype=np.float32)
+        return np.asarray(cosines)

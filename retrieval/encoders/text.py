@@ -194,12 +194,12 @@ def whole_words(model: str) -> frozenset[str]:
     They are frequent words of its language. Empty for a model of the hub and one of another kind,
     which does not tell words from their beginnings.
     """
-    folder = packaged_folder(model) if model in PACKAGED else named_folder(model)
     try:
+        folder = packaged_folder(model) if model in PACKAGED else named_folder(model)
         content = (folder / "tokenizer.json").read_bytes() if folder else b""
         pieces = msgspec.json.decode(content)["model"]
         vocabulary = pieces["vocab"] if pieces["type"] == "WordPiece" else {}
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+    except (EncoderError, OSError, msgspec.DecodeError, KeyError, TypeError):
         return frozenset()
     return frozenset(word for word in vocabulary if word.isalpha() and len(word) >= LEAST_WORD)
 

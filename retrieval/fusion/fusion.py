@@ -142,19 +142,22 @@ def fuse_relevant(
     scores: dict[str, Float32[np.ndarray, "c"]],
     relevances: Float32[np.ndarray, "c"],
     limit: int,
+    floor: float = 0.0,
 ) -> Candidates:
-    """Return the best `limit` of all proposed rows by relevance, as `fuse_scored` does."""
+    """Return the best `limit` of all proposed rows by relevance, as `fuse_scored` does.
+
+    What is less relevant than the share `floor` of the best is left out.
+    """
     rows = proposed(hits)
-    return _best(
-        Candidates(
-            rows=rows,
-            fused=relevances,
-            positions=positions_in(hits, rows),
-            scores=scores,
-            relevance=relevances,
-        ),
-        limit,
+    candidates = Candidates(
+        rows=rows,
+        fused=relevances,
+        positions=positions_in(hits, rows),
+        scores=scores,
+        relevance=relevances,
     )
+    enough = np.flatnonzero(relevances >= floor * relevances.max(initial=0))
+    return _best(take(candidates, enough) if floor > 0 else candidates, limit)
 
 
 def fuse_given(

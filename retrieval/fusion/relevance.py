@@ -7,7 +7,8 @@ from index import WordMatches
 
 NARROW = 0.25  # of a band, where nothing better than popularity orders it
 LEAST_WIDTH = 1e-3  # of a band
-HEAD = 0.17  # of a product whose title says what it is by a word of the query
+HEAD = 0.125  # of a product whose title says what it is by a word of the query
+CODE = 1.0  # of a product with a code of the query, whose meaning nobody can encode
 UNNAMED = 0.7  # of a word that only a description or an attribute holds, against one that names
 
 
@@ -24,14 +25,15 @@ def relevance(
 
 
 def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
-    """Return the share of the query's words that each product holds, from 0 to 1 + HEAD.
+    """Return the share of the query's words that each product holds, from 0 to 1 + HEAD + CODE.
 
     A rare word counts more, and one that does not name the product counts UNNAMED. HEAD is for a
     product that the query names, not only something beside it: for `laptop`, a laptop and not its
-    stand.
+    stand. CODE is for one that has the number or the model of the query.
     """
     shares = matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named)
-    return np.asarray(shares + np.float32(HEAD) * matches.head, np.float32)
+    beside = np.float32(HEAD) * matches.head + np.float32(CODE) * matches.code
+    return np.asarray(shares + beside, np.float32)
 
 
 def bands(relevances: Float32[np.ndarray, "c"], width: float) -> Int64[np.ndarray, "c"]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Stage
@@ -24,5 +24,14 @@ class RankedCandidates(NamedTuple):
 
 def in_retrieval_order(candidates: Candidates, *, is_search: bool) -> RankedCandidates:
     """Return candidates as retrieval ordered them."""
-    ordered = Ordered(candidates, candidates.fused, None, {})
+    ordered = Ordered(candidates, falling(candidates.fused), None, {})
     return RankedCandidates(ordered, Stage.RETRIEVAL, is_search)
+
+
+def falling(scores: Float32[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
+    """Return scores that never rise along the order given, each rise taken off what follows.
+
+    Relevance and stock come before a score; it still orders the products of one slate.
+    """
+    rises = np.maximum(np.diff(scores, prepend=scores[:1]), 0)
+    return np.asarray(scores - np.cumsum(rises), np.float32)

@@ -12,7 +12,7 @@ from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
 from pipelines.engine.stages.fit_order import FitOrder
-from pipelines.engine.stages.ranked_candidates import RankedCandidates, in_retrieval_order
+from pipelines.engine.stages.ranked_candidates import RankedCandidates, falling, in_retrieval_order
 from pipelines.engine.stages.request_encoding import EncodedRequest
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
 from pipelines.release.parts import Parts
@@ -180,11 +180,12 @@ def _in_order(
     order: Int64[np.ndarray, "r"],
 ) -> Ordered:
     """Return the ranked candidates in this order, and the others behind them, scored below."""
-    logits, behind = answer.logits, np.arange(len(order), len(candidates.rows))
+    logits = falling(answer.logits[order])
+    behind = np.arange(len(order), len(candidates.rows))
     floor = float(logits.min()) - 1 - np.arange(len(behind), dtype=np.float32)
     return Ordered(
         take(candidates, np.concatenate([order, behind])),
-        np.concatenate([logits[order], floor]).astype(np.float32),
+        np.concatenate([logits, floor]).astype(np.float32),
         features[order],
         {outcome: column[order] for outcome, column in answer.probabilities.items()},
     )

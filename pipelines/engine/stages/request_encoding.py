@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from index import Expression, FiltersItself, LexicalIndex, parse, read_operators
+from index import Expression, FiltersItself, LexicalIndex, parse
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.errors import RequestError
@@ -18,7 +18,7 @@ from retrieval import Query, Scene
 from retrieval.context_facts import hashed_facts
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder, UnreadablePicture
-from retrieval.query_rewriting import encoded_texts, mean_direction
+from retrieval.query_rewriting import query_vectors
 from retrieval.relevance_feedback import rocchio
 from retrieval.types import local_seconds
 
@@ -118,11 +118,7 @@ class RequestEncoder:
 def _text_vector(
     encoder: QueryEncoder, words: LexicalIndex | None, text: str
 ) -> Float32[np.ndarray, "d"]:
-    if words is None:
-        return np.asarray(encoder.texts([text])[0])
-    plain = read_operators(text).text or text
-    texts = encoded_texts(plain, words.read(text).rewrites)
-    return mean_direction(np.asarray(encoder.texts(texts)))
+    return np.asarray(query_vectors(encoder, words, [text])[0])
 
 
 def _moment(query: Query) -> int:

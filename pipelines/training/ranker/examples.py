@@ -25,6 +25,7 @@ from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.query import QueryEncoder
 from retrieval.fusion.fusion import take
 from retrieval.fusion.relevance import NARROW, bands, order_within_bands
+from retrieval.query_rewriting import query_vectors
 
 MOST_BASKETS = 3_000  # of one window; more would not fit into memory with their candidates
 SEARCH_SHARE = 0.2  # of training requests are also asked in words
@@ -57,6 +58,13 @@ class PastShop:
     def titles(self) -> Sequence[str]:
         """The titles of the products."""
         return self.parts.products.column("title")
+
+    def query_vectors(self, texts: Sequence[str]) -> Float32[np.ndarray, "q d"]:
+        """Return the vectors of searches, as they are encoded when they are served."""
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        words = self.parts.lexical if "lexical" in self.config.retrieval.channels else None
+        return query_vectors(self.encoder, words, texts)
 
     @property
     def window_seconds(self) -> int:
@@ -170,7 +178,7 @@ def _of_impressions(
 ) -> Iterator[Example]:
     then = PastRetriever(past, log, start_seconds)
     texts = sorted({one.text for one in shown if one.text.strip()})
-    vectors = dict(zip(texts, past.encoder.texts(texts), strict=True)) if texts else {}
+    vectors = dict(zip(texts, past.query_vectors(texts), strict=True)) if texts else {}
     for one in shown:
         ask = EncodedQuery(
             text=one.text,
@@ -258,7 +266,7 @@ def _searches(
         if random.random() < SEARCH_SHARE
     }
     texts = [_words(str(past.titles[row]), random) for row in meant.values()]
-    searches = zip(meant.items(), texts, past.encoder.texts(texts), strict=True)
+    searches = zip(meant.items(), texts, past.query_vectors(texts), strict=True)
     return {user: SyntheticSearch(text, vector, row) for (user, row), text, vector in searches}
 
 

@@ -183,7 +183,7 @@ def test_only_changed_products_are_encoded_and_the_ranker_is_kept(
     build(other, copied, config, UNTIL, silent)
 
     now = open_release(copied)
-    assert asked == ["East Green Tea, loose leaves"]
+    assert asked == ["East Green Tea, loose leaves. Green Tea"]
     assert (
         now.manifest.files["ranker/ranker.safetensors"]
         == live.manifest.files["ranker/ranker.safetensors"]

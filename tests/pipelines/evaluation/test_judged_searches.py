@@ -30,7 +30,8 @@ def test_shares_count_the_first_answer_and_every_place(tmp_path: Path, real_engi
 
     report = judge_searches(real_engine, judged, 3, silent, Stage.RETRIEVAL)
 
-    assert (report.first, report.among) == (0.5, 0.5)
+    assert (report.first, report.among) == (0.5, 1.0)
+    assert report.shown < 1
     assert "green tea" in report.table()
     assert "tomato soup" not in report.table()
     assert "fits in 0.5000 of 2 searches" in report.table()

@@ -17,15 +17,25 @@ def test_a_product_that_holds_the_words_is_more_relevant_than_one_as_near_in_mea
 
 def test_a_word_that_names_a_product_counts_more_than_one_in_its_description() -> None:
     nothing = np.zeros(3, np.float32)
-    shares = word_shares(WordMatches(column(1, 0, 0), anywhere=column(1, 1, 0), head=nothing))
+    shares = word_shares(WordMatches(column(1, 0, 0), column(1, 1, 0), nothing, code=nothing))
 
     assert shares.tolist() == pytest.approx([1.0, 0.7, 0.0])
 
 
 def test_a_product_that_the_query_names_comes_before_what_goes_with_it() -> None:
-    laptop, stand = word_shares(WordMatches(column(1, 1), column(1, 1), head=column(1, 0)))
+    nothing, both = column(0, 0), column(1, 1)
+    laptop, stand = word_shares(WordMatches(both, both, head=column(1, 0), code=nothing))
 
     assert laptop > stand
+
+
+def test_the_product_with_the_code_comes_before_what_is_near_in_meaning() -> None:
+    nothing, code = column(0, 0), column(1, 0)
+    shares = word_shares(WordMatches(code, code, nothing, code))
+
+    coded, near = relevance(column(0.1, 0.6), shares, 0.4)
+
+    assert coded > near
 
 
 def test_bands_are_shares_of_the_best_relevance() -> None:

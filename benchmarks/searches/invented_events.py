@@ -1,16 +1,11 @@
-"""Writes what the customers of an invented shop viewed and bought in 2024.
+"""What the customers of an invented shop viewed and bought in 2024.
 
-    python -m benchmarks.searches.events CATALOGUE EVENTS
-
-CATALOGUE is fashion.csv or electronics.csv of this folder. Few products get most events, and which
-ones they are is drawn by --seed: best sellers have nothing to do with most searches.
+Few products get most events, and which ones they are is drawn by a seed: best sellers have nothing
+to do with most searches.
 """
 
-import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,21 +17,6 @@ FIRST, DAYS = datetime(2024, 1, 1), 366  # 2024 was a leap year
 
 Product = dict[str, str]
 Event = tuple[str, str, str, str, str, int, str]
-
-
-def main() -> None:
-    """Read a catalogue and write its events, in order of time."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("catalogue", type=Path)
-    parser.add_argument("events", type=Path)
-    parser.add_argument("--seed", type=int, default=7)
-    given = parser.parse_args()
-    with given.catalogue.open(encoding="utf-8", newline="") as file:
-        products = list(csv.DictReader(file))
-    with given.events.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(draw_events(products, np.random.default_rng(given.seed)))
 
 
 def draw_events(products: Sequence[Product], random: np.random.Generator) -> list[Event]:
@@ -78,7 +58,3 @@ def _visit(
         value = f"{float(product['price']) * quantity:.2f}" if bought else ""
         kind = "purchase" if bought else "view"
         yield user, session, time, kind, product["id"], quantity, value
-
-
-if __name__ == "__main__":
-    main()
