@@ -38,6 +38,14 @@ def test_the_product_with_the_code_comes_before_what_is_near_in_meaning() -> Non
     assert coded > near
 
 
+def test_a_code_does_not_decide_where_other_words_are_missing() -> None:
+    nothing, half, whole = column(0, 0), column(0.5, 1.0), column(1, 0)
+
+    vacuum, its_filter = word_shares(WordMatches(half, half, nothing, code=whole))
+
+    assert its_filter > vacuum
+
+
 def test_bands_are_shares_of_the_best_relevance() -> None:
     assert bands(column(1.0, 0.95, 0.85, 0.1), 0.1).tolist() == [0, 0, 1, 9]
     assert bands(column(0.5, 0.44), 0.1).tolist() == [0, 1]
