@@ -1,4 +1,4 @@
-"""Answers worth showing: what fits before what sells, and what is in stock before what is not."""
+"""Answers worth showing: what fits before what sells, and sold-out products behind others."""
 
 from collections.abc import Callable
 from datetime import datetime
