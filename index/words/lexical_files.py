@@ -1,6 +1,6 @@
 """The files of a lexical index: writes documents with tantivy, and opens what was written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import msgspec
 import tantivy
 
 from index.errors import DamagedIndex
-from index.words.queries.synonyms import Synonyms, read_rules
+from index.words.queries.synonyms import Rule, Synonyms, read_rules
 from index.words.terms.analysis import (
     EARLIER,
     LANGUAGES,
@@ -83,8 +83,9 @@ def write(
     folder.mkdir(parents=True)
     index = tantivy.Index(_schema(weights), path=str(folder))
     _register(index, language, PIECES)
-    counts = WordCounts()
-    num_rows = _add(index, analysis_of(language, PIECES), weights, documents, counts)
+    analysis, counts = analysis_of(language, PIECES), WordCounts()
+    num_rows = _add(index, analysis, weights, documents, counts)
+    counts.add(_words_of(read_rules(relaxation.synonyms), analysis))  # so they may be misspelt, too
     Vocabulary.of(counts.counts).save(folder)
     settings = LexicalSettings(
         dict(weights),
@@ -157,6 +158,13 @@ def _add(
     writer.commit()
     writer.wait_merging_threads()
     return num_rows
+
+
+def _words_of(rules: Iterable[Rule], analysis: Analysis) -> Iterator[str]:
+    """Yield the words that synonyms are looked up by."""
+    for rule in rules:
+        for phrase in rule.left:
+            yield from (token.word for token in analysis.tokens(analysis.fold(phrase)))
 
 
 def _settings(folder: Path) -> LexicalSettings:

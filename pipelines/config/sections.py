@@ -204,7 +204,7 @@ class RetrievalConfig(Section, frozen=True, kw_only=True):
     per_channel: Positive = 200
     fusion: Literal["relevance", "position", "minmax", "theoretical"] = "relevance"  # of searches
     words_weight: Weight = 0.4  # of the share of words held, beside the cosine, in relevance
-    band: Annotated[float, Meta(gt=0, le=1)] = 0.08  # of the best relevance: what fits as well
+    band: Annotated[float, Meta(gt=0, le=1)] = 0.05  # of the best relevance: what fits as well
     floor: Fraction = 0.4  # of the best relevance: what is below it does not answer a search
     sold_out: Literal["behind", "mixed"] = "behind"  # where products that are sold out stand
     rrf_k: PositiveFloat = 60.0  # the constant of reciprocal rank fusion

@@ -133,8 +133,8 @@ class QueryReader:
             length, synonyms = self._synonyms.at(terms, place)
             beside = neighbours.get(place)
             if beside is not None and beside.last - place >= length:
+                synonyms = synonyms if length == beside.last - place else ()
                 length, others = beside.last - place, beside.forms
-                synonyms = synonyms if length == 1 else ()
             else:
                 length, others = max(length, 1), ()
             yield Phrase(tokens[place : place + length], synonyms, others)

@@ -98,21 +98,25 @@ class PastRetriever:
         """Return what this shopper had bought before the window, as of a moment."""
         return self._behaviour.history(user_id, at_seconds)
 
-    def propose(self, ask: EncodedQuery) -> Int64[np.ndarray, "c"]:
+    def retrieve(self, ask: EncodedQuery) -> Candidates:
         """Return the candidates of a request."""
-        return self._retriever.retrieve(ask, self._past.config.retrieval.candidates).rows
+        return self._retriever.retrieve(ask, self._past.config.retrieval.candidates)
+
+    def order(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> Candidates:
+        """Return given products as the candidates of a request."""
+        return self._retriever.order(ask, rows)
 
     def example(
         self,
         ask: EncodedQuery,
-        rows: Int64[np.ndarray, "c"],
+        candidates: Candidates,
         user_id: str,
         scene: Scene,
         labels: Callable[[Int64[np.ndarray, "c"]], Float32[np.ndarray, "c o"]],
     ) -> Example:
         """Return a request with these candidates, in order of retrieval, and their labels."""
         past = self._past
-        candidates, band = self._as_served(self._retriever.order(ask, rows))
+        candidates, band = self._as_served(candidates)
         traits, recent = past.traits.get(user_id, {}), past.config.ranking.recent_products
         return Example(
             rows=candidates.rows,
@@ -187,7 +191,8 @@ def _of_impressions(
             at_seconds=one.at_seconds,
         )
         labels = partial(_in_place, one.labels, one.rows)
-        example = then.example(ask, one.rows, one.user_id, scene_shown(one), labels)
+        candidates = then.order(ask, one.rows)
+        example = then.example(ask, candidates, one.user_id, scene_shown(one), labels)
         yield example._replace(weights=_in_place(one.weights, one.rows, example.rows))
 
 
@@ -224,9 +229,9 @@ def _of_basket(
         at_seconds=basket.at_seconds,
         allowed=past.shown,
     )
-    rows = then.propose(ask)
+    candidates = then.retrieve(ask)
     if search is None:  # what does not fit a search is never ranked before what does
-        rows = _with_negatives(past, rows, random)
+        candidates = then.order(ask, _with_negatives(past, candidates.rows, random))
     bought = np.array([search.row]) if search else basket.rows
     scene = Scene(
         at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),
@@ -236,7 +241,7 @@ def _of_basket(
     def labels(candidates: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c o"]:
         return labels_of(purchase=np.isin(candidates, bought))
 
-    return then.example(ask, rows, basket.user_id, scene, labels)
+    return then.example(ask, candidates, basket.user_id, scene, labels)
 
 
 def _with_negatives(

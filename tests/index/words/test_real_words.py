@@ -46,3 +46,19 @@ def test_the_head_of_a_title_is_told_from_its_other_words(words: LexicalIndex) -
 
     assert matches.head.tolist() == [1, 1, 0]
     assert words.matches("macaroni", np.array([4])).head.tolist() == [0]
+
+
+def test_a_misspelt_word_is_read_as_a_word_of_the_synonyms(tmp_path: Path) -> None:
+    relaxation = QueryRelaxation(synonyms=b"cinnamon => spices")
+    documents = [{"title": "Spices"}, {"title": "Avocado"}]
+    words = LexicalIndex.build(tmp_path / "x", {"title": 2.0}, documents, "english", relaxation)
+
+    assert words.search("cinammon", 5).rows.tolist() == [0]
+
+
+def test_words_that_are_written_as_one_keep_their_synonyms(tmp_path: Path) -> None:
+    relaxation = QueryRelaxation(synonyms=b"hash browns => frozen potatoes")
+    documents = [{"title": "Hashbrown"}, {"title": "Frozen Potatoes"}, {"title": "Avocado"}]
+    words = LexicalIndex.build(tmp_path / "x", {"title": 2.0}, documents, "english", relaxation)
+
+    assert sorted(words.search("hash browns", 5).rows.tolist()) == [0, 1]
