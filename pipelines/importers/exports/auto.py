@@ -10,7 +10,9 @@ from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.exports.recognition import (
     OF_EVENTS,
     OF_PRODUCTS,
+    Kind,
     Recognised,
+    known_names,
     recognise,
     unknown,
 )
@@ -18,6 +20,7 @@ from pipelines.importers.mapping import Mapping, shown_columns
 from pipelines.importers.table import import_table
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
+from pipelines.importers.values.currencies import currency_of
 from pipelines.progress import Track
 from pipelines.shop.quality import QualityReport
 
@@ -41,20 +44,22 @@ def plan(source: Path, events: Path | None = None, name: str = "", currency: str
 
     With a name, the file is of that format; `currency` is that of prices which name none.
     """
-    rows = open_rows(source)
-    products = recognise(source, rows, OF_PRODUCTS, name)
+    rows, products = _recognised(source, OF_PRODUCTS, name)
     raw, sentences = dict(products.mapping), _said(source, products)
     fault = unknown(source, rows, products) if products.missing else None
     if events:
-        log_rows = open_rows(events)
-        log = recognise(events, log_rows, OF_EVENTS)
+        log_rows, log = _recognised(events, OF_EVENTS)
         raw["events"] = log.mapping.get("events", {})
         sentences += _said(events, log)
         fault = fault or _fault_of_log(events, log_rows, log)
     elif "events" in raw:
         events = source
     if currency:
-        raw["currency"] = currency.upper()
+        raw["currency"] = currency_of(currency)
+        if not raw["currency"]:
+            raise ConfigError(
+                f"currency {currency!r} is none of ISO 4217; write a code such as EUR"
+            )
     return Plan(raw, tuple(sentences), events, fault)
 
 
@@ -78,6 +83,20 @@ def import_planned(
     return import_table(
         source, folder, mapping, track, at=at, notes=notes, events=planned.events, **further
     )
+
+
+def _recognised(source: Path, kind: Kind, name: str = "") -> tuple[Rows, Recognised]:
+    """Open a file and recognise it; where its columns say nothing, look for a header that is known.
+
+    Lines above it and texts of many lines below it hide it from who knows no names.
+    """
+    rows = open_rows(source, columns=known_names(kind, name) if name else ())
+    found = recognise(source, rows, kind, name)
+    if not found.missing:
+        return rows, found
+    again = open_rows(source, columns=known_names(kind))
+    second = recognise(source, again, kind)
+    return (rows, found) if second.missing else (again, second)
 
 
 def _said(source: Path, found: Recognised) -> list[str]:
