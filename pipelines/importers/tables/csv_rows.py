@@ -16,8 +16,7 @@ from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
 UNSEEN = re.compile(r"[\u200b-\u200f\u2060\ufeff]")  # letters without width
-FORMULA = re.compile(r'^="([^"]*)"$')
-DIGITS = re.compile(r"^'(\d+)$")
+AS_TEXT = re.compile(r"""^(?:="([^"]*)"|'(\d+))$""")  # as exports for Excel keep the zeros of 007
 RULE = re.compile(r"[-=+:_\s]{2,}|")
 
 
@@ -126,10 +125,8 @@ class _Rows:
 
     def _row(self, record: Record) -> Row:
         cells, expected = record.cells, len(self._header)
-        if '="' in record.raw:  # as exports for Excel keep the zeros of 007
-            cells = [FORMULA.sub(r"\1", cell) for cell in cells]
-        if "'" in record.raw:  # as Shopify keeps those of barcodes
-            cells = [DIGITS.sub(r"\1", cell) for cell in cells]
+        if any(cell.startswith(("'", '="')) for cell in cells):
+            cells = [AS_TEXT.sub(r"\1\2", cell) for cell in cells]
         if record.remark:
             self._remarks.add(record.remark, record.line, shown(record.raw.strip()))
         if len(cells) > expected and not self._ends_empty(cells):

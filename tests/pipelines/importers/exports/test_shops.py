@@ -451,3 +451,11 @@ def test_products_with_very_many_tags_are_kept(tmp_path: Path) -> None:
 def test_a_currency_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'XEU' is none of ISO 4217"):
         imported(tmp_path, "a.csv", "id,title\n1,Brot\n", currency="XEU")
+
+
+def test_digits_that_a_spreadsheet_takes_for_text_below_a_cell_of_lines(tmp_path: Path) -> None:
+    row = "m,Mug,\"Big\nmug\",V,,T,,TRUE,Title,Default Title,,,'0012,,0,deny,5,,'0042,,,,active"
+
+    products, _ = imported(tmp_path, "products.csv", f"{OLD}\n{row}\n")
+
+    assert products["0012"]["attributes"]["gtin"] == "0042"
