@@ -20,6 +20,7 @@ from pipelines.importers.columns import (
 )
 from pipelines.importers.tables.dialects import plain_name
 from pipelines.importers.tables.rows import Rows
+from pipelines.importers.values.currencies import currency_of
 from pipelines.importers.values.survey import SaidStyle
 from retrieval import Availability
 
@@ -57,6 +58,11 @@ class Mapping(Section, frozen=True, kw_only=True):
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
 
+    def __post_init__(self) -> None:
+        """Refuse a currency that there is not."""
+        if self.currency and not currency_of(self.currency):
+            raise ValueError(f"currency {self.currency!r} is none of ISO 4217, such as EUR")
+
 
 def load_mapping(path: Path) -> Mapping:
     """Read a mapping, or raise a ConfigError that names the file and the key."""
@@ -66,7 +72,7 @@ def load_mapping(path: Path) -> Mapping:
 def said_style(mapping: Mapping) -> SaidStyle:
     """Return what a mapping says of the cells of products."""
     return SaidStyle(
-        currency=mapping.currency.upper(),
+        currency=currency_of(mapping.currency),
         decimal=mapping.decimal,
         category_separator=mapping.category_separator,
         list_separator=mapping.list_separator,

@@ -36,6 +36,7 @@ class Intake:
         self.quality = quality
         self._source = source
         self._left_out = 0
+        self._first = ""  # refused row: its line and reason
         self._cells = CellReader(style, self.remarks)
         self._waiting: list[dict[str, Any]] = []
 
@@ -48,12 +49,12 @@ class Intake:
         try:
             product = self._product(line, raw)
         except RowError as e:
-            self.quality.refuse(self._source, line, e.kind, str(e))
+            self._refuse(line, e.kind, str(e))
             return None
         if product["id"] in self.ids:
             self.quality.duplicate_ids += 1
             text = f"id {shown(product['id'])} was there before; the first is kept"
-            self.quality.refuse(self._source, line, "duplicate id", text)
+            self._refuse(line, "duplicate id", text)
             return None
         self.ids.add(product["id"])
         self._waiting.append(product)
@@ -64,7 +65,11 @@ class Intake:
     def refuse(self, line: int, mistake: str) -> None:
         """Count a row that could not even be read."""
         self.quality.rows_read += 1
-        self.quality.refuse(self._source, line, "unreadable row", mistake)
+        self._refuse(line, "unreadable row", mistake)
+
+    def _refuse(self, line: int, kind: str, reason: str) -> None:
+        self.quality.refuse(self._source, line, kind, reason)
+        self._first = self._first or f"line {line}: {reason}"
 
     def leave_out(self) -> None:
         """Count a row that is no product for sale, which is no mistake of it."""
@@ -84,10 +89,13 @@ class Intake:
         wrong = max(refused, self.quality.impossible_prices)
         if wrong > max_refused_share * read or not kept:
             what = "rows were refused" if wrong == refused else "prices are impossible"
-            first = self.quality.examples[0]
+            example = self.quality.examples[0]
+            first = f"line {example.line}: {example.reason}"
+            if wrong == refused:
+                first = self._first
             raise ShopError(
                 f"{self._source}: {wrong:,} of {read:,} {what}, at most "
-                f"{max_refused_share:.0%} may be; the first: line {first.line}: {first.reason}"
+                f"{max_refused_share:.0%} may be; the first: {first}"
             )
 
     def _flush(self) -> None:

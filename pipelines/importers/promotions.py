@@ -1,6 +1,7 @@
 """Imports a table of promotions: product, kind, start, end and share of the places."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,27 @@ def open_promotions_table(path: Path) -> Rows:
 
 
 def take_promotions(
-    rows: Iterator[Row], source: Path, shop: ShopWriter, quality: Quality, most_refused: float
+    rows: Iterator[Row],
+    source: Path,
+    shop: ShopWriter,
+    quality: Quality,
+    most_refused: float,
+    *,
+    ids: Container[str],
 ) -> None:
-    """Write the promotions that make sense; refuse the table if too many do not."""
-    read, waiting, kept, first = 0, [], 0, ""
+    """Write the promotions that make sense; refuse the table if too many do not.
+
+    Those of products that `ids` lacks are kept, and counted.
+    """
+    read, waiting, kept, strangers, first = 0, [], 0, 0, ""
     for row in rows:
         read += 1
         try:
             if row.mistake:
                 raise RowError("unreadable row", row.mistake)
-            waiting.append(msgspec.structs.asdict(promotion_of(row.values)))
+            promotion = promotion_of(row.values)
+            waiting.append(msgspec.structs.asdict(promotion))
+            strangers += promotion.product not in ids
         except RowError as e:
             quality.refuse(str(source), row.line, f"promotion: {e.kind}", str(e))
             first = first or f"line {row.line}: {e}"
@@ -56,17 +68,23 @@ def take_promotions(
             f"{most_refused:.0%} may be; the first: {first}"
         )
     quality.notes.append(f"{kept:,} promotions are kept")
+    if strangers:
+        quality.notes.append(f"{strangers:,} promotions are of products that the catalogue lacks")
 
 
 def promotion_of(values: dict[str, Any]) -> Promotion:
     """Return a promotion, or a RowError that says what is wrong with it."""
-    start, end = moment_of(values.get("start")), moment_of(values.get("end"))
+    start, end = _moment(values, "start"), _moment(values, "end")
     if end <= start:
-        raise RowError("no time", f"it ends at {end}, which is not after its start {start}")
-    share = values.get("share")
+        raise RowError(
+            "no time",
+            f"it ends at {end}, which is not after its start {start}; a day alone is its midnight, "
+            "so write the day after the last",
+        )
+    share, kind = values.get("share"), values.get("kind")
     raw = {
         "product": id_of(values.get("product"), "product"),
-        "kind": values.get("kind"),
+        "kind": kind.strip().lower() if isinstance(kind, str) else kind,
         "share": 1.0 if share is None or share == "" else share,
     }
     try:
@@ -76,6 +94,16 @@ def promotion_of(values: dict[str, Any]) -> Promotion:
         raise RowError(
             f"impossible {field}", f"{field} {shown(values.get(field))} is impossible: {e}"
         ) from None
+
+
+def _moment(values: dict[str, Any], name: str) -> datetime:
+    try:
+        return moment_of(values.get(name))
+    except RowError as e:
+        reason = str(e).partition("; say in")[0]
+        raise RowError(
+            e.kind, f"{name}: {reason}; write it as 2024-03-01 or 2024-03-01T10:00"
+        ) from e
 
 
 def _flush(waiting: list[dict[str, Any]], shop: ShopWriter) -> int:

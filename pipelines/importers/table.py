@@ -79,7 +79,7 @@ def import_table(
         if files.promotions and sources.promotions:
             told = iter(track(files.promotions.rows, "promotions"))
             most = mapping.max_refused_share
-            take_promotions(told, sources.promotions, shop, quality, most)
+            take_promotions(told, sources.promotions, shop, quality, most, ids=intake.ids)
         report = quality.report()
         shop.write_report(report)
     return report

@@ -28,25 +28,27 @@ def _kept(purchases: pa.Table, refunds: pa.Table) -> Bool[np.ndarray, "n"]:
     places = np.flatnonzero(np.asarray(concerned))
     rows = purchases.take(places).to_pylist()
     left = np.array([row["quantity"] for row in rows], np.float64)
-    of_user: dict[str, list[int]] = defaultdict(list)
+    of_order: dict[tuple, list[int]] = defaultdict(list)
+    of_product: dict[tuple, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        of_user[row["user"]].append(i)
+        of_order[row["user"], row["session"]].append(i)
+        of_product[row["user"], row["row"]].append(i)
     for refund in refunds.sort_by("seconds").to_pylist():
-        _take_back(refund, rows, of_user[refund["user"]], left)
+        if refund["row"] is not None:
+            _take_back(refund, rows, of_product[refund["user"], refund["row"]], left)
+        elif refund["session"]:
+            order = of_order[refund["user"], refund["session"]]
+            left[[i for i in order if rows[i]["seconds"] <= refund["seconds"]]] = 0
     kept = np.ones(purchases.num_rows, bool)
     kept[places[left <= ENOUGH]] = False
     return kept
 
 
 def _take_back(refund: dict, rows: list[dict], mine: list[int], left: np.ndarray) -> None:
-    """Lower what is left of the purchases that a refund concerns."""
-    before = [i for i in mine if rows[i]["seconds"] <= refund["seconds"] and left[i] > ENOUGH]
-    if refund["row"] is None:
-        left[[i for i in before if rows[i]["session"] == refund["session"] != ""]] = 0
-        return
+    """Lower what is left of a user's purchases of the product that a refund names."""
     pieces = refund["quantity"]
-    same = [i for i in before if rows[i]["row"] == refund["row"]]
-    for i in sorted(same, key=lambda i: (_elsewhere(rows[i], refund), -rows[i]["seconds"])):
+    before = [i for i in mine if rows[i]["seconds"] <= refund["seconds"] and left[i] > ENOUGH]
+    for i in sorted(before, key=lambda i: (_elsewhere(rows[i], refund), -rows[i]["seconds"])):
         taken = min(pieces, left[i])
         left[i] -= taken
         pieces -= taken

@@ -1,5 +1,6 @@
 """Reads one row of a log as an event: who did what to which product, when, and for how much."""
 
+import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from pipelines.importers.events.times import DateOrder, moment_of, names_zone
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
-from pipelines.importers.values.texts import RowError, id_of, text_of
+from pipelines.importers.values.texts import NULLS, RowError, id_of, text_of
 from pipelines.shop.quality import shown
 from retrieval import EventType
 
@@ -20,12 +21,20 @@ REMEMBERED = 100_000  # distinct amounts, quantities and names of acts
 WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
 IDS = ("user", "product")
-NOBODY = ("0", "", "None", "nan")  # what stands for no id, where another column may have one
+NO_NAME = NULLS | {"", "(not set)", "undefined"}  # how databases and Google Analytics say nothing
+NOBODY = NO_NAME | {"0"}  # what stands for no id, where another column may have one
 OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
 # Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
-# column of the status is that of a cancellation.
-UNDONE = ("cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn")
+# column of the status is that of a cancellation. `partially_refunded` was bought for the most part.
+UNDONE = (
+    "cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn", "retour",
+    "rückerstatt", "erstattet", "abgebroch", "abgelehnt", "fehlgeschl", "rembours", "échou",
+    "reembols", "devuel", "devolu", "fallid", "rimbors", "geannul", "terugbetaal", "mislukt",
+    "anulow", "zwróc", "draft", "checkout-draft", "auto-draft", "trash", "abandon", "expired",
+)  # fmt: skip
+IN_PART = ("partial", "partiel", "teil", "parcial", "parzial", "gedeeltelijk")
+A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")  # no code of a state such as 2
 
 
 class LeftOut(RowError):
@@ -97,9 +106,11 @@ class EventReader:
 
     def _at(self, row: Row, field: str) -> Any:
         columns = self._columns_of.get(field, ())
-        if field in IDS and len(columns) > 1:  # 0 is WooCommerce's guest, and no variation
+        if field in IDS or field == "session":
+            # 0 is WooCommerce's guest, and no variation
+            nothing = NOBODY if field in IDS and len(columns) > 1 else NO_NAME
             found = (value_at(row.values, column) for column in columns)
-            return next((one for one in found if str(one) not in NOBODY), None)
+            return next((one for one in found if not _says_nothing(one, nothing)), None)
         return time_at(row.values, columns) if field == "time" else first_at(row.values, columns)
 
     def _read(self, row: Row, field: str) -> Any:
@@ -112,8 +123,10 @@ class EventReader:
 
     def _kind(self, row: Row) -> EventType:
         status = self._text(row, "status", 200)
-        words = status.lower().replace("_", " ").split()
-        if status[:1].isdigit() or any(word.startswith(UNDONE) for word in words):
+        words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
+        undone = any(word.startswith(UNDONE) for word in words)
+        in_part = any(word.startswith(IN_PART) for word in words)
+        if A_DATE.match(status) or (undone and not in_part):
             raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
         columns = self._columns
         name = self._at(row, "type") if columns.type else columns.default_type
@@ -169,3 +182,9 @@ class EventReader:
         if value is not None and value < 0:
             raise RowError("impossible value", f"value {value:g} is impossible")
         return kind, Amount(quantity, value)
+
+
+def _says_nothing(value: Any, nothing: frozenset[str]) -> bool:
+    if isinstance(value, str):
+        return value.strip() in nothing
+    return value is None or value != value or (value == 0 and "0" in nothing)

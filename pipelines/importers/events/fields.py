@@ -7,7 +7,9 @@ from typing import Any
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
 
-CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp]\.?[Mm]\.?)?")
+CLOCK = re.compile(
+    r"\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp]\.?[Mm]\.?|\s?Uhr)?"
+)
 MOST_EVENTS = 10_000  # of one row
 
 

@@ -1,6 +1,7 @@
 """Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
 
 from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,11 @@ class EventIntake:
         self._popularity: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
+        self._tomorrow = datetime.now() + timedelta(days=1)
+        self._future = 0  # events after it
         self._wrong = 0
         self._first = ""  # refused event: its line and reason
+        self._left_out = ""  # the first that was left out
 
     def take(self, row: Row) -> None:
         """Keep the events of a row that make sense; count those that do not."""
@@ -72,11 +76,15 @@ class EventIntake:
                 f"{self._source}: {self._wrong:,} of {read:,} events were refused, at most "
                 f"{max_refused_share:.0%} may be; the first: {self._first}"
             )
+        if not kept and not self._unknown:
+            raise ShopError(
+                f"{self._source}: all {read:,} events are left out; the first: {self._left_out}"
+            )
         if not kept:
             raise ShopError(
                 f"{self._source}: none of {read:,} events is of a type that is known"
                 f"{self._names(': ')}; say in the mapping which of ours they are, such as "
-                f"events.types: {{{next(iter(self._unknown), 'seen')[:40]}: view}}"
+                f"events.types: {{{next(iter(self._unknown))[:40]}: view}}"
             )
         self._quality.see_popularity(np.array(list(self._popularity.values()), np.int64))
         self._quality.notes += filter(None, self._notes(ids))
@@ -84,6 +92,7 @@ class EventIntake:
     def _keep(self, event: dict[str, Any]) -> None:
         self._waiting.append(event)
         self._types[event["type"]] += 1
+        self._future += event["time"] > self._tomorrow
         if event["product"]:
             self._popularity[event["product"]] += 1
         if len(self._waiting) >= CHUNK:
@@ -94,7 +103,9 @@ class EventIntake:
         if isinstance(error, UnknownAct):
             known = error.name in self._unknown or len(self._unknown) < MOST_NAMES
             self._unknown[error.name if known else "others"] += 1
-        elif not isinstance(error, LeftOut):
+        elif isinstance(error, LeftOut):
+            self._left_out = self._left_out or f"line {line}: {error}"
+        else:
             self._wrong += 1
             self._first = self._first or f"line {line}: {error}"
 
@@ -122,6 +133,7 @@ class EventIntake:
             "user's"
             if anonymous
             else "",
+            f"{self._future:,} events lie in the future" if self._future else "",
             self._zones(),
         ]
 

@@ -32,6 +32,7 @@ MONTHS = {
 }  # fmt: skip
 
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
+_COMMA_DAYS = re.compile(r"\d{5},\d{1,18}")  # Excel's, where decimals have a comma
 _DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
 _DAY_WORD = re.compile(
     r"(?:[^\W\d_]{2,12}\.?,?\s+)?(\d{1,2})(?:st|nd|rd|th)?\.?[-\s/]{0,3}(?:de\s)?"
@@ -97,7 +98,8 @@ def moment_of(value: Any, order: DateOrder = DateOrder()) -> datetime:  # noqa: 
 
 def _hint(value: Any, order: DateOrder) -> str:
     """Return what to do about a date whose numbers can stand in several orders."""
-    if not isinstance(value, str) or order.said or not parts_of(value.strip()[:MAX_TEXT]):
+    parts = parts_of(value.strip()[:MAX_TEXT]) if isinstance(value, str) else None
+    if order.said or not parts or not (parts.years_last or parts.two_digits):
         return ""
     return "; say in the mapping's events whether `dates` are day first, month first or year first"
 
@@ -156,6 +158,8 @@ def _of_digits(text: str, order: DateOrder) -> datetime | None:
     """Read digits alone: 20240301 and longer forms, or a number; ten digits mean seconds
     unless they begin with 20, as Google's hours 2024030110 do and seconds before 2033 do not."""
     del order
+    if _COMMA_DAYS.fullmatch(text):
+        text = text.replace(",", ".")
     if not _NUMBER.fullmatch(text):
         return None
     form = COMPACT.get(len(text)) if text.startswith(("19", "20")) else None

@@ -10,7 +10,9 @@ from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.exports.recognition import (
     OF_EVENTS,
     OF_PRODUCTS,
+    Kind,
     Recognised,
+    known_names,
     recognise,
     unknown,
 )
@@ -41,13 +43,11 @@ def plan(source: Path, events: Path | None = None, name: str = "", currency: str
 
     With a name, the file is of that format; `currency` is that of prices which name none.
     """
-    rows = open_rows(source)
-    products = recognise(source, rows, OF_PRODUCTS, name)
+    rows, products = _recognised(source, OF_PRODUCTS, name)
     raw, sentences = dict(products.mapping), _said(source, products)
     fault = unknown(source, rows, products) if products.missing else None
     if events:
-        log_rows = open_rows(events)
-        log = recognise(events, log_rows, OF_EVENTS)
+        log_rows, log = _recognised(events, OF_EVENTS)
         raw["events"] = log.mapping.get("events", {})
         sentences += _said(events, log)
         fault = fault or _fault_of_log(events, log_rows, log)
@@ -78,6 +78,20 @@ def import_planned(
     return import_table(
         source, folder, mapping, track, at=at, notes=notes, events=planned.events, **further
     )
+
+
+def _recognised(source: Path, kind: Kind, name: str = "") -> tuple[Rows, Recognised]:
+    """Open a file and recognise it; where its columns say nothing, look for a header that is known.
+
+    Lines above it and texts of many lines below it hide it from who knows no names.
+    """
+    rows = open_rows(source, columns=known_names(kind, name) if name else ())
+    found = recognise(source, rows, kind, name)
+    if not found.missing:
+        return rows, found
+    again = open_rows(source, columns=known_names(kind))
+    second = recognise(source, again, kind)
+    return (rows, found) if second.missing else (again, second)
 
 
 def _said(source: Path, found: Recognised) -> list[str]:

@@ -21,7 +21,7 @@ class Header:
         """Prepare for a file of these columns; `nested` where they hold objects of JSON."""
         self.found: dict[str, None] = {}  # in the order in which they were asked for
         self.currency = ""  # of a column such as price-EUR
-        self._columns = columns
+        self._columns = dict.fromkeys(columns)
         self._names = names
         self._nested = nested
         self._by_key: dict[str, str] = {}

@@ -1,5 +1,6 @@
 """Recognises which exporter wrote a file, by its columns, or guesses by usual names."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,14 @@ def unknown(source: Path, rows: Rows, found: Recognised) -> ShopError:
         f"{source}: no column is known to be {' or '.join(f'`{one}`' for one in found.missing)}; "
         f"it has {shown_columns(rows.columns)}; write a mapping: {HOW}"
     )
+
+
+def known_names(kind: Kind, name: str = "") -> tuple[str, ...]:
+    """Return the names of columns by which a format is recognised, or all of a kind are."""
+    guess = read_section(FOLDER / kind.guess, Format)
+    forms = [format_named(name)] if name else [*map(format_named, _names(kind)), guess]
+    several = ((*form.marks, *form.names, *chain(*form.names.values())) for form in forms)
+    return tuple(dict.fromkeys(chain(*several)))
 
 
 def _names(kind: Kind) -> list[str]:

@@ -16,7 +16,7 @@ from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
 UNSEEN = re.compile(r"[\u200b-\u200f\u2060\ufeff]")  # letters without width
-FORMULA = re.compile(r'^="([^"]*)"$')
+AS_TEXT = re.compile(r"""^(?:="([^"]*)"|'(\d+))$""")  # as exports for Excel keep the zeros of 007
 RULE = re.compile(r"[-=+:_\s]{2,}|")
 
 
@@ -94,7 +94,10 @@ class _Rows:
         self._header = header
         self._plain = [plain_name(name) for name in header]
         self._first = header[0].casefold()
-        self._repeated = repeated
+        self._places: dict[str, list[int]] = {name: [] for name in repeated}
+        for place, name in enumerate(header):
+            if name in repeated:
+                self._places[name].append(place)
         self._remarks = remarks
         self._trailing = trailing
 
@@ -122,8 +125,8 @@ class _Rows:
 
     def _row(self, record: Record) -> Row:
         cells, expected = record.cells, len(self._header)
-        if '="' in record.raw:  # as exports for Excel keep the zeros of 007
-            cells = [FORMULA.sub(r"\1", cell) for cell in cells]
+        if any(cell.startswith(("'", '="')) for cell in cells):
+            cells = [AS_TEXT.sub(r"\1\2", cell) for cell in cells]
         if record.remark:
             self._remarks.add(record.remark, record.line, shown(record.raw.strip()))
         if len(cells) > expected and not self._ends_empty(cells):
@@ -138,9 +141,7 @@ class _Rows:
             self._remarks.add(kind, record.line, f"{len(cells)} of {expected}")
             cells = cells + [""] * (expected - len(cells))
         values: dict[str, Any] = dict(zip(self._header, cells, strict=False))
-        for name in self._repeated:
-            pairs = zip(self._header, cells, strict=False)
-            values[name] = [cell for column, cell in pairs if column == name]
+        values |= {name: [cells[at] for at in places] for name, places in self._places.items()}
         return Row(record.line, values)
 
     def _ends_empty(self, cells: list[str]) -> bool:

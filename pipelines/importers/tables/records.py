@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MOST_LINES = 500  # of one record
+MOST_LINES = 2_000  # of one record
 MOST_IN_VAIN = 100_000_000  # characters read behind quotes that are never closed
 MOST_LENIENT = 50_000  # characters of a line
-MAX_FIELD = 131_072  # characters, as the csv module has it
+MAX_FIELD = 1_000_000  # characters: texts of shops hold whole pictures in base64
 ENTITY = re.compile(r"&(#?\w{1,31});")
+csv.field_size_limit(MAX_FIELD)
 OPENING, CLOSING = "“„«”‘‚", "”“»’‘"
 
 

@@ -12,13 +12,13 @@ from pipelines.importers.values.prices import Price, number_in, read_price
 from pipelines.importers.values.survey import CellStyle
 from pipelines.importers.values.texts import (
     CONTROL,
+    MAX_CHARACTERS,
     MAX_VALUES,
     NULLS,
     RowError,
     decoded_twice,
     limited,
     text_of,
-    texts_of,
 )
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
@@ -57,7 +57,9 @@ class CellReader:
         """Return some texts of a cell, or of several, each once."""
         separator = self._style.separators.get(field or name, "")
         parts = [part for cell in _listed(value) for part in _parted(cell, separator)]
-        return _distinct(name, [self.text(line, name, part) for part in parts])
+        if name == "tags":
+            parts = [part for part in parts if not self._is_long_tag(line, part)]
+        return self._first(line, name, [self.text(line, name, part) for part in parts])
 
     def media(self, line: int, name: str, value: Any) -> list[str]:
         """Return addresses or names of files."""
@@ -68,7 +70,7 @@ class CellReader:
                 self._remarks.add(f"{name}: cells are parted into several", line, shown(cell))
             parts += several
         texts = (part.replace("&amp;", "&") if isinstance(part, str) else part for part in parts)
-        return texts_of(list(texts), name)
+        return self._first(line, name, [text_of(one, name) for one in texts])
 
     def categories(self, line: int, value: Any) -> list[str]:
         """Return the paths of categories."""
@@ -82,7 +84,7 @@ class CellReader:
                 ]
             else:
                 paths.append(text_of(cell, "categories"))
-        return _distinct("categories", paths)
+        return self._first(line, "categories", paths)
 
     def attributes(self, line: int, raw: dict[str, Any]) -> list[tuple[str, str]]:
         """Return pairs of a name and a value; a name comes once for each of its values."""
@@ -92,11 +94,8 @@ class CellReader:
             for text in self.texts(line, "attributes", value, f"attributes.{name}")
         ]
         if len(pairs) > MAX_VALUES:
-            raise RowError(
-                "attributes too many",
-                f"attributes has {len(pairs):,} values, at most {MAX_VALUES} are taken",
-            )
-        return pairs
+            self._remark_more(line, "attributes", len(pairs))
+        return pairs[:MAX_VALUES]
 
     def price(self, line: int, value: Any, currency: str) -> Price | None:
         """Return a price, with the currency that its own cell names, else this one.
@@ -132,6 +131,24 @@ class CellReader:
             self._remarks.add(f"{kind} (key `unknown_availability`)", line, str(e))
             return unknown
 
+    def _first(self, line: int, name: str, texts: list[str]) -> list[str]:
+        """Return each text once, and of very many the first."""
+        distinct = list(dict.fromkeys(text for text in texts if text))
+        if len(distinct) > MAX_VALUES:
+            self._remark_more(line, name, len(distinct))
+        return distinct[:MAX_VALUES]
+
+    def _remark_more(self, line: int, name: str, count: int) -> None:
+        kind = f"{name}: of very many values of a product the first {MAX_VALUES} are kept"
+        self._remarks.add(kind, line, f"{count:,} values")
+
+    def _is_long_tag(self, line: int, part: Any) -> bool:
+        most = MAX_CHARACTERS["tags"]
+        if not isinstance(part, str) or len(part) <= most:
+            return False
+        self._remarks.add(f"tags of over {most} characters are left out", line, shown(part))
+        return True
+
 
 def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and "<" not in text and "&" not in text
@@ -143,13 +160,3 @@ def _listed(value: Any) -> list[Any]:
 
 def _parted(cell: Any, separator: str) -> list[Any]:
     return list(parts_of(cell, separator)) if isinstance(cell, str) else [cell]
-
-
-def _distinct(name: str, texts: list[str]) -> list[str]:
-    distinct = list(dict.fromkeys(text for text in texts if text))
-    if len(distinct) > MAX_VALUES:
-        raise RowError(
-            f"{name} too many",
-            f"{name} has {len(distinct):,} values, at most {MAX_VALUES} are taken",
-        )
-    return distinct

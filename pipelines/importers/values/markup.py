@@ -27,7 +27,7 @@ ELEMENTS = INLINE | frozenset(
 DROPPED = frozenset({"script", "style", "head", "template", "svg", "iframe", "object"})  # whole
 TAG = re.compile(
     r"<!--|<!\[CDATA\[|\]\]>|<[!?][A-Za-z][^<>]*>"
-    r"|<(/?)([A-Za-z][A-Za-z0-9]*(?::[A-Za-z]+)?)((?:\s(?:[^<>\"']|\"[^\"<]{0,500}\"|'[^'<]{0,500}')*+)?/?)>"
+    r"|<(/?)([A-Za-z][A-Za-z0-9]*(?::[A-Za-z]+)?)((?:\s(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)?/?)>"
 )
 ENTITY = re.compile(r"&(?:#(?:\d{1,7}|[xX][0-9a-fA-F]{1,6})|[A-Za-z][A-Za-z0-9]{1,31});?")
 SPACES = re.compile(r"[^\S\n]+")

@@ -91,17 +91,6 @@ def decoded_twice(text: str) -> str:
         return text
 
 
-def texts_of(value: Any, name: str) -> list[str]:
-    """Return some texts; one alone is a list of one, and empty ones are left out."""
-    values = value if isinstance(value, list | tuple) else [value]
-    if len(values) > MAX_VALUES:
-        raise RowError(
-            f"{name} too many", f"{name} has {len(values):,} values, at most {MAX_VALUES} are taken"
-        )
-    texts = (text_of(one, name) for one in values)
-    return list(dict.fromkeys(text for text in texts if text))
-
-
 def required(text: str, name: str) -> str:
     """Return a text, or refuse the row that lacks it."""
     if not text:

@@ -62,7 +62,7 @@ class Families:
         self._columns = columns
         self._keys = names_of(columns.keys) or (mapping.columns.id,)
         self._parents: set[str] = set()
-        self._first_name: dict[str, str] = {}  # of a product, by its other names
+        self._rows_of: list[dict[str, str]] = [{} for _ in self._keys]  # by each key, first to last
         self._parent_of: dict[str, tuple[str, dict[str, str]]] = {}
         named = fields_of(mapping.columns)
         self._inherited = _columns_in(named, INHERITED)
@@ -76,18 +76,18 @@ class Families:
 
     def link(self, rows: Iterable[Row]) -> None:
         """Read which rows are named as products by their variants, or name their variants."""
-        names: dict[str, str] = {}  # the first name of a row by its others
-        firsts: set[str] = set()
+        named: set[str] = set()
         for row in rows:
-            first, *others = self.keys_of(row)
-            firsts.add(first)
-            names |= dict.fromkeys(others, first)
-            self._parents.add(self._named_parent(row))
+            name = self._name_of(row)
+            for column, rows_of in zip(self._keys, self._rows_of, strict=True):
+                if text := text_in(row, column):
+                    rows_of.setdefault(text, name)
+            named.add(text_in(row, self._columns.parent))
             for child, options in children_of(inner(row.values, self._columns.children)):
-                self._parents.add(first)
-                self._parent_of.setdefault(child, (first, options))
-        self._first_name = {name: of for name, of in names.items() if name not in firsts}
-        self._parents = {self._first_name.get(name, name) for name in self._parents} - {""}
+                self._parents.add(name)
+                self._parent_of.setdefault(child, (name, options))
+        self._parents |= {self._row_named(text) for text in named}
+        self._parents -= {""}
 
     def survey(self, rows: Iterable[Row]) -> None:
         """Read what the rows of each family have in common."""
@@ -166,8 +166,8 @@ class Families:
         for key in self.keys_of(row):
             if key in self._parent_of:
                 return self._parent_of[key][0], Role.VARIANT, self._parent_of[key][1]
-            if key in self._parents:
-                return key, Role.PRODUCT, {}
+        if (name := self._name_of(row)) in self._parents:
+            return name, Role.PRODUCT, {}
         if not self._columns.group:
             return "", Role.PRODUCT, {}
         said = self._said_role(row)
@@ -178,9 +178,23 @@ class Families:
         return group or self._last, said or Role.VARIANT, {}
 
     def _named_parent(self, row: Row) -> str:
-        """Return the parent that a row names: `id:12` and `12` are the same."""
-        text = text_in(row, self._columns.parent).removeprefix("id:").strip()
-        return "" if text in ("0", *self.keys_of(row)) else self._first_name.get(text, text)
+        """Return the name of the row that a row calls its parent, "" if that is none or itself."""
+        parent = self._row_named(text_in(row, self._columns.parent))
+        return "" if parent == self._name_of(row) else parent
+
+    def _row_named(self, text: str) -> str:
+        """Return the name of a row by one of its keys; `id:12` is by its id alone.
+
+        Other keys may be the same: a SKU of WooCommerce is often a number, and the id of another.
+        """
+        if text.startswith("id:"):
+            return text.removeprefix("id:").strip()
+        found = (rows_of[text] for rows_of in self._rows_of if text in rows_of)
+        return "" if text == "0" else next(found, text)
+
+    def _name_of(self, row: Row) -> str:
+        """Return the one name by which a row is known here: its id, or else its first key."""
+        return text_in(row, self._mapping.columns.id) or self.keys_of(row)[0]
 
     def _said_role(self, row: Row) -> Role | None:
         """Return the role that a row's column says; of `variation, virtual` the first known."""

@@ -85,3 +85,11 @@ def test_a_table_of_nonsense_leaves_nothing(tmp_path: Path, mapping: Mapping) ->
 def test_missing_columns_are_named(tmp_path: Path, mapping: Mapping) -> None:
     with pytest.raises(ShopError, match="lacks the columns start, end; promotions need product"):
         shop_with(tmp_path, mapping, "product,kind", "p1,offer")
+
+
+def test_promotions_of_strangers_are_counted(tmp_path: Path, mapping: Mapping) -> None:
+    shop = shop_with(tmp_path, mapping, HEADER, GOOD, "p9,Offer,2024-03-04,2024-03-11,1")
+
+    assert shop.promotions()["kind"].to_pylist() == ["offer", "offer"]
+    report = (tmp_path / "shop" / "quality.json").read_text()
+    assert "1 promotions are of products that the catalogue lacks" in report

@@ -408,3 +408,13 @@ def test_the_fashion_pictures_are_read_by_their_mapping(tmp_path: Path) -> None:
 
     assert shop.num_products == report.pictures == 40_072
     assert shop.meta.pictures == "photo"
+
+
+def test_the_row_that_is_named_was_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,title,price\n1,Bread,much\n2,,3\n3,,3\n")
+    mapping = {"columns": {"id": "id", "title": "title", "price": "price"}}
+
+    with pytest.raises(ShopError, match=r"2 of 3 rows were refused.*line 3: title is empty"):
+        import_table(
+            tmp_path / "a.csv", tmp_path / "shop", msgspec.convert(mapping, Mapping), silent
+        )

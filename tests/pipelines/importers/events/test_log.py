@@ -285,3 +285,42 @@ def test_an_export_of_google_analytics_from_bigquery_is_read(tmp_path: Path) -> 
         ("search", None, "", None, "oat milk"),
     ]  # fmt: skip
     assert not report.refused
+
+
+def test_the_state_of_an_order_in_other_words(tmp_path: Path) -> None:
+    undone = ["wc-cancelled", "Retourniert", "Abgebrochen", "remboursée", "checkout-draft",
+              "2024-03-02 10:00:00 +0100"]  # fmt: skip
+    done = ["partially_refunded", "teilweise erstattet", "2", "10", "Versendet"]
+    log = "u,t,p,s\n" + "".join(f"{s},2024-03-01,p1,{s}\n" for s in (*undone, *done))
+    columns = {"user": "u", "time": "t", "product": "p", "status": "s"}
+
+    events, report = imported(tmp_path, log, columns)
+
+    assert [event["user"] for event in events] == done
+    assert report.refused == {"event: undone order": len(undone)}
+
+
+def test_a_log_of_undone_orders_alone_says_so(tmp_path: Path) -> None:
+    columns = {"user": "u", "time": "t", "product": "p", "status": "s"}
+
+    with pytest.raises(ShopError, match="all 1 events are left out; the first: line 2: status"):
+        imported(tmp_path, "u,t,p,s\nu1,2024-03-01,p1,cancelled\n", columns)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", r"\N", "nan", "(not set)", " "])
+def test_a_user_that_is_none_is_its_session(tmp_path: Path, nothing: str) -> None:
+    log = f"u,o,t,p\n{nothing},s1,2024-03-01,p1\nu1,{nothing},2024-03-02,p2\n"
+    columns = {"user": "u", "session": "o", "time": "t", "product": "p"}
+
+    events, report = imported(tmp_path, log, columns)
+
+    assert [(event["user"], event["session"]) for event in events] == [("s1", "s1"), ("u1", "")]
+    assert not report.refused
+
+
+def test_events_in_the_future_are_counted(tmp_path: Path) -> None:
+    log = "u,t,p\nu1,2024-03-01,p1\nu1,2099-03-01,p1\n"
+
+    _, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
+
+    assert "1 events lie in the future" in report.notes

@@ -173,3 +173,14 @@ def test_no_text_brings_anything_but_a_moment_or_a_mistake(text: str) -> None:
     for order in (DateOrder(), DateOrder(day_first=True), DateOrder(year_first=True, said=True)):
         with suppress(RowError):
             assert 1990 <= moment_of(text, order).year <= 2100
+
+
+def test_days_of_excel_with_a_decimal_comma() -> None:
+    assert moment_of("45352,5") == datetime(2024, 3, 1, 12)
+
+
+def test_a_date_that_can_be_read_in_one_way_asks_for_no_order() -> None:
+    with pytest.raises(RowError) as refused:
+        moment_of("2024-02-30")
+
+    assert "day first" not in str(refused.value)

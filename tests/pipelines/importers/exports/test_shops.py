@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipelines.errors import ConfigError
 from pipelines.importers.exports.auto import import_planned, plan
 from pipelines.importers.exports.formats import format_named
 from pipelines.importers.exports.names import names_of_formats
@@ -374,3 +375,87 @@ def test_every_format_is_a_mapping_and_names_its_source(name: str) -> None:
     sections = {**form.mapping, "columns": form.mapping.get("columns", {"id": "a", "title": "b"})}
     text = msgspec.json.encode(sections).decode()
     assert set(sections) <= set(Mapping.__struct_fields__), text
+
+
+def test_long_texts_of_many_lines_do_not_hide_the_header(tmp_path: Path) -> None:
+    texts = ["".join(f"<li>line {i}, of {n}</li>\n" for i in range(n)) for n in (60, 700, 60)]
+    rows = (
+        f'p{n},Poster {n},"{text}",Corner,,Posters,,TRUE,Title,Default Title,,,S{n},,0,deny,9.90,,,'
+        ",,,active"
+        for n, text in enumerate(texts)
+    )
+
+    products, report = imported(tmp_path, "products.csv", "\n".join([OLD, *rows]) + "\n")
+
+    assert list(products) == ["S0", "S1", "S2"]
+    assert "line 699, of 700" in products["S1"]["description"]
+    assert not report.refused
+
+
+def test_lines_above_a_header_may_have_as_many_cells(tmp_path: Path) -> None:
+    above = "sep=;\nPreisliste;;\nStand: 30.11.2026;;\n;;\n"
+
+    products, _ = imported(
+        tmp_path, "a.csv", above + "Artikelnummer;Bezeichnung;Preis\n1;Brot;2,50\n"
+    )
+
+    assert products["1"]["price"] == 2.5
+
+
+def test_a_sku_of_woocommerce_that_is_the_id_of_another(tmp_path: Path) -> None:
+    table = (
+        "ID,Type,SKU,Name,Published,In stock?,Regular price,Categories,Parent,Attribute 1 name,"
+        "Attribute 1 value(s)\n"
+        "14,simple,,Cap,1,1,15,Hats,,,\n"
+        '20,variable,14,Hoodie,1,1,,Tops,,Size,"S, M"\n'
+        "21,variation,14-S,Hoodie - S,1,1,30,,14,Size,S\n"
+        "22,variation,14-M,Hoodie - M,1,1,30,,id:20,Size,M\n"
+    )
+
+    products, _ = imported(tmp_path, "products.csv", table)
+
+    assert list(products) == ["14", "21", "22"]
+    assert [products[one]["item_group_id"] for one in ("14", "21", "22")] == ["", "20", "20"]
+    assert products["21"]["categories"] == ["Tops"]
+
+
+def test_the_price_with_tax_of_prestashops_list(tmp_path: Path) -> None:
+    table = (
+        '"Product ID";"Image";"Name";"Reference";"Category";"Price (tax excl.)";'
+        '"Price (tax incl.)";"Quantity";"Status"\n'
+        '"1";"";"Shirt";"R1";"Men";"19,12 €";"22,94 €";5;1\n'
+    )
+
+    products, _ = imported(tmp_path, "products.csv", table)
+
+    assert products["1"]["price"] == 22.94
+
+
+def test_products_with_very_many_tags_are_kept(tmp_path: Path) -> None:
+    tags = ", ".join(f"tag {n}" for n in range(120))
+    row = (
+        f'a,A,,V,,T,"{tags}, {"x" * 230}",TRUE,Title,Default Title,,,A1,,0,deny,5,,\'0042,,,,active'
+    )
+
+    products, report = imported(tmp_path, "products.csv", f"{OLD}\n{row}\n")
+
+    assert len(products["A1"]["tags"]) == 100
+    assert products["A1"]["attributes"]["gtin"] == "0042"
+    kinds = {remark.kind for remark in report.remarks}
+    assert {
+        "products.csv: tags: of very many values of a product the first 100 are kept",
+        "products.csv: tags of over 200 characters are left out",
+    } <= kinds
+
+
+def test_a_currency_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'XEU' is none of ISO 4217"):
+        imported(tmp_path, "a.csv", "id,title\n1,Brot\n", currency="XEU")
+
+
+def test_digits_that_a_spreadsheet_takes_for_text_below_a_cell_of_lines(tmp_path: Path) -> None:
+    row = "m,Mug,\"Big\nmug\",V,,T,,TRUE,Title,Default Title,,,'0012,,0,deny,5,,'0042,,,,active"
+
+    products, _ = imported(tmp_path, "products.csv", f"{OLD}\n{row}\n")
+
+    assert products["0012"]["attributes"]["gtin"] == "0042"

@@ -193,3 +193,22 @@ def test_the_semicolon_of_an_entity_parts_no_cells(tmp_path: Path) -> None:
     rows = values(tmp_path, content)
 
     assert [row["title"] for row in rows] == ["Stool &quot;Bern&quot; &amp; more", "Cup"]
+
+
+def test_many_columns_of_the_same_names_are_read_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    header = ",".join(f"c{n // 2}" for n in range(20_000))
+    path.write_text(header + "\n" + "\n".join([",".join(["v"] * 20_000)] * 3) + "\n")
+
+    rows = list(open_rows(path).rows)
+
+    assert [row.values["c9999"] for row in rows] == [["v", "v"]] * 3
+
+
+def test_a_cell_in_quotes_may_hold_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'id,title\n1,"{"a, " * 100_000}"\n')
+
+    [row] = open_rows(path).rows
+
+    assert len(row.values["title"]) == 300_000

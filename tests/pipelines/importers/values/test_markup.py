@@ -58,3 +58,9 @@ def test_any_text_is_read(text: str) -> None:
 @pytest.mark.parametrize("part", ["<a ", '<a "', "<script>", "&amp", "<!--", "<p \" '", "&", "<"])
 def test_hostile_text_takes_time_in_proportion(part: str) -> None:
     plain_text(part * (100_000 // len(part)))
+
+
+def test_tags_with_long_values_are_tags() -> None:
+    picture = f'<img src="data:image/png;base64,{"A" * 200_000}" alt="x">'
+
+    assert plain_text(f'Nice {picture}<div style="{"a:b;" * 300}">cup</div>') == "Nice cup"
