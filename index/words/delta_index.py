@@ -90,11 +90,11 @@ class DeltaIndex:
         parsed = self._index.read(text)
         if not parsed.phrases and not parsed.excluded:
             return None
-        mask = np.ones(size, bool)
+        mask, fields = np.ones(size, bool), list(self._index.weights)
         for words in parsed.phrases:
-            mask &= self._having_phrase(words, size)
+            mask &= self._having_phrase(words, fields, size)
         for words in parsed.excluded:
-            mask &= ~self._having_phrase(words, size)
+            mask &= ~self._having_phrase(words, fields, size)
         return mask
 
     def _held(self, words: Sequence[QueryWord], size: int) -> HeldWords:
@@ -116,7 +116,9 @@ class DeltaIndex:
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]
-        return np.asarray(np.any([np.all(terms, axis=0) for terms in ways], axis=0))
+        held = [np.all(terms, axis=0) for terms in ways]
+        phrases = [self._having_phrase(words, fields, size) for words in word.phrases]
+        return np.asarray(np.any([*held, *phrases], axis=0))
 
     def _having(self, term: str, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         mask = np.zeros(size, bool)
@@ -132,11 +134,12 @@ class DeltaIndex:
             return [term]
         return [code for code in tuple(self._codes) if code.startswith(prefix)]
 
-    def _having_phrase(self, words: Words, size: int) -> Bool[np.ndarray, "m"]:
-        fields = list(self._index.weights)
+    def _having_phrase(
+        self, words: Words, fields: Sequence[str], size: int
+    ) -> Bool[np.ndarray, "m"]:
         mask = np.array(np.all([self._having(word, fields, size) for word in words], axis=0))
         for place in np.flatnonzero(mask).tolist() if len(words) > 1 else ():
-            texts = self._texts[place].values()
+            texts = (self._texts[place][field] for field in fields)
             mask[place] = any(f"\n{chr(10).join(words)}\n" in text for text in texts)
         return mask
 

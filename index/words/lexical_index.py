@@ -240,7 +240,8 @@ class LexicalIndex:
         return joined(parts)
 
     def _frequency_of(self, word: QueryWord) -> int:
-        return max(min(map(self._queries.most_rows, way)) for way in word.ways)
+        ways = (*word.ways, *word.phrases)
+        return max(min(map(self._queries.most_rows, way)) for way in ways)
 
     def _is_indexed(self, term: str) -> bool:
         return any(self.frequency(field, term) > 0 for field in self._weights)

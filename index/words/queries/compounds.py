@@ -58,7 +58,7 @@ class Compounds:
         if not whole or not self._stands(whole):
             return None
         apart, one = sum(self._rarity(token.term) for token in tokens), self._term(whole)
-        return Form((one,), factor * apart / self._rarity(one))
+        return Form((one,), factor * apart / self._rarity(one), compound=True)
 
     def parting(self, token: QueryToken) -> Parting | None:
         """Return the halves that a word is written in, those of most rows; None if in none."""
@@ -71,7 +71,7 @@ class Compounds:
             return None
         terms = (self._term(best[0]), self._term(best[1]))
         factor = PARTED * (self._rarity(token.term) / sum(map(self._rarity, terms)) if rows else 1)
-        return Parting(best, Form(terms, factor, together=True))
+        return Parting(best, Form(terms, factor, together=True, compound=True))
 
     def is_made_of(self, word: str) -> bool:
         """Tell whether both halves of a word are words of the catalogue, wherever they stand."""

@@ -13,6 +13,7 @@ class Form(NamedTuple):
     terms: Words
     factor: float = 1.0
     together: bool = False  # a row needs all of the terms
+    compound: bool = False  # the word itself, written as one or as two, whatever the factor
 
 
 class QueryTerm(NamedTuple):
@@ -27,9 +28,13 @@ class QueryTerm(NamedTuple):
 
 
 class QueryWord(NamedTuple):
-    """One word of a query: a row holds it that has all terms of one of the ways to say it."""
+    """One word of a query: a row holds it that has all terms of one of the ways to say it.
+
+    So does one where the terms of one of the `phrases` follow each other.
+    """
 
     ways: tuple[Words, ...]
+    phrases: tuple[Words, ...] = ()
 
 
 class QueryRewrite(NamedTuple):
@@ -53,8 +58,9 @@ class ParsedQuery(NamedTuple):
         """The words that a row may hold, each alone, whatever they are also looked up as."""
         words: dict[QueryWord, None] = {}
         for term in self.terms:
-            others = (form.terms for form in term.forms[1:] if form.factor >= LEAST_FACTOR)
-            ways = tuple(others)
+            others = [f for f in term.forms[1:] if f.compound or f.factor >= LEAST_FACTOR]
+            phrases = tuple(f.terms for f in others if f.compound and len(f.terms) > 1)
+            ways = [f.terms for f in others if f.terms not in phrases]
             for one in term.forms[0].terms:
-                words[QueryWord(((one,), *ways))] = None
+                words[QueryWord(((one,), *ways), phrases)] = None
         return tuple(words)

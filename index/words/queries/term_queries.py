@@ -56,19 +56,20 @@ class TermQueries:
     def holding(self, word: QueryWord, fields: Iterable[str]) -> tantivy.Query:
         """Return a query for the rows that hold a word in one of the fields."""
         names = tuple(fields)
-        return any_of(
+        ways = (
             all_of(any_of(self.exactly(name, term) for name in names) for term in way)
             for way in word.ways
         )
+        return any_of([*ways, *(self.phrase(words, names) for words in word.phrases)])
 
-    def phrase(self, words: Words) -> tantivy.Query:
-        """Return a query for rows where these terms follow each other in a field."""
+    def phrase(self, words: Words, fields: Iterable[str] | None = None) -> tantivy.Query:
+        """Return a query for rows where these terms follow each other in one of the fields."""
         if len(words) == 1:
             return self.anywhere(words[0])
         if not self._positions:
             return all_of(map(self.anywhere, words))
-        phrase = tantivy.Query.phrase_query
-        return any_of(phrase(self._schema, field, list(words)) for field in self.weights)
+        phrase, names = tantivy.Query.phrase_query, self.weights if fields is None else fields
+        return any_of(phrase(self._schema, field, list(words)) for field in names)
 
     def anywhere(self, term: str) -> tantivy.Query:
         """Return a query for a term in any field: its BM25 in each, and that it is there at all."""

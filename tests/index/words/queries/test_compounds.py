@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index import DeltaIndex, LexicalIndex
@@ -78,3 +79,26 @@ def test_a_word_with_neighbouring_halves_is_not_corrected(tmp_path: Path) -> Non
 
     assert index.read("dogfood").rewrites == (("dogfood", ("dog food",), "compound"),)
     assert index.search("dogfood", 3).rows.tolist() == [0]
+
+
+COMPOUNDS = [
+    "Keyboard", "Key board", "Board game with a key", "Keyboard white", "Key ring", "Chess board",
+    *(f"ice pack {n}" for n in range(9)), *(f"cream soap {n}" for n in range(9)), "Icecream cone",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [("keyboard", [0, 1, 3]), ("key board", [0, 1, 2, 3]), ("ice cream", [24])],
+)
+def test_a_row_holds_a_word_however_it_is_parted_and_however_rare_that_is(
+    tmp_path: Path, text: str, rows: list[int]
+) -> None:
+    documents = [{"title": title} for title in COMPOUNDS]
+    index = LexicalIndex.build(tmp_path / "x", {"title": 2.0}, documents)
+    beside = DeltaIndex(index)
+    for document in documents:
+        beside.add(document)
+
+    assert index.holding_all(text).tolist() == rows
+    assert np.flatnonzero(beside.holding_all(text, beside.size)).tolist() == rows
