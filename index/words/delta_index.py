@@ -85,6 +85,12 @@ class DeltaIndex:
         held, permitted = anywhere[known].all(axis=0), self.permitted(text, size)
         return np.asarray(held if permitted is None else held & permitted)
 
+    def holding_new(self, text: str, size: int) -> Bool[np.ndarray, "m"]:
+        """Return which documents hold a word of the query that no row of the index has."""
+        indexed = set(self._index.known_words(text))
+        new = [word for word in self._index.read(text).words if word not in indexed]
+        return np.asarray(self._held(new, size).anywhere.any(axis=0))
+
     def permitted(self, text: str, size: int) -> Bool[np.ndarray, "m"] | None:
         """Return which documents the query's operators permit; None: it has none."""
         parsed = self._index.read(text)

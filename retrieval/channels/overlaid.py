@@ -62,6 +62,10 @@ class WordSegment(NamedTuple):
         """Return which rows hold all words of the query."""
         return np.asarray(self.words.holding_all(text, self.size)[self.places])
 
+    def holds_new(self, text: str) -> bool:
+        """Tell whether some row holds a word of the query that no row of the release has."""
+        return bool(self.words.holding_new(text, self.size)[self.places].any())
+
     def permitted(self, text: str) -> Bool[np.ndarray, "m"] | None:
         """Return which rows the query's operators permit; None: it has none."""
         permitted = self.words.permitted(text, self.size)
@@ -179,6 +183,8 @@ class OverlaidWordChannel(OverlaidChannel):
         beside = self._changed.rows[self._changed.holding_all(ask.text)]
         if ask.allowed is not None:
             beside = beside[ask.allowed[beside]]
+        if self._changed.holds_new(ask.text):
+            return np.asarray(beside)
         return np.union1d(self._words.holding_all(self._of_channel(ask)), beside)
 
     def permitted(self, ask: EncodedQuery) -> Bool[np.ndarray, "n"] | None:

@@ -45,3 +45,11 @@ def test_operators_are_obeyed_by_changed_and_new_rows(channel: OverlaidWordChann
     assert permitted is not None
     assert permitted.tolist() == [True, False, False, False]
     assert channel.permitted(EncodedQuery(text="oat")) is None
+
+
+def test_a_word_that_only_changed_rows_have_is_one_of_all_words(
+    channel: OverlaidWordChannel,
+) -> None:
+    assert channel.holding_all(EncodedQuery(text="oat barista")).tolist() == [3]
+    assert channel.holding_all(EncodedQuery(text="rye crisp")).tolist() == [1]
+    assert channel.holding_all(EncodedQuery(text="crisp barista")).tolist() == []
