@@ -98,7 +98,7 @@ class QueryReader:
         neighbours = {one.first: one for one in self._neighbours(folded, words)}
         tokens = self._tokens(words, _covered(neighbours.values()))
         terms: dict[QueryTerm, None] = {}
-        rewrites = dict.fromkeys(_rewrites(tokens))
+        rewrites = dict.fromkeys(self._rewrites(tokens))
         says_more = not all(self._analysis.is_filler(token.word.word) for token in tokens)
         room = MOST_FORMS
         for phrase in self._phrases(tokens, neighbours):
@@ -115,6 +115,14 @@ class QueryReader:
                 break
         phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
         return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded)
+
+    def _rewrites(self, tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
+        """Yield what words are read as in place of themselves: a word that rows have stays one."""
+        for word, correction, parting in tokens:
+            if correction is not None:
+                yield QueryRewrite(word.word, (correction.word,), "misspelt")
+            elif parting is not None and not self._is_indexed(word.term):
+                yield QueryRewrite(word.word, (" ".join(parting.words),), "compound")
 
     def _is_filler(self, phrase: Phrase) -> bool:
         """Tell whether this is one word such as `and`, which nothing else stands for."""
@@ -224,14 +232,6 @@ def _runs(words: Sequence[QueryToken]) -> Iterator[tuple[int, int]]:
             if place - first > 1:
                 yield first, place
             first = place
-
-
-def _rewrites(tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
-    for word, correction, parting in tokens:
-        if correction is not None:
-            yield QueryRewrite(word.word, (correction.word,), "misspelt")
-        elif parting is not None:
-            yield QueryRewrite(word.word, (" ".join(parting.words),), "compound")
 
 
 def _synonym_rewrite(phrase: Phrase) -> QueryRewrite:
