@@ -55,7 +55,9 @@ class SlateComposer:
         if self._words is None or not query.text.strip() or query.image is not None:
             return False
         scores = candidates.scores.get(LexicalChannel.name)
-        return query.candidates is None and scores is not None and not scores.any()
+        if query.candidates is not None or scores is None:
+            return False
+        return len(scores) > 0 and not scores.any()
 
     def _readings(self, text: str) -> tuple[Reading, ...]:
         if self._words is None:

@@ -113,3 +113,10 @@ def test_gibberish_is_answered_by_nothing_or_as_a_guess(models: Engine) -> None:
 
     assert slate.guessed or not slate.products
     assert not answer(models, text="cable").guessed
+
+
+def test_an_answer_without_products_is_no_guess(models: Engine) -> None:
+    slate = answer(models, text="cable", filter='brand: ANY("Nobody")')
+
+    assert not slate.products
+    assert not slate.guessed
