@@ -31,31 +31,36 @@ class FitOrder(NamedTuple):
         preference: Float32[np.ndarray, "c"],
     ) -> Int64[np.ndarray, "c"]:
         """Return the order of candidates that a ranker prefers so; higher is better."""
-        return self._order(candidates, snapshot, preference, self.band)
+        return self._order(candidates, snapshot, preference, candidates.relevance, self.band)
 
     def retrieved(
         self,
         candidates: Candidates,
         snapshot: CatalogueSnapshot,
         popularity: Float32[np.ndarray, "c"],
+        *,
+        asked: bool,
     ) -> Int64[np.ndarray, "c"]:
         """Return the order of candidates that no ranker ordered.
 
-        Those of a search that fit about equally well stand by popularity, others as they are.
+        Those of a search that fit about equally well stand by popularity, others as they are. Of a
+        search, `asked` in words or by a picture, that was fused otherwise than by relevance, the
+        fused score tells what fits as well as what is sold out.
         """
-        if candidates.relevance is None:
-            popularity = np.zeros_like(popularity)
-        return self._order(candidates, snapshot, popularity, self.band * NARROW)
+        fit = candidates.relevance
+        if fit is None:
+            fit, popularity = candidates.fused if asked else None, np.zeros_like(popularity)
+        return self._order(candidates, snapshot, popularity, fit, self.band * NARROW)
 
     def _order(
         self,
         candidates: Candidates,
         snapshot: CatalogueSnapshot,
         preference: Float32[np.ndarray, "c"],
+        fit: Float32[np.ndarray, "c"] | None,
         width: float,
     ) -> Int64[np.ndarray, "c"]:
-        relevance = candidates.relevance
-        band = np.zeros(len(preference), np.int64) if relevance is None else bands(relevance, width)
+        band = np.zeros(len(preference), np.int64) if fit is None else bands(fit, width)
         return order_within_bands(band, self._in_stock(candidates, snapshot), preference)
 
     def _in_stock(

@@ -83,7 +83,8 @@ class RankingStage:
                 ranked = self._ranked(request, candidates, snapshot, left_ms)
         if ranked is None:
             popularity = self._popularity(candidates.rows)
-            order = self._fit_order.retrieved(candidates, snapshot, popularity)
+            asked = request.query.is_search
+            order = self._fit_order.retrieved(candidates, snapshot, popularity, asked=asked)
             is_search = searches(request.encoded)
             return in_retrieval_order(take(candidates, order), is_search=is_search)
         return ranked

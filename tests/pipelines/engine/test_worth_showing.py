@@ -80,15 +80,16 @@ def test_what_is_sold_out_stands_behind_what_can_be_bought(
     assert sold_out == sorted(sold_out)
 
 
-def test_of_two_equal_answers_the_one_in_stock_is_first(shop_of: Open) -> None:
-    products = [
-        p.product
-        for p in answer(shop_of("english-shop", "english-shop"), text="garden hose").products
-    ]
+@pytest.mark.parametrize("fusion", ["relevance", "position", "minmax", "theoretical"])
+def test_of_two_equal_answers_the_one_in_stock_is_first_and_others_follow(
+    shop_of: Open, fusion: str
+) -> None:
+    engine = shop_of("english-shop", "english-shop", "", f"retrieval.fusion={fusion}")
 
-    hoses = [one.availability for one in products if "hose" in one.title.lower()]
-    assert Availability.OUT_OF_STOCK in hoses
-    assert hoses[0] is not Availability.OUT_OF_STOCK
+    products = [placed.product for placed in answer(engine, text="garden hose").products]
+
+    assert ["hose" in one.title.lower() for one in products[:3]] == [True, True, False]
+    assert [one.availability is Availability.OUT_OF_STOCK for one in products[:2]] == [False, True]
 
 
 def test_a_shop_may_mix_what_is_sold_out_with_what_is_not(shop_of: Open) -> None:
