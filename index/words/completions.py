@@ -1,6 +1,7 @@
 """Query completions: weighted phrases, and words of an index, looked up by prefix."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,8 +91,9 @@ class WordCompleter:
         """
         if self._vocabulary is None:
             return []
-        if not before.strip():
-            return self._vocabulary.starting_with(prefix, k)
+        if not before.strip():  # a word of the synonyms may be in no row
+            words = self._vocabulary.starting_with(prefix, k + MOST_TRIED)
+            return list(islice((w for w in words if self._rows_with(self._terms_of(w))), k))
         beside = self._terms_of(before)[:MOST_BESIDE]
         words = self._vocabulary.starting_with(prefix, MOST_TRIED)
         counts = {word: self._rows_with((*beside, *self._terms_of(word))) for word in words}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from index import Completions, LexicalIndex, Phrase
+from index import Completions, LexicalIndex, Phrase, QueryRelaxation
 
 PHRASES = {
     "rye bread": Phrase("rye bread", 5),
@@ -54,3 +54,12 @@ def test_a_last_word_is_one_that_some_row_has_beside_those_before(tmp_path: Path
     assert index.last_words("red", "sh", 9) == ["shoes", "shirt"]
     assert index.last_words("", "sh", 9) == ["shorts", "shoes", "shirt"]
     assert index.last_words("zebra", "sh", 9) == []
+
+
+def test_a_word_that_only_the_synonyms_have_completes_nothing(tmp_path: Path) -> None:
+    relaxation = QueryRelaxation(synonyms=b"sofa, settee, setee, setti")
+    documents = [{"title": "Setter collar"}, {"title": "Sofa"}]
+    index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, documents, "english", relaxation)
+
+    assert index.last_words("", "set", 1) == ["setter"]
+    assert index.last_words("", "set", 9) == ["setter"]
