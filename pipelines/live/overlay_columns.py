@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from index import Columns, Field, RowCodes
+from index.columns.attribute_numbers import is_numeric
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
 
 Rows = Int64[np.ndarray, "c"]
@@ -53,8 +54,13 @@ class LiveColumns:
         )
 
     def is_numeric(self, field: Field) -> bool:
-        """Tell whether a field is sorted as numbers: most values of an attribute are."""
-        return self._products.is_numeric(field)
+        """Tell whether a field is sorted as numbers: most values of an attribute are.
+
+        Those of changed products count for an attribute that the release does not have.
+        """
+        if self._still or field.key is None or len(self._products.coded(field).words):
+            return self._products.is_numeric(field)
+        return is_numeric(self._changed, field.name, field.key)
 
     def numbers(self, field: Field, rows: Rows) -> Float64[np.ndarray, "c"]:
         """Return the numbers that these rows have in a column; NaN where there is none."""

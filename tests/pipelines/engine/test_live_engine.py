@@ -17,6 +17,7 @@ from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.overlay import Overlay
 from retrieval import Availability, Product, Query, Scene, Slate, Stage
+from retrieval.types import Facet, Sort
 from tests.conftest import UNTIL
 
 SOUP = Product(
@@ -120,6 +121,27 @@ def test_a_filter_sees_the_new_price_and_the_new_availability(live: Engine) -> N
     assert dear.products[0].product.price == 777.0
     assert ids(out) == ["p4"]
     assert "p3" not in ids(cheap)
+
+
+def test_numbers_of_an_attribute_that_is_new_are_sorted_and_counted_as_numbers(
+    live: Engine,
+) -> None:
+    for name, weight in (("new1", "120 g"), ("new2", "90 g"), ("new3", "1000 g")):
+        make(live, Upsert(product=changed(SOUP, id=name, attributes={"net weight": weight})))
+    field = "attributes.net weight"
+
+    slate = live.answer(
+        at_end(
+            text="purple zucchini relish",
+            sort=(Sort(field=field),),
+            facets=(Facet(field=field, intervals=((None, 100.0), (100.0, None))),),
+            k=3,
+        )
+    )
+
+    assert ids(slate) == ["new2", "new1", "new3"]
+    assert slate.matched is not None
+    assert [value.count for value in slate.matched.facets[0].values] == [1, 2]
 
 
 def test_the_ranker_sees_the_new_price(live: Engine) -> None:
