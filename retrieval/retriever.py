@@ -20,7 +20,7 @@ from retrieval.fusion.fusion import (
     proposed,
     take,
 )
-from retrieval.fusion.relevance import relevance, word_shares
+from retrieval.fusion.relevance import relevance, relevant_enough, word_shares
 from retrieval.types import Candidates, Searched
 
 Scores = Float32[np.ndarray, "c"]
@@ -120,9 +120,10 @@ class Retriever:
         if scales:
             candidates = fuse_scored(said, scores, scales, limit, self._weights)
         elif by_relevance:
-            candidates = fuse_relevant(
-                said, scores, self.relevance(ask, rows, scores), limit, self._floor
-            )
+            shares = self.word_shares(ask, rows)
+            relevances = self._relevance(rows, scores, shares)
+            enough = relevant_enough(relevances, shares, self._floor)
+            candidates = fuse_relevant(said, scores, relevances, limit, enough)
         else:
             candidates = fuse_normalised(
                 said, scores, limit, self._weights, theoretical=bool(theoretical)
@@ -156,8 +157,13 @@ class Retriever:
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"], scores: Mapping[str, Scores]
     ) -> Scores:
         """Return how well each row fits the words of a search, given the scores of the channels."""
+        return self._relevance(rows, scores, self.word_shares(ask, rows))
+
+    def _relevance(
+        self, rows: Int64[np.ndarray, "c"], scores: Mapping[str, Scores], shares: Scores
+    ) -> Scores:
         cosines = scores.get("semantic", np.zeros(len(rows), np.float32))
-        return relevance(cosines, self.word_shares(ask, rows), self._words_weight)
+        return relevance(cosines, shares, self._words_weight)
 
     def word_shares(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> Scores:
         """Return the share of the words of a search that each row holds; 0 where none are read."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from index import Hits
 from retrieval.types import Candidates
@@ -142,12 +142,9 @@ def fuse_relevant(
     scores: dict[str, Float32[np.ndarray, "c"]],
     relevances: Float32[np.ndarray, "c"],
     limit: int,
-    floor: float = 0.0,
+    enough: Bool[np.ndarray, "c"],
 ) -> Candidates:
-    """Return the best `limit` of all proposed rows by relevance, as `fuse_scored` does.
-
-    What is less relevant than the share `floor` of the best is left out.
-    """
+    """Return the best `limit` of those proposed rows that are relevant enough, by relevance."""
     rows = proposed(hits)
     candidates = Candidates(
         rows=rows,
@@ -156,8 +153,7 @@ def fuse_relevant(
         scores=scores,
         relevance=relevances,
     )
-    enough = np.flatnonzero(relevances >= floor * relevances.max(initial=0))
-    return _best(take(candidates, enough) if floor > 0 else candidates, limit)
+    return _best(take(candidates, np.flatnonzero(enough)), limit)
 
 
 def fuse_given(

@@ -25,6 +25,17 @@ def relevance(
     return np.asarray(cosines + np.float32(words_weight) * shares, np.float32)
 
 
+def relevant_enough(
+    relevances: Float32[np.ndarray, "c"], shares: Float32[np.ndarray, "c"], floor: float
+) -> Bool[np.ndarray, "c"]:
+    """Return which products answer a search: as relevant as the share `floor` of the best one.
+
+    A product that holds all words of the query answers it, however much better others do.
+    """
+    enough = relevances >= np.float32(floor) * relevances.max(initial=0)
+    return np.asarray(enough | (shares >= UNNAMED))
+
+
 def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
     """Return the share of the query's words that each product holds, from 0 to 1 + HEAD + CODE.
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from index import WordMatches
-from retrieval.fusion.relevance import bands, order_within_bands, relevance, word_shares
+from retrieval.fusion.relevance import (
+    bands,
+    order_within_bands,
+    relevance,
+    relevant_enough,
+    word_shares,
+)
 
 
 def column(*values: float) -> np.ndarray:
@@ -44,6 +50,12 @@ def test_a_code_does_not_decide_where_other_words_are_missing() -> None:
     vacuum, its_filter = word_shares(WordMatches(half, half, nothing, code=whole))
 
     assert its_filter > vacuum
+
+
+def test_what_is_far_behind_does_not_answer_unless_it_holds_all_words() -> None:
+    relevances, shares = column(1.2, 0.4, 0.4), column(1, 0.7, 0.2)
+
+    assert relevant_enough(relevances, shares, 0.4).tolist() == [True, True, False]
 
 
 def test_bands_are_shares_of_the_best_relevance() -> None:
