@@ -19,8 +19,8 @@ def relevance(
     """Return the cosine of each product with the query, plus `words_weight` times its word share.
 
     Unlike ranks and BM25, both numbers mean the same in every query, so that products of about
-    equal relevance can be told from others. The weight was chosen on judged searches, as
-    docs/benchmarks.md says.
+    equal relevance can be told from others. The constants were chosen on judged searches:
+    docs/benchmarks.md says which, under plain searches.
     """
     return np.asarray(cosines + np.float32(words_weight) * shares, np.float32)
 
@@ -41,8 +41,8 @@ def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
 
     A rare word counts more, and one that does not name the product counts UNNAMED. HEAD is for a
     product that the query names, not only something beside it: for `laptop`, a laptop and not its
-    stand. CODE is for one that has a code of the query and all its other
-    words: `rv-700 filter` is a filter for it.
+    stand. CODE is for one that has a code of the query and all its other words: `rv-700 filter`
+    is a filter for it.
     """
     shares = matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named)
     decided = matches.code * (matches.anywhere > ALL)
@@ -54,10 +54,7 @@ def bands(relevances: Float32[np.ndarray, "c"], width: float) -> Int64[np.ndarra
     """Return the band of each product: 0 next to the most relevant one, then 1, and on.
 
     A band is as wide as the share `width` of the highest relevance: where nothing fits well, small
-    differences are all there is to go by.
-
-    Products of one band fit about equally well; what else is known may order them, and moves none
-    out of its band.
+    differences are all there is to go by. Products of one band fit about equally well.
     """
     if not len(relevances):
         return np.empty(0, np.int64)
