@@ -283,6 +283,8 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     )
     live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
+    hosts: tuple[str, ...] = ()  # further names that a server with `live` may be called by
+    drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
 
 
 class GateConfig(Section, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Admission control: runs and queues a bounded number of requests, rejects the rest with 503."""
+"""Admission control: runs and queues a bounded number of requests, rejects the rest with 429."""
 
 import asyncio
 import logging
@@ -50,16 +50,31 @@ class Unavailable(Exception):
     """The server cannot answer this request now; trying again soon may help."""
 
 
+class Overloaded(Exception):
+    """More is asked of the server than it can do in time; trying again later helps."""
+
+    def __init__(self, message: str, retry_seconds: int = 1) -> None:
+        super().__init__(f"{message}; try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
 class AdmissionControl:
     """Keeps the event loop free: every answer is computed in one of its threads."""
 
     def __init__(self, engine: ServedEngine | None, config: ServeConfig) -> None:
         self.engine = engine
+        self.draining = False  # told to end: not ready any more, and every connection ends
         self._deadline_ms = config.deadline_ms
         self._threads = ThreadPoolExecutor(config.threads, thread_name_prefix="answer")
+        self._in_progress = 0
         self.takes_changes = bool(config.live)
         self._writes = BoundedSemaphore(MOST_WRITES)
         self._places = BoundedSemaphore(config.threads * (1 + QUEUED_PER_THREAD))
+
+    @property
+    def busy(self) -> bool:
+        """Return whether requests wait or are in work."""
+        return self._in_progress > 0
 
     def opened(self) -> ServedEngine:
         """Return the engine, or Unavailable while the release is still being read."""
@@ -76,14 +91,18 @@ class AdmissionControl:
         arrived = perf_counter()
         deadline_ms = min(query.deadline_ms, self._deadline_ms)
         if not self._places.acquire(blocking=False):
-            raise Unavailable("too many requests are waiting; try again in a second")
+            raise Overloaded("too many requests are waiting")
         try:
             future = self._threads.submit(_answer, engine, query, stage, arrived, deadline_ms)
         except RuntimeError:  # the threads have been closed
             self._places.release()
             raise Unavailable("the server is stopping") from None
         future.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(future)
+        self._in_progress += 1
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            self._in_progress -= 1
 
     async def change(self, changes: Sequence[Change]) -> list[Outcome]:
         """Return the outcome of each change, once all are on the disk and in the answers.
@@ -92,7 +111,7 @@ class AdmissionControl:
         """
         engine = self.opened()
         if not self._writes.acquire(blocking=False):
-            raise Unavailable("too many changes are waiting; try again in a second")
+            raise Overloaded("too many changes are waiting")
         try:
             return await asyncio.wrap_future(engine.change(changes))
         except LiveError as e:
@@ -112,9 +131,9 @@ def _answer(
     waited_ms = 1_000 * (perf_counter() - arrived)
     left_ms = int(deadline_ms - waited_ms)
     if left_ms < 1:
-        raise Unavailable(
+        raise Overloaded(
             f"waited {waited_ms:,.0f} ms for a free thread, longer than the deadline of "
-            f"{deadline_ms:,} ms; try again in a second"
+            f"{deadline_ms:,} ms"
         )
     slate = engine.answer(msgspec.structs.replace(query, deadline_ms=left_ms), stage)
     timings_ms = {"wait": round(waited_ms, 3)} | slate.timings_ms

@@ -1,59 +1,22 @@
-"""Runs the HTTP server on granian: opens the port, then the release, and stops cleanly."""
+"""Serves a folder of releases: puts the parts together, and ends at a signal."""
 
 import asyncio
-import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
-from litestar import Litestar
 
 from pipelines.config.sections import Config
 from pipelines.engine.ranking_log import RankLog
-from pipelines.errors import UserError
-from pipelines.serving.admission import AdmissionControl, ServedEngine
+from pipelines.serving.admission import ServedEngine
+from pipelines.serving.answering import Answering, Composition, EngineSource
 from pipelines.serving.app import create_app
+from pipelines.serving.connections.listening import bound_socket, listening_address, url_of
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-
-logger = logging.getLogger(__name__)
-
-
-Address = tuple[str, int]  # IP address and port
-
-
-class EngineSource(Protocol):
-    """Where the next engine comes from; its methods are called from a thread beside the loop."""
-
-    def open_next(self) -> ServedEngine | None:
-        """Return an engine to answer with from now on, opened; None: go on. UserError, once."""
-        ...
-
-    def promote(self, engine: Any) -> None:
-        """Make `engine` the serving one: the server answers with it now."""
-        ...
-
-
-class Composition(NamedTuple):
-    """The parts of one server, put together and not yet running."""
-
-    app: Litestar
-    open_engine: Callable[[], ServedEngine]
-    successors: EngineSource | None
-    follow_seconds: float  # between two looks for a successor
-
-    @property
-    def admission(self) -> AdmissionControl:
-        """The admission control of the application."""
-        admission: AdmissionControl = self.app.state.admission
-        return admission
 
 
 def serve(
@@ -66,7 +29,7 @@ def serve(
     A port that is taken, and a release that cannot be opened, are a UserError.
     """
     with compose(releases, config) as server:
-        run(server, listening_address(config, host, port))
+        run(server, bound_socket(listening_address(config, host, port)), config.serve.drain_seconds)
 
 
 def serve_engine(
@@ -79,7 +42,7 @@ def serve_engine(
 ) -> None:
     """Answer from any engine; it is opened while the port already answers /healthz."""
     server = compose_over(open_engine, config, successors)
-    run(server, listening_address(config, host, port))
+    run(server, bound_socket(listening_address(config, host, port)), config.serve.drain_seconds)
 
 
 @contextmanager
@@ -97,7 +60,8 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
         if log:
             log.close()
             if log.dropped:
-                _say(f"{log.dropped:,} rankings were not logged: the disk was slow or full")
+                lost = f"{log.dropped:,} rankings"
+                say(f"{lost} were not logged: the disk was slow or full")
 
 
 def compose_over(
@@ -108,115 +72,50 @@ def compose_over(
     return Composition(app, open_engine, successors, config.serve.follow_seconds)
 
 
-def run(server: Composition, address: Address) -> None:
-    """Serve until SIGINT or SIGTERM; an engine that cannot be opened is a UserError."""
-    asyncio.run(_run(server, address))
+def run(server: Composition, listener: socket.socket, notice_seconds: float) -> None:
+    """Serve until SIGINT or SIGTERM; an engine that cannot be opened is a UserError.
 
-
-def listening_address(config: Config, host: str | None, port: int | None) -> Address:
-    """Return the address to listen on: these, else those of the configuration."""
-    serve = config.serve
-    return free_address(serve.host if host is None else host, serve.port if port is None else port)
-
-
-def free_address(host: str, port: int) -> Address:
-    """Return the IP address and port to listen on; UserError if nobody can listen there.
-
-    Asked without SO_REUSEPORT, under which two servers would share a port without a word.
+    After SIGTERM /readyz says 503 for `notice_seconds` before the port is closed, so that a load
+    balancer sees it; a person who presses Ctrl-C does not wait for that.
     """
-    try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-            address, chosen, *_ = probe.getsockname()
-            return str(address), int(chosen)
-    except OSError as e:
-        raise UserError(
-            f"cannot listen on {host}:{port}: {e.strerror or e}; stop what listens there, "
-            "or choose another with --port (0: any free one)"
-        ) from None
+    asyncio.run(_run(Answering(server, Console(url_of(listener))), listener, notice_seconds))
 
 
-async def _run(server: Composition, address: Address) -> None:
-    """Open the port, then the engine, and answer until a signal stops the server."""
-    granian = _listener(server.app, address)
-    stop: Callable[[], None] = granian.stop
+async def _run(answering: Answering, listener: socket.socket, notice_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    ending: list[asyncio.Task[None]] = []
+
+    def stop(number: signal.Signals) -> None:
+        if ending:  # the second signal
+            os._exit(128 + number)
+        notice = 0.0 if number == signal.SIGINT else notice_seconds
+        ending.append(loop.create_task(answering.end(notice)))
+
     for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    serving = asyncio.create_task(granian.serve())
-    opening = asyncio.create_task(asyncio.to_thread(server.open_engine))
-    await _until_it_listens(serving, address)
-    _say(f"{_url(address)} is open; reading the release")
-    try:
-        await asyncio.wait({serving, opening}, return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
-            engine = server.admission.engine = await opening
-            _say(f"{_url(address)} answers from release {engine.release}; Ctrl-C stops it")
-            await _until_stopped(server, serving)
-    finally:
-        if opening.done() and opening.exception():
-            stop()
-        await serving
+        loop.add_signal_handler(number, stop, number)
+    await answering.serve(listener)
 
 
-def _listener(app: Litestar, address: Address) -> Server:
-    """Return granian on an address, not yet serving."""
-    host, port = address
-    return Server(
-        app,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        log_level=LogLevels.error,
-    )
+class Console:
+    """Tells on standard output how far the server is."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def listens(self) -> None:
+        """Say that the port is open."""
+        self.say(f"{self._url} is open; reading the release")
+
+    def answers(self, release: str) -> None:
+        """Say that requests are answered."""
+        self.say(f"{self._url} answers from release {release}; Ctrl-C stops it")
+
+    def say(self, line: str) -> None:
+        """Write a line."""
+        say(line)
 
 
-async def _until_stopped(server: Composition, serving: "asyncio.Task[None]") -> None:
-    """Follow the current release, where there are successors, while the port is open."""
-    if server.successors is None or not server.follow_seconds:
-        return
-    following = asyncio.create_task(
-        _follow(server.admission, server.successors, server.follow_seconds)
-    )
-    await serving
-    following.cancel()
-
-
-async def _follow(admission: AdmissionControl, successors: EngineSource, seconds: float) -> None:
-    """Answer with the next engine as soon as there is one, for ever."""
-    while True:
-        await asyncio.sleep(seconds)
-        serving = admission.opened().release
-        try:
-            engine = await asyncio.to_thread(successors.open_next)
-            if engine is not None:
-                admission.engine = engine
-                _say(f"release {engine.release} answers now, after {serving}")
-                await asyncio.to_thread(successors.promote, engine)
-        except UserError as e:
-            _say(f"{e}; release {serving} answers on")
-        except Exception:  # of any kind: what answers goes on, and the next release may do better
-            logger.exception("no other release follows; %s answers on", admission.opened().release)
-
-
-async def _until_it_listens(serving: "asyncio.Task[None]", address: Address) -> None:
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(*address)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
-
-
-def _url(address: Address) -> str:
-    host, port = address
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line at once, also into a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

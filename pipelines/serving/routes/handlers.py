@@ -1,7 +1,7 @@
 """Declares routes: the bodies they read, the errors they document, the arguments they share."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from litestar import Request, get, post
@@ -16,6 +16,7 @@ from litestar.params import QueryParameter
 from litestar.types import AnyCallable
 
 from pipelines.engine import decoding
+from pipelines.errors import RequestError
 from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl
 from pipelines.serving.error_responses import (
@@ -25,8 +26,10 @@ from pipelines.serving.error_responses import (
     incomplete_body,
     unsupported,
 )
+from pipelines.serving.query_pictures import refuse_heavy
 
 LINES = "application/x-ndjson"
+T = TypeVar("T")
 
 AnyRequest = Request[Any, Any, Any]
 RouteDecorator = Callable[[AnyCallable], HTTPRouteHandler]
@@ -56,7 +59,16 @@ class JsonRequest(AnyRequest):
 
     async def json(self) -> Any:
         """Return the body as a Query, or a RequestError with the field's name."""
-        return decoding.read_query(await self.body())
+        query = self.read(decoding.read_query, await self.body())
+        if query.image:
+            refuse_heavy(query.image)
+        return query
+
+    def read(self, reader: Callable[[bytes], T], body: bytes) -> T:
+        """Return what `reader` reads, or a RequestError where an object names a field twice."""
+        read = reader(body)
+        bodies.refuse_repeated_keys(body)
+        return read
 
 
 class ProductRequest(JsonRequest):
@@ -64,7 +76,7 @@ class ProductRequest(JsonRequest):
 
     async def json(self) -> Any:
         """Return the product, or a RequestError with the field's name."""
-        return bodies.read_product(await self.body())
+        return self.read(bodies.read_product, await self.body())
 
 
 class ValuesRequest(JsonRequest):
@@ -72,7 +84,7 @@ class ValuesRequest(JsonRequest):
 
     async def json(self) -> Any:
         """Return the values, or a RequestError with the field's name."""
-        return bodies.read_values(await self.body())
+        return self.read(bodies.read_values, await self.body())
 
 
 class LinesRequest(JsonRequest):
@@ -134,9 +146,15 @@ def read_route(
 
 
 def last_part(request: AnyRequest, start: str) -> str:
-    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`)."""
+    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`).
+
+    Bytes that are not UTF-8 are a RequestError: replaced, two ids would be one.
+    """
     path, *_ = request.scope["raw_path"].decode("latin-1").partition("?")  # some servers leave it
-    return unquote(path.removeprefix(start))
+    try:
+        return unquote(path.removeprefix(start), errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError("id", bodies.NOT_UTF8) from None
 
 
 def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:

@@ -1,6 +1,7 @@
 """Routes for what watches the server: whether it lives, and whether it can answer."""
 
 from pipelines.serving import bodies
+from pipelines.serving.admission import Unavailable
 from pipelines.serving.error_responses import UNREADY
 from pipelines.serving.routes.handlers import Admission, read_route
 
@@ -13,7 +14,9 @@ def healthz() -> bodies.Health:
 
 @read_route("/readyz", UNREADY, in_thread=False)
 def readyz(admission: Admission) -> bodies.Readiness:
-    """Answer 200 with the release that is open; 503 until one is."""
+    """Answer 200 with the release that is open; 503 until one is, and when the server ends."""
+    if admission.draining:
+        raise Unavailable("the server is ending; send requests elsewhere")
     return bodies.Readiness(release=admission.opened().release)
 
 

@@ -6,6 +6,7 @@ from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 
+from pipelines.errors import RequestError
 from pipelines.serving import bodies
 from pipelines.serving.error_responses import FIELD_ERRORS, PICTURE_ERRORS, UNREADY
 from pipelines.serving.routes.handlers import Admission, AnyRequest, last_part, read_route
@@ -24,7 +25,12 @@ def picture(
     product_id: FromPath[str], request: AnyRequest, admission: Admission
 ) -> Response[bytes]:
     """Return the picture of a product, as the release holds it."""
-    record = admission.opened().picture(last_part(request, PICTURES))
+    try:
+        name = last_part(request, PICTURES)
+    except RequestError:  # no product has such an id
+        record = None
+    else:
+        record = admission.opened().picture(name)
     if record is None:
         raise NotFoundException(
             "this release holds no picture of this product", extra={"field": "product_id"}
