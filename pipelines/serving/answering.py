@@ -73,24 +73,31 @@ class Answering:
         self._server = server
         self._reports = reports
         self._http = HttpServer(server.app)
+        self._stopped = asyncio.Event()
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Open the port, then the engine, and answer until `end`; raise what opening raises."""
-        serving = asyncio.create_task(self._http.serve(listener))
+    async def serve(self, listener: socket.socket, *, port_first: bool = True) -> None:
+        """Open the port and the engine, and answer until `end`; raise what opening raises.
+
+        With `port_first` the port already answers /healthz while the engine is opened; without,
+        other processes answer on it meanwhile.
+        """
         opening = beside_the_loop(self._server.open_engine)
-        either: list[asyncio.Future[Any]] = [serving, opening]
-        await self._http.listening()
-        self._reports.listens()
+        stopping = asyncio.create_task(self._stopped.wait())
+        if not port_first:
+            await first_of(opening, stopping)
+        serving = asyncio.create_task(self._http.serve(listener))
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not serving.done():
+            await self._http.listening()
+            self._reports.listens()
+            await first_of(opening, serving, stopping)
+            if not self._stopped.is_set():
                 engine = self._server.admission.engine = await opening
                 self._reports.answers(engine.release)
                 await self._until_ended(serving)
         finally:
-            if not opening.done() or opening.exception():
-                opening.cancel()
-                self._http.stop()
+            opening.cancel()
+            stopping.cancel()
+            self._http.stop()
             await serving
             leave_threads()
 
@@ -102,6 +109,7 @@ class Answering:
         last = asyncio.get_running_loop().time() + DRAIN_SECONDS
         while admission.busy and asyncio.get_running_loop().time() < last:
             await asyncio.sleep(0.02)
+        self._stopped.set()
         self._http.stop()
 
     async def _until_ended(self, serving: "asyncio.Task[None]") -> None:
@@ -132,7 +140,12 @@ class Answering:
                 logger.exception("no other release follows; %s answers on", serving)
 
 
-def beside_the_loop(work: Callable[[], T]) -> "asyncio.Future[T]":
+async def first_of(*futures: "asyncio.Future[Any]") -> None:
+    """Wait until one of them is done."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def beside_the_loop(work: Callable[[], T], name: str = THREAD) -> "asyncio.Future[T]":
     """Run `work` in a thread for which the end of the process does not wait."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
@@ -151,7 +164,7 @@ def beside_the_loop(work: Callable[[], T]) -> "asyncio.Future[T]":
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, done)
 
-    threading.Thread(target=run, name=THREAD, daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return result
 
 

@@ -31,7 +31,7 @@ def server(
         from types import SimpleNamespace
         from pipelines.config.sections import Config
         from pipelines.errors import ReleaseError, UserError
-        from pipelines.serving.server import serve_engine
+        from pipelines.serving.one_process import serve_engine
         from retrieval import Slate
         class SlowEngine:
             release = "r1"
