@@ -14,7 +14,7 @@ from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.changes import RejectedChange
-from pipelines.serving.admission import Overloaded, Unavailable
+from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
 from pipelines.serving.bodies import Failure, FailureBody
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
@@ -31,7 +31,9 @@ def _spec(description: str) -> ResponseSpec:
 
 UNREADY = {503: _spec("Still opening the release, or ending; try again after a second.")}
 BUSY = {429: _spec("Too busy; try again after the seconds in `retry-after`.")}
-FIELD_ERRORS = UNREADY | BUSY | {400: _spec("A field cannot be used; the error names it.")}
+STUCK = {504: _spec("A stage did not end; the message names it.")}
+READ_ERRORS = UNREADY | BUSY | STUCK
+FIELD_ERRORS = READ_ERRORS | {400: _spec("A field cannot be used; the error names it.")}
 PICTURE_ERRORS = FIELD_ERRORS | {404: _spec("This release holds no picture of this product.")}
 BODY_ERRORS = FIELD_ERRORS | {
     408: _spec("A body that took too long to arrive."),
@@ -132,6 +134,16 @@ def _on_overloaded(_: Any, error: Overloaded) -> ErrorResponse:
     return _response(429, str(error), headers={"retry-after": str(error.retry_seconds)})
 
 
+def _on_stage_timeout(_: Any, error: StageTimeout) -> ErrorResponse:
+    log.error("%s", error)
+    return _response(504, str(error))
+
+
+def _on_client_left(_: Any, error: ClientLeft) -> ErrorResponse:
+    """Return what nobody reads; the status is the one that nginx uses in its log."""
+    return _response(499, "the client has left")
+
+
 def _on_unreachable(_: Any, error: Unreachable) -> ErrorResponse:
     log.error("%s", error)
     return _response(503, "the index does not answer", headers={"retry-after": "5"})
@@ -144,6 +156,8 @@ def _on_validation(_: Any, error: ValidationException) -> ErrorResponse:
     field, message = str(first.get("key", "")), str(first.get("message", error.detail))
     if field == "data":
         return _response(400, f"is empty; {HINTS['body']}", "body")
+    if first.get("source") == "header":
+        field = field.replace("_", "-")  # Litestar names the argument
     return _response(400, message, field)
 
 
@@ -169,6 +183,8 @@ HANDLERS: ExceptionHandlersMap = {
     StaleCursor: _on_stale_cursor,
     Unavailable: _on_unavailable,
     Overloaded: _on_overloaded,
+    StageTimeout: _on_stage_timeout,
+    ClientLeft: _on_client_left,
     Unreachable: _on_unreachable,
     ValidationException: _on_validation,
     InternalServerException: _on_fault,

@@ -7,18 +7,18 @@ from urllib.parse import unquote
 from litestar import Request, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.enums import MediaType
 from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import AnyCallable
 
 from pipelines.engine import decoding
 from pipelines.errors import RequestError
 from pipelines.serving import bodies
-from pipelines.serving.admission import AdmissionControl
+from pipelines.serving.admission import AdmissionControl, Arrival
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
@@ -29,11 +29,28 @@ from pipelines.serving.error_responses import (
 from pipelines.serving.query_pictures import refuse_heavy
 
 LINES = "application/x-ndjson"
+DEADLINE_HEADER = "x-deadline-ms"
 T = TypeVar("T")
 
 AnyRequest = Request[Any, Any, Any]
 RouteDecorator = Callable[[AnyCallable], HTTPRouteHandler]
 Admission = NamedDependency[AdmissionControl]
+After = Annotated[
+    int,
+    QueryParameter(
+        ge=0, lt=2**62, description="Number of a change that the answer shows, if it must."
+    ),
+]
+DeadlineHeader = Annotated[
+    int | None,
+    HeaderParameter(
+        name=DEADLINE_HEADER,
+        ge=1,
+        le=60_000,
+        description="Milliseconds, as `deadline_ms`; known before the body is read.",
+    ),
+]
+RequestArrival = NamedDependency[Arrival]
 Explain = Annotated[
     bool, QueryParameter(description="Tell scores and features, as `explain` does.")
 ]
@@ -99,6 +116,23 @@ def admission_of(state: State) -> AdmissionControl:
     return admission
 
 
+def arrival_of(
+    request: AnyRequest,
+    admission: Admission,
+    after: After = 0,
+    x_deadline_ms: DeadlineHeader = None,
+) -> Arrival:
+    """Return what is known of a request beside its body."""
+    if after and not admission.takes_changes:
+        raise RequestError("after", "this server takes no changes; leave it out")
+    return Arrival(request.route_handler.handler_name, x_deadline_ms, after, request.receive)
+
+
+def small(request: AnyRequest) -> Arrival:
+    """Return what is known of a request without a body."""
+    return Arrival(request.route_handler.handler_name, receive=request.receive)
+
+
 def query_route(path: str) -> RouteDecorator:
     """Return the decorator of a route whose body is a Query."""
     return post(
@@ -107,6 +141,8 @@ def query_route(path: str) -> RouteDecorator:
         request_class=JsonRequest,
         responses=QUERY_ERRORS,
         operation_id=_operation_id,
+        guards=[_refuse_late],
+        dependencies={"arrival": Provide(arrival_of, sync_to_thread=False)},
     )
 
 
@@ -133,13 +169,11 @@ def read_route(
     errors: dict[int, ResponseSpec],
     *,
     media_type: str | None = None,
-    in_thread: bool = True,
 ) -> RouteDecorator:
     """Return the decorator of a route that has no body and changes nothing."""
     return get(
         path,
         media_type=media_type,
-        sync_to_thread=in_thread,
         responses=errors,
         operation_id=_operation_id,
     )
@@ -159,6 +193,15 @@ def last_part(request: AnyRequest, start: str) -> str:
 
 def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
     return handler.handler_name
+
+
+def _refuse_late(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a request that cannot be answered in time, before its body is read."""
+    deadline = connection.headers.get(DEADLINE_HEADER, "")
+    handler: HTTPRouteHandler = connection.route_handler
+    kind = handler.handler_name
+    known = int(deadline) if deadline.isdecimal() and len(deadline) < 6 else None
+    connection.app.state.admission.look(Arrival(kind, known))
 
 
 def _allow_changes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -68,7 +68,12 @@ def _write(task: Task, control: socket.socket, reports: ControlReports) -> None:
     from pipelines.serving.workers.writer import write
 
     ending = threading.Event()
-    threading.Thread(target=lambda: (_end(control), ending.set()), daemon=True).start()
+
+    def end_when_told() -> None:
+        _end(control)
+        ending.set()
+
+    threading.Thread(target=end_when_told, daemon=True).start()
     write(task, reports, ending)
 
 

@@ -83,11 +83,10 @@ def test_who_has_waited_past_the_deadline_is_told_so_instead_of_being_served_lat
     admission = admission_over(engine, threads=1)
 
     async def two() -> tuple[Slate | BaseException, ...]:
-        return await asyncio.gather(
-            admission.answer(Query()),
-            admission.answer(Query(deadline_ms=50)),
-            return_exceptions=True,
-        )
+        first = asyncio.create_task(admission.answer(Query()))
+        await asyncio.sleep(0.05)
+        late = admission.answer(Query(deadline_ms=50))
+        return await asyncio.gather(first, late, return_exceptions=True)
 
     _, late = asyncio.run(two())
 
