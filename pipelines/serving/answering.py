@@ -16,7 +16,7 @@ from pipelines.errors import UserError
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.connections.http_server import HttpServer
 
-DRAIN_SECONDS = 4.0  # for the answers in progress, before the port is closed
+DRAIN_SECONDS = 3.0  # for the answers in progress, before the port is closed
 THREAD = "opening"  # name of a thread that nobody waits for when the process ends
 
 logger = logging.getLogger(__name__)

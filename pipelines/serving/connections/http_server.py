@@ -21,7 +21,7 @@ REST_SECONDS = 5.0  # for the rest of a body that was answered before its end
 UNREAD_SECONDS = 30.0  # that a client may read nothing of an answer
 MOST_CONNECTIONS = 4_096  # of one process
 BACKLOG = 4_096  # connections that wait to be accepted
-END_SECONDS = 3  # for the connections that are open when the port is closed
+END_SECONDS = 2  # for the connections that are open when the port is closed
 SPARE_FILES = 256  # open files that are not connections
 
 

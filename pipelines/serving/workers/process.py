@@ -4,6 +4,7 @@ It ends when the supervisor says so, or has gone; signals are the supervisor's.
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -54,7 +55,8 @@ def main(descriptor: str) -> None:
         (_write if task.writes else _answer)(task, control, reports)
     except UserError as e:
         reports.failed(str(e))
-        sys.exit(1)
+        os._exit(1)
+    os._exit(0)  # everything is closed, and to free the models one by one would take a second
 
 
 def _answer(task: Task, control: socket.socket, reports: ControlReports) -> None:

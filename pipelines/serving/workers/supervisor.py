@@ -16,7 +16,7 @@ from pipelines.serving.stopping import on_stop_signals
 from pipelines.serving.workers.protocol import End, Report, Task, encode
 
 COMMAND = (sys.executable, "-P", "-m", "pipelines.serving.workers.process")
-END_SECONDS = 8.5  # that a process has to end in order, after the notice
+END_SECONDS = 7.0  # that a process has to end in order, after the notice
 AGAIN_SECONDS = 1.0  # before a process that ended is started again
 LINE_BYTES = 1 << 20
 
@@ -56,7 +56,10 @@ async def supervise(
 
 
 class Supervisor:
-    """One process that writes, where changes are taken, and those that answer."""
+    """One process that writes, where changes are taken, and those that answer.
+
+    Made within a running event loop.
+    """
 
     def __init__(self, task: Task, reports: Reports) -> None:
         self._reports = reports
@@ -69,22 +72,19 @@ class Supervisor:
         ]
         self._workers[0].open_port_first()
         self._ended = asyncio.Event()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Keep all processes until `end`; a UserError where one ends before it was ready."""
-        keeping = [
-            asyncio.create_task(self._keep(child)) for child in (*self._writers, *self._workers)
-        ]
+        children = (*self._writers, *self._workers)
+        keeping = [asyncio.create_task(self._keep(child)) for child in children]
         ending = asyncio.create_task(self._ended.wait())
-        done, _ = await asyncio.wait([*keeping, ending], return_when=asyncio.FIRST_COMPLETED)
-        failed = [one for one in done if one is not ending and one.exception()]
-        if failed:
+        await asyncio.wait({ending, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+        if self._failure.done():
             await self.end(0.0)
-        for one in (*keeping, ending):
-            one.cancel()
-        await asyncio.gather(*keeping, ending, return_exceptions=True)
-        for one in failed:
-            one.result()
+        await asyncio.gather(*keeping, ending)
+        if self._failure.done():
+            self._failure.result()
 
     async def end(self, notice_seconds: float) -> None:
         """End in order: those that answer, and then the one that writes."""
@@ -99,6 +99,10 @@ class Supervisor:
         for child in (*self._workers, *self._writers):
             child.kill()
 
+    def _fail(self, why: str) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(UserError(why))
+
     async def _keep(self, child: "_Child") -> None:
         """Run a process until it is told to end; one that was ready is started again."""
         while True:
@@ -106,7 +110,8 @@ class Supervisor:
             if child.is_ending:
                 return
             if not child.was_ready:
-                raise UserError(child.failure or f"the {child.name} ended with code {code}")
+                self._fail(child.failure or f"the {child.name} ended with code {code}")
+                return
             self._reports.say(f"{child.name} ended with code {code}; another one begins")
             await asyncio.sleep(AGAIN_SECONDS)
 
