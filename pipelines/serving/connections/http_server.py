@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import resource
 import socket
 from asyncio import TimerHandle
@@ -22,6 +23,7 @@ UNREAD_SECONDS = 30.0  # that a client may read nothing of an answer
 MOST_CONNECTIONS = 4_096  # of one process
 BACKLOG = 4_096  # connections that wait to be accepted
 END_SECONDS = 2  # for the connections that are open when the port is closed
+UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 SPARE_FILES = 256  # open files that are not connections
 
 
@@ -110,7 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._ending:
             return
         before = self._in_head, self._heads
-        super().data_received(data)
+        super().data_received(_without_upgrade(data) if self._in_head else data)
         if not self._in_head or self.transport.is_closing():
             return
         if before == (True, self._heads):  # all of it is of this head
@@ -230,6 +232,16 @@ class _AnsweringTransport:
 
     def close(self) -> None:
         self._protocol.close_after_answer()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Hide the wish for another protocol in the head of a request, which may be ignored.
+
+    Clients of HTTP/2 such as Java's ask for it with each request (RFC 9110, section 7.8); the
+    parser would take the body for the other protocol's.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest if b"pgrade" in head.lower() else data
 
 
 def make_room(connections: list[LimitedProtocol]) -> None:

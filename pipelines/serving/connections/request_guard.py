@@ -62,7 +62,8 @@ class RequestGuard:
 
     def _host_failure(self, scope: Any) -> Failure | None:
         """Refuse names that are not ours: a web page can point its own name at this machine."""
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
         name = _host_name(host)
         if name in self._hosts or _is_address(name):
             return None

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -79,7 +79,8 @@ class Supervisor:
         children = (*self._writers, *self._workers)
         keeping = [asyncio.create_task(self._keep(child)) for child in children]
         ending = asyncio.create_task(self._ended.wait())
-        await asyncio.wait({ending, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [ending, self._failure]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._failure.done():
             await self.end(0.0)
         await asyncio.gather(*keeping, ending)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPConnection
+from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -227,3 +228,48 @@ def test_a_connection_between_two_requests_may_be_idle_for_longer_than_a_head(
     assert client.getresponse().status == 200
     assert client.sock is first
     client.close()
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
+def test_the_wish_for_http2_is_ignored_and_the_body_is_read(address: str, name: str) -> None:
+    client = HTTPConnection(*place_of(address), timeout=20)
+    headers = {"content-type": "application/json", "connection": "Upgrade, HTTP2-Settings"}
+    statuses = []
+    for _ in range(2):
+        client.request("POST", "/v1/search", b'{"text": "milk"}', headers | {name: "h2c"})
+        answer = client.getresponse()
+        statuses.append((answer.status, len(json.loads(answer.read())["products"]) > 0))
+    client.close()
+
+    assert statuses == [(200, True)] * 2
+
+
+def test_answers_are_not_held_back_until_the_client_has_confirmed_their_first_part(
+    serve: Serve, engine: object
+) -> None:
+    delays: list[int] = []
+    plain = http_server.LimitedProtocol.connection_made
+
+    def look(protocol: http_server.LimitedProtocol, transport: Any) -> None:
+        sock = transport.get_extra_info("socket")
+        delays.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        plain(protocol, transport)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server.LimitedProtocol, "connection_made", look)
+        with serve(create_app(engine, Config())):  # type: ignore[arg-type]
+            pass
+
+    assert delays
+    assert all(delays)
+
+
+def test_two_hosts_are_none(serve: Serve, engine: object) -> None:
+    app = create_app(engine, with_live(Config(), "live"))  # type: ignore[arg-type]
+    with serve(app) as address, socket.create_connection(place_of(address), timeout=20) as client:
+        client.sendall(
+            b"DELETE /v1/products/p1 HTTP/1.1\r\nhost: rebound.example\r\nhost: localhost\r\n"
+            b"connection: close\r\n\r\n"
+        )
+
+        assert failure(everything(client)) == (403, "host")
