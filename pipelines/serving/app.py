@@ -45,7 +45,7 @@ def create_app(engine: ServedEngine | None, config: Config) -> Litestar:
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = RequestGuard(app.asgi_handler, config.serve)
+    app.asgi_handler = RequestGuard(app.asgi_handler, config.serve, admission, search.KINDS)
     return app
 
 

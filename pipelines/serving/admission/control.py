@@ -3,23 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import ceil
 from time import monotonic
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from pipelines.config.sections import ServeConfig
-from pipelines.engine.answering import Answering
 from pipelines.engine.deadline import running_stage
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs
 from pipelines.serving.admission.deadline_queue import DeadlineQueue, Work
 from pipelines.serving.admission.errors import ClientLeft, Overloaded, StageTimeout, Unavailable
+from pipelines.serving.admission.served_engine import ServedEngine
 from retrieval import Query, Slate, Stage
 
 MOST_WRITES = 256  # requests whose changes are on their way to the disk
@@ -28,39 +27,11 @@ GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
 QUIET_SECONDS = 0.5  # that a part of a bulk waits for shoppers at most
 LOOK_SECONDS = 0.005
+DEADLINE_HEADER = "x-deadline-ms"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Receive = Callable[[], Any]  # of ASGI: what the client sends, at the end that it has left
-
-
-class ServedEngine(Answering, Protocol):
-    """What the HTTP server needs of an engine. Its methods are called from several threads."""
-
-    @property
-    def newest_change(self) -> int:
-        """The number of the newest change that answers show; 0 without a log."""
-        ...
-
-    def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
-        """Submit changes; the future has the number of each, or why it was rejected."""
-        ...
-
-    def picture(self, product_id: str) -> tuple[bytes, str] | None:
-        """Return a product's picture and its media type, if there is one."""
-        ...
-
-    def shoppers(self, limit: int) -> list[str]:
-        """Return some known shoppers."""
-        ...
-
-    def complete(self, text: str, k: int) -> list[str]:
-        """Return searches that begin as this one does, the likeliest first."""
-        ...
-
-    def about(self) -> dict[str, Any]:
-        """Return what the page says about the release."""
-        ...
 
 
 class Arrival(NamedTuple):
@@ -100,13 +71,11 @@ class AdmissionControl:
             raise Unavailable("the release is still being read; /readyz tells when it is open")
         return self.engine
 
-    def look(self, arrival: Arrival) -> None:
-        """Raise Overloaded where a request cannot be answered in time, before its body is read."""
-        self.opened()
+    def refusal(self, arrival: Arrival) -> Overloaded | None:
+        """Return why a request cannot be answered in time, before its body is read, or None."""
         deadline = monotonic() + self._most_ms(arrival.deadline_ms) / 1_000
         wait = self._queue.fits(deadline, self._costs.of(arrival.kind))
-        if wait is not None:
-            raise _overloaded(wait)
+        return None if wait is None else _overloaded(wait)
 
     async def answer(
         self, query: Query, stage: Stage = Stage.RANKING, arrival: Arrival = UNKNOWN

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import resource
 import socket
 from asyncio import TimerHandle
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pipelines.serving.bodies import Failure, FailureBody
+from pipelines.serving.connections.open_files import most_connections, raise_file_limit
 
 HEAD_SECONDS = 10.0  # for the head of a request, from its first byte or the connection's opening
 HEAD_BYTES = 65_536
@@ -24,7 +24,6 @@ MOST_CONNECTIONS = 4_096  # of one process
 BACKLOG = 4_096  # connections that wait to be accepted
 END_SECONDS = 2  # for the connections that are open when the port is closed
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-SPARE_FILES = 256  # open files that are not connections
 
 
 class HttpServer:
@@ -51,7 +50,7 @@ class HttpServer:
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer on a socket until `stop`, then end its connections within END_SECONDS."""
-        raise_file_limit()
+        raise_file_limit(MOST_CONNECTIONS)
         await self._server.serve(sockets=[listener])
 
     async def listening(self) -> None:
@@ -97,7 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread: TimerHandle | None = None
         self.idle_since = self.loop.time()
         self._limit(HEAD_SECONDS)
-        if len(self.connections) > most_connections():
+        if len(self.connections) > most_connections(MOST_CONNECTIONS):
             make_room([one for one in self.connections if isinstance(one, LimitedProtocol)])
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -248,21 +247,3 @@ def make_room(connections: list[LimitedProtocol]) -> None:
     """Close the connection that has been idle longest; the newest of all is idle, too."""
     idle = [one for one in connections if one.is_idle()]
     min(idle, key=lambda one: one.idle_since).close_now()
-
-
-def raise_file_limit() -> None:
-    """Let this process open as many files as its connections may need."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def most_connections() -> int:
-    """Return how many connections this process may hold, within its limit of open files."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return max(min(MOST_CONNECTIONS, soft - SPARE_FILES), 1)

@@ -1,7 +1,7 @@
 """Checks a request before it is routed: its Host, its bytes, HEAD, and the time its body takes."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -10,6 +10,7 @@ import msgspec
 from litestar.types import ASGIApp, Message, Receive, Send
 
 from pipelines.config.sections import ServeConfig
+from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival, Overloaded
 from pipelines.serving.bodies import NOT_UTF8, Failure, FailureBody
 from pipelines.serving.error_responses import body_too_slow, too_many_bodies
 
@@ -17,14 +18,24 @@ PAUSE_SECONDS = 10.0  # between two parts of a body
 BODY_SECONDS = 60.0  # for a whole body
 MOST_HELD_BYTES = 256_000_000  # of all bodies that are in memory at the same time
 OPEN_TO_ALL = ("/healthz", "/readyz")  # a probe may call them by any name
+DEADLINE_NAME = DEADLINE_HEADER.encode()
 T = TypeVar("T")
 
 
 class RequestGuard:
     """The outermost part of the application."""
 
-    def __init__(self, app: ASGIApp, config: ServeConfig) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: ServeConfig,
+        admission: AdmissionControl,
+        queries: Mapping[str, str],
+    ) -> None:
+        """Pass requests on to `app`; `queries` has the paths of answers, and the kind of each."""
         self._app = app
+        self._admission = admission
+        self._queries = queries
         self._checks_host = bool(config.live)
         self._hosts = {"localhost", config.host.lower(), *(name.lower() for name in config.hosts)}
         self._held_bytes = 0
@@ -35,6 +46,9 @@ class RequestGuard:
             await self._app(scope, receive, send)
         elif failure := self._failure(scope):
             await _fail(send, failure)
+        elif refusal := self._refusal(scope):
+            failure = Failure(message=str(refusal), status=429)
+            await _fail(send, failure, retry_seconds=refusal.retry_seconds)
         else:
             await self._pass_on(scope, receive, send)
 
@@ -59,6 +73,16 @@ class RequestGuard:
         if self._checks_host and _is_local(scope) and scope["path"] not in OPEN_TO_ALL:
             return self._host_failure(scope)
         return None
+
+    def _refusal(self, scope: Any) -> Overloaded | None:
+        """Return why a query cannot be answered in time; routing it would cost more."""
+        kind = self._queries.get(scope["path"])
+        if kind is None or scope["method"] != "POST":
+            return None
+        given = (value for name, value in scope["headers"] if name == DEADLINE_NAME)
+        deadline = next(given, b"")
+        known = int(deadline) if deadline.isdigit() and len(deadline) < 6 else None
+        return self._admission.refusal(Arrival(kind, known))
 
     def _host_failure(self, scope: Any) -> Failure | None:
         """Refuse names that are not ours: a web page can point its own name at this machine."""
@@ -114,12 +138,14 @@ def _without_body(send: Send) -> Send:
     return send_head
 
 
-async def _fail(send: Send, failure: Failure) -> None:
+async def _fail(send: Send, failure: Failure, retry_seconds: int = 0) -> None:
     body = msgspec.json.encode(FailureBody(error=failure))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
     ]
+    if retry_seconds:
+        headers.append((b"retry-after", str(retry_seconds).encode()))
     await send({"type": "http.response.start", "status": failure.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

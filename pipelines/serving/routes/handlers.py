@@ -18,7 +18,7 @@ from litestar.types import AnyCallable
 from pipelines.engine import decoding
 from pipelines.errors import RequestError
 from pipelines.serving import bodies
-from pipelines.serving.admission import AdmissionControl, Arrival
+from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
@@ -29,7 +29,6 @@ from pipelines.serving.error_responses import (
 from pipelines.serving.query_pictures import refuse_heavy
 
 LINES = "application/x-ndjson"
-DEADLINE_HEADER = "x-deadline-ms"
 T = TypeVar("T")
 
 AnyRequest = Request[Any, Any, Any]
@@ -141,7 +140,6 @@ def query_route(path: str) -> RouteDecorator:
         request_class=JsonRequest,
         responses=QUERY_ERRORS,
         operation_id=_operation_id,
-        guards=[_refuse_late],
         dependencies={"arrival": Provide(arrival_of, sync_to_thread=False)},
     )
 
@@ -193,15 +191,6 @@ def last_part(request: AnyRequest, start: str) -> str:
 
 def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
     return handler.handler_name
-
-
-def _refuse_late(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse a request that cannot be answered in time, before its body is read."""
-    deadline = connection.headers.get(DEADLINE_HEADER, "")
-    handler: HTTPRouteHandler = connection.route_handler
-    kind = handler.handler_name
-    known = int(deadline) if deadline.isdecimal() and len(deadline) < 6 else None
-    connection.app.state.admission.look(Arrival(kind, known))
 
 
 def _allow_changes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -46,3 +46,4 @@ async def rank(
 
 
 ROUTES = (search, recommend, candidates, rank)
+KINDS = {path: route.handler_name for route in ROUTES for path in route.paths}
