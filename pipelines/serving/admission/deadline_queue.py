@@ -39,7 +39,7 @@ class DeadlineQueue:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._most = threads * QUEUED_PER_THREAD
+        self._most = threads * (1 + QUEUED_PER_THREAD)
         self._changed = Condition()
         self._waiting: list[Work] = []  # the earliest deadline first
         self._running: set[Work] = set()
@@ -127,8 +127,9 @@ class DeadlineQueue:
             else:
                 later.append(work)
         wait = ahead / self._threads
+        is_full = len(self._waiting) + len(self._running) >= self._most
         is_late = now + wait + cost.least > deadline
-        if is_late or len(self._waiting) >= self._most or self._delays(later, now, ahead, cost):
+        if is_late or is_full or self._delays(later, now, ahead, cost):
             return wait
         return None
 

@@ -15,7 +15,7 @@ from pipelines.serving.bodies import NOT_UTF8, Failure, FailureBody
 from pipelines.serving.error_responses import body_too_slow, too_many_bodies
 
 PAUSE_SECONDS = 10.0  # between two parts of a body
-BODY_SECONDS = 60.0  # for a whole body
+BODY_SECONDS = 120.0  # for a whole body
 MOST_HELD_BYTES = 256_000_000  # of all bodies that are in memory at the same time
 OPEN_TO_ALL = ("/healthz", "/readyz")  # a probe may call them by any name
 DEADLINE_NAME = DEADLINE_HEADER.encode()

@@ -1,6 +1,7 @@
 """Starts the processes of a server, starts them again where they end, and ends them in order."""
 
 import asyncio
+import os
 import socket
 import sys
 import tempfile
@@ -144,6 +145,7 @@ class _Child:
                 *COMMAND,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 pass_fds=inherited,
                 start_new_session=True,  # so that Ctrl-C reaches us alone
             )
