@@ -277,12 +277,15 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     deadline_ms: Annotated[int, Meta(ge=1, le=OFFLINE_DEADLINE_MS)] = 2_000
-    threads: Positive = 2
+    threads: Positive = 2  # of each process
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1  # processes that answer
     follow_seconds: Annotated[float, Meta(ge=0, le=3_600)] = (
         2.0  # between looks at CURRENT; 0: none
     )
     live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
+    hosts: tuple[str, ...] = ()  # further names that a server with `live` may be called by
+    drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
 
 
 class GateConfig(Section, frozen=True, kw_only=True):

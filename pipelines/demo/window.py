@@ -15,7 +15,8 @@ from pipelines.demo.plan import DemoFolder, load_journey, served_release
 from pipelines.demo.steps import Say, steps_left
 from pipelines.errors import UserError
 from pipelines.release.build_status import read_status, write_status
-from pipelines.serving.server import listening_address, serve
+from pipelines.serving.connections.listening import listening_address
+from pipelines.serving.server import serve
 
 BUILDER = (sys.executable, "-P", "-m", "pipelines.demo.builder")  # -P: not from the folder here
 LOOK_SECONDS = 0.2

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from time import perf_counter
+
+_RUNNING: dict[int, str] = {}  # the stage in work, by thread
 
 
 class Deadline:
@@ -20,8 +23,16 @@ class Deadline:
     @contextmanager
     def timer(self, name: str) -> Iterator[None]:
         """Record under `name` how long the block took."""
-        start = perf_counter()
+        start, thread = perf_counter(), get_ident()
+        outer = _RUNNING.get(thread, "")
+        _RUNNING[thread] = name
         try:
             yield
         finally:
+            _RUNNING[thread] = outer
             self.timings_ms[name] = round(1_000 * (perf_counter() - start), 3)
+
+
+def running_stage(thread: int) -> str:
+    """Return the stage that a thread is in, or `answer` where it is between two."""
+    return _RUNNING.get(thread) or "answer"

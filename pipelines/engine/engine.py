@@ -1,6 +1,6 @@
 """Answers requests from one release: the path of a request on one screen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from pipelines.engine.stages.ranking import Depth, RankingListener
 from pipelines.engine.stages.stages import import_torch, open_base, open_stages
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
-from pipelines.live.catch_up import follow, follow_on
-from pipelines.live.change_log import ChangeLog, Outcome
+from pipelines.live.catch_up import SharedLog, follow, follow_on
+from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change
 from pipelines.live.overlay import Overlay
+from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.manifest import config_of
 from pipelines.release.store import Release, open_release
 from retrieval import Query, Slate, Stage
@@ -34,7 +35,7 @@ class Engine:
         self._manifest = release.manifest
         self._base = open_base(release, config)
         self._overlay = Overlay(self._base)
-        self._log: ChangeLog | None = None
+        self._log: SharedLog | None = None
         self._stages = open_stages(release, self._base, config)
         self._candidates = config.retrieval.candidates
         self._lists = ListAnswers(self.release, self._stages, self._candidates)
@@ -50,22 +51,26 @@ class Engine:
         releases: Path,
         name: str | None = None,
         watch: RankingListener | None = None,
-        live: Path | None = None,
+        live: Path | Callable[[], ChangeTail] | None = None,
         *,
         warm: bool = False,
     ) -> "Engine":
         """Open the current release, or the one named; every file is checked first.
 
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
-        of that folder's log that the release does not hold are applied, and more are taken. `warm`
-        opens at once what is opened lazily else, so that the first shopper does not wait for it.
+        of that folder's log that the release does not hold are applied, and more are taken; a
+        function opens a log that another process writes. `warm` opens at once what is opened
+        lazily else, so that the first shopper does not wait for it.
         """
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
             release = open_release(releases, name)
             engine = cls(release, config_of(release.manifest))
-        if live is not None:
+        if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
+        elif live is not None:
+            engine._log = live()
+            follow_on(engine._log, engine._overlay, release.manifest)
         if warm:
             engine._warm_up()
         engine._stages.ranking.listener = watch
@@ -119,6 +124,11 @@ class Engine:
         if self._log is None:
             raise UserError("this engine was opened without a log of changes")
         return self._log.submit(changes)
+
+    @property
+    def newest_change(self) -> int:
+        """The number of the newest change that answers show; 0 without a log."""
+        return 0 if self._log is None else self._log.last
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""

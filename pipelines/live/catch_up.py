@@ -6,8 +6,10 @@ from typing import Any
 from pipelines.durable.journal import in_parts
 from pipelines.live.change_log import ChangeLog, LiveError, open_change_log
 from pipelines.live.overlay import Overlay
+from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.manifest import Manifest
 
+SharedLog = ChangeLog | ChangeTail
 FOLDED = "folded"  # what a manifest's `shop` calls it
 
 
@@ -24,7 +26,7 @@ def follow(folder: Path, overlay: Overlay, manifest: Manifest) -> ChangeLog:
     return log
 
 
-def follow_on(log: ChangeLog, overlay: Overlay, manifest: Manifest) -> None:
+def follow_on(log: SharedLog, overlay: Overlay, manifest: Manifest) -> None:
     """Bring an overlay up to date with a log in use, and let it follow beside the one before it."""
     last = log.last
     refuse_older(log.folder, log.id, last, manifest)

@@ -8,6 +8,7 @@ from litestar.types import Message, Scope
 
 from pipelines.config.sections import Config
 from pipelines.serving.admission import AdmissionControl, ServedEngine
+from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
 from pipelines.serving.routes import changes, health, search, storefront
 from pipelines.serving.routes.handlers import admission_of
@@ -32,7 +33,7 @@ OPENAPI = OpenAPIConfig(
 def create_app(engine: ServedEngine | None, config: Config) -> Litestar:
     """Return the application; without an engine, it answers once `state.admission` has one."""
     admission = AdmissionControl(engine, config.serve)
-    return Litestar(
+    app = Litestar(
         [*search.ROUTES, *storefront.ROUTES, *health.ROUTES, *changes.ROUTES, *page_routes()],
         state=State({"admission": admission}),
         dependencies={"admission": Provide(admission_of, sync_to_thread=False)},
@@ -44,6 +45,8 @@ def create_app(engine: ServedEngine | None, config: Config) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    app.asgi_handler = RequestGuard(app.asgi_handler, config.serve, admission, search.KINDS)
+    return app
 
 
 def _add_headers(message: Message, scope: Scope) -> None:
@@ -51,3 +54,5 @@ def _add_headers(message: Message, scope: Scope) -> None:
         headers = MutableScopeHeaders(message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        if scope["litestar_app"].state.admission.draining:
+            headers["connection"] = "close"

@@ -1,7 +1,9 @@
 """The bodies of requests and responses over HTTP, beside the nouns."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +20,7 @@ BODIES: dict[type[Noun], str] = {  # what a change is sent as
 }
 
 MOST_LINES = 10_000  # of a bulk
+NOT_UTF8 = "has bytes behind `%` that are not UTF-8; escape the bytes of UTF-8"
 
 
 class Failure(Noun, frozen=True, kw_only=True):
@@ -129,7 +132,31 @@ def read_lines(body: bytes) -> list[Change | RejectedChange]:
     lines = body.removesuffix(b"\n").split(b"\n")
     if len(lines) > MOST_LINES:
         raise RequestError("body", f"has {len(lines):,} lines; send at most {MOST_LINES:,} at once")
-    return [read_change(line) for line in lines]
+    return [_read_line(line) for line in lines]
+
+
+def _read_line(line: bytes) -> Change | RejectedChange:
+    change = read_change(line)
+    if isinstance(change, RejectedChange):
+        return change
+    try:
+        refuse_repeated_keys(line)
+    except RequestError as e:
+        return RejectedChange(400, e.field, e.message)
+    return change
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Raise a RequestError where an object of some JSON, which was read, names a field twice."""
+    json.loads(body, object_pairs_hook=_without_repeats, parse_int=str, parse_float=str)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise RequestError(name[:80], "is written twice in one object; write it once")
+    return fields
 
 
 def line_statuses(changes: Sequence[Change | RejectedChange], outcomes: Sequence[Outcome]) -> bytes:

@@ -14,7 +14,7 @@ from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.changes import RejectedChange
-from pipelines.serving.admission import Unavailable
+from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
 from pipelines.serving.bodies import Failure, FailureBody
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
@@ -29,10 +29,14 @@ def _spec(description: str) -> ResponseSpec:
     return ResponseSpec(FailureBody, generate_examples=False, description=description)
 
 
-UNREADY = {503: _spec("Still opening the release, or too busy; try again after a second.")}
-FIELD_ERRORS = UNREADY | {400: _spec("A field cannot be used; the error names it.")}
+UNREADY = {503: _spec("Still opening the release, or ending; try again after a second.")}
+BUSY = {429: _spec("Too busy; try again after the seconds in `retry-after`.")}
+STUCK = {504: _spec("A stage did not end; the message names it.")}
+READ_ERRORS = UNREADY | BUSY | STUCK
+FIELD_ERRORS = READ_ERRORS | {400: _spec("A field cannot be used; the error names it.")}
 PICTURE_ERRORS = FIELD_ERRORS | {404: _spec("This release holds no picture of this product.")}
 BODY_ERRORS = FIELD_ERRORS | {
+    408: _spec("A body that took too long to arrive."),
     413: _spec(f"A body of more than {LARGEST_BODY:,} bytes."),
     415: _spec("A body that is not application/json."),
 }
@@ -64,6 +68,26 @@ def incomplete_body() -> HTTPException:
     return HTTPException(
         "ended early, or its chunks are not well-formed; send it whole",
         status_code=400,
+        extra={"field": "body"},
+    )
+
+
+def body_too_slow() -> HTTPException:
+    """Return the error of a body that takes too long; the connection ends with it."""
+    return HTTPException(
+        "took too long to arrive; send it at once",
+        status_code=408,
+        headers={"connection": "close"},
+        extra={"field": "body"},
+    )
+
+
+def too_many_bodies() -> HTTPException:
+    """Return the error of a body for which there is no room beside the others."""
+    return HTTPException(
+        "has no room beside those of other requests; try again in a second",
+        status_code=429,
+        headers={"connection": "close", "retry-after": "1"},
         extra={"field": "body"},
     )
 
@@ -106,6 +130,20 @@ def _on_unavailable(_: Any, error: Unavailable) -> ErrorResponse:
     return _response(503, str(error), headers={"retry-after": "1"})
 
 
+def _on_overloaded(_: Any, error: Overloaded) -> ErrorResponse:
+    return _response(429, str(error), headers={"retry-after": str(error.retry_seconds)})
+
+
+def _on_stage_timeout(_: Any, error: StageTimeout) -> ErrorResponse:
+    log.error("%s", error)
+    return _response(504, str(error))
+
+
+def _on_client_left(_: Any, error: ClientLeft) -> ErrorResponse:
+    """Return what nobody reads; the status is the one that nginx uses in its log."""
+    return _response(499, "the client has left")
+
+
 def _on_unreachable(_: Any, error: Unreachable) -> ErrorResponse:
     log.error("%s", error)
     return _response(503, "the index does not answer", headers={"retry-after": "5"})
@@ -118,12 +156,14 @@ def _on_validation(_: Any, error: ValidationException) -> ErrorResponse:
     field, message = str(first.get("key", "")), str(first.get("message", error.detail))
     if field == "data":
         return _response(400, f"is empty; {HINTS['body']}", "body")
+    if first.get("source") == "header":
+        field = field.replace("_", "-")  # Litestar names the argument
     return _response(400, message, field)
 
 
 def _on_http_exception(request: AnyRequest, error: HTTPException) -> ErrorResponse:
     if isinstance(error.extra, dict):  # raised by us: it names the field
-        return _response(error.status_code, error.detail, error.extra["field"])
+        return _response(error.status_code, error.detail, error.extra["field"], error.headers)
     headers = error.headers or {}
     field, message = MESSAGES.get(error.status_code, ("", error.detail))
     if "allow" in headers:
@@ -142,6 +182,9 @@ HANDLERS: ExceptionHandlersMap = {
     RequestError: _on_request_error,
     StaleCursor: _on_stale_cursor,
     Unavailable: _on_unavailable,
+    Overloaded: _on_overloaded,
+    StageTimeout: _on_stage_timeout,
+    ClientLeft: _on_client_left,
     Unreachable: _on_unreachable,
     ValidationException: _on_validation,
     InternalServerException: _on_fault,

@@ -1,6 +1,7 @@
 """Swaps engines without downtime: opens the newly published release, then drops the old engine."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
+from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.store import CURRENT, current
 
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
@@ -28,10 +30,15 @@ class EngineReloader:
     """
 
     def __init__(
-        self, releases: Path, watch: RankingListener | None = None, live: Path | None = None
+        self,
+        releases: Path,
+        watch: RankingListener | None = None,
+        live: Path | Callable[[], ChangeTail] | None = None,
+        *,
+        warm: bool = True,
     ) -> None:
         self._releases = releases
-        self._watch, self._live = watch, live
+        self._watch, self._live, self._warm = watch, live, warm
         self._serving: Engine | None = None
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
@@ -39,7 +46,9 @@ class EngineReloader:
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
-        self._serving = Engine.open(self._releases, watch=self._watch, live=self._live, warm=True)
+        self._serving = Engine.open(
+            self._releases, watch=self._watch, live=self._live, warm=self._warm
+        )
         return self._serving
 
     def open_next(self) -> Engine | None:
@@ -60,7 +69,7 @@ class EngineReloader:
             monotonic() + RETRY_SECONDS,
         )  # unless it can be opened
         try:
-            engine = Engine.open(self._releases, current_release.name, warm=True)
+            engine = Engine.open(self._releases, current_release.name, warm=self._warm)
             engine.take_over(self._serving)
         except UserError:
             self._retry_at = float("inf")

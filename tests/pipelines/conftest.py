@@ -13,9 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
 from litestar import Litestar
 from litestar.testing import TestClient
 from PIL import Image
@@ -27,6 +24,8 @@ from pipelines.errors import RequestError
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, RejectedChange, Upsert
 from pipelines.serving.app import create_app
+from pipelines.serving.connections.http_server import HttpServer
+from pipelines.serving.connections.listening import bound_socket
 from retrieval import Placed, Product, Query, Slate, Stage
 from retrieval.encoders.pictures import BrokenPicture, open_picture
 from retrieval.types import Availability
@@ -178,13 +177,13 @@ def client(engine: FakeEngine) -> Iterator[TestClient[Litestar]]:
 
 @pytest.fixture
 def serve() -> Callable[[Litestar], AbstractContextManager[str]]:
-    """A real granian server of an application, for as long as a `with` lasts."""
+    """A real server of an application, for as long as a `with` lasts."""
     return served
 
 
 @pytest.fixture
 def address(engine: FakeEngine) -> Iterator[str]:
-    """The address of a real granian server, in a thread of this process."""
+    """The address of a real server, in a thread of this process."""
     with served(create_app(engine, Config())) as address:
         yield address
 
@@ -192,11 +191,10 @@ def address(engine: FakeEngine) -> Iterator[str]:
 @contextmanager
 def served(app: Litestar) -> Iterator[str]:
     """Serve on a free port until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    listener = bound_socket(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
     stop = threading.Event()
-    thread = threading.Thread(target=asyncio.run, args=[_serve_until(stop, app, port)])
+    thread = threading.Thread(target=asyncio.run, args=[_serve_until(stop, app, listener)])
     thread.start()
     try:
         _wait_for(f"http://127.0.0.1:{port}/healthz")
@@ -207,11 +205,9 @@ def served(app: Litestar) -> Iterator[str]:
         assert not thread.is_alive(), "the server did not stop within ten seconds"
 
 
-async def _serve_until(stop: threading.Event, app: Litestar, port: int) -> None:
-    server = Server(
-        app, port=port, interface=Interfaces.ASGI, websockets=False, log_level=LogLevels.error
-    )
-    serving = asyncio.create_task(server.serve())
+async def _serve_until(stop: threading.Event, app: Litestar, listener: socket.socket) -> None:
+    server = HttpServer(app)
+    serving = asyncio.create_task(server.serve(listener))
     await asyncio.to_thread(stop.wait)
     server.stop()
     await serving

@@ -24,7 +24,7 @@ from pipelines.serving.routes.handlers import (
 from retrieval import Product
 
 PRODUCTS = "/v1/products/"
-LINES_AT_ONCE = 1_000  # of a bulk, so that others' changes come in between
+LINES_AT_ONCE = 250  # of a bulk, so that others' changes come in between
 
 
 @change_route(put, PRODUCTS + "{product_id:path}", ProductRequest)
@@ -65,8 +65,9 @@ async def change_products(request: AnyRequest, admission: Admission) -> Response
     lines = await asyncio.to_thread(bodies.read_lines, body)
     changes = [line for line in lines if not isinstance(line, RejectedChange)]
     outcomes: list[Outcome] = []
-    for start in range(0, len(changes), LINES_AT_ONCE):
-        outcomes += await admission.change(changes[start : start + LINES_AT_ONCE])
+    async with admission.bulk():
+        for start in range(0, len(changes), LINES_AT_ONCE):
+            outcomes += await admission.change_part(changes[start : start + LINES_AT_ONCE])
     return Response(bodies.line_statuses(lines, outcomes), media_type=LINES)
 
 

@@ -1,23 +1,24 @@
 """Declares routes: the bodies they read, the errors they document, the arguments they share."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from litestar import Request, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.enums import MediaType
 from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import AnyCallable
 
 from pipelines.engine import decoding
+from pipelines.errors import RequestError
 from pipelines.serving import bodies
-from pipelines.serving.admission import AdmissionControl
+from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
@@ -25,12 +26,30 @@ from pipelines.serving.error_responses import (
     incomplete_body,
     unsupported,
 )
+from pipelines.serving.query_pictures import refuse_heavy
 
 LINES = "application/x-ndjson"
+T = TypeVar("T")
 
 AnyRequest = Request[Any, Any, Any]
 RouteDecorator = Callable[[AnyCallable], HTTPRouteHandler]
 Admission = NamedDependency[AdmissionControl]
+After = Annotated[
+    int,
+    QueryParameter(
+        ge=0, lt=2**62, description="Number of a change that the answer shows, if it must."
+    ),
+]
+DeadlineHeader = Annotated[
+    int | None,
+    HeaderParameter(
+        name=DEADLINE_HEADER,
+        ge=1,
+        le=60_000,
+        description="Milliseconds, as `deadline_ms`; known before the body is read.",
+    ),
+]
+RequestArrival = NamedDependency[Arrival]
 Explain = Annotated[
     bool, QueryParameter(description="Tell scores and features, as `explain` does.")
 ]
@@ -56,7 +75,16 @@ class JsonRequest(AnyRequest):
 
     async def json(self) -> Any:
         """Return the body as a Query, or a RequestError with the field's name."""
-        return decoding.read_query(await self.body())
+        query = self.read(decoding.read_query, await self.body())
+        if query.image:
+            refuse_heavy(query.image)
+        return query
+
+    def read(self, reader: Callable[[bytes], T], body: bytes) -> T:
+        """Return what `reader` reads, or a RequestError where an object names a field twice."""
+        read = reader(body)
+        bodies.refuse_repeated_keys(body)
+        return read
 
 
 class ProductRequest(JsonRequest):
@@ -64,7 +92,7 @@ class ProductRequest(JsonRequest):
 
     async def json(self) -> Any:
         """Return the product, or a RequestError with the field's name."""
-        return bodies.read_product(await self.body())
+        return self.read(bodies.read_product, await self.body())
 
 
 class ValuesRequest(JsonRequest):
@@ -72,7 +100,7 @@ class ValuesRequest(JsonRequest):
 
     async def json(self) -> Any:
         """Return the values, or a RequestError with the field's name."""
-        return bodies.read_values(await self.body())
+        return self.read(bodies.read_values, await self.body())
 
 
 class LinesRequest(JsonRequest):
@@ -87,6 +115,23 @@ def admission_of(state: State) -> AdmissionControl:
     return admission
 
 
+def arrival_of(
+    request: AnyRequest,
+    admission: Admission,
+    after: After = 0,
+    x_deadline_ms: DeadlineHeader = None,
+) -> Arrival:
+    """Return what is known of a request beside its body."""
+    if after and not admission.takes_changes:
+        raise RequestError("after", "this server takes no changes; leave it out")
+    return Arrival(request.route_handler.handler_name, x_deadline_ms, after, request.receive)
+
+
+def small(request: AnyRequest) -> Arrival:
+    """Return what is known of a request without a body."""
+    return Arrival(request.route_handler.handler_name, receive=request.receive)
+
+
 def query_route(path: str) -> RouteDecorator:
     """Return the decorator of a route whose body is a Query."""
     return post(
@@ -95,6 +140,7 @@ def query_route(path: str) -> RouteDecorator:
         request_class=JsonRequest,
         responses=QUERY_ERRORS,
         operation_id=_operation_id,
+        dependencies={"arrival": Provide(arrival_of, sync_to_thread=False)},
     )
 
 
@@ -121,22 +167,26 @@ def read_route(
     errors: dict[int, ResponseSpec],
     *,
     media_type: str | None = None,
-    in_thread: bool = True,
 ) -> RouteDecorator:
     """Return the decorator of a route that has no body and changes nothing."""
     return get(
         path,
         media_type=media_type,
-        sync_to_thread=in_thread,
         responses=errors,
         operation_id=_operation_id,
     )
 
 
 def last_part(request: AnyRequest, start: str) -> str:
-    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`)."""
+    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`).
+
+    Bytes that are not UTF-8 are a RequestError: replaced, two ids would be one.
+    """
     path, *_ = request.scope["raw_path"].decode("latin-1").partition("?")  # some servers leave it
-    return unquote(path.removeprefix(start))
+    try:
+        return unquote(path.removeprefix(start), errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError("id", bodies.NOT_UTF8) from None
 
 
 def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:

@@ -6,9 +6,10 @@ from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 
+from pipelines.errors import RequestError
 from pipelines.serving import bodies
-from pipelines.serving.error_responses import FIELD_ERRORS, PICTURE_ERRORS, UNREADY
-from pipelines.serving.routes.handlers import Admission, AnyRequest, last_part, read_route
+from pipelines.serving.error_responses import FIELD_ERRORS, PICTURE_ERRORS, READ_ERRORS
+from pipelines.serving.routes.handlers import Admission, AnyRequest, last_part, read_route, small
 
 PICTURES = "/v1/pictures/"
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
@@ -20,11 +21,16 @@ Beginning = Annotated[
 
 
 @read_route(PICTURES + "{product_id:path}", PICTURE_ERRORS, media_type="image/*")
-def picture(
+async def picture(
     product_id: FromPath[str], request: AnyRequest, admission: Admission
 ) -> Response[bytes]:
     """Return the picture of a product, as the release holds it."""
-    record = admission.opened().picture(last_part(request, PICTURES))
+    try:
+        name = last_part(request, PICTURES)
+    except RequestError:  # no product has such an id
+        record = None
+    else:
+        record = await admission.call(lambda engine: engine.picture(name), small(request))
     if record is None:
         raise NotFoundException(
             "this release holds no picture of this product", extra={"field": "product_id"}
@@ -40,22 +46,29 @@ def picture(
     )
 
 
-@read_route("/v1/about", UNREADY)
-def about(admission: Admission) -> dict[str, Any]:
+@read_route("/v1/about", READ_ERRORS)
+async def about(request: AnyRequest, admission: Admission) -> dict[str, Any]:
     """Return the shop's name and size, the release, its last day and its measured quality."""
-    return admission.opened().about()
+    return await admission.call(lambda engine: engine.about(), small(request))
 
 
 @read_route("/v1/shoppers", FIELD_ERRORS)
-def shoppers(admission: Admission, limit: Limit = 100) -> bodies.Shoppers:
+async def shoppers(
+    request: AnyRequest, admission: Admission, limit: Limit = 100
+) -> bodies.Shoppers:
     """Return some known shoppers, to try the window with."""
-    return bodies.Shoppers(shoppers=tuple(admission.opened().shoppers(limit)))
+    known = await admission.call(lambda engine: engine.shoppers(limit), small(request))
+    return bodies.Shoppers(shoppers=tuple(known))
 
 
 @read_route("/v1/complete", FIELD_ERRORS)
-def complete(admission: Admission, q: Beginning = "", k: Few = 8) -> bodies.Completions:
+async def complete(
+    request: AnyRequest, admission: Admission, q: Beginning = "", k: Few = 8
+) -> bodies.Completions:
     """Complete the beginning of a search: its last word, and what often comes after it."""
-    return bodies.Completions(completions=tuple(admission.opened().complete(bodies.prefix(q), k)))
+    text = bodies.prefix(q)
+    completions = await admission.call(lambda engine: engine.complete(text, k), small(request))
+    return bodies.Completions(completions=tuple(completions))
 
 
 ROUTES = (picture, about, shoppers, complete)

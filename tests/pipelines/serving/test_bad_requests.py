@@ -71,6 +71,9 @@ NOT_JSON = [
     Bad("lists 100,000 deep", b"[" * 100_000 + b"]" * 100_000, "body", "Expected `object`"),
     Bad("text 100,000 deep", b'{"text": ' + b"[" * 100_000, "text", "Expected `str`"),
     Bad("objects 100,000 deep", b'{"scene": ' * 100_000, "scene.scene", "is not a field"),
+    Bad("a field twice", b'{"text": "a", "k": 1, "k": 2}', "k", "is written twice"),
+    Bad("an inner field twice", b'{"scene": {"device": "a", "device": "b"}}', "device", "twice"),
+    Bad("a field twice, once escaped", b'{"k": 1, "\\u006b": 2}', "k", "is written twice"),
     Bad(
         "a million fields",
         b"{" + b",".join(b'"f%d":1' % i for i in range(1_000_000)) + b"}",
@@ -112,6 +115,7 @@ PICTURES = [
     Bad("SVG", shown(SVG), "image", "not a JPEG, PNG, WebP"),
     Bad("a bomb of 3.6 gigapixels", shown(png_of(60_000, 60_000)), "image", "25 megapixels"),
     Bad("a picture cut short", shown(png_of(64, 64, b"x" * 99)), "image", "damaged or cut short"),
+    Bad("a bomb of 25 megapixels", shown(png_of(5_000, 5_000)), "image", "12 megapixels"),
     Bad("over 10 MB", shown(bytes(10_000_001)), "image", "at most 10 MB"),
 ]
 LISTS = [
@@ -192,6 +196,8 @@ HTTP = [
         "/v1/pictures/p1%00.png", 404, method="GET"),
     Bad("a picture's id that is not UTF-8", b"", "product_id", "holds no picture",
         "/v1/pictures/%ff%fe", 404, method="GET"),
+    Bad("a completion of bytes that are not UTF-8", b"", "query", "not UTF-8",
+        "/v1/complete?q=%ff", method="GET"),
     Bad("a page's own folder", b"", "", "nothing at this path", "/..%2fpage.css", 404,
         method="GET"),
 ]  # fmt: skip

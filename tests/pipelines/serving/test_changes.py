@@ -160,3 +160,29 @@ def test_a_refused_product_says_what_is_sent_instead(writer: Client) -> None:
     assert '{"price": 2.5}' in nothing.json()["error"]["message"]
     assert "write one of IN_STOCK, OUT_OF_STOCK" in strange.json()["error"]["message"]
     assert endless.json()["error"]["field"] == "price"
+
+
+@pytest.mark.parametrize("path", ["%ff", "p1%ff", "%c0%af", "%ed%a0%80"])
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "PUT"])
+def test_an_id_that_is_not_utf8_is_refused_because_replaced_two_would_be_one(
+    writer: Client, engine: Any, method: str, path: str
+) -> None:
+    body = {"id": "\ufffd", "title": "x"} if method == "PUT" else {"price": 1}
+
+    answer = writer.request(method, f"/v1/products/{path}", json=body)
+
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "id")
+    assert engine.taken == []
+
+
+def test_a_change_that_names_a_field_twice_is_refused(writer: Client, engine: Any) -> None:
+    put = writer.put(
+        "/v1/products/p1",
+        content=b'{"id": "p1", "title": "a", "attributes": {"size": "1", "size": "2"}}',
+        headers={"content-type": "application/json"},
+    )
+    [line] = bulk(writer, b'{"type": "edit", "id": "p1", "price": 1, "price": 2}')
+
+    assert (put.status_code, put.json()["error"]["field"]) == (400, "size")
+    assert (line["status"], line["error"]["field"]) == (400, "price")
+    assert engine.taken == []

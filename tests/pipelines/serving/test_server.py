@@ -9,11 +9,12 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.serving.server import free_address
+from pipelines.serving.connections.listening import free_address
 
 OPEN_AT_ONCE = "lambda: SimpleNamespace(release='r1')"
 NEVER_OPEN = "lambda: threading.Event().wait(3)"
@@ -30,7 +31,7 @@ def server(
         from types import SimpleNamespace
         from pipelines.config.sections import Config
         from pipelines.errors import ReleaseError, UserError
-        from pipelines.serving.server import serve_engine
+        from pipelines.serving.one_process import serve_engine
         from retrieval import Slate
         class SlowEngine:
             release = "r1"
@@ -177,3 +178,92 @@ def test_another_release_that_becomes_current_answers_without_a_restart() -> Non
     ]
     assert answer == (200, {"status": "ready", "release": "r2"})
     assert (process.returncode, out, err) == (0, "stopped well\n", "")
+
+
+def opened(process: subprocess.Popen[str]) -> tuple[str, int]:
+    assert process.stdout is not None
+    process.stdout.readline()
+    host, _, port = address_in(process.stdout.readline()).removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+def connections(place: tuple[str, int], count: int, sent: bytes) -> list[socket.socket]:
+    clients = [socket.create_connection(place, timeout=10) for _ in range(count)]
+    for client in clients:
+        client.sendall(sent)
+    return clients
+
+
+HALF_A_HEAD = b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\nx-half: "
+HALF_A_BODY = (
+    b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    b"content-length: 1500\r\n\r\n{"
+)
+
+
+def test_idle_clients_and_slow_bodies_keep_nobody_out_and_do_not_hold_the_server() -> None:
+    with server("SlowEngine") as process:
+        place = opened(process)
+        idle = connections(place, 300, b"")
+        slow = connections(place, 50, HALF_A_BODY) + connections(place, 50, HALF_A_HEAD)
+        asked = connections(place, 150, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        base = f"http://{place[0]}:{place[1]}"
+        healthy, _ = status(f"{base}/healthz")
+        request = urllib.request.Request(
+            f"{base}/v1/recommend", b"{}", {"content-type": "application/json"}
+        )
+        found, _ = status(request)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+        for client in idle + slow + asked:
+            client.close()
+
+    assert (healthy, found) == (200, 200)
+    assert (process.returncode, out, err) == (0, "working\nstopped well\n", "")
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    with server("lambda: SlowEngine()") as process:
+        place = opened(process)
+        slow = connections(place, 1, HALF_A_BODY)
+        process.send_signal(signal.SIGTERM)
+        wait_until_not_ready(place)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+        slow[0].close()
+
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_release_that_is_still_being_opened_does_not_hold_a_server_that_is_told_to_stop() -> None:
+    with server("lambda: threading.Event().wait(60)") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+    assert process.returncode == 0
+
+
+def test_a_server_that_ends_says_first_that_it_is_not_ready_and_closes_each_connection() -> None:
+    with server("SlowEngine") as process:
+        host, port = opened(process)
+        client = HTTPConnection(host, port, timeout=10)
+        client.request("GET", "/healthz")
+        client.getresponse().read()
+        process.send_signal(signal.SIGTERM)
+        wait_until_not_ready((host, port))
+        client.request("GET", "/healthz")
+        answer = client.getresponse()
+        body = {"content-type": "application/json"}
+        request = urllib.request.Request(f"http://{host}:{port}/v1/recommend", b"{}", body)
+        found, _ = status(request)
+
+    assert answer.status == 200
+    assert answer.getheader("connection") == "close"
+    assert found == 200  # who came in spite of it is answered
+
+
+def wait_until_not_ready(place: tuple[str, int]) -> None:
+    while status(f"http://{place[0]}:{place[1]}/readyz")[0] != 503:
+        pass

@@ -6,7 +6,12 @@ from time import sleep
 import pytest
 
 from pipelines.config.sections import ServeConfig
-from pipelines.serving.admission import QUEUED_PER_THREAD, AdmissionControl, Unavailable
+from pipelines.serving.admission import (
+    QUEUED_PER_THREAD,
+    AdmissionControl,
+    Overloaded,
+    Unavailable,
+)
 from retrieval import Query, Slate, Stage
 
 
@@ -41,7 +46,7 @@ def test_more_requests_than_may_wait_are_turned_away_and_the_others_answered() -
 
     answers = asyncio.run(crowd())
 
-    assert [type(a) for a in answers] == [Slate] * room + [Unavailable] * 3
+    assert [type(a) for a in answers] == [Slate] * room + [Overloaded] * 3
 
 
 def test_a_place_is_free_again_after_an_answer_and_after_a_failure() -> None:
@@ -78,15 +83,14 @@ def test_who_has_waited_past_the_deadline_is_told_so_instead_of_being_served_lat
     admission = admission_over(engine, threads=1)
 
     async def two() -> tuple[Slate | BaseException, ...]:
-        return await asyncio.gather(
-            admission.answer(Query()),
-            admission.answer(Query(deadline_ms=50)),
-            return_exceptions=True,
-        )
+        first = asyncio.create_task(admission.answer(Query()))
+        await asyncio.sleep(0.05)
+        late = admission.answer(Query(deadline_ms=50))
+        return await asyncio.gather(first, late, return_exceptions=True)
 
     _, late = asyncio.run(two())
 
-    assert isinstance(late, Unavailable)
+    assert isinstance(late, Overloaded)
     assert "longer than the deadline of 50 ms" in str(late)
     assert len(engine.asked) == 1
 

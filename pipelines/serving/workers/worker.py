@@ -1,0 +1,96 @@
+"""A process that answers: reads the log of changes that the writer writes, and forwards to it."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipelines.engine.engine import Engine
+from pipelines.live.remote.change_client import ChangeClient, connect
+from pipelines.live.remote.change_tail import ChangeTail
+from pipelines.serving.answering import Answering, Composition, Reports, beside_the_loop
+from pipelines.serving.app import create_app
+from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.ranking_logs import ranking_log
+from pipelines.serving.workers.protocol import TURN, End, Task
+
+WRITER_SECONDS = 3_600.0  # until the writer has opened its release; it ends us where it cannot
+
+
+class InTurn:
+    """Opens releases as EngineReloader does, one process of a server at a time.
+
+    Two releases are in the memory of the process whose turn it is, and one in all others.
+    """
+
+    def __init__(self, engines: EngineReloader, lock: Path) -> None:
+        self._engines = engines
+        self._lock = FileLock(lock, thread_local=False)
+
+    def open_next(self) -> Engine | None:
+        """Return the next engine, opened; None where there is none, or another has the turn."""
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        engine = None
+        try:
+            engine = self._engines.open_next()
+        finally:
+            if engine is None:
+                self._lock.release()
+        return engine
+
+    def promote(self, engine: Engine) -> None:
+        """Make `engine` the serving one, and leave the turn to the next process."""
+        try:
+            self._engines.promote(engine)
+        finally:
+            self._lock.release()
+
+
+async def answer(
+    task: Task, listener: socket.socket, reports: Reports, end: Callable[[], End]
+) -> None:
+    """Answer on a socket until `end`, called in a thread, returns."""
+    with ranking_log(task.config, reports.say) as watch:
+        live = partial(open_tail, task) if task.config.serve.live else None
+        engines = EngineReloader(Path(task.releases), watch=watch, live=live)
+        with closing(engines):
+            await _serve(task, engines, listener, reports, end)
+
+
+async def _serve(
+    task: Task,
+    engines: EngineReloader,
+    listener: socket.socket,
+    reports: Reports,
+    end: Callable[[], End],
+) -> None:
+    server = Composition(
+        create_app(None, task.config),
+        engines.open_first,
+        InTurn(engines, Path(task.folder) / TURN),
+        task.config.serve.follow_seconds,
+    )
+    answering = Answering(server, reports)
+
+    async def end_when_told() -> None:
+        await answering.end((await beside_the_loop(end, "control")).notice_seconds)
+
+    ending: asyncio.Task[Any] = asyncio.create_task(end_when_told())
+    try:
+        await answering.serve(listener, port_first=task.port_first)
+    finally:
+        ending.cancel()
+
+
+def open_tail(task: Task) -> ChangeTail:
+    """Return the log of changes that the writer writes, once the writer has opened it."""
+    connect(task.socket_path, WRITER_SECONDS).close()
+    return ChangeTail(Path(task.config.serve.live), ChangeClient(task.socket_path))

@@ -1,0 +1,256 @@
+"""A server of several processes, over real releases, started as a user starts it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipelines.building.build import build
+from pipelines.config.sections import Config
+from pipelines.progress import silent
+from pipelines.release.store import current, point_current
+from tests.conftest import UNTIL
+
+JSON = {"content-type": "application/json"}
+WORKERS = 2
+
+
+class Server(NamedTuple):
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str]  # that it has written
+
+    def ask(self, path: str, body: object = None, method: str | None = None) -> tuple[int, Any]:
+        """Ask over a connection of its own, so that any process may answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, JSON, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as e:
+            with e:
+                return e.code, json.load(e)
+
+    def children(self) -> dict[int, str]:
+        """Return the processes of this server by their number, with their kind."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _parent(folder) == self.process.pid:
+                found[int(folder.name)] = "process"
+        return found
+
+    def says(self, part: str) -> str:
+        """Wait for a line that holds this."""
+        return wait_for(lambda: next((one for one in self.lines if part in one), ""))
+
+
+def wait_for(look: Callable[[], Any], seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+    return found
+
+
+def _parent(folder: Path) -> int:
+    try:
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@contextmanager
+def serving(releases: Path, *options: str) -> Iterator[Server]:
+    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(releases)]
+    settings = (f"serve.workers={WORKERS}", "serve.follow_seconds=0.2", "serve.deadline_ms=60000")
+    process = subprocess.Popen(
+        [*command, "--port", "0", *(word for one in settings for word in ("--set", one)), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    assert process.stdout is not None
+    reading = threading.Thread(target=lines.extend, args=[process.stdout])
+    reading.start()
+    try:
+        ready = wait_for(lambda: next((x for x in lines if " answers from " in x), ""))
+        yield Server(process, ready.split()[0], lines)
+    finally:
+        process.kill()
+        process.wait()
+        reading.join()  # all processes hold the other end
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def both(
+    quick_releases: Path, shop: Path, quick: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Two releases of one shop, of which the first is current."""
+    folder = tmp_path_factory.mktemp("both") / "releases"
+    shutil.copytree(quick_releases, folder)
+    first = current(folder)
+    build(shop, folder, quick, UNTIL, silent)
+    (folder.parent / "second").write_text(current(folder))
+    point_current(folder, first)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(both: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(both, "--live", str(tmp_path_factory.mktemp("live") / "log")) as server:
+        yield server
+
+
+def put(server: Server, name: str) -> int:
+    status, body = server.ask(
+        f"/v1/products/{name}", {"id": name, "title": f"Zucchini relish {name}"}, "PUT"
+    )
+    assert status == 200, body
+    sequence: int = body["sequence"]
+    return sequence
+
+
+def knows(server: Server, name: str, after: int) -> bool:
+    query = {"candidates": [name], "deadline_ms": 60_000}
+    status, slate = server.ask(f"/v1/rank?after={after}", query)
+    assert status == 200, slate
+    return bool(slate["products"])
+
+
+def test_a_change_is_in_the_next_answer_of_every_process_that_is_asked_for_it(
+    server: Server,
+) -> None:
+    for number in range(10):
+        sequence = put(server, f"new{number}")
+        assert all(knows(server, f"new{number}", sequence) for _ in range(4))
+
+
+def test_changes_of_all_processes_have_one_order(server: Server) -> None:
+    numbers: list[int] = []
+    clients = [
+        threading.Thread(target=lambda n=n: numbers.extend(put(server, f"c{n}") for _ in range(5)))
+        for n in range(4)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+    assert sorted(numbers) == list(range(min(numbers), min(numbers) + 20))
+
+
+def test_a_bulk_and_a_refusal_pass_through_to_the_writer(server: Server) -> None:
+    line = b'{"type": "upsert", "product": {"id": "b1", "title": "Rye"}}\n'
+    bulk = line + b'{"type": "delete", "id": "nothing"}\n'
+    request = urllib.request.Request(
+        server.url + "/v1/products:bulk", bulk, {"content-type": "application/x-ndjson"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        lines = [json.loads(one) for one in answer.read().splitlines()]
+
+    assert [one["status"] for one in lines] == [200, 404]
+
+
+def test_any_process_may_be_killed_and_another_takes_its_place(server: Server) -> None:
+    writer, *_, worker = sorted(server.children())
+    for pid in (writer, worker):
+        before = len(server.lines)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: any("another one begins" in x for x in server.lines[before:]))  # noqa: B023
+        wait_for(lambda: len(server.children()) == WORKERS + 1)
+        wait_for(lambda: server.ask("/v1/products/k1", {"price": 1}, "PATCH")[0] in (200, 404))
+        sequence = put(server, f"after{pid}")
+
+        assert knows(server, f"after{pid}", sequence)
+
+
+def test_another_release_is_answered_from_without_a_failed_request(
+    server: Server, both: Path
+) -> None:
+    seen: list[tuple[int, str]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            status, slate = server.ask("/v1/search", {"text": "rye bread"})
+            seen.append((status, slate.get("release", "")))
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    second = (both.parent / "second").read_text()
+    point_current(both, second)
+    wait_for(lambda: [name for _, name in seen[-20:]] == [second] * 20)
+    done.set()
+    for client in clients:
+        client.join()
+    sequence = put(server, "afterwards")
+
+    assert {status for status, _ in seen} == {200}
+    assert knows(server, "afterwards", sequence)
+    assert knows(server, "new1", sequence)
+
+
+def test_it_ends_in_order_whatever_its_clients_do_and_leaves_no_process(server: Server) -> None:
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    head = b"POST /v1/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    clients = [socket.create_connection((host, int(port)), timeout=20) for _ in range(350)]
+    for client in clients[:50]:
+        client.sendall(head + b"content-length: 99\r\n\r\n{")
+    children = server.children()
+    assert len(children) == WORKERS + 1
+
+    server.process.send_signal(signal.SIGTERM)
+    code = server.process.wait(timeout=10)
+    for client in clients:
+        client.close()
+
+    assert code == 0
+    assert not any(alive(pid) for pid in children)
+
+
+def test_processes_end_when_their_supervisor_is_killed(both: Path) -> None:
+    with serving(both) as server:
+        children = server.children()
+        server.process.kill()
+        server.process.wait()
+
+        assert len(children) == WORKERS
+        wait_for(lambda: not any(alive(pid) for pid in children))
+
+
+def test_a_release_that_cannot_be_opened_ends_the_server_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(tmp_path)]
+    answer = subprocess.run(
+        [*command, "--port", "0", "--set", "serve.workers=2"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "vetrina build" in answer.stderr
