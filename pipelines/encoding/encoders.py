@@ -296,7 +296,7 @@ def _image_of_release(release: Path, made_by: str, config: Config) -> ImageEncod
         return open_whole()
     if saved.text is None or fingerprint != made_by:
         return open_whole()
-    size, threads = config.encoders.image.batch_size, config.threads
+    size, threads = config.encoders.image.batch_size, config.serve.threads
     return SavedImageEncoder(saved, fingerprint, open_whole, batch_size=size, threads=threads)
 
 
@@ -318,9 +318,9 @@ def _text_of_release(release: Path, config: Config) -> TextEncoder:
     if not compiled.is_dir():
         return open_text(config)
     files = text_model_files(text.model)
-    if chosen := open_without_model(files, compiled, text.max_tokens, config.threads):
+    if chosen := open_without_model(files, compiled, text.max_tokens, config.serve.threads):
         return chosen.encoder
-    return open_chosen(open_text(config), compiled, config.threads).encoder
+    return open_chosen(open_text(config), compiled, config.serve.threads).encoder
 
 
 def _described(record: RuntimeRecord) -> dict[str, Any]:
