@@ -62,9 +62,7 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
         Eligibility(visible),
         RequestEncoder(parts, base.encoder, visible, searches_words=searches_words),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
-        RankingStage(
-            name, parts, ranker, config.ranking.recent_products, FitOrder.of(config.retrieval)
-        ),
+        RankingStage(name, parts, ranker, config.ranking, FitOrder.of(config.retrieval)),
         SlateComposer(name, parts.lexical if searches_words else None),
     )
 
