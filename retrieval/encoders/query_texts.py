@@ -70,7 +70,9 @@ class QueryTextEncoder:
         """Return one unit vector a text, in order; UnfitVectors where the model is broken."""
         tokens = self._tokenizer.tokens([*texts] or [""])
         vectors = [self._network.run(self._tokenizer.padded([one]))[0] for one in tokens]
-        return fit_vectors(np.stack(vectors)[: len(texts)], "text embeddings")
+        stacked = fit_vectors(np.stack(vectors)[: len(texts)], "text embeddings")
+        lengths = np.linalg.norm(stacked, axis=1, keepdims=True).clip(1e-12)
+        return np.asarray(stacked / lengths, np.float32)
 
     def save(self, folder: Path) -> None:
         """Copy the files into a folder, which is made."""
