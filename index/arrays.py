@@ -21,4 +21,4 @@ def map_array(path: Path) -> np.ndarray:
         if "empty" not in str(e):  # an array without elements cannot be mapped, only read
             raise DamagedIndex(f"{path.name} is not an array: {str(e)[:200]}") from None
         array = np.load(path, allow_pickle=False)
-    return array
+    return np.asarray(array)  # the same memory, without the class of a map, which is slow to slice

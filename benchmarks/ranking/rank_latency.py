@@ -28,7 +28,7 @@ from index import map_array
 from pipelines.config.sections import Config
 from pipelines.training.ranker.setup import training_settings
 from ranking.bundle import Bundle
-from ranking.compression.export import WholeCall, example_inputs, export, is_installed
+from ranking.compression.export import WholeCall, example_inputs, export
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
@@ -184,13 +184,12 @@ def compare(folder: Path, given: RankRequest, threads: int, calls: int) -> None:
 
 def ours(folder: Path, threads: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the ways to run our ranker, beside torch."""
-    if is_installed():
-        plain, small = folder / "bundle", folder / "bundle8"
-        if not plain.exists():
-            export(folder / "ranker", plain)
-            quantise(plain, small)
-        yield "ONNX Runtime fp32", lambda: Bundle.open(plain, threads)
-        yield "ONNX Runtime int8", lambda: Bundle.open(small, threads)
+    plain, small = folder / "bundle", folder / "bundle8"
+    if not plain.exists():
+        export(folder / "ranker", plain)
+        quantise(plain, small)
+    yield "ONNX Runtime fp32", lambda: Bundle.open(plain, threads)
+    yield "ONNX Runtime int8", lambda: Bundle.open(small, threads)
     if has_openvino():
         for precision in precisions():
             yield (

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ from msgspec import structs
 from index.arrays import map_array, save_array
 from index.top_k import best
 from index.types import FilterPlan, Hits, Way
-from index.vectors.filtered_search import IndexShape, choose, scans_bytes, search_until_stable
+from index.vectors.filtered_search import (
+    SPARE,
+    IndexShape,
+    choose,
+    scans_bytes,
+    search_until_stable,
+)
 from index.vectors.scans.byte_codes import ByteCodes
 from index.vectors.scans.row_scores import row_scores
 from index.vectors.validation import fit_vectors, same_dimension
 
 NEARLY_ALL = 0.9  # share of the rows; if more pass, a filter seldom goes against a query
+TUNED = 0.95  # of the true answers are found without a filter: what an index is tuned to by default
 
 Found = tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]  # places and scores
 
@@ -182,6 +190,10 @@ class ApproximateIndex(ABC):
         plan: FilterPlan,
     ) -> Hits:
         """Search as planned; where that proves too little, compare every row that passes."""
+        if plan.way is not Way.SCAN and plan.passed >= NEARLY_ALL * plan.of:
+            found = self._overfetched(query, k, held, plan)
+            if found is not None:
+                return found
         codes = self.codes if scans_bytes(self.shape, plan.passed, k) else None
         scan = None
         if codes is not None and plan.passed < NEARLY_ALL * plan.of:
@@ -205,6 +217,25 @@ class ApproximateIndex(ABC):
         [scores] = row_scores(self._plain, rows[None], query)
         hits = best(rows, scores, k)
         return Hits(hits.rows, hits.scores, plan)
+
+    def _overfetched(
+        self,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        held: Bool[np.ndarray, "m"],
+        plan: FilterPlan,
+    ) -> Hits | None:
+        """Search without the filter, deeper, and drop what does not pass; None: that left too few.
+
+        The best `k` that pass are among the best of all, which the index finds as surely as
+        without a filter.
+        """
+        depth = ceil(SPARE * k * plan.of / plan.passed)
+        hits = self._filtered(query, k, held, depth)
+        if len(hits.rows) < min(k, plan.passed):
+            return None
+        how = structs.replace(plan, way=Way.OVERFETCH, effort=depth, exactness=TUNED)
+        return structs.replace(hits, plan=how)
 
     def _filtered(
         self, query: Float32[np.ndarray, "1 d"], k: int, held: Bool[np.ndarray, "m"], depth: int

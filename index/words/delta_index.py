@@ -10,15 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from index.words.lexical_index import LexicalIndex
+from index.words.postings import NAMING_WEIGHT, PRESENCE, saturation
 from index.words.queries.parsed_query import Form, QueryWord
-from index.words.queries.term_queries import PRESENCE
-from index.words.queries.word_matches import NAMING_WEIGHT, HeldWords, WordMatches
+from index.words.queries.word_matches import HeldWords, WordMatches
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.codes import beginning
 from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.pieces import Words
 
-K1, B = 1.2, 0.75  # as tantivy's BM25
 PLACE_BITS = 32
 PLACES = (1 << PLACE_BITS) - 1
 
@@ -35,7 +34,6 @@ class DeltaIndex:
 
     def __init__(self, index: LexicalIndex) -> None:
         self._index = index
-        self._means = {field: index.mean_length(field) for field in index.weights}
         self._postings: dict[tuple[str, str], list[int]] = {}  # times met, and where
         self._lengths: dict[str, list[int]] = {field: [] for field in index.weights}
         self._texts: list[dict[str, str]] = []  # the terms of each field, in order, for phrases
@@ -174,5 +172,4 @@ class DeltaIndex:
         places, times = postings & PLACES, postings >> PLACE_BITS
         places, times = places[places < size], times[places < size]
         lengths = np.array([self._lengths[field][place] for place in places.tolist()], np.float64)
-        mean = self._means[field] or 1.0
-        return places, (K1 + 1) * times / (times + K1 * (1 - B + B * lengths / mean))
+        return places, saturation(times, lengths, self._index.mean_lengths[field])

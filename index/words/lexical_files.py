@@ -9,13 +9,11 @@ import msgspec
 import tantivy
 
 from index.errors import DamagedIndex
+from index.words.postings import PostingsWriter
 from index.words.queries.synonyms import Rule, Synonyms, read_rules
 from index.words.terms.analysis import (
-    EARLIER,
     LANGUAGES,
-    PIECES,
     Analysis,
-    analysis_of,
     analyzer,
     code_analyzer,
     query_terms,
@@ -45,24 +43,24 @@ class QueryRelaxation(NamedTuple):
 USUAL = QueryRelaxation()
 
 
-class LexicalSettings(msgspec.Struct, frozen=True):
-    """How an index was built, and is to be read. A missing field was not yet written then."""
+class LexicalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an index was built, and is to be read."""
 
     weights: dict[str, float]
     num_rows: int
-    language: str = "english"
-    segmenting: str = "spaces"
-    corrects: bool = False
-    synonym_weight: float = 1.0
-    positions: bool = False  # whether the place of each word is stored, for phrases
+    language: str
+    corrects: bool
+    synonym_weight: float
+    mean_lengths: dict[str, float]  # how many terms each field has on average
 
 
 class LexicalFiles(NamedTuple):
-    """An open folder: tantivy's index, its settings, its words if counted, its synonyms."""
+    """An open folder: tantivy's index, its settings, its words, its synonyms."""
 
+    folder: Path
     index: tantivy.Index
     settings: LexicalSettings
-    vocabulary: Vocabulary | None
+    vocabulary: Vocabulary
     synonyms: bytes
     lexicon: frozenset[str]
 
@@ -82,19 +80,18 @@ def write(
     check_synonyms(relaxation.synonyms, language)
     folder.mkdir(parents=True)
     index = tantivy.Index(_schema(weights), path=str(folder))
-    _register(index, language, PIECES)
-    analysis, counts = analysis_of(language, PIECES), WordCounts()
-    num_rows = _add(index, analysis, weights, documents, counts)
+    _register(index, language)
+    analysis, counts, postings = Analysis(language), WordCounts(), PostingsWriter(weights)
+    num_rows = _add(index, analysis, weights, documents, counts, postings)
     counts.add(_words_of(read_rules(relaxation.synonyms), analysis))  # so they may be misspelt, too
     Vocabulary.of(counts.counts).save(folder)
     settings = LexicalSettings(
         dict(weights),
         num_rows,
         language,
-        PIECES,
         relaxation.corrects,
         relaxation.synonym_weight,
-        positions=True,
+        postings.save(folder),
     )
     (folder / SETTINGS).write_bytes(msgspec.json.encode(settings))
     if relaxation.synonyms:
@@ -110,13 +107,13 @@ def read(folder: Path) -> LexicalFiles:
         index = tantivy.Index.open(str(folder))
     except ValueError as e:
         raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
-    _register(index, settings.language, settings.segmenting)
-    counted = (folder / "words_rows.npy").exists()
+    _register(index, settings.language)
     synonyms, lexicon = folder / SYNONYMS, folder / LEXICON
     return LexicalFiles(
+        folder,
         index,
         settings,
-        Vocabulary.open(folder) if counted else None,
+        Vocabulary.open(folder),
         synonyms.read_bytes() if synonyms.exists() else b"",
         frozenset(lexicon.read_text("utf-8").split("\n")) if lexicon.exists() else frozenset(),
     )
@@ -124,12 +121,12 @@ def read(folder: Path) -> LexicalFiles:
 
 def check_synonyms(content: bytes, language: str) -> None:
     """Raise SynonymError where a file of synonyms cannot be read in a language."""
-    analysis = analysis_of(language, PIECES)
+    analysis = Analysis(language)
     Synonyms(read_rules(content), lambda text: query_terms(analysis, text))
 
 
-def _register(index: tantivy.Index, language: str, segmenting: str) -> None:
-    index.register_tokenizer(ANALYZER, analyzer(language, segmenting))
+def _register(index: tantivy.Index, language: str) -> None:
+    index.register_tokenizer(ANALYZER, analyzer(language, pieces=True))
     index.register_tokenizer(CODES, code_analyzer())
 
 
@@ -139,8 +136,9 @@ def _add(
     weights: Mapping[str, float],
     documents: Iterable[Document],
     counts: WordCounts,
+    postings: PostingsWriter,
 ) -> int:
-    """Add and commit the documents, count their words, and return how many there are."""
+    """Add and commit the documents, count their words and terms, and return how many there are."""
     writer = index.writer(heap_size=HEAP_BYTES, num_threads=1)
     num_rows = 0
     remembered = lru_cache(REMEMBERED_TEXTS)(analysis.document)  # brands and paths come again
@@ -149,9 +147,11 @@ def _add(
         read = {
             name: (remembered if len(text) <= LONGEST_REMEMBERED else analysis.document)(name, text)
             for name, text in texts.items()
+            if text
         }
-        counts.add(w for _, words in read.values() for w in words if not is_fragment(w))
-        entry = tantivy.Document(**{name: terms for name, (terms, _) in read.items() if terms})
+        counts.add(w for one in read.values() for w in one.words if not is_fragment(w))
+        postings.add({name: one.terms for name, one in read.items()})
+        entry = tantivy.Document(**{name: one.text for name, one in read.items() if one.text})
         entry.add_unsigned("row", num_rows)
         writer.add_document(entry)
         num_rows += 1
@@ -168,13 +168,17 @@ def _words_of(rules: Iterable[Rule], analysis: Analysis) -> Iterator[str]:
 
 
 def _settings(folder: Path) -> LexicalSettings:
-    settings = msgspec.json.decode((folder / SETTINGS).read_bytes(), type=LexicalSettings)
-    if settings.language not in LANGUAGES or settings.segmenting not in (PIECES, *EARLIER):
+    try:
+        settings = msgspec.json.decode((folder / SETTINGS).read_bytes(), type=LexicalSettings)
+    except msgspec.ValidationError as e:
         raise DamagedIndex(
-            f"{folder.name} holds words read as {settings.language!r}, parted by "
-            f"{settings.segmenting!r}; this version reads {', '.join(LANGUAGES)} and parts by "
-            f"{', '.join((PIECES, *EARLIER))}; open it with the version that built it, or build "
-            "again"
+            f"{folder.name} is of another version ({e}); open it with the version that built it, "
+            "or build again"
+        ) from None
+    if settings.language not in LANGUAGES:
+        raise DamagedIndex(
+            f"{folder.name} holds words read as {settings.language!r}; this version reads "
+            f"{', '.join(LANGUAGES)}; open it with the version that built it, or build again"
         )
     return settings
 

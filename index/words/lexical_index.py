@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
-import tantivy
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from index.top_k import best
@@ -14,34 +11,23 @@ from index.types import Hits
 from index.words import lexical_files
 from index.words.completions import WordCompleter
 from index.words.lexical_files import USUAL, LexicalFiles, QueryRelaxation
+from index.words.postings import Postings
 from index.words.queries.compounds import Compounds
 from index.words.queries.parsed_query import QueryWord
+from index.words.queries.phrases import PhraseFinder
 from index.words.queries.query_reading import QueryReader
+from index.words.queries.scoring import row_scores
 from index.words.queries.spelling import SpellingCorrector
 from index.words.queries.synonyms import Synonyms, read_rules
-from index.words.queries.term_queries import (
-    TermQueries,
-    all_of,
-    any_of,
-)
-from index.words.queries.word_matches import (
-    WORDS_AT_ONCE,
-    HeldWords,
-    WordMatches,
-    flagging_query,
-    held_words,
-    joined,
-)
+from index.words.queries.word_matches import WordHolders, WordMatches
 from index.words.rarity import rarity
-from index.words.terms.analysis import analysis_of, query_terms
+from index.words.terms.analysis import Analysis, query_terms
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.pieces import Words
 
-RESTRICTED_ROWS = 5_000  # up to here the rows go into the query, above it the answer is filtered
-
 
 class LexicalIndex:
-    """BM25 over weighted fields, stems of one language, words in any order; no query syntax.
+    """BM25 over weighted fields, stems of one language, words in any order.
 
     A word that no document has is read as one that is nearly it, at a discount; a word of the
     synonyms stands for the others, and the best of them counts. Chinese, Japanese and Korean are
@@ -51,13 +37,11 @@ class LexicalIndex:
 
     def __init__(self, files: LexicalFiles) -> None:
         settings = files.settings
-        self._searcher = files.index.searcher()
-        self._queries = TermQueries(
-            files.index.schema, self._searcher, settings.weights, positions=settings.positions
-        )
-        self._analysis = analysis_of(settings.language, settings.segmenting)
-        self._weights = settings.weights
-        self._num_rows = settings.num_rows
+        self._postings = Postings.open(files.folder, settings.num_rows)
+        self._phrases = PhraseFinder(files.index, settings.weights, self._postings)
+        self._holders = WordHolders(self._postings, self._phrases)
+        self._analysis = Analysis(settings.language)
+        self._settings = settings
         self._completer = WordCompleter(files.vocabulary, self._query_terms, self._rows_with)
         self.read = self._reader(files).read
 
@@ -85,15 +69,11 @@ class LexicalIndex:
 
     def search(self, text: str, k: int, allowed: Bool[np.ndarray, "n"] | None = None) -> Hits:
         """Return at most `k` rows that share a word with `text`, ties by the lower row."""
-        query = self._queries.of(self.read(text))
-        if query is None or k == 0 or (allowed is not None and not allowed.any()):
-            return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
-        if allowed is None:
-            return best(*self._run(query, k + 100), k)
-        rows = np.flatnonzero(allowed)
-        if len(rows) <= RESTRICTED_ROWS:
-            return best(*self._run(self._queries.among(query, rows), len(rows)), k)
-        return self._filtered(query, allowed, k)
+        scores = self._scores(text)
+        if allowed is not None:
+            scores *= allowed
+        rows = np.flatnonzero(scores)
+        return best(rows, scores[rows], k)
 
     def last_words(self, before: str, prefix: str, k: int) -> list[str]:
         """Return words of the index that begin so, the most frequent beside `before` first."""
@@ -101,15 +81,12 @@ class LexicalIndex:
 
     def score(self, text: str, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
         """Return BM25 of each row; 0 where no word is shared."""
-        query = self._queries.of(self.read(text))
-        if query is None or not len(rows):
-            return np.zeros(len(rows), np.float32)
-        return self._scores(query, rows)
+        return np.asarray(self._scores(text)[rows])
 
     def matches(self, text: str, rows: Int64[np.ndarray, "c"]) -> WordMatches:
         """Return the share of the query's words that each row holds, weighted by idf."""
         words = self.read(text).words
-        return self._held(words, rows).shares(self.rarities(words))
+        return self._holders.among(words, rows.astype(np.int32)).shares(self.rarities(words))
 
     def holding_all(
         self, text: str, allowed: Bool[np.ndarray, "n"] | None = None
@@ -121,10 +98,7 @@ class LexicalIndex:
         known = self.known_words(text)
         if not known:
             return np.empty(0, np.int64)
-        query = self._queries.holding_all(known)
-        rows, _ = self._run(query, self._num_rows)
-        mask = np.zeros(self._num_rows, bool)
-        mask[rows] = True
+        mask = self._holders.holding_all(known)
         for condition in (allowed, self.permitted(text)):
             if condition is not None:
                 mask &= condition
@@ -136,65 +110,55 @@ class LexicalIndex:
 
     def permitted(self, text: str) -> Bool[np.ndarray, "n"] | None:
         """Return which rows the operators (`-oat`, `"rye bread"`) permit; None: there are none."""
-        query = self._queries.permitted(self.read(text))
-        if query is None:
+        parsed = self.read(text)
+        if not parsed.phrases and not parsed.excluded:
             return None
-        mask = np.zeros(self._num_rows, bool)
-        mask[self._run(query, self._num_rows)[0]] = True
+        mask = np.ones(self.size, bool)
+        for words in parsed.phrases:
+            mask &= np.isin(np.arange(self.size), self._phrases.of(words).rows)
+        for words in parsed.excluded:
+            mask[self._phrases.of(words).rows] = False
         return mask
 
     def rarities(self, words: Sequence[QueryWord]) -> Float64[np.ndarray, "w"]:
         """Return the idf of each word, by the most frequent of the ways to say it."""
         rows = [self._frequency_of(word) for word in words]
-        return np.array([rarity(n, self._num_rows) for n in rows], np.float64)
+        return np.array([rarity(n, self.size) for n in rows], np.float64)
 
     def rarity(self, term: str) -> float:
         """Return the idf of a term; one that no row has is as rare as if one had it."""
-        return rarity(max(self._queries.most_rows(term), 1), self._num_rows)
+        return self._postings.rarity(term)
 
     @property
     def weights(self) -> Mapping[str, float]:
         """The weight of each field."""
-        return self._weights
+        return self._settings.weights
+
+    @property
+    def mean_lengths(self) -> Mapping[str, float]:
+        """How many terms each field has on average."""
+        return self._settings.mean_lengths
 
     @property
     def size(self) -> int:
         """How many rows there are."""
-        return self._num_rows
+        return self._settings.num_rows
 
     def document_terms(self, field: str, text: str) -> list[str]:
         """Return the terms that a field with this text would be found by, each as often as met."""
-        return self._analysis.document_terms(field, text)
-
-    def frequency(self, field: str, term: str) -> int:
-        """Return how many rows have a term in a field."""
-        return int(self._searcher.doc_freq(field, term))
-
-    def mean_length(self, field: str) -> float:
-        """Return how many terms a field has on average, as BM25 here counts it.
-
-        tantivy tells it only where it explains a score, so the most frequent term is asked for.
-        """
-        for term, _ in self._searcher.terms_with_prefix(field, "", limit=1):
-            query = self._queries.exactly(field, term)
-            [(_, address)] = self._searcher.search(query, 1, count=False).hits
-            explanation = query.explain(self._searcher, address).to_json()
-            return _explained(msgspec.json.decode(explanation), "avgdl")
-        return 0.0
+        return self._analysis.document(field, text).terms
 
     def _reader(self, files: LexicalFiles) -> QueryReader:
-        corrector = None
-        if files.vocabulary is not None and files.settings.corrects:
-            corrector = SpellingCorrector(files.vocabulary, self._analysis.stem, self._rows_beside)
-        compounds, vocabulary = None, files.vocabulary
-        if vocabulary is not None and files.settings.positions:
-            compounds = Compounds(
-                self._term_of,
-                lambda word: vocabulary.has_form_of(word, self._analysis.stem),
-                self._queries.most_rows,
-                self._rows_with_phrase,
-                self._num_rows,
-            )
+        corrector, vocabulary = None, files.vocabulary
+        if files.settings.corrects:
+            corrector = SpellingCorrector(vocabulary, self._analysis.stem, self._rows_beside)
+        compounds = Compounds(
+            self._term_of,
+            lambda word: vocabulary.has_form_of(word, self._analysis.stem),
+            self._postings.most_rows,
+            self._rows_with_phrase,
+            self.size,
+        )
         return QueryReader(
             self._analysis,
             self._is_indexed,
@@ -203,8 +167,15 @@ class LexicalIndex:
             files.settings.synonym_weight,
             compounds,
             files.lexicon,
-            codes=CODES in self._weights,
+            codes=CODES in self.weights,
         )
+
+    def _scores(self, text: str) -> Float32[np.ndarray, "n"]:
+        """Return the score of every row under the query's operators."""
+        scores, permitted = row_scores(self.read(text), self._postings), self.permitted(text)
+        if permitted is not None:
+            scores *= permitted
+        return scores
 
     def _query_terms(self, text: str) -> Words:
         return query_terms(self._analysis, text)
@@ -216,69 +187,21 @@ class LexicalIndex:
 
     def _rows_with_phrase(self, terms: Words) -> int:
         """Return how many rows have these terms one after the other."""
-        return self._count(self._queries.phrase(terms))
-
-    def _scores(
-        self, query: tantivy.Query, rows: Int64[np.ndarray, "c"]
-    ) -> Float32[np.ndarray, "c"]:
-        """Return the score of each row; 0 where it does not match."""
-        scores = np.zeros(self._num_rows, np.float32)
-        few = len(rows) <= RESTRICTED_ROWS
-        restricted = self._queries.among(query, rows) if few else query
-        matches, values = self._run(restricted, len(rows) if few else self._num_rows)
-        scores[matches] = values
-        return np.asarray(scores[rows])
-
-    def _held(self, words: Sequence[QueryWord], rows: Int64[np.ndarray, "c"]) -> HeldWords:
-        if not len(rows):
-            return HeldWords.none(len(words), 0)
-        parts = [HeldWords.none(0, len(rows))]
-        for start in range(0, len(words), WORDS_AT_ONCE):
-            some = words[start : start + WORDS_AT_ONCE]
-            sums = self._scores(flagging_query(some, self._queries), rows)
-            parts.append(held_words(sums, len(some)))
-        return joined(parts)
+        return len(self._phrases.of(terms).rows)
 
     def _frequency_of(self, word: QueryWord) -> int:
         ways = (*word.ways, *word.phrases)
-        return max(min(map(self._queries.most_rows, way)) for way in ways)
+        return max(min(map(self._postings.most_rows, way)) for way in ways)
 
     def _is_indexed(self, term: str) -> bool:
-        return any(self.frequency(field, term) > 0 for field in self._weights)
+        return self._postings.most_rows(term) > 0
 
     def _rows_with(self, terms: Words) -> int:
         """Return how many rows have all of these terms."""
-        return self._count(all_of(map(self._queries.anywhere, terms)))
+        return len(self._holders.with_all(terms)) if terms else 0
 
     def _rows_beside(self, term: str, others: Words) -> int:
         """Return how many rows have a term and any of the others."""
-        beside = any_of(map(self._queries.anywhere, others))
-        return self._count(all_of([self._queries.anywhere(term), beside]))
-
-    def _count(self, query: tantivy.Query) -> int:
-        return int(self._searcher.search(query, 1, count=True).count or 0)
-
-    def _filtered(self, query: tantivy.Query, allowed: Bool[np.ndarray, "n"], k: int) -> Hits:
-        """Return the best allowed rows, fetching deeper until there are enough of them."""
-        depth = int((k + 100) / allowed.mean())
-        while True:
-            rows, scores = self._run(query, min(depth, self._num_rows))
-            keep = allowed[rows]
-            if keep.sum() >= k or len(rows) < depth:
-                return best(rows[keep], scores[keep], k)
-            depth *= 4
-
-    def _run(
-        self, query: tantivy.Query, limit: int
-    ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-        hits = self._searcher.search(query, max(limit, 1), count=False).hits
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
-        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
-        return np.asarray(rows, np.int64), scores
-
-
-def _explained(explanation: Mapping[str, Any], name: str) -> float:
-    """Return the number that an explanation of a score gives by this name; 0 if it has none."""
-    if str(explanation["description"]).startswith(name):
-        return float(explanation["value"])
-    return max((_explained(part, name) for part in explanation.get("details", ())), default=0.0)
+        beside = [self._postings.of(other).rows for other in others]
+        rows = self._postings.of(term).rows
+        return len(np.intersect1d(rows, np.concatenate(beside))) if beside else 0

@@ -66,6 +66,12 @@ class StringArray:
         coded = prefix.encode()
         return range(self._first_from(coded), self._first_from(coded + AFTER_ALL))
 
+    def place(self, text: str) -> int | None:
+        """Return where a text is, if texts are in order of code points; None if it is not here."""
+        coded = text.encode(errors="surrogatepass")
+        place = self._first_from(coded)
+        return place if place < self.size and self._coded(place) == coded else None
+
     def _first_from(self, coded: bytes) -> int:
         """Return the first place whose text is not before this one."""
         low, high = 0, self.size

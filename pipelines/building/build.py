@@ -14,7 +14,6 @@ from pipelines.building.gate import FIRST, GateInput, judge
 from pipelines.building.inputs import BuildInputs, EncoderIdentity
 from pipelines.building.plan import STEPS, inputs_of
 from pipelines.building.step_runner import StepRunner
-from pipelines.building.steps.ranker import refuse_runtime
 from pipelines.building.steps.vectors import some_pictures
 from pipelines.building.synonyms import relaxation_of
 from pipelines.building.writers import WRITERS
@@ -93,7 +92,6 @@ def build(  # noqa: PLR0913 - the options of a verb
 def _refuse_unfit(config: Config) -> None:
     """Raise ConfigError where a step would refuse the configuration after hours of encoding."""
     use_threads(config.threads)
-    refuse_runtime(config)
     relaxation_of(config)
 
 

@@ -66,7 +66,7 @@ class BuildContext:
     def query_encoder(self) -> QueryEncoder:
         """What brings texts into the spaces of this build."""
         weight = self.config.encoders.image_weight
-        return QueryEncoder(self.encoders.text, self.encoders.image, weight)
+        return QueryEncoder(self.encoders.text, self.encoders.image, weight, self.encoders.queries)
 
     def moved(self, folder: Path, config: Config) -> "BuildContext":
         """Return a context of the same products, log and texts that writes into another folder."""

@@ -251,6 +251,7 @@ class RankingConfig(Section, frozen=True, kw_only=True):
     layers: Positive = 2
     points: Annotated[int, Meta(ge=0)] = 16  # through which candidates see each other; 0: not
     recent_products: Positive = 32
+    most_ranked: Positive = 200  # candidates of a request; the others keep their order behind them
     runtime: Literal["auto", "torch", "onnx", "cuda"] = "auto"  # what serves it; all score alike
     batch_requests: Annotated[int, Meta(ge=0, le=256)] = 0  # together; 0: 8 on a GPU, else 1
     order_loss: Literal["lambda", "listwise", "pairwise", "none"] = "lambda"

@@ -1,14 +1,19 @@
 """Opens the encoders that a configuration names, and again those of a release."""
 
+import logging
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
+from jaxtyping import Float32
 
 from pipelines.config.sections import Config
+from pipelines.durable.files import replaced_folder
 from pipelines.encoding.runtime_choices import (
     answers_as_chosen,
     checked_once,
@@ -19,12 +24,14 @@ from pipelines.encoding.runtime_choices import (
     mark_checked,
     mark_used,
     prune,
+    query_entry,
     save_probes,
 )
 from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.clip.saved import read_saved
 from retrieval.encoders.pictures import fingerprint_in_torch
 from retrieval.encoders.query import ImageEncoder, QueryEncoder
+from retrieval.encoders.query_texts import QueryTextEncoder
 from retrieval.encoders.runtimes import (
     TORCH,
     RuntimeChoice,
@@ -32,7 +39,7 @@ from retrieval.encoders.runtimes import (
     is_native,
     read_record,
 )
-from retrieval.encoders.saved_image import SavedImageEncoder
+from retrieval.encoders.saved_image import SavedImageEncoder, save_text_side
 from retrieval.encoders.text import (
     SentenceEncoder,
     TextEncoder,
@@ -55,11 +62,13 @@ if TYPE_CHECKING:  # it imports torch and open_clip, which takes seconds
 
 IMAGE_FOLDER = "image_encoder"  # in a release, which needs no other copy of the weights
 TEXT_FOLDER = "text_encoder"  # in a release, where the text encoder does not run in torch
+QUERY_FOLDER = "query_encoder"  # in a release, of the text encoder as queries are read
 COMPILED_IMAGE = "image_encoder/compiled"  # the same of its picture side
 
 
 E = TypeVar("E")
 P = TypeVar("P")
+log = logging.getLogger(__name__)
 
 
 class Encoders(NamedTuple):
@@ -69,15 +78,12 @@ class Encoders(NamedTuple):
     image: "ClipEncoder | None"
     text_choice: RuntimeChoice[Any] | None = None  # how it is run; None: in torch, as nobody asked
     image_choice: RuntimeChoice[Any] | None = None
+    queries: QueryTextEncoder | None = None  # None: the text encoder reads queries, too
 
     def fingerprints(self) -> dict[str, str]:
         """Return what ties vectors to the encoders that made them."""
-        fingerprints = {"text": self.text.fingerprint}
-        return (
-            fingerprints
-            if self.image is None
-            else {**fingerprints, "image": self.image.fingerprint}
-        )
+        encoders = {"text": self.text, "image": self.image, "queries": self.queries}
+        return {name: one.fingerprint for name, one in encoders.items() if one is not None}
 
     def runtimes(self) -> dict[str, Any]:
         """Return what a manifest says about how they are run."""
@@ -120,6 +126,7 @@ def with_runtimes(
     """
     if not _is_remembered(encoders.text_choice, texts, config):
         encoders = _with_text_runtime(encoders, texts, config)
+    encoders = encoders._replace(queries=_query_encoder(encoders, config))
     return encoders if encoders.image is None else _with_image_runtime(encoders, pictures, config)
 
 
@@ -157,6 +164,33 @@ def _with_text_runtime(encoders: Encoders, texts: Sequence[str], config: Config)
     )
     prune()
     return encoders._replace(text=chosen.encoder, text_choice=chosen)
+
+
+def _query_encoder(encoders: Encoders, config: Config) -> QueryTextEncoder | None:
+    """Return what reads queries faster, made once on a machine; None where torch is asked for."""
+    text = config.encoders.text
+    if text.runtime == TORCH or not isinstance(encoders.text, SentenceEncoder | CompiledEncoder):
+        return None
+    from retrieval.encoders.query_network import write_query_network
+
+    model = _fingerprint_of(text_model_files(text.model), config)
+    with locked_entry(query_entry(model(text.max_tokens))) as entry:
+        try:
+            return QueryTextEncoder.open(entry, model)
+        except EncoderError:  # none yet, or damaged
+            pass
+        try:
+            with replaced_folder(entry) as draft:
+                write_query_network(open_text(config), draft)
+        except EncoderError as e:
+            log.warning("queries are read as products are: %s", e)
+            return None
+        return QueryTextEncoder.open(entry, model)
+
+
+def _fingerprint_of(files: TextModelFiles, config: Config) -> Callable[[int], str]:
+    """Return what gives the fingerprint of a text model that reads up to so many tokens."""
+    return lambda longest: files.fingerprint(min(longest, config.encoders.text.max_tokens))
 
 
 def _is_remembered(chosen: RuntimeChoice[Any] | None, texts: Sequence[str], config: Config) -> bool:
@@ -250,6 +284,9 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
     """Copy into a release what it needs to read queries, but for the text model itself."""
     if encoders.image is not None:
         encoders.image.save(release / IMAGE_FOLDER)
+        save_text_side(release / IMAGE_FOLDER)
+    if encoders.queries is not None:
+        encoders.queries.save(release / QUERY_FOLDER)
     for folder, choice in (
         (TEXT_FOLDER, encoders.text_choice),
         (COMPILED_IMAGE, encoders.image_choice),
@@ -261,13 +298,13 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
     """Open the encoders that made a release's vectors; ReleaseError if they are others now."""
     try:
-        text = _text_of_release(release, config)
+        queries = _queries_of_release(release, config)
+        text = _text_of_release(release, config, queries)
         image = _image_of_release(release, fingerprints.get("image", ""), config)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
-    opened = {"text": text.fingerprint}
-    if image is not None:
-        opened["image"] = image.fingerprint
+    encoders = {"text": text, "image": image, "queries": queries}
+    opened = {name: one.fingerprint for name, one in encoders.items() if one is not None}
     for name in sorted({*fingerprints, *opened}):
         if fingerprints.get(name) != opened.get(name):
             raise ReleaseError(
@@ -276,7 +313,14 @@ def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Conf
                 f"{opened.get(name, 'none')}; "
                 f"bring back encoders.{name} of the build, or build again"
             )
-    return QueryEncoder(text, image, config.encoders.image_weight)
+    return QueryEncoder(text, image, config.encoders.image_weight, queries)
+
+
+def _queries_of_release(release: Path, config: Config) -> QueryTextEncoder | None:
+    if not (release / QUERY_FOLDER).is_dir():
+        return None
+    files = text_model_files(config.encoders.text.model)
+    return QueryTextEncoder.open(release / QUERY_FOLDER, _fingerprint_of(files, config))
 
 
 def _image_of_release(release: Path, made_by: str, config: Config) -> ImageEncoder | None:
@@ -296,7 +340,7 @@ def _image_of_release(release: Path, made_by: str, config: Config) -> ImageEncod
         return open_whole()
     if saved.text is None or fingerprint != made_by:
         return open_whole()
-    size, threads = config.encoders.image.batch_size, config.threads
+    size, threads = config.encoders.image.batch_size, config.serve.threads
     return SavedImageEncoder(saved, fingerprint, open_whole, batch_size=size, threads=threads)
 
 
@@ -312,15 +356,50 @@ def _whole_image_of_release(release: Path, config: Config) -> "ClipEncoder":
     return open_chosen_image(image, release / COMPILED_IMAGE).encoder
 
 
-def _text_of_release(release: Path, config: Config) -> TextEncoder:
+class ProductTextEncoder:
+    """The text encoder of a release, opened for the first product; queries have one of their own.
+
+    A server without live changes never opens it.
+    """
+
+    def __init__(self, fingerprint: str, open_whole: Callable[[], TextEncoder]) -> None:
+        self.fingerprint = fingerprint
+        self._open_whole = open_whole
+        self._lock = Lock()
+
+    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """Return one unit vector a text, in order."""
+        with self._lock:
+            whole = self._whole
+        return whole.encode(texts)
+
+    @cached_property
+    def _whole(self) -> TextEncoder:
+        return self._open_whole()
+
+
+def _text_of_release(
+    release: Path, config: Config, queries: QueryTextEncoder | None
+) -> TextEncoder | ProductTextEncoder:
+    """Open what reads products' texts, later where queries have an encoder of their own."""
+    open_whole = partial(_whole_text_of_release, release, config)
+    if queries is None:
+        return open_whole()
+    fingerprint = queries.record.model
+    if (release / TEXT_FOLDER).is_dir():
+        fingerprint = read_record(release / TEXT_FOLDER, fingerprint).fingerprint
+    return ProductTextEncoder(fingerprint, open_whole)
+
+
+def _whole_text_of_release(release: Path, config: Config) -> TextEncoder:
     """Open the text encoder of a release, from its compiled network alone where that will do."""
     compiled, text = release / TEXT_FOLDER, config.encoders.text
     if not compiled.is_dir():
         return open_text(config)
     files = text_model_files(text.model)
-    if chosen := open_without_model(files, compiled, text.max_tokens, config.threads):
+    if chosen := open_without_model(files, compiled, text.max_tokens, config.serve.threads):
         return chosen.encoder
-    return open_chosen(open_text(config), compiled, config.threads).encoder
+    return open_chosen(open_text(config), compiled, config.serve.threads).encoder
 
 
 def _described(record: RuntimeRecord) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jaxtyping import Float32
 from pipelines.config.loading import choices_folder
 from pipelines.durable.files import replaced_folder
 from pipelines.durable.locks import lock_file
+from retrieval.encoders.query_texts import ABOUT
 from retrieval.encoders.runtimes import (
     CLOSE_COSINE,
     RECORD,
@@ -34,7 +35,11 @@ AUTO = "auto"
 MOST_CHOICES = 12  # remembered; each takes about as much room as its model
 CPU_INFO = Path("/proc/cpuinfo")
 DESCRIBES = ("model name", "flags", "Features", "CPU implementer", "CPU part")  # a processor
-LIBRARIES = ("openvino", "torch")  # whose versions decide what is fast, and what vectors are
+LIBRARIES = (
+    "onnxruntime",
+    "openvino",
+    "torch",
+)  # whose versions decide what is fast, and what vectors are
 PROBES = "probes.json"
 CHECKED = "checked-{}"  # the texts of a shop, by their hash, that were compared with torch
 PROBE_TEXTS = ("tea", "rye bread 500 g", "men's running shoe, blue, size 43", "usb-c cable 2 m")
@@ -132,12 +137,18 @@ def entry_folder(kind: str, model: str, wanted: str) -> Path:
     return choices_folder() / machine() / f"{kind}-{model}-{wanted}"
 
 
+def query_entry(model: str) -> Path:
+    """Return where the query network of a text model is remembered."""
+    return choices_folder() / machine() / f"queries-{model}"
+
+
 def prune() -> None:
     """Remove the choices that were not used for longest, so that MOST_CHOICES are left.
 
     One that somebody is opening now stays.
     """
-    entries = [record.parent for record in choices_folder().glob(f"*/*/{RECORD}")]
+    records = (RECORD, ABOUT)
+    entries = [one.parent for name in records for one in choices_folder().glob(f"*/*/{name}")]
     for entry in sorted(entries, key=_last_use, reverse=True)[MOST_CHOICES:]:
         lock = lock_file(_lock_of(entry))
         with suppress(OSError, Timeout), lock.acquire(timeout=0):

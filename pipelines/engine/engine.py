@@ -13,7 +13,12 @@ from pipelines.engine.lists.list_answers import ListAnswers
 from pipelines.engine.lists.listing import is_listed
 from pipelines.engine.probe import Probe
 from pipelines.engine.stages.ranking import Depth, RankingListener
-from pipelines.engine.stages.stages import import_torch, open_base, open_stages
+from pipelines.engine.stages.stages import (
+    THREADS_A_REQUEST,
+    import_torch,
+    open_base,
+    open_stages,
+)
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
 from pipelines.live.catch_up import SharedLog, follow, follow_on
@@ -30,7 +35,7 @@ class Engine:
     """Everything that one answer needs, opened once from one verified release."""
 
     def __init__(self, release: Release, config: Config) -> None:
-        use_threads(config.threads)
+        use_threads(THREADS_A_REQUEST)
         self.release = release.manifest.name
         self._manifest = release.manifest
         self._base = open_base(release, config)

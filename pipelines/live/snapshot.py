@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from index import RowLookup
 from index.columns.filter_masks import matching
-from pipelines.live.base import Base
+from pipelines.live.base import Base, product_of
 from pipelines.live.bounded_cache import BoundedCache
 from pipelines.live.overlay_columns import LiveColumns
 from pipelines.live.records import Record
@@ -24,6 +24,7 @@ from retrieval.channels.overlaid import (
 )
 from retrieval.channels.types import Channel, WordChannel
 from retrieval.retriever import Retriever
+from retrieval.types import Product
 
 REMEMBERED_FILTERS = 256
 MOST_LISTS = 64  # that are remembered for their next pages
@@ -115,6 +116,14 @@ class CatalogueSnapshot:
         places = self._records.of(rows)
         built = iter(self._base.parts.products.records(rows[places < 0]))
         return [self._held[place] if place >= 0 else next(built) for place in places.tolist()]
+
+    def products(self, rows: Int64[np.ndarray, "k"]) -> list[Product]:
+        """Return these products, in this order."""
+        places = self._records.of(rows).tolist()
+        return [
+            product_of(self._held[place]) if place >= 0 else self._base.product(row)
+            for row, place in zip(rows.tolist(), places, strict=True)
+        ]
 
     def ids_of(self, rows: Int64[np.ndarray, "k"]) -> list[str]:
         """Return the ids of these rows."""

@@ -5,7 +5,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import jaxtyping
@@ -19,27 +18,6 @@ from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, Bundle
 from ranking.calibration.calibration import FILE as CALIBRATION
 from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.ranker import open_network, told
-
-NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `edge`
-
-
-class MissingExtra(RuntimeError):
-    """An export without what it needs beside torch."""
-
-
-def is_installed() -> bool:
-    """Tell whether this environment can write bundles."""
-    return all(find_spec(name) for name in NEEDED)
-
-
-def refuse_missing() -> None:
-    """Raise MissingExtra where the extra `edge` is not installed."""
-    missing = [name for name in NEEDED if not find_spec(name)]
-    if missing:
-        raise MissingExtra(
-            f"{', '.join(missing)} not installed, which bundles are written with; "
-            "install the extra `edge`: pip install '.[cpu,edge]'"
-        )
 
 
 class WholeCall(nn.Module):
@@ -99,7 +77,7 @@ def example_inputs(
 
 
 def export(ranker: Path, bundle: Path) -> None:
-    """Write the bundle of a ranker's folder; MissingExtra where that cannot be done here."""
+    """Write the bundle of a ranker's folder."""
     about, network = open_network(ranker)
     bundle.mkdir(parents=True, exist_ok=True)
     write_onnx(network, bundle / NETWORK)
@@ -117,7 +95,6 @@ def write_graph(ranker: Path) -> None:
 
 def write_onnx(network: CrossAttentionRanker, path: Path) -> None:
     """Write a whole call as one ONNX network, for lists and contexts of any length."""
-    refuse_missing()
     candidates, recent, facts = (torch.export.Dim(name) for name in ("c", "r", "g"))
     lengths = (candidates, candidates, None, None, recent, recent, facts)
     inputs = example_inputs(network, 7, 5, 3)

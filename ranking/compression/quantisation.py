@@ -8,7 +8,6 @@ import msgspec
 
 from ranking.bundle import ABOUT, NETWORK, TOKENS, Bundle
 from ranking.calibration.calibration import FILE as CALIBRATION
-from ranking.compression.export import refuse_missing
 
 
 def quantise(bundle: Path, smaller: Path) -> None:
@@ -16,9 +15,7 @@ def quantise(bundle: Path, smaller: Path) -> None:
 
     Weights get a scale a column once, activations one a matrix as they come (dynamic
     quantisation; Krishnamoorthi 2018, section 3). Sums, softmax and norms stay in 32 bits.
-    MissingExtra where that cannot be done here.
     """
-    refuse_missing()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     about = Bundle.open(bundle).about

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
@@ -12,7 +11,7 @@ from ranking.features.definitions import NAMES
 from ranking.slate.reasons import reasons
 from retrieval.types import Candidates, Placed, Product
 
-LookUp = Callable[[Int64[np.ndarray, "k"]], list[dict[str, Any]]]
+LookUp = Callable[[Int64[np.ndarray, "k"]], list[Product]]
 
 CHANNEL_REASONS = {
     "semantic": "means what was asked",
@@ -73,11 +72,11 @@ def compose(ordered: Ordered, look_up: LookUp, page: Page, *, explain: bool) -> 
     return tuple(
         Placed(
             position=page.first + i,
-            product=msgspec.convert(record, Product),
+            product=product,
             variants=int(variants[i]),
             **_standing(ordered, place, explain=explain),
         )
-        for i, (place, record) in enumerate(
+        for i, (place, product) in enumerate(
             zip(page.places.tolist(), look_up(page.rows), strict=True)
         )
     )
@@ -133,4 +132,4 @@ def _attended(reasoning: Reasoning | None, place: int) -> dict[str, float]:
 def _features(ordered: Ordered, place: int) -> dict[str, float]:
     if ordered.features is None or place >= len(ordered.features):
         return {}
-    return dict(zip(NAMES, map(float, ordered.features[place]), strict=True))
+    return dict(zip(NAMES, ordered.features[place].tolist(), strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -116,30 +116,38 @@ class Network:
 
 
 class Runner:
-    """A compiled network."""
+    """A compiled network; one batch is run from any thread, several by one thread at a time."""
 
     def __init__(self, compiled: Any, streams: int) -> None:
-        self._one = compiled.create_infer_request()
+        self._compiled = compiled
+        self._own = local()  # to each thread
         self._several = _openvino().AsyncInferQueue(compiled, streams)
         self._lock = Lock()
 
     def run(self, batches: Iterable[Inputs]) -> list[Float32[np.ndarray, "..."]]:
         """Return the output of each batch, in order; several are run at once."""
         batches = list(batches)
+        if len(batches) == 1:
+            answer = self._request.infer(dict(batches[0]), share_inputs=True, share_outputs=True)
+            return [np.array(answer[0], np.float32)]
         found: list[Any] = [None] * len(batches)
 
         def take(request: Any, place: int) -> None:
             found[place] = np.array(request.get_output_tensor(0).data, np.float32)
 
         with self._lock:
-            if len(batches) == 1:
-                found[0] = np.array(self._one.infer(dict(batches[0]))[0], np.float32)
-                return found
             self._several.set_callback(take)
             for place, batch in enumerate(batches):
                 self._several.start_async(dict(batch), place)
             self._several.wait_all()
         return found
+
+    @property
+    def _request(self) -> Any:
+        """The calling thread's own inference request."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._own.request
 
 
 def trace(module: Any, example: Mapping[str, Any]) -> Network:

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from retrieval.encoders.joined_space import join
-from retrieval.encoders.text import TextEncoder
 
 
 @runtime_checkable
@@ -32,19 +31,37 @@ class UnreadablePicture(ValueError):
     """A query picture that cannot be decoded; says why."""
 
 
+@runtime_checkable
+class TextReader(Protocol):
+    """As much of a text encoder as a query needs."""
+
+    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """Return one unit vector a text, in order."""
+        ...
+
+
 class QueryEncoder:
-    """The same two encoders that made the product vectors."""
+    """The same two encoders that made the product vectors, and one that reads queries faster."""
 
     def __init__(
-        self, text: TextEncoder, image: ImageEncoder | None, picture_weight: float
+        self,
+        text: TextReader,
+        image: ImageEncoder | None,
+        picture_weight: float,
+        queries: TextReader | None = None,
     ) -> None:
+        """Read queries by `queries`, whose vectors are nearly those of `text`, where there is one.
+
+        `text` is asked for products alone then.
+        """
         self._text = text
+        self._queries = queries or text
         self._image = image
         self._picture_weight = picture_weight
 
     def texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """Return unit vectors in the joined space: text against text, text against picture."""
-        vectors = self._text.encode(texts)
+        vectors = self._queries.encode(texts)
         if self._image is None:
             return vectors
         return join(vectors, self._image.encode_texts(texts), self._picture_weight)

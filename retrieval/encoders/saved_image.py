@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,27 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import fit_vectors
-from retrieval.encoders.clip.saved import SavedClip
+from retrieval.encoders.clip.saved import SavedClip, read_saved
+from retrieval.encoders.weights import EncoderError
 
 if TYPE_CHECKING:  # they import torch
+    from retrieval.encoders.clip.text_reader import TextReader
     from retrieval.encoders.clip.text_side import TextSide
     from retrieval.encoders.query import ImageEncoder
+
+TEXT_FOLDER = "text_side"  # in the folder of a saved model, for servers without torch
+
+
+def save_text_side(model: Path) -> None:
+    """Write the text side of a saved model into its folder; nothing where it is a foreign one."""
+    from retrieval.encoders.clip.text_side import write_text_side
+
+    try:
+        saved = read_saved(model)
+    except EncoderError:  # which opening it explains
+        return
+    if saved.text is not None:
+        write_text_side(saved, model / TEXT_FOLDER)
 
 
 class SavedImageEncoder:
@@ -45,7 +62,8 @@ class SavedImageEncoder:
         for start in range(0, len(texts), self._batch_size):
             batch = list(texts[start : start + self._batch_size])
             with self._lock:
-                encoded = self._text_side.encode(batch)
+                side = self._text_side
+            encoded = side.encode(batch)
             vectors[start : start + len(batch)] = fit_vectors(
                 encoded, "text embeddings of the image model"
             )
@@ -60,7 +78,11 @@ class SavedImageEncoder:
         return whole.encode_images(pictures)
 
     @cached_property
-    def _text_side(self) -> "TextSide":
+    def _text_side(self) -> "TextReader | TextSide":
+        if (folder := self._saved.folder / TEXT_FOLDER).is_dir() and self._saved.text is not None:
+            from retrieval.encoders.clip.text_reader import TextReader
+
+            return TextReader.open(folder, self._saved.text.context_length)
         from retrieval.encoders.clip.text_side import open_text_side
 
         return open_text_side(self._saved, self._threads)

@@ -110,7 +110,7 @@ def why_torch(plain: SentenceEncoder) -> str:
     """Return why a model stays on torch whatever is faster; "" where it need not."""
     if not is_installed():
         return "openvino is not installed"
-    return _not_understood(plain.model)
+    return not_understood(plain.model)
 
 
 def open_chosen(plain: SentenceEncoder, folder: Path, threads: int) -> RuntimeChoice[Encoder]:
@@ -189,7 +189,8 @@ def traced(model: Any, reader: NetworkTokenizer) -> tuple[Any, dict[str, Any]]:
     return Whole().eval(), {name: torch.from_numpy(one) for name, one in example.items()}
 
 
-def _not_understood(model: Any) -> str:
+def not_understood(model: Any) -> str:
+    """Return why nothing but torch can run a sentence-transformers model; "" where it can."""
     if str(getattr(model, "device", "cpu")) != "cpu":
         return "torch has a GPU here"
     kinds = [type(module).__name__ for module in model]

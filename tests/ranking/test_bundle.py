@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ import torch
 
 from ranking.bundle import ABOUT, NETWORK, TOKENS, Bundle, UnknownBundle
 from ranking.calibration.calibration import SIGMOID
-from ranking.compression.export import NEEDED, export
+from ranking.compression.export import export
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
@@ -23,10 +22,6 @@ from retrieval.context_facts import FACT_BUCKETS, MAX_FACTS
 
 ROOT = Path(__file__).parents[2]
 VECTOR_DIM, NUM_PRODUCTS = 6, 30
-
-pytestmark = pytest.mark.skipif(
-    not all(find_spec(name) for name in NEEDED), reason="the extra `edge` is not installed"
-)
 
 
 @pytest.fixture(scope="module")

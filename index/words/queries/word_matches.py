@@ -1,19 +1,17 @@
 """Which words of a query rows hold, as shares weighted by how rare the words are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-import tantivy
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
+from index.words.postings import ANYWHERE, IN_CODE, IN_HEAD, NAMED, Postings
 from index.words.queries.parsed_query import QueryWord
-from index.words.queries.term_queries import TermQueries, any_of
-from index.words.terms.codes import FIELD as CODES
-from index.words.terms.heads import FIELD as HEAD
-
-NAMING_WEIGHT = 1.0  # fields of at least this weight name a product, such as its title
-WORDS_AT_ONCE = 11  # two bits a word, one for the head, one for codes: a float32 adds them exactly
+from index.words.queries.phrases import PhraseFinder
+from index.words.queries.scoring import places_in
+from index.words.terms.pieces import Words
 
 
 class WordMatches(NamedTuple):
@@ -37,9 +35,12 @@ class HeldWords(NamedTuple):
     code: Bool[np.ndarray, "c"]  # whether a code is
 
     @classmethod
-    def none(cls, num_words: int, num_rows: int) -> "HeldWords":
-        """Return that rows hold none of the words."""
-        return cls(*np.zeros((2, num_words, num_rows), bool), *np.zeros((2, num_rows), bool))
+    def of(cls, fields: UInt8[np.ndarray, "w c"]) -> "HeldWords":
+        """Return what the bits say of the fields in which each row holds each word."""
+        named, anywhere, head, code = (
+            fields & bit > 0 for bit in (NAMED, ANYWHERE, IN_HEAD, IN_CODE)
+        )
+        return cls(named, anywhere, head.any(axis=0), code.any(axis=0))
 
     def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
         """Return the weighted share of the words that each row holds; 0 where there is none."""
@@ -51,37 +52,56 @@ class HeldWords(NamedTuple):
         return WordMatches(named, anywhere, head, code)
 
 
-def flagging_query(words: Sequence[QueryWord], queries: TermQueries) -> tantivy.Query:
-    """Return a query whose score is a sum of 1 << 2 w for each word held, and twice that if named.
+class WordHolders:
+    """Tells which rows hold a word of a query, in one of the ways to say it."""
 
-    A head that is one of the words adds 1 << 2 len(words), a code twice that.
-    At most WORDS_AT_ONCE words, so that the sum is exact.
-    """
-    naming = [field for field, weight in queries.weights.items() if weight >= NAMING_WEIGHT]
-    parts = []
-    for place, word in enumerate(words):
-        parts.append((queries.holding(word, queries.weights), float(1 << 2 * place)))
-        parts.append((queries.holding(word, naming), float(2 << 2 * place)))
-    for bit, field in enumerate((HEAD, CODES)):
-        if field in queries.weights:
-            some = any_of(queries.holding(word, [field]) for word in words)
-            parts.append((some, float(1 << 2 * len(words) + bit)))
-    return any_of(tantivy.Query.const_score_query(query, score) for query, score in parts)
+    def __init__(self, postings: Postings, phrases: PhraseFinder) -> None:
+        self._postings = postings
+        self._phrases = phrases
+
+    def among(self, words: Sequence[QueryWord], rows: Int32[np.ndarray, "c"]) -> HeldWords:
+        """Return which of these rows hold which words."""
+        fields = np.zeros((len(words), len(rows)), np.uint8)
+        for of_word, word in zip(fields, words, strict=True):
+            for way in word.ways:
+                of_word |= reduce(np.bitwise_and, (self._term_bits(term, rows) for term in way))
+            for phrase in word.phrases:
+                of_word |= _bits_at(*self._phrases.of(phrase), rows)
+        return HeldWords.of(fields)
+
+    def holding_all(self, words: Iterable[QueryWord]) -> Bool[np.ndarray, "n"]:
+        """Return which rows of the index hold each of these words."""
+        mask = np.ones(self._postings.num_rows, bool)
+        for word in words:
+            mask &= self._holding(word)
+        return mask
+
+    def with_all(self, terms: Words) -> Int32[np.ndarray, "m"]:
+        """Return, ascending, the rows that have all of these terms."""
+        rows = [self._postings.of(term).rows for term in sorted(terms, key=self._most_rows)]
+        return reduce(lambda some, more: some[places_in(more, some)[0]], rows)
+
+    def _holding(self, word: QueryWord) -> Bool[np.ndarray, "n"]:
+        mask = np.zeros(self._postings.num_rows, bool)
+        for way in word.ways:
+            mask[self.with_all(way)] = True
+        for phrase in word.phrases:
+            mask[self._phrases.of(phrase).rows] = True
+        return mask
+
+    def _term_bits(self, term: str, rows: Int32[np.ndarray, "c"]) -> UInt8[np.ndarray, "c"]:
+        postings = self._postings.of(term)
+        return _bits_at(postings.rows, postings.fields, rows)
+
+    def _most_rows(self, term: str) -> int:
+        return self._postings.most_rows(term)
 
 
-def held_words(sums: Float32[np.ndarray, "c"], num_words: int) -> HeldWords:
-    """Return what the scores of a flagging query say."""
-    flags: Int64[np.ndarray, c] = sums.astype(np.int64)
-    bits = (flags[None, :] >> (2 * np.arange(num_words))[:, None]) & 3
-    beside = flags >> 2 * num_words
-    return HeldWords((bits & 2) > 0, (bits & 1) > 0, (beside & 1) > 0, (beside & 2) > 0)
-
-
-def joined(parts: Sequence[HeldWords]) -> HeldWords:
-    """Return the words of several parts of one query as one."""
-    return HeldWords(
-        np.concatenate([part.named for part in parts]),
-        np.concatenate([part.anywhere for part in parts]),
-        np.any([part.head for part in parts], axis=0),
-        np.any([part.code for part in parts], axis=0),
-    )
+def _bits_at(
+    rows: Int32[np.ndarray, "p"], fields: UInt8[np.ndarray, "p"], wanted: Int32[np.ndarray, "c"]
+) -> UInt8[np.ndarray, "c"]:
+    """Return the bits of each wanted row; 0 where it is not among the rows."""
+    bits = np.zeros(len(wanted), np.uint8)
+    held, places = places_in(rows, wanted)
+    bits[held] = fields[places]
+    return bits

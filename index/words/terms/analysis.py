@@ -1,7 +1,7 @@
 """Text analysis: splits texts into words and reduces them to stems, by language."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import regex
 import tantivy
@@ -13,7 +13,7 @@ from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.heads import head_of
 from index.words.terms.measures import with_pieces
 from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
-from index.words.terms.segmentation import SEGMENTATIONS, query_words
+from index.words.terms.segmentation import query_words
 
 LANGUAGES = (  # languages for which tantivy has a stemmer
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek",
@@ -27,9 +27,7 @@ STOP_WORDS = frozenset(  # languages for which tantivy has a list of them
 
 NEGATIONS = frozenset(("no", "not", "kein", "keine", "nicht", "sans", "sin", "senza", "sem"))
 _RUNS_OF_LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-EARLIER = SEGMENTATIONS  # of indexes from before there were pieces
 PART_OF_MEASURE, NUMBER_ALONE, WITHOUT_SIGN = 0.8, 0.3, 0.5  # 500ml of 2x500ml, 500, c of c++
-PIECES = "pieces"  # the segmentation of an index that is written today
 
 # English plurals that its stemmer does not bring together with their singular.
 _IRREGULAR = """
@@ -53,41 +51,20 @@ class QueryToken(NamedTuple):
     others: tuple[tuple[str, float], ...] = ()  # terms that say less, and how much they count
 
 
-@runtime_checkable
-class Analysis(Protocol):
-    """How an index splits documents and queries, and how it stems words."""
+class DocumentText(NamedTuple):
+    """One field of a document as it is indexed."""
 
-    def fold(self, query: str) -> str:
-        """Return a query as its tokens are counted in."""
-        ...
-
-    def tokens(self, folded: str) -> list[QueryToken]:
-        """Return the tokens of a folded query in order."""
-        ...
-
-    def document(self, field: str, text: str) -> tuple[str, list[str]]:
-        """Return what tantivy indexes of a document's field, and the words in it."""
-        ...
-
-    def document_terms(self, field: str, text: str) -> list[str]:
-        """Return the terms that a document is found by, in order, each as often as met."""
-        ...
-
-    def stem(self, word: str) -> str:
-        """Return the term of one word; the word itself if the analysis leaves nothing of it."""
-        ...
-
-    def is_filler(self, word: str) -> bool:
-        """Tell whether a word says nothing beside others, such as `and`."""
-        ...
+    text: str  # as tantivy takes it: in order, behind that by which it is also found
+    words: list[str]
+    terms: list[str]  # that it is found by, in order, each as often as met
 
 
-class PieceAnalysis:
-    """The analysis of today: folded by language, in words, measures, characters and codes."""
+class Analysis:
+    """How an index of a language reads texts: folded, in words, measures, characters and codes."""
 
     def __init__(self, language: str) -> None:
         self._language = language
-        self._stemming, self._codes = analyzer(language, PIECES), code_analyzer()
+        self._stemming, self._codes = analyzer(language, pieces=True), code_analyzer()
         self._pieces = PieceReader(language)
         self._irregular = IRREGULAR if language == "english" else {}
         self._content_words = _without_stop_words(language)
@@ -117,26 +94,20 @@ class PieceAnalysis:
             kind, start, joined = piece.kind, piece.start, piece.joined
             yield QueryToken(word, self.stem(word), kind, start, joined, without_sign)
 
-    def document(self, field: str, text: str) -> tuple[str, list[str]]:
-        """Return what tantivy indexes of a document's field, and the words in it.
+    def document(self, field: str, text: str) -> DocumentText:
+        """Return a field of a document as it is indexed.
 
-        The terms stand in order, behind them those by which it is also found. Of a title in the
-        field HEAD only its head is taken.
+        Of a title in the field HEAD only its head is taken.
         """
         plain = plain_text(text)
         folded = self.fold(head_of(plain, self._language) if field == HEAD else plain)
         if field == CODES:
-            return " ".join(document_codes(folded)), []
+            codes = " ".join(document_codes(folded))
+            return DocumentText(codes, [], self._codes.analyze(codes))
         words, extra = document_pieces(self._pieces, folded)
         regular = [self._irregular.get(word, word) for word in words] if self._irregular else words
-        return " ".join([*regular, *extra]), [*words, *extra]
-
-    def document_terms(self, field: str, text: str) -> list[str]:
-        """Return the terms that a document is found by, in order, each as often as met."""
-        segmented, _ = self.document(field, text)
-        analyze = self._codes.analyze if field == CODES else self._stemming.analyze
-        terms: list[str] = analyze(segmented)
-        return terms
+        indexed = " ".join([*regular, *extra])
+        return DocumentText(indexed, [*words, *extra], self._stemming.analyze(indexed))
 
     def stem(self, word: str) -> str:
         """Return the term of one word; the word itself if the analysis leaves nothing of it."""
@@ -148,53 +119,9 @@ class PieceAnalysis:
         return word not in NEGATIONS and not self._content_words.analyze(word)
 
 
-class EarlierAnalysis:
-    """The analysis of an index from before there were pieces: words between spaces and signs."""
-
-    def __init__(self, language: str, segmentation: str) -> None:
-        self._segmentation = EARLIER[segmentation]
-        self._plain, self._stemming = analyzer("none"), analyzer(language)
-
-    def fold(self, query: str) -> str:
-        """Return the query itself."""
-        return query
-
-    def tokens(self, folded: str) -> list[QueryToken]:
-        """Return the words of a query in order."""
-        segmented = self._segmentation.query(folded)
-        words, terms = self._plain.analyze(segmented), self._stemming.analyze(segmented)
-        return [QueryToken(word, term) for word, term in zip(words, terms, strict=True)]
-
-    def document(self, field: str, text: str) -> tuple[str, list[str]]:
-        """Return what tantivy indexes of a document's field, and the words in it."""
-        segmented = self._segmentation.document(text)
-        return segmented, self._plain.analyze(segmented)
-
-    def document_terms(self, field: str, text: str) -> list[str]:
-        """Return the terms that a document is found by, in order, each as often as met."""
-        terms: list[str] = self._stemming.analyze(self._segmentation.document(text))
-        return terms
-
-    def stem(self, word: str) -> str:
-        """Return the term of one word; the word itself if the analysis leaves nothing of it."""
-        terms: list[str] = self._stemming.analyze(word)
-        return terms[0] if terms else word
-
-    def is_filler(self, word: str) -> bool:
-        """Return False: such an index looks every word up."""
-        return False
-
-
 def query_terms(analysis: Analysis, text: str) -> Words:
     """Return the terms that the words of a text are looked up by."""
     return tuple(token.term for token in analysis.tokens(analysis.fold(text)))
-
-
-def analysis_of(language: str, segmentation: str) -> Analysis:
-    """Return the analysis of an index that was written so."""
-    if segmentation == PIECES:
-        return PieceAnalysis(language)
-    return EarlierAnalysis(language, segmentation)
 
 
 class WordReader:
@@ -233,14 +160,14 @@ def _without_stop_words(language: str) -> tantivy.TextAnalyzer:
     return builder.build()
 
 
-def analyzer(language: str, segmentation: str = "bigrams") -> tantivy.TextAnalyzer:
+def analyzer(language: str, *, pieces: bool = False) -> tantivy.TextAnalyzer:
     """Return tantivy's analyzer of a language; ValueError if it has none.
 
-    It drops accents before it stems, so that a word has one term with and without them.
+    It splits at spaces and signs; `pieces` are split already, and stand between spaces. It drops
+    accents before it stems, so that a word has one term with and without them.
     """
     if language not in LANGUAGES:
         raise ValueError(f"unknown language {language!r}; choose one of {', '.join(LANGUAGES)}")
-    pieces = segmentation == PIECES
     tokenizer = tantivy.Tokenizer.whitespace() if pieces else tantivy.Tokenizer.simple()
     builder = (
         tantivy.TextAnalyzerBuilder(tokenizer)

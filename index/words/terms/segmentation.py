@@ -4,9 +4,7 @@ Runs of Chinese and Japanese, written without spaces, become overlapping charact
 """
 
 import unicodedata
-from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 
 import regex
 
@@ -40,16 +38,3 @@ def _segmented(text: str, *, characters: bool) -> str:
 def _grams(run: str, *, characters: bool) -> list[str]:
     pairs = [first + second for first, second in pairwise(run)]
     return [*pairs, *run] if characters or not pairs else pairs
-
-
-class Segmentation(NamedTuple):
-    """How an index segments its documents and its queries before tantivy analyses them."""
-
-    document: Callable[[str], str]
-    query: Callable[[str], str]
-
-
-SEGMENTATIONS = {  # by the name that an index is stored with
-    "spaces": Segmentation(str, str),  # of indexes from before there was another
-    "bigrams": Segmentation(document_words, query_words),
-}

@@ -12,8 +12,6 @@ from index import map_array
 from pipelines.building.context import BuildContext
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.products import category_names
-from pipelines.config.sections import Config
-from pipelines.errors import ConfigError
 from pipelines.release.layout import CATEGORIES, JOINED, RANKER, vectors_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.parts import open_parts
@@ -23,7 +21,7 @@ from pipelines.training.ranker.checkpoints import CheckpointKeeper
 from pipelines.training.ranker.examples import from_baskets, from_impressions
 from pipelines.training.ranker.impressions import read_shown
 from pipelines.training.ranker.setup import past_shop, products_of, training_settings
-from ranking.compression.export import MissingExtra, is_installed, refuse_missing, write_graph
+from ranking.compression.export import write_graph
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.training import train
 from ranking.ranker import TOKEN_WEIGHTS, TOKENS, save_tokens
@@ -38,20 +36,11 @@ class TrainingRequests(NamedTuple):
     validation: list[Example]  # of the newest window
 
 
-def refuse_runtime(config: Config) -> None:
-    """Raise ConfigError where the ranker is to be served by what cannot be written here."""
-    if config.ranking.train and config.ranking.runtime == ONNX:
-        try:
-            refuse_missing()
-        except MissingExtra as e:
-            raise ConfigError(f"ranking.runtime={ONNX}: {e}") from None
-
-
 def write_ranker(context: BuildContext) -> Measurements:
     """Write a ranker as a release has it: also for ONNX Runtime, where that may serve."""
     measured = write_trained_ranker(context)
     folder, runtime = context.folder / RANKER, context.config.ranking.runtime
-    if folder.is_dir() and runtime in (AUTO, ONNX) and is_installed():
+    if folder.is_dir() and runtime in (AUTO, ONNX):
         write_graph(folder)
     return measured
 

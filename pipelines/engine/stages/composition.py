@@ -1,16 +1,9 @@
 """Composes the slate of an answer: products looked up, placed and, where asked for, explained."""
 
-from functools import partial
-from typing import Any
-
-import numpy as np
-from jaxtyping import Int64
-
 from index import LexicalIndex
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.snapshot import CatalogueSnapshot
-from ranking.answers import MAX_CANDIDATES
 from ranking.slate.compose import Page, compose
 from retrieval import Candidates, Query, Slate
 from retrieval.channels.lexical import LexicalChannel
@@ -70,14 +63,7 @@ def _placed(
     query: Query, snapshot: CatalogueSnapshot, ranked: RankedCandidates, page: Page
 ) -> tuple[Placed, ...]:
     ordered = ranked.ordered
-    if query.explain and ranked.reasons is not None:
-        places = page.places[(page.places >= 0) & (page.places < MAX_CANDIDATES)]
+    if query.explain and ranked.reasons is not None and ordered.features is not None:
+        places = page.places[(page.places >= 0) & (page.places < len(ordered.features))]
         ordered = ordered._replace(reasoning=ranked.reasons(places))
-    return compose(ordered, partial(_look_up, snapshot), page, explain=query.explain)
-
-
-def _look_up(snapshot: CatalogueSnapshot, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in record.items() if value is not None}
-        for record in snapshot.records(rows)
-    ]
+    return compose(ordered, snapshot.products, page, explain=query.explain)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from pipelines.config.sections import OFFLINE_DEADLINE_MS
+from pipelines.config.sections import OFFLINE_DEADLINE_MS, RankingConfig
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
@@ -51,15 +51,16 @@ class RankingStage:
         release: str,
         parts: Parts,
         ranker: "Ranker | None",
-        num_recent: int,
+        settings: RankingConfig,
         fit_order: FitOrder,
     ) -> None:
-        """Show the ranker the `num_recent` last products of a shopper; `fit_order` binds it."""
+        """Rank as these settings say; `fit_order` binds the ranker."""
         self.listener: RankingListener | None = None
         self._release = release
         self._parts = parts
         self._ranker = ranker
-        self._num_recent = num_recent
+        self._num_recent = settings.recent_products
+        self._most = settings.most_ranked
         self._fit_order = fit_order
 
     def rank(
@@ -108,7 +109,8 @@ class RankingStage:
         """Score the best candidates; the rest keep their order behind them."""
         if self._ranker is None or not self.ranks(request.query) or not len(candidates.rows):
             return None
-        best = take(candidates, np.arange(min(len(candidates.rows), MAX_CANDIDATES)))
+        most = min(len(candidates.rows), self._most_ranked(request.query))
+        best = take(candidates, np.arange(most))
         call = self._call(request, best, snapshot)
         try:
             answer = self._ranker.rank(*call, left_ms)
@@ -121,6 +123,12 @@ class RankingStage:
         call = RankCall(call.rows[order], call.features[order], call.context)
         reasons = partial(self._reasoning, request, call)
         return RankedCandidates(ordered, Stage.RANKING, searches(request.encoded), reasons)
+
+    def _most_ranked(self, query: Query) -> int:
+        """Return how many candidates the ranker scores: of given ones, all that it can."""
+        if query.candidates is not None:
+            return MAX_CANDIDATES
+        return min(max(self._most, query.k), MAX_CANDIDATES)
 
     @cached_property
     def _sales(self) -> Float32[np.ndarray, "n"]:

@@ -19,6 +19,8 @@ from pipelines.release.retriever import retriever
 from pipelines.release.store import Release, current
 from ranking.runtimes.types import RuntimeSettings
 
+# Requests share the cores, one each: more threads in a request would wait for those of the others.
+THREADS_A_REQUEST = 1
 IN_TORCH = (IMAGE_FOLDER, RANKER, TOWERS)  # the folders of a release whose parts import torch
 
 
@@ -60,9 +62,7 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
         Eligibility(visible),
         RequestEncoder(parts, base.encoder, visible, searches_words=searches_words),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
-        RankingStage(
-            name, parts, ranker, config.ranking.recent_products, FitOrder.of(config.retrieval)
-        ),
+        RankingStage(name, parts, ranker, config.ranking, FitOrder.of(config.retrieval)),
         SlateComposer(name, parts.lexical if searches_words else None),
     )
 
@@ -71,5 +71,5 @@ def _runtime_settings(config: Config) -> RuntimeSettings:
     """Return how the ranker of a release is to be run when it serves."""
     ranking = config.ranking
     return RuntimeSettings(
-        ranking.runtime, config.threads, ranking.recent_products, ranking.batch_requests
+        ranking.runtime, THREADS_A_REQUEST, ranking.recent_products, ranking.batch_requests
     )

@@ -31,7 +31,7 @@ from pipelines.training.ranker.setup import past_shop, products_of, training_set
 from ranking.answers import RankerAnswer
 from ranking.bundle import Bundle, UnknownBundle
 from ranking.compression.distillation import distil
-from ranking.compression.export import MissingExtra, export
+from ranking.compression.export import export
 from ranking.compression.pruning import PruneError, importances, prune, strongest
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
@@ -270,7 +270,7 @@ def _compared(past: CompressionInput, smaller: Path) -> CompressionReport:
 def _exported(ranker: Path, bundle: Path) -> None:
     try:
         export(ranker, bundle)
-    except (MissingExtra, UnknownRanker, UnknownBundle, OSError) as e:
+    except (UnknownRanker, UnknownBundle, OSError) as e:
         raise UserError(f"{ranker} cannot be exported: {e}") from None
 
 

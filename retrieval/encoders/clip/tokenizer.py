@@ -1,6 +1,5 @@
 """The tokenizer of an image-text model, with bounds on the length of texts and on its cache."""
 
-import re
 from collections.abc import Sequence
 from copy import copy
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -10,10 +9,9 @@ from typing import Any
 from jaxtyping import Int64
 from torch import Tensor
 
+from retrieval.encoders.clip.texts import LETTERS_PER_TOKEN, shortened
 from retrieval.encoders.weights import UNFIT, EncoderError, first_line
 
-LONGEST_WORD = 64  # letters; byte-pair encoding takes time quadratic in the length of a word
-LETTERS_PER_TOKEN = 16
 MODULE = "tokenizer.py"  # of open_clip
 CACHED_WORDS = 200_000  # by open_clip's tokenizer, which never empties its cache
 
@@ -27,9 +25,29 @@ class Tokenizer:
     def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n t"]:
         """Return token numbers, padded to the length that the network reads."""
         longest = LETTERS_PER_TOKEN * int(self._tokenizer.context_length)
-        tokens: Tensor = self._tokenizer([_shortened(text, longest) for text in texts])
+        tokens: Tensor = self._tokenizer([shortened(text, longest) for text in texts])
         _empty_if_full(getattr(self._tokenizer, "cache", {}))
         return tokens
+
+    def as_fast(self) -> str:
+        """Return open_clip's own tokenizer as the library `tokenizers` reads it, in JSON.
+
+        It takes the words of a text, and puts a mark at both ends.
+        """
+        from tokenizers import AddedToken, models, pre_tokenizers, processors
+        from tokenizers import Tokenizer as FastTokenizer
+
+        mine = self._tokenizer
+        model = models.BPE(mine.encoder, [*mine.bpe_ranks], end_of_word_suffix="</w>")
+        fast = FastTokenizer(model)
+        first, last = (mine.decoder[number] for number in mine.all_special_ids)
+        fast.add_special_tokens([AddedToken(one, normalized=False) for one in (first, last)])
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        numbers = list(zip((first, last), mine.all_special_ids, strict=True))
+        fast.post_processor = processors.TemplateProcessing(
+            single=f"{first} $A {last}", special_tokens=numbers
+        )
+        return str(fast.to_str())
 
     @property
     def padding(self) -> int:
@@ -74,10 +92,6 @@ def open_own_tokenizer(context_length: int) -> Tokenizer:
     tokenizer = copy(module._tokenizer)  # the one that the module makes; another costs as much
     tokenizer.context_length = context_length
     return Tokenizer(tokenizer)
-
-
-def _shortened(text: str, longest: int) -> str:
-    return re.sub(rf"(\S{{{LONGEST_WORD}}})\S+", r"\1", text)[:longest]
 
 
 def _empty_if_full(cache: dict[str, str]) -> None:

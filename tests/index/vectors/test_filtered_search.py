@@ -177,11 +177,44 @@ def test_a_wide_filter_is_not_scanned_and_one_against_the_query_is(
     index = FaissIndex.build(vectors, factory)
     index.effort = 4
     query = vectors[7]
-    wide, against = (allowed_of(vectors @ query, 0.9, "random"), vectors @ query < 0)
+    wide, against = (allowed_of(vectors @ query, 0.8, "random"), vectors @ query < 0)
 
     plans = [index.search(query[None], 10, allowed)[0].plan for allowed in (wide, against)]
 
     assert [plan.way for plan in plans if plan] == [way, Way.SCAN]
+
+
+@pytest.mark.parametrize("factory", ["IVF128,Flat", "HNSW16"])
+def test_where_nearly_all_pass_one_look_without_the_filter_finds_as_much_as_without_one(
+    vectors: np.ndarray, factory: str
+) -> None:
+    index = FaissIndex.build(vectors, factory)
+    index.effort = FACTORIES.get(factory, 32)
+    query = vectors[7]
+    allowed = allowed_of(vectors @ query, 0.95, "random")
+
+    [hits] = index.search(query[None], 50, allowed)
+    [unfiltered] = index.search(query[None], 100)
+
+    passing = unfiltered.rows[allowed[unfiltered.rows]][:50]
+    assert hits.plan is not None
+    assert hits.plan.way is Way.OVERFETCH
+    assert hits.rows.tolist() == passing.tolist()
+
+
+@pytest.mark.parametrize("factory", ["IVF128,Flat", "HNSW16"])
+def test_where_the_few_that_do_not_pass_are_the_nearest_the_answer_is_full_all_the_same(
+    vectors: np.ndarray, factory: str
+) -> None:
+    index = FaissIndex.build(vectors, factory)
+    index.effort = FACTORIES.get(factory, 32)
+    query = vectors[7]
+    allowed = allowed_of(vectors @ query, 0.95, "against")
+
+    [hits] = index.search(query[None], 50, allowed)
+
+    [true] = ExactIndex(vectors).search(query[None], 50, allowed)
+    assert replaced(hits, true, 50) <= 0.1
 
 
 def test_an_unfiltered_search_has_no_plan(vectors: np.ndarray) -> None:

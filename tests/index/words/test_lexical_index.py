@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from index import DamagedIndex, LexicalIndex
-from index.words.terms.analysis import LANGUAGES, EarlierAnalysis
+from index.words.terms.analysis import LANGUAGES
 
 DOCUMENTS = [
     {"title": "Rye bread", "brand": "Oat Co"},
@@ -156,31 +156,11 @@ def test_every_language_of_the_table_is_one_that_tantivy_reads(
     assert index.search("连衣裙", 10).rows.tolist() == [0]
 
 
-@pytest.mark.parametrize(("segmenting", "dress"), [("spaces", "红色连衣裙"), ("bigrams", "连衣裙")])
-def test_an_index_from_before_there_were_pieces_is_read_as_it_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segmenting: str, dress: str
-) -> None:
-    titles = [{"title": "rye breads"}, {"title": "红色连衣裙"}, {"title": "Wi-Fi 5 kg"}]
-    earlier = EarlierAnalysis("english", segmenting)
-    monkeypatch.setattr("index.words.lexical_files.analysis_of", lambda *_: earlier)
-    monkeypatch.setattr("index.words.lexical_files.PIECES", segmenting)
-    LexicalIndex.build(tmp_path / "x", {"title": 1.0}, titles)
-    about = {"weights": {"title": 1.0}, "num_rows": 3, "segmenting": segmenting}
-    (tmp_path / "x/lexical.json").write_bytes(msgspec.json.encode(about))
-    monkeypatch.undo()
-
-    old = LexicalIndex.open(tmp_path / "x")
-
-    assert old.search("bread", 10).rows.tolist() == [0]
-    assert old.search(dress, 10).rows.tolist() == [1]
-    assert old.search("wi-fi 5 kg", 10).rows.tolist() == [2]
-    assert old.search("rye -bread", 10).rows.tolist() == []
-    assert old.search('"rye bread"', 10).rows.tolist() == [0]
-
-
-@pytest.mark.parametrize("changed", [{"language": "klingon"}, {"segmenting": "trigrams"}])
+@pytest.mark.parametrize(
+    "changed", [{"language": "klingon"}, {"segmenting": "spaces"}, {"mean_lengths": None}]
+)
 def test_an_index_that_was_read_in_a_way_we_lack_is_refused(
-    tmp_path: Path, changed: dict[str, str]
+    tmp_path: Path, changed: dict[str, str | None]
 ) -> None:
     folder = tmp_path / "x"
     LexicalIndex.build(folder, {"title": 1.0}, SHELF)

@@ -66,6 +66,37 @@ def a_machine_that_has_chosen_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("VETRINA_RUNTIMES", str(tmp_path.with_name(f"{tmp_path.name}-runtimes")))
 
 
+@pytest.fixture(autouse=True)
+def query_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the tests that are not about it the seconds of exporting one."""
+    if "exported" not in request.fixturenames:
+        monkeypatch.setattr("pipelines.encoding.encoders._query_encoder", lambda *_: None)
+
+
+@pytest.fixture
+def exported() -> None:
+    """Ask for a query network."""
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_release_reads_queries_by_the_network_that_its_build_trained_with(
+    tmp_path: Path,
+) -> None:
+    built = with_runtimes(open_encoders(Config()), ["tea", "rye bread"], [], Config())
+    assert built.queries is not None
+    save_encoders(built, tmp_path / "release")
+
+    opened = open_query_encoder(tmp_path / "release", built.fingerprints(), Config())
+
+    expected = built.queries.encode(["rye bread", "tea"])
+    np.testing.assert_array_equal(opened.texts(["rye bread", "tea"]), expected)
+    np.testing.assert_allclose(opened.titles(["tea"]), built.text.encode(["tea"]), atol=1e-5)
+    again = with_runtimes(open_encoders(Config()), ["tea"], [], Config())
+    assert again.fingerprints() == built.fingerprints()
+    with pytest.raises(ReleaseError, match="the queries encoder none"):
+        open_query_encoder(tmp_path / "release", {"text": built.text.fingerprint}, Config())
+
+
 def entry() -> Path:
     """Where the choice for the default text model is remembered."""
     return _text_entry(text_model_files(Config().encoders.text.model), Config())

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -279,7 +280,7 @@ def test_vectors_of_another_encoder_are_made_again(real_engine: Engine, tmp_path
 
 def test_vectors_of_other_fields_are_made_again(real_engine: Engine, tmp_path: Path) -> None:
     first = following(real_engine, tmp_path)
-    first._overlay = Overlay(first._overlay._base._replace(fields=("description",)))
+    first._overlay = Overlay(replace(first._overlay._base, fields=("description",)))
     first._log.close()
     first._log = follow(tmp_path, first._overlay, first._manifest)
     make(first, Upsert(product=SOUP))

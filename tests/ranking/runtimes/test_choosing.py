@@ -1,7 +1,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import ranking.runtimes.choosing
 from ranking.bundle import NETWORK
 from ranking.calibration.calibration import SIGMOID
-from ranking.compression.export import NEEDED, write_graph
+from ranking.compression.export import write_graph
 from ranking.network.cross_attention import RankerShape
 from ranking.network.examples import RankedProducts
 from ranking.network.model import Model, RankerSettings, shape_of
@@ -25,10 +24,6 @@ from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
 from tests.ranking.calls import call
 
 VECTOR_DIM, NUM_PRODUCTS = 6, 1_500  # as many as the requests of `calls` name
-
-with_edge = pytest.mark.skipif(
-    not all(find_spec(name) for name in NEEDED), reason="the extra `edge` is not installed"
-)
 
 
 def written(folder: Path, seed: int) -> Path:
@@ -127,7 +122,6 @@ def test_without_its_graph_a_ranker_runs_in_torch(plain: Path) -> None:
     assert Ranker.open(plain).runtime == TORCH
 
 
-@with_edge
 @pytest.mark.usefixtures("no_card")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_onnx_runtime_a_ranker_scores_and_explains_as_in_torch(graphed: Path, seed: int) -> None:
@@ -142,7 +136,6 @@ def test_on_onnx_runtime_a_ranker_scores_and_explains_as_in_torch(graphed: Path,
     )
 
 
-@with_edge
 @pytest.mark.usefixtures("no_card")
 def test_the_graph_of_another_ranker_is_passed_over(
     graphed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -157,7 +150,6 @@ def test_the_graph_of_another_ranker_is_passed_over(
     assert "away from torch's" in caplog.text
 
 
-@with_edge
 @pytest.mark.usefixtures("no_card")
 def test_a_damaged_graph_is_passed_over(
     graphed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -1,4 +1,6 @@
 import json
+import shutil
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.clip.registry import architecture_names
 from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS, SavedClip, read_saved
-from retrieval.encoders.clip.text_side import open_text_side
+from retrieval.encoders.clip.text_reader import TextReader
+from retrieval.encoders.clip.text_side import open_text_side, write_text_side
 from retrieval.encoders.clip.tokenizer import Tokenizer, open_own_tokenizer, open_tokenizer
 from retrieval.encoders.image import ClipEncoder, open_image_encoder
 from retrieval.encoders.query import ImageEncoder
-from retrieval.encoders.saved_image import SavedImageEncoder
+from retrieval.encoders.saved_image import SavedImageEncoder, save_text_side
 from retrieval.encoders.weights import EncoderError
 
 TEXTS = ("rye bread", "", "🍞 pão d'água", "it's &amp; <start_of_text> 7", "x" * 4_000, "a b " * 99)
@@ -55,12 +58,51 @@ def test_a_saved_model_has_the_fingerprint_that_it_has_when_it_is_open(
     assert described.size == whole.clip.size
 
 
-def test_the_text_side_alone_gives_the_very_vectors_of_the_whole_model(
+def test_the_text_side_alone_gives_the_vectors_of_the_whole_model(
     saved: SavedImageEncoder, whole: ClipEncoder
 ) -> None:
     for text in TEXTS:
-        np.testing.assert_array_equal(saved.encode_texts([text]), whole.encode_texts([text]))
+        alone, expected = saved.encode_texts([text]), whole.encode_texts([text])
+        np.testing.assert_allclose(alone, expected, atol=1e-6)
     np.testing.assert_allclose(saved.encode_texts(TEXTS), whole.encode_texts(TEXTS), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def reader(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TextReader:
+    out, described = tmp_path_factory.mktemp("side"), read_saved(folder)
+    assert described.text is not None
+    write_text_side(described, out)
+    return TextReader.open(out, described.text.context_length)
+
+
+def test_without_torch_the_text_side_gives_the_same_vectors(
+    reader: TextReader, whole: ClipEncoder
+) -> None:
+    np.testing.assert_allclose(reader.encode(TEXTS), whole.encode_texts(TEXTS), atol=1e-6)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_without_torch_a_text_is_read_as_the_same_tokens(reader: TextReader, text: str) -> None:
+    own = open_own_tokenizer(reader.longest).tokens([text])[0].numpy()
+
+    [read] = reader.tokens([text])
+
+    assert read.tolist() == own[: len(read)].tolist()
+    assert not own[len(read) :].any()
+
+
+def test_a_saved_model_with_its_text_side_beside_it_needs_no_torch_for_texts(
+    folder: Path, whole: ClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_text_side(folder)
+    monkeypatch.setitem(sys.modules, "retrieval.encoders.clip.text_side", None)
+    encoder = SavedImageEncoder(read_saved(folder), "any", lambda: whole, batch_size=2, threads=2)
+
+    vectors = encoder.encode_texts(TEXTS)
+
+    shutil.rmtree(folder / "text_side")
+    np.testing.assert_allclose(vectors, whole.encode_texts(TEXTS), atol=1e-6)
 
 
 @cache

@@ -1,4 +1,3 @@
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,7 @@ from pipelines.training.ranker.compression import (
     ranker_of,
 )
 from ranking.bundle import Bundle
-from ranking.compression.export import NEEDED
 from ranking.ranker import Ranker, open_network
-
-needs_edge = pytest.mark.skipif(
-    not all(find_spec(name) for name in NEEDED), reason="the extra `edge` is not installed"
-)
 
 
 def is_sound(report: CompressionReport) -> bool:
@@ -79,7 +73,6 @@ def test_a_distilled_ranker_has_the_shape_that_was_asked_for(
     assert report.token_bytes_after < report.token_bytes_before
 
 
-@needs_edge
 def test_an_8_bit_bundle_is_compared_with_one_in_full_precision(
     releases: Path, shop: Path, tmp_path: Path
 ) -> None:
@@ -93,7 +86,6 @@ def test_an_8_bit_bundle_is_compared_with_one_in_full_precision(
     assert report.bytes_after == network_bytes(out) < report.bytes_before
 
 
-@needs_edge
 def test_a_release_is_exported_whole_and_never_over_something_else(
     releases: Path, tmp_path: Path
 ) -> None:
@@ -102,16 +94,6 @@ def test_a_release_is_exported_whole_and_never_over_something_else(
     assert Bundle.open(out).about.precision == "fp32"
     with pytest.raises(UserError, match="is there already; name a new folder"):
         export_release(releases, tmp_path / "bundle")
-
-
-def test_without_the_extra_an_export_says_what_to_install(
-    releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ranking.compression.export.NEEDED", ("onnx", "no_such_runtime"))
-
-    with pytest.raises(UserError, match=r"no_such_runtime not installed.*\[cpu,edge\]"):
-        export_release(releases, tmp_path / "bundle")
-    assert not list(tmp_path.iterdir())
 
 
 def test_more_heads_than_there_are_is_told_in_one_line(

@@ -1,0 +1,45 @@
+"""Runs an encoder's network on ONNX Runtime, one thread a call, from any thread."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from retrieval.encoders.weights import EncoderError, first_line
+
+OUTSIDE = b"\x0a\x08location"  # how a network names a file beside it, which is never read
+
+
+class OnnxNetwork:
+    """A network with one output."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    @classmethod
+    def open(cls, path: Path) -> "OnnxNetwork":
+        """Open a network of one file; EncoderError where it is none. No code in it is run."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            content = path.read_bytes()
+            if OUTSIDE in content:
+                raise EncoderError(f"{path.name} reads another file")
+            session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except EncoderError:
+            raise
+        except Exception as e:  # those of the runtime have no kind in common
+            raise EncoderError(f"{path.name} is not a network: {first_line(e)}") from None
+        return cls(session)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "n d"]:
+        """Return the output for these inputs."""
+        [output] = self._session.run(None, dict(inputs))
+        return np.asarray(output, np.float32)
