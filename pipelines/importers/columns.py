@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from pipelines.config.sections import Section
+from pipelines.config.zones import zone_of
 from retrieval import EventType
 
 Names = str | tuple[str, ...]
@@ -53,14 +53,11 @@ class EventColumns(Section, frozen=True, kw_only=True):
     placement: Names = ()
     each: str = ""  # a list in a row of JSON, each of whose objects is an event
     dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
-    zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
+    zone: str = ""  # the same as `timezone` of the whole mapping
 
     def __post_init__(self) -> None:
         """Refuse a zone that the system does not know."""
-        try:
-            _ = ZoneInfo(self.zone or "UTC")
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
+        zone_of(self.zone)
 
 
 class Role(StrEnum):

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Fraction, Section
-from pipelines.errors import ShopError
+from pipelines.config.zones import zone_of
+from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.columns import (
     EventColumns,
     Names,
@@ -57,11 +58,29 @@ class Mapping(Section, frozen=True, kw_only=True):
     unknown_availability: Availability = Availability.IN_STOCK  # of words that are not known
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
+    timezone: str = ""  # of the shop, such as Europe/Rome; times that name a zone become its local
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""  # of the shop, by ISO 3166
 
     def __post_init__(self) -> None:
-        """Refuse a currency that there is not."""
+        """Refuse a currency or a zone that there is not."""
+        zone_of(self.timezone)
         if self.currency and not currency_of(self.currency):
             raise ValueError(f"currency {self.currency!r} is none of ISO 4217, such as EUR")
+
+
+def placed(mapping: Mapping, timezone: str = "", country: str = "") -> Mapping:
+    """Return a mapping whose log is of the shop's zone, with another zone and country if given."""
+    events = mapping.events
+    zone = timezone or mapping.timezone or (events.zone if events else "")
+    try:
+        return msgspec.structs.replace(
+            mapping,
+            timezone=zone,
+            country=country or mapping.country,
+            events=events and msgspec.structs.replace(events, zone=zone),
+        )
+    except ValueError as e:
+        raise ConfigError(f"--timezone {timezone}: {e}") from None
 
 
 def load_mapping(path: Path) -> Mapping:

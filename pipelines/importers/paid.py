@@ -1,6 +1,6 @@
 """What is paid for a product at a moment: its price, or its sale price while the sale lasts."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -35,8 +35,9 @@ class PaidPrices:
         stock: StockColumns,
         at: datetime,
         style: PriceStyle = PLAIN_STYLE,
+        zone: tzinfo = UTC,
     ) -> None:
-        """Prepare for rows whose prices are written in a style."""
+        """Prepare for rows whose prices are written in a style, and a shop in a zone."""
         self._columns = sale
         self._stock = stock
         self._at = at
@@ -44,6 +45,7 @@ class PaidPrices:
         self._order = DateOrder(
             day_first=None if not sale.order else sale.order == "day first",
             said=bool(sale.order),
+            zone=zone,
         )
 
     def added_to(

@@ -1,10 +1,11 @@
 """Imports a table of products (CSV, TSV, JSONL, Parquet) with a mapping of its columns."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.config.zones import local_time, zone_of
 from pipelines.importers.columns import Names
 from pipelines.importers.continued import RawProduct, joined
 from pipelines.importers.events.intake import EventIntake
@@ -15,6 +16,7 @@ from pipelines.importers.mapping import (
     load_mapping,
     named_as_in,
     names_of,
+    placed,
     said_style,
     wanted_columns,
 )
@@ -66,20 +68,25 @@ def import_table(
     fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
+    mapping = placed(mapping)
+    zone = zone_of(mapping.timezone)
     files = _open(sources, mapping)
     quality = Quality(mapping.name or source.stem, "table")
     quality.notes += notes
-    when = at or datetime.now()
+    when = local_time(at or datetime.now(UTC), zone)
     style = _style(source, files.mapping, quality, track)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
+        shop.timezone, shop.country = mapping.timezone, mapping.country
         intake = Intake(shop, quality, str(source), style=style)
-        paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price)
+        paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price, zone)
         _import_products(sources, files, intake, paid, shop, track)
         _import_events(sources, files, shop, quality, intake.ids, track)
         if files.promotions and sources.promotions:
             told = iter(track(files.promotions.rows, "promotions"))
             most = mapping.max_refused_share
-            take_promotions(told, sources.promotions, shop, quality, most, ids=intake.ids)
+            take_promotions(
+                told, sources.promotions, shop, quality, most, ids=intake.ids, zone=zone
+            )
         report = quality.report()
         shop.write_report(report)
     return report

@@ -8,7 +8,7 @@ from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
 from pipelines.importers.events.fields import first_at, time_at, value_at
-from pipelines.importers.events.times import DateOrder, moment_of, names_zone
+from pipelines.importers.events.times import DateOrder, local_of, names_unknown_zone, written_moment
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
@@ -56,7 +56,8 @@ class EventReader:
     ) -> None:
         """Prepare for rows whose dates stand in an order and whose amounts have a style."""
         self.anonymous = 0  # events that name nobody
-        self.zoned = 0  # times that name a zone
+        self.zoned = 0  # times that name a zone, or count from 1970
+        self.zones_unknown = 0  # times with letters for a zone that are not known
         self._columns = columns
         self._order = order
         remembered = lru_cache(REMEMBERED, typed=True)
@@ -134,9 +135,10 @@ class EventReader:
 
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
-        moment = moment_of(value, self._order)
-        self.zoned += names_zone(value)
-        return moment
+        moment = written_moment(value, self._order)
+        self.zoned += moment.tzinfo is not None
+        self.zones_unknown += moment.tzinfo is None and names_unknown_zone(value)
+        return local_of(moment, self._order)
 
     def _product(self, row: Row, kind: EventType) -> str | None:
         value = self._at(row, "product")

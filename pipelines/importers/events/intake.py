@@ -1,13 +1,15 @@
 """Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.config.zones import local_time
 from pipelines.errors import ShopError
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import UnknownAct
@@ -48,7 +50,7 @@ class EventIntake:
         self._popularity: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
-        self._tomorrow = datetime.now() + timedelta(days=1)
+        self._tomorrow = local_time(datetime.now(UTC), style.order.zone) + timedelta(days=1)
         self._future = 0  # events after it
         self._wrong = 0
         self._first = ""  # refused event: its line and reason
@@ -86,6 +88,8 @@ class EventIntake:
                 f"{self._names(': ')}; say in the mapping which of ours they are, such as "
                 f"events.types: {{{next(iter(self._unknown))[:40]}: view}}"
             )
+        if self._reader.zoned:
+            self._shop.timezone = self._columns.zone or "UTC"
         self._quality.see_popularity(np.array(list(self._popularity.values()), np.int64))
         self._quality.notes += filter(None, self._notes(ids))
 
@@ -134,13 +138,15 @@ class EventIntake:
             if anonymous
             else "",
             f"{self._future:,} events lie in the future" if self._future else "",
-            self._zones(),
+            *self._zones(),
         ]
 
-    def _zones(self) -> str:
-        count, zone = self._reader.zoned, self._columns.zone
-        if not count:
-            return ""
-        if zone:
-            return f"{count:,} times name a zone, and are converted to {zone}"
-        return f"{count:,} times name a zone, which is dropped; the key `zone` converts them"
+    def _zones(self) -> Iterator[str]:
+        zone, converted = self._columns.zone, self._reader.zoned
+        if converted:
+            why = "" if zone else "; --timezone names the shop's"
+            count = f"{converted:,} times name a zone or count from 1970"
+            yield f"{count}, and are converted to {zone or 'UTC'}{why}"
+        if unknown := self._reader.zones_unknown:
+            count = f"{unknown:,} times end in letters of a zone that is not known"
+            yield f"{count}, and count as local"

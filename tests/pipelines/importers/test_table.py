@@ -182,7 +182,7 @@ def test_a_log_becomes_events(tmp_path: Path) -> None:
         "who,what,when,act,n\n"
         "u1,a1,2017-11-15T08:30:00,purchase,2\n"
         "u1,a2,1510734600,detail-page-view,\n"
-        "u2,a1,2017-11-15 09:00:00+01:00,add_to_cart,1\n"
+        "u2,a1,2017-11-15 10:00:00+01:00,add_to_cart,1\n"
         "u2,a1,yesterday,purchase,1\n"
         "u2,a1,2017-11-15,dance,1\n"
         "u2,gone,2017-11-16,purchase,1\n"

@@ -1,13 +1,14 @@
 """What becomes of a log, from its file to the events of the shop."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pipelines.errors import ShopError
-from pipelines.importers.mapping import Mapping
+from pipelines.errors import ConfigError, ShopError
+from pipelines.importers.mapping import Mapping, placed
 from pipelines.importers.table import import_table
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
@@ -324,3 +325,65 @@ def test_events_in_the_future_are_counted(tmp_path: Path) -> None:
     _, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
 
     assert "1 events lie in the future" in report.notes
+
+
+TIMES = {"user": "u", "time": "t", "product": "p"}
+TWO = "u,t,p\na,2024-05-01T00:30:00-04:00,p1\nb,1714537800,p2\n"
+
+
+def placed_import(folder: Path, log: str, **place: str) -> tuple[list[datetime], QualityReport]:
+    (folder / "products.csv").write_text(PRODUCTS)
+    (folder / "log.csv").write_text(log)
+    mapping = placed(mapping_of(TIMES), **place)
+    report = import_table(
+        folder / "products.csv", folder / "shop", mapping, silent, events=folder / "log.csv"
+    )
+    batches = Shop(folder / "shop").event_batches()
+    return [row["time"] for batch in batches for row in batch.to_pylist()], report
+
+
+def test_an_offset_and_the_same_instant_as_a_number_are_one_local_moment(tmp_path: Path) -> None:
+    times, report = placed_import(tmp_path, TWO, timezone="America/New_York", country="CA")
+
+    assert times == [datetime(2024, 5, 1, 0, 30)] * 2
+    assert "2 times name a zone or count from 1970, and are converted to America/New_York" in (
+        report.notes
+    )
+    meta = Shop(tmp_path / "shop").meta
+    assert (meta.timezone, meta.country) == ("America/New_York", "CA")
+
+
+def test_where_nobody_says_the_zone_instants_become_utc_and_the_folder_says_so(
+    tmp_path: Path,
+) -> None:
+    times, report = placed_import(tmp_path, TWO)
+
+    assert times == [datetime(2024, 5, 1, 4, 30)] * 2
+    assert any("converted to UTC; --timezone names the shop's" in note for note in report.notes)
+    assert Shop(tmp_path / "shop").meta.timezone == "UTC"
+
+
+def test_of_times_that_name_no_zone_nobody_says_which_it_is(tmp_path: Path) -> None:
+    times, _ = placed_import(tmp_path, "u,t,p\na,2024-05-01T00:30:00,p1\n")
+
+    assert times == [datetime(2024, 5, 1, 0, 30)]
+    assert Shop(tmp_path / "shop").meta.timezone == ""
+
+
+def test_letters_of_a_zone_that_is_not_known_are_counted(tmp_path: Path) -> None:
+    times, report = placed_import(tmp_path, "u,t,p\na,2024-05-01 10:00:00 IST,p1\n")
+
+    assert times == [datetime(2024, 5, 1, 10)]
+    assert "1 times end in letters of a zone that is not known, and count as local" in report.notes
+
+
+def test_the_two_keys_of_a_zone_are_one() -> None:
+    log = placed(mapping_of(TIMES | {"zone": "Europe/Rome"}))
+    whole = placed(mapping_of(TIMES), timezone="Europe/Rome")
+
+    assert log == whole
+
+
+def test_a_zone_that_there_is_not_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"--timezone Rome: .* such as Europe/Rome"):
+        placed(mapping_of(TIMES), timezone="Rome")
