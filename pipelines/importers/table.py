@@ -29,6 +29,7 @@ from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
 from pipelines.importers.values.survey import CellStyle, Survey
+from pipelines.importers.variants.nested import with_each
 from pipelines.importers.variants.options import options_of
 from pipelines.importers.variants.shaping import Shaper
 from pipelines.progress import Track
@@ -157,9 +158,10 @@ def _open(sources: Sources, mapping: Mapping) -> _Files:
 
 def _open_products(source: Path, mapping: Mapping) -> Rows:
     columns = _flat(wanted_columns(mapping))
-    return open_rows(
+    rows = open_rows(
         source, mapping.separator, encoding=mapping.encoding, columns=columns, only=True
     )
+    return with_each(rows, mapping.each)
 
 
 def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Header:
             if all(names):
                 found.append((names[0], names[1]))
         self.found |= dict.fromkeys(name for pair in found for name in pair)
-        return found
+        return list(dict.fromkeys(found))
 
     def _at(self, name: str, number: int) -> str:
         alike = (name, *self._names.get(name, ()))

@@ -35,6 +35,8 @@ def resolved(form: Format, rows: Rows) -> Resolved:
 
 
 def _section(key: str, value: Any, header: Header) -> Any:
+    if key == "each":
+        return header.one(value)
     if key == "events" and header.one(value.get("each", "")):
         return {field: _inside(field, names, header) for field, names in value.items()}
     if key in SECTIONS:

@@ -330,12 +330,12 @@ def test_products_of_shops_as_json(tmp_path: Path) -> None:
         "categories": [{"id": 1, "name": "Kitchen"}], "images": [{"src": "https://x/m.jpg"}],
     }  # fmt: skip
 
-    [bag], _, _ = imported(tmp_path, "shopify.json", rows_of({"products": [shopify]}))
+    [bag, _], _, _ = imported(tmp_path, "shopify.json", rows_of({"products": [shopify]}))
     [mug], _, _ = imported(tmp_path, "woo.json", f"[{rows_of(woo)}]")
 
-    assert (bag["id"], bag["title"], bag["price"]) == ("632910392", "Bag", 19)
+    assert (bag["id"], bag["title"], bag["price"]) == ("B-S", "Bag", 19)
     assert bag["images"] == ["https://x/1.jpg", "https://x/2.jpg"]
-    assert [value for name, value in bag["attributes"] if name == "sku"] == ["B-S", "B-M"]
+    assert bag["item_group_id"] == "bag"
     assert (mug["price"], mug["availability"], mug["categories"]) == (
         7, "OUT_OF_STOCK", ["Kitchen"],
     )  # fmt: skip
