@@ -39,10 +39,13 @@ class EventColumns(Section, frozen=True, kw_only=True):
     user: Names = ()  # (): the session, or nobody that is known
     time: Names
     product: Names = ()  # (): a log of searches alone
+    name: Names = ()  # of the product as an order shows it, where `product` is empty or unknown
+    id: Names = ()  # of the event
     type: Names = ()
     default_type: str = "purchase"
     types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
-    status: Names = ()  # of an order: one that was cancelled, refunded or failed is left out
+    status: Names = ()  # of an order: one that failed, or was undone at nobody knows when, is out
+    undone_at: Names = ()  # when an order was cancelled or refunded: until then it was a purchase
     session: Names = ()
     quantity: Names = ()
     value: Names = ()  # of all pieces together
@@ -52,6 +55,7 @@ class EventColumns(Section, frozen=True, kw_only=True):
     propensity: Names = ()
     placement: Names = ()
     each: str = ""  # a list in a row of JSON, each of whose objects is an event
+    duplicates: Literal["", "keep", "drop"] = ""  # equal lines; "": dropped where they have an id
     dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
     zone: str = ""  # the same as `timezone` of the whole mapping
 

@@ -28,7 +28,7 @@ from retrieval import Availability
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
 # Keys of sections of columns that name no column.
-SETTINGS = ("default_type", "types", "dates", "zone", "follow", "roles", "order")
+SETTINGS = ("default_type", "types", "dates", "zone", "duplicates", "follow", "roles", "order")
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pipelines.errors import ConfigError, ShopError
+from pipelines.importers.events import duplicates
 from pipelines.importers.mapping import Mapping, placed
 from pipelines.importers.table import import_table
 from pipelines.progress import silent
@@ -289,8 +290,7 @@ def test_an_export_of_google_analytics_from_bigquery_is_read(tmp_path: Path) -> 
 
 
 def test_the_state_of_an_order_in_other_words(tmp_path: Path) -> None:
-    undone = ["wc-cancelled", "Retourniert", "Abgebrochen", "remboursée", "checkout-draft",
-              "2024-03-02 10:00:00 +0100"]  # fmt: skip
+    undone = ["wc-cancelled", "Retourniert", "Abgebrochen", "remboursée", "checkout-draft"]
     done = ["partially_refunded", "teilweise erstattet", "2", "10", "Versendet"]
     log = "u,t,p,s\n" + "".join(f"{s},2024-03-01,p1,{s}\n" for s in (*undone, *done))
     columns = {"user": "u", "time": "t", "product": "p", "status": "s"}
@@ -299,6 +299,114 @@ def test_the_state_of_an_order_in_other_words(tmp_path: Path) -> None:
 
     assert [event["user"] for event in events] == done
     assert report.refused == {"event: undone order": len(undone)}
+    assert any("3 events are of orders that were cancelled or refunded" in n for n in report.notes)
+
+
+UNDONE = {"user": "u", "session": "o", "time": "t", "product": "p", "status": "s"}
+
+
+def test_an_order_that_was_undone_later_was_a_purchase_until_then(tmp_path: Path) -> None:
+    log = (
+        "u,o,t,p,s,d\n"
+        "a,1,2024-03-01 10:00,p1,2024-03-05 12:00,\n"  # a status that is the date of the end
+        "b,2,2024-03-01 10:00,p2,refunded,2024-03-06 12:00\n"
+        "b,2,,p3,,\n"  # of the same order
+        "c,3,2024-03-01 10:00,p1,partially_refunded,2024-03-06 12:00\n"
+        "d,4,2024-03-01 10:00,p1,failed,2024-03-06 12:00\n"
+        "e,5,2024-03-01 10:00,p1,completed,\n"
+        "f,6,2024-03-07 10:00,p1,cancelled,2024-03-06 12:00\n"  # clocks that differ
+    )
+
+    events, _ = imported(tmp_path, log, UNDONE | {"undone_at": "d"})
+
+    found = {(e["user"], e["product"], e["type"], e["time"].day) for e in events}
+    assert found == {
+        ("a", "p1", "purchase", 1), ("a", "p1", "refund", 5),
+        ("b", "p2", "purchase", 1), ("b", "p2", "refund", 6),
+        ("b", "p3", "purchase", 1), ("b", "p3", "refund", 6),
+        ("c", "p1", "purchase", 1), ("e", "p1", "purchase", 1),
+        ("f", "p1", "purchase", 7), ("f", "p1", "refund", 7),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("day", "bought"), [(5, 1), (7, 0)])
+def test_a_build_until_before_the_refund_knows_the_purchase(
+    tmp_path: Path, day: int, bought: int
+) -> None:
+    log = "u,o,t,p,s,d\na,1,2024-03-01 10:00,p1,refunded,2024-03-06 12:00\n"
+    imported(tmp_path, log, UNDONE | {"undone_at": "d"})
+
+    known = list(Shop(tmp_path / "shop").event_batches(datetime(2024, 3, day), ["type", "product"]))
+
+    types = [row["type"] for batch in known for row in batch.to_pylist()]
+    assert types == ["purchase", "refund"][: 2 - bought]
+
+
+@pytest.mark.parametrize(
+    "guest", ["0", "guest", "Guest", "anonymous", "null", "NULL", "n/a", "-", "Not logged in", "-1"]
+)
+def test_guests_are_no_one_shopper(tmp_path: Path, guest: str) -> None:
+    log = f"u,o,t,p\n{guest},,2024-03-01,p1\n{guest},,2024-03-01,p2\n{guest},7,2024-03-01,p3\n"
+
+    events, report = imported(
+        tmp_path, log, {"user": "u", "session": "o", "time": "t", "product": "p"}
+    )
+
+    assert [event["user"] for event in events] == ["anonymous:2", "anonymous:3", "7"]
+    said = any("3 events are of guests" in note for note in report.notes)
+    assert said == (guest not in ("null", "NULL"))  # which is how databases write nothing
+
+
+def test_a_guest_as_a_number_is_no_shopper(tmp_path: Path) -> None:
+    rows = '{"u": 0, "t": "2024-03-01", "p": "p1"}\n{"u": 10, "t": "2024-03-01", "p": "p1"}\n'
+
+    events, _ = imported(
+        tmp_path, rows, {"user": "u", "time": "t", "product": "p"}, name="log.jsonl"
+    )
+
+    assert sorted(event["user"] for event in events) == ["10", "anonymous:1"]
+
+
+TWICE = "u,o,t,p\na,{order},2024-03-01,p1\na,{order},2024-03-01,p1\na,{order},2024-03-02,p1\n"
+
+
+@pytest.mark.parametrize(
+    ("order", "rule", "kept"),
+    [("7", "", 2), ("", "", 3), ("7", "keep", 3), ("", "drop", 2), ("NULL", "", 3)],
+)
+def test_a_line_that_comes_again_counts_once_where_it_has_an_id_or_the_mapping_says_so(
+    tmp_path: Path, order: str, rule: str, kept: int
+) -> None:
+    columns = {"user": "u", "session": "o", "time": "t", "product": "p", "duplicates": rule}
+
+    events, report = imported(tmp_path, TWICE.format(order=order), columns)
+
+    assert len(events) == kept
+    [note] = [note for note in report.notes if "word for word" in note]
+    assert note.startswith("1 lines stand there again")
+    assert ("count once" in note) == (kept == 2)
+
+
+def test_equal_products_of_one_order_in_json_are_two_lines_where_their_ids_differ(
+    tmp_path: Path,
+) -> None:
+    row = '{"u": "a", "o": 1, "t": "2024-03-01", "lines": [{"p": "p1", "n": 1}, {"p": "p1"}]}\n'
+    columns = {"user": "u", "session": "o", "time": "t", "product": "p", "each": "lines"}
+
+    events, _ = imported(tmp_path, row * 2, columns, name="log.jsonl")
+
+    assert len(events) == 2
+
+
+def test_the_newest_lines_are_remembered_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2)
+    found = duplicates.Duplicates("drop")
+
+    drops = [found.drops({"n": n}, None) for n in (1, 2, 2, 3, 1)]
+
+    assert drops == [False, False, True, False, False]
 
 
 def test_a_log_of_undone_orders_alone_says_so(tmp_path: Path) -> None:
