@@ -134,9 +134,12 @@ def read_route(
 
 
 def last_part(request: AnyRequest, start: str) -> str:
-    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`)."""
+    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`).
+
+    Bytes that are not UTF-8 become halves of letters, which no id has, so that two stay two.
+    """
     path, *_ = request.scope["raw_path"].decode("latin-1").partition("?")  # some servers leave it
-    return unquote(path.removeprefix(start))
+    return unquote(path.removeprefix(start), errors="surrogateescape")
 
 
 def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
