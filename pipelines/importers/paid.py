@@ -42,6 +42,7 @@ class PaidPrices:
         self._stock = stock
         self._at = at
         self._style = style
+        self._idle = sale == SaleColumns() and stock == StockColumns()
         self._order = DateOrder(
             day_first=None if not sale.order else sale.order == "day first",
             said=bool(sale.order),
@@ -52,6 +53,8 @@ class PaidPrices:
         self, raw: dict[str, Any], values: dict[str, Any], line: int, remarks: Remarks
     ) -> dict[str, Any]:
         """Return a product's raw values with the paid price, the regular one and its stock."""
+        if self._idle:
+            return raw
         raw = raw | {"availability": stock_of(raw.get("availability"), values, self._stock)}
         before = self._before(raw, values)
         paid, verdict = self._sale(raw, values)
