@@ -18,12 +18,17 @@ from pipelines.importers.values.texts import (
     NULLS,
     RowError,
     decoded_twice,
+    is_destroyed,
     limited,
     text_of,
 )
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
+DESTROYED = (
+    "codes that a spreadsheet made rounded numbers, such as 4,00638E+12, are left out; export them "
+    "as text"
+)
 MARKUP = "HTML in texts is made plain text"
 MOST_KNOWN = 100_000  # cells, of at most 300 bytes each
 LONGEST_KNOWN = 100  # characters
@@ -103,6 +108,7 @@ class CellReader:
             (name, text)
             for name, value in raw.items()
             for text in self.texts(line, "attributes", value, f"attributes.{name}")
+            if not self._is_destroyed(line, name, text)
         ]
         if len(pairs) > MAX_VALUES:
             self._remark_more(line, "attributes", len(pairs))
@@ -178,6 +184,13 @@ class CellReader:
     def _remark_more(self, line: int, name: str, count: int) -> None:
         kind = f"{name}: of very many values of a product the first {MAX_VALUES} are kept"
         self._remarks.add(kind, line, f"{count:,} values")
+
+    def _is_destroyed(self, line: int, name: str, text: str) -> bool:
+        """Return whether a code was made a rounded number by a spreadsheet: no digit can be had."""
+        if not text[:1].isdigit() or not is_destroyed(text):
+            return False
+        self._remarks.add(DESTROYED, line, f"{name} {shown(text)}")
+        return True
 
     def _is_long_tag(self, line: int, part: Any) -> bool:
         most = MAX_CHARACTERS["tags"]

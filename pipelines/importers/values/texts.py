@@ -32,6 +32,7 @@ NULLS = frozenset(
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 IDS = ("id", "product", "user", "item_group_id")  # compared letter by letter, and never composed
 AS_SPACE = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+_ROUNDED = re.compile(r"[1-9](?:[.,]\d{1,14}E\+?|E\+)[12]\d", re.IGNORECASE)
 # What two or more bytes of UTF-8 are in Windows-1252.
 UTF_8_TWICE = re.compile("[ÂÃÄÅÐÑâã][\x80-¿ŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]")
 
@@ -94,6 +95,11 @@ def decoded_twice(text: str) -> str:
         return text.encode("cp1252").decode()
     except UnicodeError:
         return text
+
+
+def is_destroyed(text: str) -> bool:
+    """Return whether a text is a number of eleven or more digits as spreadsheets round it."""
+    return _ROUNDED.fullmatch(text) is not None
 
 
 def required(text: str, name: str) -> str:

@@ -418,3 +418,12 @@ def test_the_row_that_is_named_was_refused(tmp_path: Path) -> None:
         import_table(
             tmp_path / "a.csv", tmp_path / "shop", msgspec.convert(mapping, Mapping), silent
         )
+
+
+def test_ids_that_a_spreadsheet_rounded_are_named(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "sku": "4,00638E+12"}, {**ROWS[0], "sku": "a9"}]
+
+    _, report = run(tmp_path, as_csv(tmp_path / "goods.csv", rows))
+
+    [remark] = [one for one in report.remarks if "rounded numbers" in one.kind]
+    assert remark.examples == ("line 2: '4,00638E+12'",)

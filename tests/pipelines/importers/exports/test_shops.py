@@ -537,3 +537,24 @@ def test_a_product_of_shopify_with_one_variant_is_one_product(tmp_path: Path) ->
     found, _ = imported(tmp_path, "products.json", text)
 
     assert seen(found["LS-S"], "title", "item_group_id") == ("Linen Shirt", "")
+
+
+def test_variations_of_ecwid_have_their_own_sku_options_and_stock(tmp_path: Path) -> None:
+    text = (
+        "type,product_internal_id,product_sku,product_name,product_price,product_quantity,"
+        "product_is_inventory_tracked,product_is_available,product_option_name,"
+        "product_variation_sku,product_variation_option_{Size},product_attribute_{Fabric}\n"
+        "product,1,TEE,Tee,20,0,true,true,,,,Linen\n"
+        "product_option,1,,,,,,,Size,,,\n"
+        "product_variation,1,,,21,3,,,,TEE-S,S,\n"
+        "product_variation,1,,,22,0,,,,TEE-M,M,\n"
+        "product,2,CUP,Cup,5,0,false,true,,,,\n"
+    )
+
+    found, _ = imported(tmp_path, "catalog.csv", text)
+
+    assert {key: seen(one, "price", "availability") for key, one in found.items()} == {
+        "TEE-S": (21, "IN_STOCK"), "TEE-M": (22, "OUT_OF_STOCK"), "CUP": (5, "IN_STOCK"),
+    }  # fmt: skip
+    assert [one["attributes"].get("size") for one in found.values()] == ["S", "M", None]
+    assert found["TEE-S"]["item_group_id"] == found["TEE-M"]["item_group_id"] != ""

@@ -53,3 +53,26 @@ def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert found == [[("size", str(n))] for n in range(10)]
     assert len(reader._known) == 3
+
+
+@pytest.mark.parametrize(
+    "code", ["4,00638E+12", "4.00638E+12", "4,0E+12", "4.006381E12", "9.78E+12"]
+)
+def test_a_code_that_a_spreadsheet_rounded_is_named_and_not_kept(code: str) -> None:
+    remarks = Remarks()
+    reader = reader_of(remarks)
+
+    found = [reader.attributes(line, {"gtin": code, "size": "M"}) for line in range(2, 7)]
+
+    assert found == [[("size", "M")]] * 5
+    [remark] = remarks.all()
+    assert remark.count == 5
+    assert remark.examples == tuple(f"line {line}: gtin {code!r}" for line in (2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4006381333931", "1.5E+03", "E+12", "4E", "12E+12", "Model 4.0E+12", "1.0E+5", "5E+12V"],
+)
+def test_what_only_looks_like_a_rounded_code_is_kept(text: str) -> None:
+    assert reader_of(Remarks()).attributes(1, {"code": text}) == [("code", text)]
