@@ -143,10 +143,11 @@ for one in names_of_formats():
 @with_heartbeat("import")
 def import_merchant(source: Path, shop: Path, at: str | None, timezone: str, country: str) -> None:
     """Import a feed for Google Merchant or Meta: TSV, CSV or XML."""
-    from pipelines.config.loading import load, moment
+    from pipelines.config.loading import moment
+    from pipelines.config.place import read_place
     from pipelines.importers.merchant import import_merchant
     from pipelines.progress import track
 
-    place = load(None, [f"shop.timezone={timezone}", f"shop.country={country}"]).shop
+    place = read_place(timezone, country)
     when = moment(at) if at else None
     click.echo(import_merchant(source, shop, track, when, place).table())

@@ -7,9 +7,18 @@ import msgspec
 
 from pipelines.config.sections import ShopConfig
 from pipelines.config.zones import local_time, zone_of
+from pipelines.errors import ConfigError
 from retrieval import Query
 
 DEFAULT_COUNTRY = "US"
+
+
+def read_place(timezone: str = "", country: str = "") -> ShopConfig:
+    """Return the section of a zone and a country as options name them, or raise a ConfigError."""
+    try:
+        return msgspec.convert({"timezone": timezone, "country": country}, ShopConfig)
+    except msgspec.ValidationError as e:
+        raise ConfigError(f"--timezone {timezone!r} --country {country!r}: {e}") from None
 
 
 class ShopPlace(NamedTuple):

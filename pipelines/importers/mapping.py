@@ -7,9 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from pipelines.config.loading import read_section
+from pipelines.config.place import read_place
 from pipelines.config.sections import Fraction, Section
 from pipelines.config.zones import zone_of
-from pipelines.errors import ConfigError, ShopError
+from pipelines.errors import ShopError
 from pipelines.importers.columns import (
     EventColumns,
     Names,
@@ -70,18 +71,18 @@ class Mapping(Section, frozen=True, kw_only=True):
 
 
 def placed(mapping: Mapping, timezone: str = "", country: str = "") -> Mapping:
-    """Return a mapping whose log is of the shop's zone, with another zone and country if given."""
-    events = mapping.events
-    zone = timezone or mapping.timezone or (events.zone if events else "")
-    try:
-        return msgspec.structs.replace(
-            mapping,
-            timezone=zone,
-            country=country or mapping.country,
-            events=events and msgspec.structs.replace(events, zone=zone),
-        )
-    except ValueError as e:
-        raise ConfigError(f"--timezone {timezone}: {e}") from None
+    """Return a mapping whose log is of the shop's zone, with another zone and country if given.
+
+    Raises ConfigError for a zone or country that there is not.
+    """
+    events, said = mapping.events, read_place(timezone, country)
+    zone = said.timezone or mapping.timezone or (events.zone if events else "")
+    return msgspec.structs.replace(
+        mapping,
+        timezone=zone,
+        country=said.country or mapping.country,
+        events=events and msgspec.structs.replace(events, zone=zone),
+    )
 
 
 def load_mapping(path: Path) -> Mapping:

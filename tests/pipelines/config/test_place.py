@@ -4,7 +4,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipelines.config.loading import load
-from pipelines.config.place import ShopPlace
+from pipelines.config.place import ShopPlace, read_place
+from pipelines.config.sections import ShopConfig
 from pipelines.errors import ConfigError
 from retrieval import Query, Scene
 
@@ -90,3 +91,10 @@ def test_every_zone_of_the_system_can_be_named() -> None:
         place = ShopPlace.of(load(None, [f"shop.timezone={name}"]).shop)
 
         assert place.local(NOON.replace(tzinfo=ZoneInfo(name))) == NOON
+
+
+def test_options_name_a_place_in_part_or_none() -> None:
+    assert read_place() == ShopConfig()
+    assert read_place("Europe/Oslo", "NO") == ShopConfig(timezone="Europe/Oslo", country="NO")
+    with pytest.raises(ConfigError, match=r"--timezone 'Oslo' .* is no time zone"):
+        read_place("Oslo")

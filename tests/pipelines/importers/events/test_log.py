@@ -493,5 +493,7 @@ def test_the_two_keys_of_a_zone_are_one() -> None:
 
 
 def test_a_zone_that_there_is_not_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(ConfigError, match=r"--timezone Rome: .* such as Europe/Rome"):
+    with pytest.raises(ConfigError, match=r"--timezone 'Rome' .* such as Europe/Rome"):
         placed(mapping_of(TIMES), timezone="Rome")
+    with pytest.raises(ConfigError, match="--country 'Germany'"):
+        placed(mapping_of(TIMES), country="Germany")
