@@ -131,7 +131,7 @@ def _product(name: str, word: str, price: float) -> Product:
     return Product(
         id=name,
         title=f"{word} bread",
-        description=f"{word} " * WORDS,
+        description=" ".join([word] * WORDS),
         brand="North",
         price=price,
         attributes={"word": word},

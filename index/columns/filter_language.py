@@ -1,6 +1,7 @@
 """Reads a filter into a small typed tree: `brand: ANY("A", "B") AND price: IN(10, 50.0e)`."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Union
@@ -302,7 +303,8 @@ def _place(token: Token) -> int:
 
 
 def _unquoted(token: str) -> str:
-    return re.sub(r'\\(["\\])', r"\1", token[1:-1])
+    """Return a text in double quotes as products have it, its letters composed."""
+    return unicodedata.normalize("NFC", re.sub(r'\\(["\\])', r"\1", token[1:-1]))
 
 
 def _unexpected(text: str, error: UnexpectedInput) -> FilterError:

@@ -32,6 +32,13 @@ def import_journey(shop: Path, pictures: bool) -> None:  # noqa: FBT001
 at_option = click.option("--at", help="The moment whose sale prices count; now by default.")
 
 
+def place_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the place of a shop."""
+    verb = click.option("--country", default="", help="Of the shop, by ISO 3166, such as DE.")(verb)
+    words = "Of the shop, such as Europe/Rome: times that name a zone become its local time."
+    return click.option("--timezone", default="", metavar="ZONE", help=words)(verb)
+
+
 def further_files(verb: Callable[..., None]) -> Callable[..., None]:
     """Add the options of the files beside that of products."""
     verb = click.option(
@@ -41,7 +48,7 @@ def further_files(verb: Callable[..., None]) -> Callable[..., None]:
     )(verb)
     verb = click.option("--events", type=PATH, help="A second table: what users did.")(verb)
     verb = click.option("--pictures", type=PATH, help="Folder of files, or a Parquet.")(verb)
-    return at_option(verb)
+    return place_options(at_option(verb))
 
 
 @import_.command("table")
@@ -50,15 +57,24 @@ def further_files(verb: Callable[..., None]) -> Callable[..., None]:
 @further_files
 @shop_option
 @with_heartbeat("import")
-def import_table(source: Path, mapping: Path, shop: Path, at: str | None, **further: Any) -> None:
+def import_table(
+    source: Path,
+    mapping: Path,
+    shop: Path,
+    at: str | None,
+    timezone: str,
+    country: str,
+    **further: Any,
+) -> None:
     """Import a table (CSV, TSV, JSON, Parquet) or a feed with a mapping of its columns."""
     from pipelines.config.loading import moment
-    from pipelines.importers.mapping import load_mapping
+    from pipelines.importers.mapping import load_mapping, placed
     from pipelines.importers.table import import_table
     from pipelines.progress import track
 
     when = moment(at) if at else None
-    report = import_table(source, shop, load_mapping(mapping), track, at=when, **further)
+    columns = placed(load_mapping(mapping), timezone, country)
+    report = import_table(source, shop, columns, track, at=when, **further)
     click.echo(report.table())
 
 
@@ -102,7 +118,8 @@ def _import_export(name: str, source: Path, **options: Any) -> None:
     from pipelines.progress import track
 
     at, shop = options.pop("at"), options.pop("shop")
-    planned = plan(source, options.pop("events"), name, options.pop("currency"))
+    said = {key: options.pop(key) for key in ("currency", "timezone", "country")}
+    planned = plan(source, options.pop("events"), name, **said)
     if options.pop("print_mapping"):
         click.echo(planned.yaml(), nl=False)
         return
@@ -121,12 +138,16 @@ for one in names_of_formats():
 @import_.command("merchant")
 @click.argument("source", type=PATH)
 @at_option
+@place_options
 @shop_option
 @with_heartbeat("import")
-def import_merchant(source: Path, shop: Path, at: str | None) -> None:
+def import_merchant(source: Path, shop: Path, at: str | None, timezone: str, country: str) -> None:
     """Import a feed for Google Merchant or Meta: TSV, CSV or XML."""
     from pipelines.config.loading import moment
+    from pipelines.config.place import read_place
     from pipelines.importers.merchant import import_merchant
     from pipelines.progress import track
 
-    click.echo(import_merchant(source, shop, track, moment(at) if at else None).table())
+    place = read_place(timezone, country)
+    when = moment(at) if at else None
+    click.echo(import_merchant(source, shop, track, when, place).table())

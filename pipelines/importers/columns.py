@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from pipelines.config.sections import Section
+from pipelines.config.zones import zone_of
 from retrieval import EventType
 
 Names = str | tuple[str, ...]
@@ -39,10 +39,13 @@ class EventColumns(Section, frozen=True, kw_only=True):
     user: Names = ()  # (): the session, or nobody that is known
     time: Names
     product: Names = ()  # (): a log of searches alone
+    name: Names = ()  # of the product as an order shows it, where `product` is empty or unknown
+    id: Names = ()  # of the event
     type: Names = ()
     default_type: str = "purchase"
     types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
-    status: Names = ()  # of an order: one that was cancelled, refunded or failed is left out
+    status: Names = ()  # of an order: one that failed, or was undone at nobody knows when, is out
+    undone_at: Names = ()  # when an order was cancelled or refunded: until then it was a purchase
     session: Names = ()
     quantity: Names = ()
     value: Names = ()  # of all pieces together
@@ -52,15 +55,13 @@ class EventColumns(Section, frozen=True, kw_only=True):
     propensity: Names = ()
     placement: Names = ()
     each: str = ""  # a list in a row of JSON, each of whose objects is an event
+    duplicates: Literal["", "keep", "drop"] = ""  # equal lines; "": dropped where they have an id
     dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
-    zone: str = ""  # of the shop, such as Europe/Rome: times that name a zone are converted to it
+    zone: str = ""  # the same as `timezone` of the whole mapping
 
     def __post_init__(self) -> None:
         """Refuse a zone that the system does not know."""
-        try:
-            _ = ZoneInfo(self.zone or "UTC")
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            raise ValueError(f"zone {self.zone!r} is not one such as Europe/Rome") from None
+        zone_of(self.zone)
 
 
 class Role(StrEnum):

@@ -15,6 +15,8 @@ class RawProduct(NamedTuple):
     line: int
     raw: dict[str, Any]
     lines: tuple[int, ...] = ()  # of further rows
+    title: str = ""  # without the options
+    options: tuple[str, ...] = ()  # their values
 
 
 def joined(products: Iterable[RawProduct]) -> Iterator[RawProduct]:
@@ -22,7 +24,9 @@ def joined(products: Iterable[RawProduct]) -> Iterator[RawProduct]:
     last: RawProduct | None = None
     for product in products:
         if last and len(last.lines) < MOST_ROWS and _goes_on(product.raw, last.raw):
-            last = RawProduct(last.line, _both(last.raw, product.raw), (*last.lines, product.line))
+            last = last._replace(
+                raw=_both(last.raw, product.raw), lines=(*last.lines, product.line)
+            )
             continue
         if last:
             yield last

@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from pipelines.config.loading import read_section
+from pipelines.config.place import read_place
 from pipelines.config.sections import Fraction, Section
+from pipelines.config.zones import zone_of
 from pipelines.errors import ShopError
 from pipelines.importers.columns import (
     EventColumns,
@@ -27,7 +29,7 @@ from retrieval import Availability
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
 # Keys of sections of columns that name no column.
-SETTINGS = ("default_type", "types", "dates", "zone", "follow", "roles", "order")
+SETTINGS = ("default_type", "types", "dates", "zone", "duplicates", "follow", "roles", "order")
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
@@ -38,6 +40,7 @@ class Mapping(Section, frozen=True, kw_only=True):
     columns: ProductColumns
     attributes: dict[str, Names] = msgspec.field(default_factory=dict)  # our name: their column
     fallbacks: dict[str, Names] = msgspec.field(default_factory=dict)  # column: others if empty
+    each: str = ""  # a list in a row of JSON, each of whose objects is a variant of the row
     repeats: bool = False  # several rows may be of one product: the first counts
     options: tuple[tuple[str, str], ...] = ()  # columns of a name and of a value
     pairs: Names = ()  # columns that hold both: `color=Red,size=M`
@@ -57,11 +60,29 @@ class Mapping(Section, frozen=True, kw_only=True):
     unknown_availability: Availability = Availability.IN_STOCK  # of words that are not known
     currency: str = ""  # of prices that do not say
     max_refused_share: Fraction = 0.5  # of rows; more and nothing is imported
+    timezone: str = ""  # of the shop, such as Europe/Rome; times that name a zone become its local
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""  # of the shop, by ISO 3166
 
     def __post_init__(self) -> None:
-        """Refuse a currency that there is not."""
+        """Refuse a currency or a zone that there is not."""
+        zone_of(self.timezone)
         if self.currency and not currency_of(self.currency):
             raise ValueError(f"currency {self.currency!r} is none of ISO 4217, such as EUR")
+
+
+def placed(mapping: Mapping, timezone: str = "", country: str = "") -> Mapping:
+    """Return a mapping whose log is of the shop's zone, with another zone and country if given.
+
+    Raises ConfigError for a zone or country that there is not.
+    """
+    events, said = mapping.events, read_place(timezone, country)
+    zone = said.timezone or mapping.timezone or (events.zone if events else "")
+    return msgspec.structs.replace(
+        mapping,
+        timezone=zone,
+        country=said.country or mapping.country,
+        events=events and msgspec.structs.replace(events, zone=zone),
+    )
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -1,10 +1,12 @@
 """Imports a feed for Google Merchant or Meta: a table, or XML, which is parsed as hostile input."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.sections import ShopConfig
+from pipelines.config.zones import local_time, zone_of
 from pipelines.errors import ShopError
 from pipelines.importers.columns import SaleColumns, StockColumns
 from pipelines.importers.mapping import shown_columns
@@ -54,17 +56,23 @@ LEFT_OUT = {"status": ("archived",), "visibility": ("hidden", "staging")}
 
 
 def import_merchant(
-    source: Path, folder: Path, track: Track, at: datetime | None = None
+    source: Path,
+    folder: Path,
+    track: Track,
+    at: datetime | None = None,
+    shop_place: ShopConfig = ShopConfig(),  # noqa: B008
 ) -> QualityReport:
     """Write a shop of a feed. Pictures stay addresses: nothing is fetched.
 
     `at` is the moment whose sale prices count, by default now.
     """
+    zone = zone_of(shop_place.timezone)
     rows = _open(source)
     quality = Quality(source.stem, "merchant")
     with ShopWriter(folder, name=quality.name, source="merchant") as shop:
+        shop.timezone, shop.country = shop_place.timezone, shop_place.country
         intake = Intake(shop, quality, str(source))
-        paid = PaidPrices(SALE, STOCK, at or datetime.now())
+        paid = PaidPrices(SALE, STOCK, local_time(at or datetime.now(UTC), zone), zone=zone)
         for row in track(rows.rows, "products"):
             _take(row, intake, paid)
         quality.remarks += rows.remarks.all()

@@ -1,6 +1,6 @@
 """What is paid for a product at a moment: its price, or its sale price while the sale lasts."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -35,21 +35,26 @@ class PaidPrices:
         stock: StockColumns,
         at: datetime,
         style: PriceStyle = PLAIN_STYLE,
+        zone: tzinfo = UTC,
     ) -> None:
-        """Prepare for rows whose prices are written in a style."""
+        """Prepare for rows whose prices are written in a style, and a shop in a zone."""
         self._columns = sale
         self._stock = stock
         self._at = at
         self._style = style
+        self._idle = sale == SaleColumns() and stock == StockColumns()
         self._order = DateOrder(
             day_first=None if not sale.order else sale.order == "day first",
             said=bool(sale.order),
+            zone=zone,
         )
 
     def added_to(
         self, raw: dict[str, Any], values: dict[str, Any], line: int, remarks: Remarks
     ) -> dict[str, Any]:
         """Return a product's raw values with the paid price, the regular one and its stock."""
+        if self._idle:
+            return raw
         raw = raw | {"availability": stock_of(raw.get("availability"), values, self._stock)}
         before = self._before(raw, values)
         paid, verdict = self._sale(raw, values)

@@ -8,13 +8,17 @@ from pipelines.errors import ShopError
 from pipelines.importers.values.cells import CellReader
 from pipelines.importers.values.prices import Price, PriceStyle
 from pipelines.importers.values.survey import CellStyle
-from pipelines.importers.values.texts import RowError, id_of, required, text_of
+from pipelines.importers.values.texts import RowError, id_of, is_destroyed, required, text_of
 from pipelines.shop.quality import Quality, shown
 from pipelines.shop.remarks import Remarks
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.shop.writer import ShopWriter
 
 CHUNK = 10_000
+ROUNDED_IDS = (
+    "ids that a spreadsheet made rounded numbers, such as 4,00638E+12: orders do not find them, "
+    "and several products may have one; export them as text"
+)
 
 
 class Intake:
@@ -106,6 +110,8 @@ class Intake:
 
     def _product(self, line: int, raw: dict[str, Any]) -> dict[str, Any]:
         cells = self._cells
+        if is_destroyed(str(raw.get("id"))):
+            self.remarks.add(ROUNDED_IDS, line, shown(raw.get("id")))
         currency = cells.currency(raw.get("currency"))
         price = self._price(line, raw.get("price"), currency)
         return {

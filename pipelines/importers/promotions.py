@@ -1,7 +1,7 @@
 """Imports a table of promotions: product, kind, start, end and share of the places."""
 
 from collections.abc import Container, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.errors import ShopError
-from pipelines.importers.events.times import moment_of
+from pipelines.importers.events.times import DateOrder, moment_of
 from pipelines.importers.products import CHUNK
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
@@ -34,7 +34,7 @@ def open_promotions_table(path: Path) -> Rows:
     return rows
 
 
-def take_promotions(
+def take_promotions(  # noqa: PLR0913 - what is taken, where from and where to
     rows: Iterator[Row],
     source: Path,
     shop: ShopWriter,
@@ -42,6 +42,7 @@ def take_promotions(
     most_refused: float,
     *,
     ids: Container[str],
+    zone: tzinfo = UTC,
 ) -> None:
     """Write the promotions that make sense; refuse the table if too many do not.
 
@@ -53,7 +54,7 @@ def take_promotions(
         try:
             if row.mistake:
                 raise RowError("unreadable row", row.mistake)
-            promotion = promotion_of(row.values)
+            promotion = promotion_of(row.values, zone)
             waiting.append(msgspec.structs.asdict(promotion))
             strangers += promotion.product not in ids
         except RowError as e:
@@ -72,9 +73,9 @@ def take_promotions(
         quality.notes.append(f"{strangers:,} promotions are of products that the catalogue lacks")
 
 
-def promotion_of(values: dict[str, Any]) -> Promotion:
+def promotion_of(values: dict[str, Any], zone: tzinfo = UTC) -> Promotion:
     """Return a promotion, or a RowError that says what is wrong with it."""
-    start, end = _moment(values, "start"), _moment(values, "end")
+    start, end = _moment(values, "start", zone), _moment(values, "end", zone)
     if end <= start:
         raise RowError(
             "no time",
@@ -96,9 +97,9 @@ def promotion_of(values: dict[str, Any]) -> Promotion:
         ) from None
 
 
-def _moment(values: dict[str, Any], name: str) -> datetime:
+def _moment(values: dict[str, Any], name: str, zone: tzinfo) -> datetime:
     try:
-        return moment_of(values.get(name))
+        return moment_of(values.get(name), DateOrder(zone=zone))
     except RowError as e:
         reason = str(e).partition("; say in")[0]
         raise RowError(

@@ -1,7 +1,7 @@
 """Puts the cells of a row under our names, as a mapping says."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.importers.columns import Names, ProductColumns
 from pipelines.importers.mapping import LISTS, Mapping, fields_of, names_of
@@ -10,29 +10,50 @@ from pipelines.importers.tables.json_rows import inner
 JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
 
 
+class _Plan(NamedTuple):
+    """Which columns each field is read from, by how many there are of it."""
+
+    single: tuple[tuple[str, str], ...]  # fields of one column
+    listed: tuple[tuple[str, tuple[str, ...]], ...]  # fields of several values
+    joined: tuple[tuple[str, tuple[str, ...]], ...]  # texts of several columns
+    attributes: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @lru_cache(maxsize=16)
-def _plan(columns: ProductColumns) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((field, names_of(names)) for field, names in fields_of(columns).items())
+def _plan(columns: ProductColumns, attributes: tuple[tuple[str, Names], ...]) -> _Plan:
+    named = {field: names_of(names) for field, names in fields_of(columns).items()}
+    joined = {field for field, names in named.items() if len(names) > 1 and field in JOINED}
+    return _Plan(
+        tuple((f, n[0]) for f, n in named.items() if f not in joined and f not in LISTS),
+        tuple((f, n) for f, n in named.items() if f not in joined and f in LISTS),
+        tuple((f, n) for f, n in named.items() if f in joined),
+        tuple((name, names_of(columns)) for name, columns in attributes),
+    )
 
 
 def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     """Return a row's values by our names for them, not yet validated."""
-    raw: dict[str, Any] = {}
-    for field, columns in _plan(mapping.columns):
-        cells = [inner(values, column) for column in columns]
-        if len(cells) > 1 and field in JOINED:
-            cells = [_join(cells, JOINED[field])]
-        raw[field] = _listed(cells) if field in LISTS else cells[0]
-    raw["attributes"] = {
-        name: _attribute(values, columns) for name, columns in mapping.attributes.items()
-    }
+    plan = _plan(mapping.columns, tuple(mapping.attributes.items()))
+    raw = {field: _cell(values, column) for field, column in plan.single}
+    for field, columns in plan.listed:
+        raw[field] = _listed([_cell(values, column) for column in columns])
+    for field, columns in plan.joined:
+        cell = _join([_cell(values, column) for column in columns], JOINED[field])
+        raw[field] = _listed([cell]) if field in LISTS else cell
+    raw["attributes"] = {name: _attribute(values, columns) for name, columns in plan.attributes}
     return raw
 
 
-def _attribute(values: dict[str, Any], columns: Names) -> Any:
+def _cell(values: dict[str, Any], column: str) -> Any:
+    return values[column] if column in values else inner(values, column)
+
+
+def _attribute(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
     """Return the value of one column, or the filled ones of several."""
-    found = [inner(values, column) for column in names_of(columns)]
-    return found[0] if len(found) == 1 else [one for one in found if one not in (None, "")]
+    if len(columns) == 1:
+        return _cell(values, columns[0])
+    found = [_cell(values, column) for column in columns]
+    return [one for one in found if one not in (None, "")]
 
 
 def _listed(cells: list[Any]) -> list[Any]:

@@ -1,20 +1,23 @@
 """Imports a table of products (CSV, TSV, JSONL, Parquet) with a mapping of its columns."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.config.zones import local_time, zone_of
 from pipelines.importers.columns import Names
 from pipelines.importers.continued import RawProduct, joined
 from pipelines.importers.events.intake import EventIntake
 from pipelines.importers.events.log import OpenLog, open_log
+from pipelines.importers.events.product_names import KnownName, ProductNames
 from pipelines.importers.mapping import (
     Mapping,
     check_columns,
     load_mapping,
     named_as_in,
     names_of,
+    placed,
     said_style,
     wanted_columns,
 )
@@ -27,6 +30,7 @@ from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Row, Rows
 from pipelines.importers.values.survey import CellStyle, Survey
+from pipelines.importers.variants.nested import with_each
 from pipelines.importers.variants.options import options_of
 from pipelines.importers.variants.shaping import Shaper
 from pipelines.progress import Track
@@ -66,20 +70,25 @@ def import_table(
     fails it only past `max_refused_share`.
     """
     sources = Sources(source, **further)
+    mapping = placed(mapping)
+    zone = zone_of(mapping.timezone)
     files = _open(sources, mapping)
     quality = Quality(mapping.name or source.stem, "table")
     quality.notes += notes
-    when = at or datetime.now()
+    when = local_time(at or datetime.now(UTC), zone)
     style = _style(source, files.mapping, quality, track)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
+        shop.timezone, shop.country = mapping.timezone, mapping.country
         intake = Intake(shop, quality, str(source), style=style)
-        paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price)
-        _import_products(sources, files, intake, paid, shop, track)
-        _import_events(sources, files, shop, quality, intake.ids, track)
+        paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price, zone)
+        names = _import_products(sources, files, intake, paid, shop, track)
+        _import_events(sources, files, shop, quality, intake.ids, names, track)
         if files.promotions and sources.promotions:
             told = iter(track(files.promotions.rows, "promotions"))
             most = mapping.max_refused_share
-            take_promotions(told, sources.promotions, shop, quality, most, ids=intake.ids)
+            take_promotions(
+                told, sources.promotions, shop, quality, most, ids=intake.ids, zone=zone
+            )
         report = quality.report()
         shop.write_report(report)
     return report
@@ -101,13 +110,15 @@ def _import_products(
     paid: PaidPrices,
     shop: ShopWriter,
     track: Track,
-) -> None:
-    """Write the products, with their pictures if there are some."""
+) -> ProductNames | None:
+    """Write the products, with their pictures if there are some; return their names for a log."""
     mapping, source = files.mapping, sources.products
     shaper = Shaper(mapping, lambda: _open_products(source, mapping).rows)
     photos = PictureIntake(shop, intake.quality)
     raw = _raw_products(track(files.products.rows, "products"), mapping, intake, shaper, paid)
-    _take(joined(raw), intake, photos, sources.pictures)
+    columns = mapping.events
+    names = ProductNames(intake.ids) if columns and columns.name else None
+    _take(joined(raw), intake, photos, sources.pictures, names)
     intake.quality.remarks += files.products.remarks.all()
     intake.finish(mapping.max_refused_share)
     if sources.pictures and not sources.pictures.is_dir():
@@ -115,21 +126,23 @@ def _import_products(
         for _ in track(taken, "pictures"):
             pass
     photos.flush()
+    return names
 
 
-def _import_events(
+def _import_events(  # noqa: PLR0913
     sources: Sources,
     files: _Files,
     shop: ShopWriter,
     quality: Quality,
     ids: set[str],
+    names: ProductNames | None,
     track: Track,
 ) -> None:
     """Write the events, if there is a log."""
     columns, log = files.mapping.events, files.log
     if not (log and columns and sources.events):
         return
-    kept = EventIntake(shop, quality, sources.events, columns, log.style)
+    kept = EventIntake(shop, quality, sources.events, columns, log.style, names)
     for row in track(log.rows.rows, "events"):
         kept.take(row)
     kept.finish(files.mapping.max_refused_share, ids)
@@ -150,9 +163,10 @@ def _open(sources: Sources, mapping: Mapping) -> _Files:
 
 def _open_products(source: Path, mapping: Mapping) -> Rows:
     columns = _flat(wanted_columns(mapping))
-    return open_rows(
+    rows = open_rows(
         source, mapping.separator, encoding=mapping.encoding, columns=columns, only=True
     )
+    return with_each(rows, mapping.each)
 
 
 def _flat(wanted: dict[str, Names]) -> tuple[str, ...]:
@@ -191,8 +205,10 @@ def _raw_products(
             intake.refuse(row.line, row.mistake)
         elif shaped := shaper.take(row, intake.remarks):
             values = shaped.row.values
-            raw = shaped.added_to(raw_product(values, mapping))
-            yield RawProduct(row.line, paid.added_to(raw, values, row.line, intake.remarks))
+            own = raw_product(values, mapping)
+            raw = paid.added_to(shaped.added_to(own), values, row.line, intake.remarks)
+            options = tuple(shaped.options.values())
+            yield RawProduct(row.line, raw, title=str(own["title"]), options=options)
         else:
             intake.leave_out()
 
@@ -202,10 +218,14 @@ def _take(
     intake: Intake,
     photos: PictureIntake,
     pictures: Path | None,
+    names: ProductNames | None,
 ) -> None:
     """Validate and write products, with their pictures from a folder if there is one."""
     for one in products:
         product = intake.take(one.line, one.raw)
+        if product and names:
+            known = KnownName(product["id"], one.title, one.options, product["title"])
+            names.add(known, product["item_group_id"])
         for line in one.lines:
             intake.leave_out()
             intake.remarks.add(GOES_ON, line, shown(one.raw["id"]))

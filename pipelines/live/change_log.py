@@ -14,7 +14,7 @@ from pipelines.live.changes import (
     LARGEST_CHANGE,
     Change,
     RejectedChange,
-    read_change,
+    logged_change,
     too_large,
     written,
 )
@@ -80,7 +80,7 @@ class ChangeFormat:
         """Return the change of a row; ValueError with the reason where it is none."""
         match row:
             case (bytes(body), bytes() | None as vector, str(encoder)):
-                change = read_change(body)
+                change = logged_change(body)
             case _:
                 raise ValueError("has columns of other types")
         if isinstance(change, RejectedChange):

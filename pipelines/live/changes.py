@@ -1,16 +1,15 @@
 """What can change between two builds: a whole product, its end, its price or its availability."""
 
-import re
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipelines.errors import json_fault
+from pipelines.live.product_rules import RuleError, checked_id, cleaned_product
 from retrieval import Availability, Product
 from retrieval.types import Noun, Price, ProductId
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such an id could not be asked for
 LARGEST_CHANGE = 65_536  # bytes of its JSON
 EXAMPLE = '{"type": "edit", "id": "p1", "price": 2.5}'
 
@@ -69,21 +68,35 @@ _READER: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 
 
 def read_change(line: bytes) -> Change | RejectedChange:
-    """Return the change of one JSON object, or why it is none."""
-    if len(line) > LARGEST_CHANGE:
-        return too_large(len(line))
+    """Return the change of one JSON object, cleaned, or why it is none."""
+    change = logged_change(line)
+    return change if isinstance(change, RejectedChange) else cleaned(change)
+
+
+def cleaned(change: Change) -> Change | RejectedChange:
+    """Return a change whose product an import would keep as it is, or why it would not."""
     try:
-        change = _READER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        fault = json_fault(line, e)
-        return RejectedChange(400, "line", f"is not a change: {fault}; send for example {EXAMPLE}")
-    if found := CONTROL.search(change.id):
-        return RejectedChange(400, "id", f"holds the control character U+{ord(found[0]):04X}")
+        if isinstance(change, Upsert):
+            return Upsert(product=cleaned_product(change.product))
+        _ = checked_id(change.id)
+    except RuleError as e:
+        return RejectedChange(400, e.field, str(e))
     return change
 
 
+def logged_change(line: bytes) -> Change | RejectedChange:
+    """Return the change of one JSON object as it stands in a log, or why it is none."""
+    if len(line) > LARGEST_CHANGE:
+        return too_large(len(line))
+    try:
+        return _READER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        fault = json_fault(line, e)
+        return RejectedChange(400, "line", f"is not a change: {fault}; send for example {EXAMPLE}")
+
+
 def written(change: Change) -> bytes:
-    """Return a change as JSON, as `read_change` reads it."""
+    """Return a change as JSON, as `logged_change` reads it."""
     return msgspec.json.encode(change)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from pipelines.live.base import Base
 from pipelines.live.change_log import Encoded, Logged
-from pipelines.live.changes import Change, Delete, RejectedChange, Upsert
+from pipelines.live.changes import Change, Delete, RejectedChange, Upsert, cleaned
 from pipelines.live.records import Record, edits_of, record_of
 from pipelines.live.snapshot import CatalogueSnapshot, Changed, _places
 from pipelines.live.store import Store
@@ -45,7 +45,14 @@ class Overlay:
     def prepare(self, changes: Sequence[Change]) -> list[Encoded | RejectedChange]:
         """Tell which changes can be made, one after the other, with vectors for new texts."""
         there: dict[str, bool] = {}
-        refusals = [self._refusal(change, there) for change in changes]
+        checked = [cleaned(change) for change in changes]
+        refusals = [
+            one if isinstance(one, RejectedChange) else self._refusal(one, there) for one in checked
+        ]
+        changes = [
+            change if isinstance(one, RejectedChange) else one
+            for change, one in zip(changes, checked, strict=True)
+        ]
         taken = [c for c, refusal in zip(changes, refusals, strict=True) if refusal is None]
         vectors = iter(self._text_vectors(taken))
         return [

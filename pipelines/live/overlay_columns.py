@@ -11,8 +11,11 @@ from jaxtyping import Float64, Int64
 from index import Columns, Field, RowCodes
 from index.columns.attribute_numbers import is_numeric
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
+from pipelines.live.bounded_cache import BoundedCache
 
 Rows = Int64[np.ndarray, "c"]
+REMEMBERED_COLUMNS = 32  # as many as a release remembers of its own
+MOST_COLUMN_BYTES = 256 << 20  # of all of them
 
 
 class WordColumn(NamedTuple):
@@ -38,7 +41,9 @@ class LiveColumns:
         self._changed = changed
         self._places_of = places_of
         self._still = still
-        self._coded: dict[tuple[str, str | None], DictionaryColumn] = {}
+        self._coded: BoundedCache[DictionaryColumn] = BoundedCache(
+            REMEMBERED_COLUMNS, MOST_COLUMN_BYTES
+        )
 
     def words(self, field: Field, rows: Rows) -> WordColumn:
         """Return the words that these rows have in a column of words."""
@@ -83,5 +88,6 @@ class LiveColumns:
             codes[new] = len(known) + np.arange(len(new))
             codes = np.append(codes, -1)  # of code -1
             words = pa.concat_arrays([known, own.words.take(pa.array(new))])
-            found = self._coded[key] = DictionaryColumn(words, codes[own.codes], own.starts)
+            found = DictionaryColumn(words, codes[own.codes], own.starts)
+            self._coded.keep(key, found, words.nbytes + found.codes.nbytes)
         return found

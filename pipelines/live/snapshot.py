@@ -27,9 +27,9 @@ from retrieval.retriever import Retriever
 from retrieval.types import Product
 
 REMEMBERED_FILTERS = 256
+MOST_FILTER_BYTES = 256 << 20  # of all of them, at a byte a product
 MOST_LISTS = 64  # that are remembered for their next pages
 MOST_LISTED = 2_000_000  # rows in all of them
-Masks = dict[str, Bool[np.ndarray, "n"]]
 
 
 class Places(NamedTuple):
@@ -72,7 +72,9 @@ class CatalogueSnapshot:
         self._count = store.count
         self._stand_ins = store.stand_ins
         self._new_rows = changed.new_rows
-        self._allowed: Masks = {}
+        self._allowed: BoundedCache[Bool[np.ndarray, n]] = BoundedCache(
+            REMEMBERED_FILTERS, MOST_FILTER_BYTES
+        )
         self.sequence = changed.sequence
         self.columns = LiveColumns(
             base.parts.products, self._table, self._records.of, still=self.unchanged
@@ -93,9 +95,8 @@ class CatalogueSnapshot:
         """Return which rows pass a filter, or FilterError; products that are gone pass none."""
         found = self._allowed.get(text)
         if found is None:
-            if len(self._allowed) >= REMEMBERED_FILTERS:
-                self._allowed.clear()
-            found = self._allowed[text] = self._pass(text)
+            found = self._pass(text)
+            self._allowed.keep(text, found, found.nbytes)
         return found
 
     def rows_of(self, ids: Sequence[str]) -> RowLookup:

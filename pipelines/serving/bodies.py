@@ -11,6 +11,7 @@ from pipelines.engine.decoding import invalid_body, refuse_control_characters
 from pipelines.errors import RequestError, json_fault
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change, NewValues, RejectedChange, read_change
+from pipelines.live.product_rules import RuleError, checked_id, cleaned_product
 from retrieval import Product, Query, Slate, Stage
 from retrieval.types import Matched, Noun, ProductId
 
@@ -105,8 +106,12 @@ def prefix(text: str) -> str:
 
 
 def read_product(body: bytes) -> Product:
-    """Return the product of a body, or RequestError with the field's name."""
-    return _read(body, Product)
+    """Return the product of a body, cleaned, or RequestError with the field's name."""
+    product = _read(body, Product)
+    try:
+        return cleaned_product(product)
+    except RuleError as e:
+        raise RequestError(e.field, str(e)) from None
 
 
 def read_values(body: bytes) -> NewValues:
@@ -120,8 +125,13 @@ def product_id(text: str) -> str:
         name: str = msgspec.convert(text, ProductId)
     except msgspec.ValidationError as e:
         raise RequestError("id", str(e)) from None
+    if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise RequestError("id", "is not UTF-8; write the id's bytes in UTF-8, as %C3%A9 for é")
     refuse_control_characters("id", name)
-    return name
+    try:
+        return checked_id(name)
+    except RuleError as e:
+        raise RequestError("id", str(e)) from None
 
 
 def read_lines(body: bytes) -> list[Change | RejectedChange]:

@@ -29,9 +29,11 @@ class Remarks:
         self._source = Path(source).name
         self._counts: dict[str, int] = {}
         self._examples: dict[str, list[str]] = {}
+        self.calls = 0  # of `add`: two equal numbers tell that nothing was remarked on in between
 
     def add(self, kind: str, line: int = 0, example: str = "", count: int = 1) -> None:
         """Count a remark; `kind` is a sentence without figures, the example what was read."""
+        self.calls += 1
         if kind not in self._counts and len(self._counts) >= MOST_KINDS:
             return
         self._counts[kind] = self._counts.get(kind, 0) + count

@@ -129,7 +129,8 @@ def _validation(context: BuildContext, log: Log, parts: Parts) -> TowerValidatio
     if len(baskets) > MOST_CASES:
         drawn = np.random.default_rng(config.seed).choice(len(baskets), MOST_CASES, False)
         baskets = [baskets[i] for i in np.sort(drawn)]
-    return TowerValidation(behaviour, baskets, parts.products.allowed(not_hidden(config)))
+    shown = parts.products.allowed(not_hidden(config))
+    return TowerValidation(behaviour, baskets, shown, config.shop.country)
 
 
 def _requests(
@@ -143,7 +144,7 @@ def _requests(
         context.config.towers.recent_products,
     )
     numbers = title_numbers(titles)
-    without = BasketRequests(past.behaviour, numbers, context.traits, None, sizes)
+    without = BasketRequests(past.behaviour, numbers, context.traits, None, sizes, past.country)
     if without.size < context.config.towers.min_requests:
         return without, None
 
@@ -153,7 +154,8 @@ def _requests(
         return np.concatenate([context.query_encoder.texts(chunk) for chunk in tracked])
 
     words = synthetic_queries(titles, without.shares, encode, context.config.seed)
-    return BasketRequests(past.behaviour, numbers, context.traits, words, sizes), words
+    requests = BasketRequests(past.behaviour, numbers, context.traits, words, sizes, past.country)
+    return requests, words
 
 
 def _spaces(context: BuildContext, parts: Parts) -> Spaces:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
+from pipelines.config.zones import zone_of
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.fields import rows_inside, time_at
 from pipelines.importers.events.times import DateOrder, Parts, moment_of, parts_of
@@ -64,7 +64,7 @@ def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> LogStyl
     the reading in which fewer events lie in the future and fewer go back in time; then a clock of
     twelve hours, as in the USA; then the reading in which the events lie closer together.
     """
-    zone = ZoneInfo(columns.zone) if columns.zone else None
+    zone = zone_of(columns.zone)
     if columns.dates:
         day_first = SAID[columns.dates]
         return LogStyle(DateOrder(day_first, day_first is None, said=True, zone=zone))
@@ -109,7 +109,7 @@ class _Evidence:
         for reading in self._readings.values():
             reading.see(text)
 
-    def survey(self, zone: ZoneInfo | None) -> LogStyle:
+    def survey(self, zone: tzinfo) -> LogStyle:
         """Return what the dates say together."""
         day_first, why = self._verdict()
         words = "day first" if day_first else "month first"

@@ -1,19 +1,37 @@
 """Reads one row of a log as an event: who did what to which product, when, and for how much."""
 
 import re
-from functools import lru_cache
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
-from pipelines.importers.events.fields import first_at, time_at, value_at
-from pipelines.importers.events.times import DateOrder, moment_of, names_zone
+from pipelines.importers.events.fields import (
+    NO_NAME,
+    NOBODY,
+    first_at,
+    is_guest,
+    says_nothing,
+    time_at,
+    value_at,
+)
+from pipelines.importers.events.product_names import ProductNames
+from pipelines.importers.events.times import (
+    DateOrder,
+    local_of,
+    moment_of,
+    names_unknown_zone,
+    written_moment,
+)
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
-from pipelines.importers.values.texts import NULLS, RowError, id_of, text_of
+from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import shown
+from pipelines.shop.remarks import Remarks
 from retrieval import EventType
 
 MAX_TEXT = 2_000
@@ -21,17 +39,19 @@ REMEMBERED = 100_000  # distinct amounts, quantities and names of acts
 WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a whole order
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
 IDS = ("user", "product")
-NO_NAME = NULLS | {"", "(not set)", "undefined"}  # how databases and Google Analytics say nothing
-NOBODY = NO_NAME | {"0"}  # what stands for no id, where another column may have one
-OF_ORDER = ("user", "time", "status")  # what the rows of one order have in common
+NAMES_OF = (*IDS, "session", "id")
+OF_ORDER = ("user", "time", "status", "undone_at")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
 # Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
 # column of the status is that of a cancellation. `partially_refunded` was bought for the most part.
 UNDONE = (
-    "cancel", "refund", "return", "void", "fail", "declin", "denied", "annul", "storn", "retour",
-    "rückerstatt", "erstattet", "abgebroch", "abgelehnt", "fehlgeschl", "rembours", "échou",
-    "reembols", "devuel", "devolu", "fallid", "rimbors", "geannul", "terugbetaal", "mislukt",
-    "anulow", "zwróc", "draft", "checkout-draft", "auto-draft", "trash", "abandon", "expired",
+    "cancel", "refund", "return", "void", "annul", "storn", "retour", "chargeback", "charged-back",
+    "rückerstatt", "erstattet", "rembours", "reembols", "devuel", "devolu", "rimbors", "geannul",
+    "terugbetaal", "anulow", "zwróc",
+)  # fmt: skip
+NEVER_DONE = (
+    "fail", "declin", "denied", "abgebroch", "abgelehnt", "fehlgeschl", "échou", "fallid",
+    "mislukt", "draft", "checkout-draft", "auto-draft", "trash", "abandon", "expired",
 )  # fmt: skip
 IN_PART = ("partial", "partiel", "teil", "parcial", "parzial", "gedeeltelijk")
 A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")  # no code of a state such as 2
@@ -52,11 +72,22 @@ class EventReader:
     """Reads rows as events, and counts what it had to choose."""
 
     def __init__(
-        self, columns: EventColumns, order: DateOrder, price: PriceStyle = PLAIN_STYLE
+        self,
+        columns: EventColumns,
+        order: DateOrder,
+        price: PriceStyle = PLAIN_STYLE,
+        names: ProductNames | None = None,
+        remarks: Remarks | None = None,
     ) -> None:
-        """Prepare for rows whose dates stand in an order and whose amounts have a style."""
+        """Prepare for rows whose dates stand in an order and whose amounts have a style.
+
+        `names` are those by which orders may show the products.
+        """
         self.anonymous = 0  # events that name nobody
-        self.zoned = 0  # times that name a zone
+        self.guests = 0  # events whose user is a word such as guest
+        self.undated = 0  # events of orders that were undone at nobody knows when
+        self.zoned = 0  # times that name a zone, or count from 1970
+        self.zones_unknown = 0  # times with letters for a zone that are not known
         self._columns = columns
         self._order = order
         remembered = lru_cache(REMEMBERED, typed=True)
@@ -66,13 +97,32 @@ class EventReader:
         self._columns_of = {
             name: names_of(of) for name, of in fields_of(columns).items() if name != "each"
         }
+        self._names = names or ProductNames()
+        self._remarks = remarks or Remarks()
         self._last: dict[str, Any] = {}  # of the row before: whose order it is
 
-    def read(self, row: Row) -> dict[str, Any]:
-        """Return the columns of one event, or raise a RowError that says what is wrong."""
+    def read(self, row: Row) -> list[dict[str, Any]]:
+        """Return the columns of an event, or raise a RowError that says what is wrong.
+
+        A purchase that was undone later is two events: it, and its refund.
+        """
         row = self._completed(row)
-        kind = self._kind(row)
+        kind, undone = self._kind(row), self._undone(row)
         kind, amount = self._amount(row, kind)
+        event = self._event(row, kind, amount)
+        if undone is None:
+            return [event]
+        if kind != EventType.PURCHASE:
+            raise LeftOut("undone order", "the order was undone")
+        refund = {"type": EventType.REFUND.value, "time": max(undone, event["time"])}
+        return [event, event | refund]
+
+    def line_id(self, row: Row) -> Any:
+        """Return what a row's event or order is named by; None where it has no name."""
+        found = self._at(row, "id")
+        return self._at(row, "session") if found is None else found
+
+    def _event(self, row: Row, kind: EventType, amount: Amount) -> dict[str, Any]:
         return {
             "type": kind.value,
             "time": self._time(row),
@@ -94,24 +144,30 @@ class EventReader:
         """
         session = self._at(row, "session")
         if session is None or session != self._last.get("session"):
-            said = {field: self._at(row, field) for field in OF_ORDER}
-            self._last = said | {"session": session}
+            cells = {field: self._cells(row, field) for field in OF_ORDER}
+            self._last = cells | {"session": session}
             return row
-        more = {
-            self._columns_of[field][0]: self._last[field]
-            for field in OF_ORDER
-            if self._last[field] is not None and self._at(row, field) is None
-        }
+        lacking = [
+            field for field in OF_ORDER if self._last[field] and self._at(row, field) is None
+        ]
+        more = {name: cell for field in lacking for name, cell in self._last[field].items()}
         return Row(row.line, row.values | more) if more else row
+
+    def _cells(self, row: Row, field: str) -> dict[str, Any]:
+        """Return the cells of a row that hold a field, those that are empty left out."""
+        cells = {name: value_at(row.values, name) for name in self._columns_of.get(field, ())}
+        return {name: cell for name, cell in cells.items() if cell not in (None, "")}
 
     def _at(self, row: Row, field: str) -> Any:
         columns = self._columns_of.get(field, ())
-        if field in IDS or field == "session":
-            # 0 is WooCommerce's guest, and no variation
+        if field in NAMES_OF:
+            # 0 is no variation
             nothing = NOBODY if field in IDS and len(columns) > 1 else NO_NAME
             found = (value_at(row.values, column) for column in columns)
-            return next((one for one in found if not _says_nothing(one, nothing)), None)
-        return time_at(row.values, columns) if field == "time" else first_at(row.values, columns)
+            is_none = is_guest if field == "user" else partial(says_nothing, nothing=nothing)
+            return next((one for one in found if not is_none(one)), None)
+        dates = field in ("time", "undone_at")
+        return time_at(row.values, columns) if dates else first_at(row.values, columns)
 
     def _read(self, row: Row, field: str) -> Any:
         """Return a value that can be remembered: lists and objects are no numbers."""
@@ -122,26 +178,40 @@ class EventReader:
         return text_of(self._at(row, field), field, at_most=at_most)
 
     def _kind(self, row: Row) -> EventType:
-        status = self._text(row, "status", 200)
-        words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
-        undone = any(word.startswith(UNDONE) for word in words)
-        in_part = any(word.startswith(IN_PART) for word in words)
-        if A_DATE.match(status) or (undone and not in_part):
-            raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
         columns = self._columns
         name = self._at(row, "type") if columns.type else columns.default_type
         return self._type_of(name) if isinstance(name, str) else type_of(name, columns.types)
 
+    def _undone(self, row: Row) -> datetime | None:
+        """Return when the order of a row was cancelled or refunded; None where it stands.
+
+        Raises LeftOut where no column says when: the status is of the moment of the export.
+        """
+        status = self._text(row, "status", 200)
+        words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
+        if any(word.startswith(IN_PART) for word in words):
+            return None
+        date = status if A_DATE.match(status) else self._at(row, "undone_at")
+        if date is None and not any(word.startswith((*UNDONE, *NEVER_DONE)) for word in words):
+            return None
+        if date is not None and not any(word.startswith(NEVER_DONE) for word in words):
+            with suppress(RowError):
+                return moment_of(date, self._order)
+        self.undated += any(word.startswith(UNDONE) for word in words)
+        raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
+
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
-        moment = moment_of(value, self._order)
-        self.zoned += names_zone(value)
-        return moment
+        moment = written_moment(value, self._order)
+        self.zoned += moment.tzinfo is not None
+        self.zones_unknown += moment.tzinfo is None and names_unknown_zone(value)
+        return local_of(moment, self._order)
 
     def _product(self, row: Row, kind: EventType) -> str | None:
-        value = self._at(row, "product")
-        if value is not None:
-            return id_of(value, "product")
+        value, name = self._at(row, "product"), self._at(row, "name")
+        found = self._names.product_of(value, name, row.line, self._remarks)
+        if found is not None:
+            return found
         if kind in WITHOUT_PRODUCT:
             return None
         error = LeftOut if kind in LOOKS else RowError
@@ -153,11 +223,17 @@ class EventReader:
         Searches of nobody share the user "", so that no search of one person counts as one of many.
         """
         value = self._at(row, "user")
+        self.guests += value is None and self._names_guest(row)
         value = self._at(row, "session") if value is None else value
         if value is not None:
             return id_of(value, "user")
         self.anonymous += 1
         return "" if kind == EventType.SEARCH else f"anonymous:{row.line}"
+
+    def _names_guest(self, row: Row) -> bool:
+        """Return whether a row without a user has a word for one."""
+        cells = (value_at(row.values, column) for column in self._columns_of.get("user", ()))
+        return any(not says_nothing(cell, NO_NAME) for cell in cells)
 
     def _searched(self, row: Row, kind: EventType) -> str:
         text = self._text(row, "text", MAX_TEXT)
@@ -182,9 +258,3 @@ class EventReader:
         if value is not None and value < 0:
             raise RowError("impossible value", f"value {value:g} is impossible")
         return kind, Amount(quantity, value)
-
-
-def _says_nothing(value: Any, nothing: frozenset[str]) -> bool:
-    if isinstance(value, str):
-        return value.strip() in nothing
-    return value is None or value != value or (value == 0 and "0" in nothing)

@@ -1,4 +1,4 @@
-"""Finds the value of a column in a row, also inside nested objects and lists."""
+"""Finds the value of a column in a row, also in nested objects; knows cells that say nothing."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,21 @@ from typing import Any
 
 from pipelines.importers.tables.json_rows import inner
 from pipelines.importers.tables.rows import Row
+from pipelines.importers.values.texts import NULLS
 
 CLOCK = re.compile(
     r"\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp]\.?[Mm]\.?|\s?Uhr)?"
 )
 MOST_EVENTS = 10_000  # of one row
+NO_NAME = NULLS | {"", "(not set)", "undefined"}  # how databases and Google Analytics say nothing
+NOBODY = NO_NAME | {"0"}  # what stands for no id, where another column may have one
+# What shops and analytics write for whoever is not known, in small letters: no one shopper.
+GUESTS = frozenset(word.casefold() for word in NOBODY) | {
+    "-1", "0.0", "n/a", "na", "nil", "none", "-", "--", "guest", "guests", "guest user",
+    "guest customer", "guest checkout", "anonymous", "anonymous user", "anon", "unknown",
+    "not logged in", "not_logged_in", "visitor", "nobody", "gast", "gastkunde", "unbekannt",
+    "guest_user", "invité", "invitado", "ospite", "gość", "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
 
 
 def value_at(values: dict[str, Any], column: str) -> Any:
@@ -70,3 +80,17 @@ def _only_value(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return next((one for one in value.values() if one is not None), None)
+
+
+def is_guest(value: Any) -> bool:
+    """Return whether a cell names no one shopper: it is empty, or a word for many."""
+    if isinstance(value, str):
+        return value.strip().casefold() in GUESTS
+    return value is None or value != value or value in (0, -1)
+
+
+def says_nothing(value: Any, nothing: frozenset[str]) -> bool:
+    """Return whether a cell is empty, or one of the texts that stand for nothing."""
+    if isinstance(value, str):
+        return value.strip() in nothing
+    return value is None or value != value or (value == 0 and "0" in nothing)

@@ -1,23 +1,28 @@
 """Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.config.zones import local_time
 from pipelines.errors import ShopError
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import UnknownAct
 from pipelines.importers.events.date_order import LogStyle
+from pipelines.importers.events.duplicates import Duplicates
 from pipelines.importers.events.event_rows import EventReader, LeftOut
 from pipelines.importers.events.fields import rows_inside
+from pipelines.importers.events.product_names import ProductNames
 from pipelines.importers.products import CHUNK
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import Quality, shown
+from pipelines.shop.remarks import Remarks
 from pipelines.shop.schemas import EVENT_SCHEMA
 from pipelines.shop.writer import ShopWriter
 from retrieval import EventType
@@ -37,18 +42,23 @@ class EventIntake:
         source: Path,
         columns: EventColumns,
         style: LogStyle = LogStyle(),  # noqa: B008
+        names: ProductNames | None = None,
     ) -> None:
+        """Take events of a log; `names` are those by which it may show products."""
+        self.remarks = Remarks(source)
         self._shop = shop
         self._quality = quality
         self._source = source
         self._columns = columns
         self._style = style
-        self._reader = EventReader(columns, style.order, style.price)
+        self._reader = EventReader(columns, style.order, style.price, names, self.remarks)
+        outer = columns.each.partition(".")[0]
+        self._duplicates = Duplicates(columns.duplicates, outer)
         self._waiting: list[dict[str, Any]] = []
         self._popularity: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
-        self._tomorrow = datetime.now() + timedelta(days=1)
+        self._tomorrow = local_time(datetime.now(UTC), style.order.zone) + timedelta(days=1)
         self._future = 0  # events after it
         self._wrong = 0
         self._first = ""  # refused event: its line and reason
@@ -61,7 +71,8 @@ class EventIntake:
             try:
                 if part.mistake:
                     raise RowError("unreadable row", part.mistake)
-                self._keep(self._reader.read(part))
+                if not self._duplicates.drops(part.values, self._reader.line_id(part)):
+                    self._keep(self._reader.read(part))
             except RowError as e:
                 self._refuse(part.line, e)
 
@@ -86,15 +97,19 @@ class EventIntake:
                 f"{self._names(': ')}; say in the mapping which of ours they are, such as "
                 f"events.types: {{{next(iter(self._unknown))[:40]}: view}}"
             )
+        if self._reader.zoned:
+            self._shop.timezone = self._columns.zone or "UTC"
         self._quality.see_popularity(np.array(list(self._popularity.values()), np.int64))
+        self._quality.remarks += self.remarks.all()
         self._quality.notes += filter(None, self._notes(ids))
 
-    def _keep(self, event: dict[str, Any]) -> None:
-        self._waiting.append(event)
-        self._types[event["type"]] += 1
-        self._future += event["time"] > self._tomorrow
-        if event["product"]:
-            self._popularity[event["product"]] += 1
+    def _keep(self, events: list[dict[str, Any]]) -> None:
+        self._waiting += events
+        for event in events:
+            self._types[event["type"]] += 1
+            self._future += event["time"] > self._tomorrow
+        if product := events[0]["product"]:
+            self._popularity[product] += 1
         if len(self._waiting) >= CHUNK:
             self._flush()
 
@@ -134,13 +149,25 @@ class EventIntake:
             if anonymous
             else "",
             f"{self._future:,} events lie in the future" if self._future else "",
-            self._zones(),
+            f"{guests:,} events are of guests, who are no one shopper: each is its session's, or "
+            "nobody's"
+            if (guests := self._reader.guests)
+            else "",
+            f"{undated:,} events are of orders that were cancelled or refunded, by their status at "
+            "the export: they are left out, and also missing before that in a build with --until, "
+            "as no column says when (events.undone_at)"
+            if (undated := self._reader.undated)
+            else "",
+            *self._duplicates.notes(),
+            *self._zones(),
         ]
 
-    def _zones(self) -> str:
-        count, zone = self._reader.zoned, self._columns.zone
-        if not count:
-            return ""
-        if zone:
-            return f"{count:,} times name a zone, and are converted to {zone}"
-        return f"{count:,} times name a zone, which is dropped; the key `zone` converts them"
+    def _zones(self) -> Iterator[str]:
+        zone, converted = self._columns.zone, self._reader.zoned
+        if converted:
+            why = "" if zone else "; --timezone names the shop's"
+            count = f"{converted:,} times name a zone or count from 1970"
+            yield f"{count}, and are converted to {zone or 'UTC'}{why}"
+        if unknown := self._reader.zones_unknown:
+            count = f"{unknown:,} times end in letters of a zone that is not known"
+            yield f"{count}, and count as local"

@@ -1,10 +1,11 @@
 """Opens a log of events, checks its columns, and looks at how its dates are written."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.config.zones import local_time, zone_of
 from pipelines.errors import ConfigError
 from pipelines.importers.columns import EventColumns, Names
 from pipelines.importers.events.date_order import LogStyle, survey
@@ -32,7 +33,8 @@ def open_log(path: Path, mapping: Mapping) -> OpenLog:
         raise ConfigError(f"{path}: the mapping does not say which columns are `events`")
     rows = _open(path, mapping, columns)
     check_columns(path, rows, _wanted(columns, rows), required=("user", "time", "product"))
-    style = survey(_open(path, mapping, columns).rows, columns, datetime.now())
+    now = local_time(datetime.now(UTC), zone_of(columns.zone))
+    style = survey(_open(path, mapping, columns).rows, columns, now)
     amounts = Survey(said_style(mapping))
     money = (*names_of(columns.value), *names_of(columns.unit_price))
     for row in islice(_open(path, mapping, columns).rows if money else (), LOOKED_AT):

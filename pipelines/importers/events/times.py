@@ -1,11 +1,11 @@
 """Reads the times of a log in the forms that shops, databases and analytics write."""
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
+from pipelines.config.zones import local_time, zone_of
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
 
@@ -31,6 +31,14 @@ MONTHS = {
     for name in names
 }  # fmt: skip
 
+# Hours that names of zones are ahead of UTC: RFC 5322 section 4.3, and those of Europe, Russia,
+# Japan and Australia that name one zone. What has several meanings, such as IST, is none.
+ZONES = {
+    "Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7,
+    "MDT": -6, "PST": -8, "PDT": -7, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1,
+    "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "JST": 9, "AEST": 10, "AEDT": 11, "NZST": 12,
+    "NZDT": 13,
+}  # fmt: skip
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
 _COMMA_DAYS = re.compile(r"\d{5},\d{1,18}")  # Excel's, where decimals have a comma
 _DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
@@ -47,9 +55,11 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _ZONE = re.compile(
-    r"(?:\s?(?:Uhr|hrs?|h))?\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|(UTC|GMT|Z)|[A-Z]{2,5})?"
-    r"\s*(?:\([^()]{1,40}\)|\[[\w/+-]{1,40}\])?"
+    r"(?:\s?(?:Uhr|hrs?|h))?"
+    r"\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|([A-Z]{2,5}|Z))?"
+    r"\s*(?:\([^()]{1,40}\)|\[([\w/+-]{1,40})\])?"
 )
+_LETTERS = re.compile(r"\d\s*(?![AP]M$)[A-Z]{2,5}$")
 _SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")
 
 
@@ -75,15 +85,26 @@ class DateOrder(NamedTuple):
     day_first: bool | None = None
     year_first: bool = False
     said: bool = False  # by the mapping
-    zone: ZoneInfo | None = None
+    zone: tzinfo = UTC
 
 
 def moment_of(value: Any, order: DateOrder = DateOrder()) -> datetime:  # noqa: B008
     """Return a time as the shop's local one, to the second.
 
     ISO 8601, `1.3.2024 10:00`, `3/1/2024 10:00 AM`, `1 Mar 2024`, `20240301`, Excel's days, and
-    seconds to nanoseconds since 1970 are read. A zone is dropped, or converted to `order.zone`.
+    seconds to nanoseconds since 1970 are read. What names a zone or counts from 1970 is converted
+    to `order.zone`; any other time is local already.
     """
+    return local_of(written_moment(value, order), order)
+
+
+def local_of(moment: datetime, order: DateOrder) -> datetime:
+    """Return the shop's local time of a moment, to the second."""
+    return local_time(moment, order.zone).replace(microsecond=0)
+
+
+def written_moment(value: Any, order: DateOrder) -> datetime:
+    """Return a time as it is written, with its zone where it names one, or raise a RowError."""
     moment = _moment(value, order)
     if moment is None or moment.year not in YEARS:
         raise RowError(
@@ -91,9 +112,7 @@ def moment_of(value: Any, order: DateOrder = DateOrder()) -> datetime:  # noqa: 
             f"time {shown(value)} is not a moment from {YEARS[0]} to {YEARS[-1]}"
             f"{_hint(value, order)}",
         )
-    if moment.tzinfo and order.zone:
-        moment = moment.astimezone(order.zone)
-    return moment.replace(tzinfo=None, microsecond=0)
+    return moment
 
 
 def _hint(value: Any, order: DateOrder) -> str:
@@ -104,9 +123,9 @@ def _hint(value: Any, order: DateOrder) -> str:
     return "; say in the mapping's events whether `dates` are day first, month first or year first"
 
 
-def names_zone(value: Any) -> bool:
-    """Return whether a text ends in a zone or an offset, which an import drops."""
-    return isinstance(value, str) and bool(re.search(r"\d\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$", value))
+def names_unknown_zone(value: Any) -> bool:
+    """Return whether a time that was read as local ends in letters such as IST, for a zone."""
+    return isinstance(value, str) and bool(_LETTERS.search(value))
 
 
 def parts_of(text: str) -> Parts | None:
@@ -241,11 +260,11 @@ def _at(year: int, month: int, day: int, rest: str) -> datetime | None:
     return at.replace(tzinfo=_offset(zone))
 
 
-def _offset(zone: re.Match[str]) -> timezone | None:
-    if zone[4]:
-        return UTC
+def _offset(zone: re.Match[str]) -> tzinfo | None:
     if not zone[1]:
-        return None
+        hours = ZONES.get(zone[4])
+        known = None if hours is None else timezone(timedelta(hours=hours))
+        return zone_of(zone[5]) if zone[5] and known is None else known
     minutes = int(zone[2]) * 60 + int(zone[3] or 0)
     return timezone(timedelta(minutes=minutes if zone[1] == "+" else -minutes))
 

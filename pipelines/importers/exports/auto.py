@@ -38,10 +38,16 @@ class Plan(NamedTuple):
         return "".join(f"# {sentence}\n" for sentence in self.sentences) + text
 
 
-def plan(source: Path, events: Path | None = None, name: str = "", currency: str = "") -> Plan:
+def plan(
+    source: Path,
+    events: Path | None = None,
+    name: str = "",
+    **said: str,
+) -> Plan:
     """Return the mapping of a file of products, and of a log if there is one.
 
-    With a name, the file is of that format; `currency` is that of prices which name none.
+    With a name, the file is of that format; `said` are keys of the mapping that the file does not
+    tell: `currency`, `timezone` and `country`.
     """
     rows, products = _recognised(source, OF_PRODUCTS, name)
     raw, sentences = dict(products.mapping), _said(source, products)
@@ -53,8 +59,9 @@ def plan(source: Path, events: Path | None = None, name: str = "", currency: str
         fault = fault or _fault_of_log(events, log_rows, log)
     elif "events" in raw:
         events = source
-    if currency:
-        raw["currency"] = currency.upper()
+    raw |= {key: value for key, value in said.items() if value}
+    if "currency" in raw:
+        raw["currency"] = raw["currency"].upper()
     return Plan(raw, tuple(sentences), events, fault)
 
 

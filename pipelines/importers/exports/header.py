@@ -49,6 +49,17 @@ class Header:
             if all(names):
                 found.append((names[0], names[1]))
         self.found |= dict.fromkeys(name for pair in found for name in pair)
+        return list(dict.fromkeys(found))
+
+    def all_like(self, pattern: str) -> list[tuple[str, str]]:
+        """Return what stands for `{any}` in the columns of a pattern, with the column."""
+        start, _, end = pattern.partition("{any}")
+        found = [
+            (column[len(start) : len(column) - len(end)], column)
+            for column in self._columns
+            if column.startswith(start) and column.endswith(end) and len(column) > len(pattern) - 5
+        ]
+        self.found |= dict.fromkeys(column for _, column in found)
         return found
 
     def _at(self, name: str, number: int) -> str:

@@ -107,7 +107,8 @@ def _unused(rows: Rows, found: Resolved) -> tuple[str, ...]:
 
 def _missing(mapping: dict[str, Any], kind: Kind) -> tuple[str, ...]:
     section = mapping.get(kind.section, {})
-    return tuple(field for field in kind.required if field not in section)
+    has = {*section, "product"} if section.get("name") else set(section)
+    return tuple(field for field in kind.required if field not in has)
 
 
 def _sentence(source: Path, form: Format, found: Resolved) -> str:

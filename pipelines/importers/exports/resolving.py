@@ -7,6 +7,7 @@ from pipelines.importers.exports.header import Header
 from pipelines.importers.mapping import SETTINGS
 from pipelines.importers.tables.rows import Rows
 
+ANY = "{any}"  # the name of attributes that are named by their columns
 SECTIONS = ("columns", "sale", "stock", "variants", "events")  # their values are columns
 VALUES = ("leave_out", "only_as_variant")  # their keys are
 
@@ -35,12 +36,14 @@ def resolved(form: Format, rows: Rows) -> Resolved:
 
 
 def _section(key: str, value: Any, header: Header) -> Any:
+    if key == "each":
+        return header.one(value)
     if key == "events" and header.one(value.get("each", "")):
         return {field: _inside(field, names, header) for field, names in value.items()}
     if key in SECTIONS:
         return _columns(value, header, SETTINGS)
     if key == "attributes":
-        return _columns(value, header, ())
+        return _columns(value, header, ()) | _named_by_columns(value.get(ANY, ()), header)
     if key == "fallbacks":
         found = {
             header.one(name): _named(_listed(others), header) for name, others in value.items()
@@ -55,6 +58,15 @@ def _section(key: str, value: Any, header: Header) -> Any:
     if key == "pairs":
         return _named(value, header)
     return value
+
+
+def _named_by_columns(patterns: Any, header: Header) -> dict[str, str]:
+    """Return attributes whose names stand in those of their columns: `product_attribute_{Size}`."""
+    found: dict[str, str] = {}
+    for pattern in _listed(patterns):
+        for name, column in header.all_like(pattern):
+            found.setdefault(name.strip("{} ").lower(), column)
+    return {name: column for name, column in found.items() if name}
 
 
 def _inside(field: str, names: Any, header: Header) -> Any:
@@ -73,6 +85,7 @@ def _columns(section: dict[str, Any], header: Header, settings: tuple[str, ...])
     found = {
         field: names if field in settings else _named(names, header)
         for field, names in section.items()
+        if field != ANY
     }
     return {field: names for field, names in found.items() if names}
 

@@ -104,7 +104,7 @@ class _Rows:
     def rows(self, records: Iterator[Record]) -> Iterator[Row]:
         """Yield a row for each record that is one."""
         for record in records:
-            if not any(cell.strip() for cell in record.cells):
+            if not record.cells[0].strip() and not any(map(str.strip, record.cells)):
                 if len(record.cells) > 1:
                     self._remarks.add("rows of empty cells are left out", record.line)
             elif reason := self._no_row(record):
@@ -125,7 +125,8 @@ class _Rows:
 
     def _row(self, record: Record) -> Row:
         cells, expected = record.cells, len(self._header)
-        if any(cell.startswith(("'", '="')) for cell in cells):
+        whole = "\n".join(cells)
+        if ("'" in whole or '="' in whole) and any(cell.startswith(("'", '="')) for cell in cells):
             cells = [AS_TEXT.sub(r"\1\2", cell) for cell in cells]
         if record.remark:
             self._remarks.add(record.remark, record.line, shown(record.raw.strip()))

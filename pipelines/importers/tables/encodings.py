@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from index.lines import BYTE_ORDER_MARK
 from pipelines.errors import ShopError
+from pipelines.importers.tables.east_asian import LEAST, SURE, east_asian
 from pipelines.importers.tables.files import opened
 from pipelines.shop.quality import shown
 
@@ -112,13 +113,16 @@ def _read_through(path: Path) -> Encoding:
 
 
 def _most_plausible(path: Path, line: int, sample: bytes) -> str:
-    if name := _east_asian(sample):
+    in_runs = _runs_of_bytes(sample)
+    if name := east_asian(_whole_lines(sample), SURE, in_runs=in_runs):
         return name
     decoded = {name: sample.decode(name, "replace") for name in SINGLE_BYTE}
     odd = {name: _oddness(name, text) for name, text in decoded.items()}
     best = min(odd, key=lambda name: odd[name])
     letters = sum(not c.isascii() for c in decoded[best])
-    if odd[best] > IMPLAUSIBLE * letters or (_runs_of_bytes(sample) and best in LATIN):
+    if odd[best] > IMPLAUSIBLE * letters or (in_runs and best in LATIN):
+        if name := east_asian(_whole_lines(sample), LEAST, in_runs=in_runs):
+            return name
         byte = next(b for b in sample if b > 127)
         raise ShopError(
             f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8, and no other encoding is "
@@ -127,23 +131,15 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
     return best
 
 
+def _whole_lines(sample: bytes) -> bytes:
+    """Return the sample without a last line that may be cut within a letter."""
+    return sample if len(sample) < BLOCK_BYTES else sample[: sample.rfind(b"\n") + 1] or sample
+
+
 def _runs_of_bytes(sample: bytes) -> bool:
     """Tell whether bytes beyond ASCII mostly stand in long runs, as in no Latin script."""
     runs = re.findall(rb"[\x80-\xff]++", sample)
     return sum(len(run) for run in runs if len(run) > 3) > sum(map(len, runs)) / 2
-
-
-def _east_asian(sample: bytes) -> str:
-    """Return Shift-JIS or EUC-KR where nearly all that is decoded is kana, kanji or Hangul."""
-    for name, wanted, share in (("shift_jis", r"[ぁ-ヿ]", 0.2), ("cp949", r"[가-힣]", 0.8)):
-        try:
-            text = sample.decode("cp932" if name == "shift_jis" else name)
-        except UnicodeDecodeError:
-            continue
-        letters = [c for c in text if not c.isascii()]
-        if len(re.findall(wanted, text)) >= share * len(letters):
-            return name
-    return ""
 
 
 def _oddness(name: str, text: str) -> float:

@@ -1,6 +1,7 @@
 """Reads the cells of a product as people mean them, and remarks on what had to be chosen."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pipelines.importers.values.availability import availability_of
 from pipelines.importers.values.currencies import currency_of
@@ -17,13 +18,21 @@ from pipelines.importers.values.texts import (
     NULLS,
     RowError,
     decoded_twice,
+    is_destroyed,
     limited,
     text_of,
 )
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
+DESTROYED = (
+    "codes that a spreadsheet made rounded numbers, such as 4,00638E+12, are left out; export them "
+    "as text"
+)
 MARKUP = "HTML in texts is made plain text"
+MOST_KNOWN = 100_000  # cells, of at most 300 bytes each
+LONGEST_KNOWN = 100  # characters
+T = TypeVar("T")
 LONGEST_RAW = 1_000_000  # characters of a text with its HTML
 
 
@@ -33,6 +42,7 @@ class CellReader:
     def __init__(self, style: CellStyle, remarks: Remarks) -> None:
         self._style = style
         self._remarks = remarks
+        self._known: dict[tuple[str, str], Any] = {}  # cells that needed no remark, as read
 
     def text(self, line: int, name: str, value: Any) -> str:
         """Return a text without HTML and control letters, "" where there is none."""
@@ -55,6 +65,9 @@ class CellReader:
 
     def texts(self, line: int, name: str, value: Any, field: str = "") -> list[str]:
         """Return some texts of a cell, or of several, each once."""
+        return self._once(field or name, value, lambda: self._texts(line, name, value, field))
+
+    def _texts(self, line: int, name: str, value: Any, field: str) -> list[str]:
         separator = self._style.separators.get(field or name, "")
         parts = [part for cell in _listed(value) for part in _parted(cell, separator)]
         if name == "tags":
@@ -74,6 +87,9 @@ class CellReader:
 
     def categories(self, line: int, value: Any) -> list[str]:
         """Return the paths of categories."""
+        return self._once("categories", value, lambda: self._paths(line, value))
+
+    def _paths(self, line: int, value: Any) -> list[str]:
         paths: list[str] = []
         for cell in _listed(value):
             if isinstance(cell, str):
@@ -92,6 +108,7 @@ class CellReader:
             (name, text)
             for name, value in raw.items()
             for text in self.texts(line, "attributes", value, f"attributes.{name}")
+            if not self._is_destroyed(line, name, text)
         ]
         if len(pairs) > MAX_VALUES:
             self._remark_more(line, "attributes", len(pairs))
@@ -102,6 +119,9 @@ class CellReader:
 
         RowError for what is no price, or an impossible one.
         """
+        return self._once(f"price {currency}", value, lambda: self._price(line, value, currency))
+
+    def _price(self, line: int, value: Any, currency: str) -> Price | None:
         style = self._style.price
         style = style._replace(currency=currency or style.currency)
         price, choice = read_price(value, style)
@@ -118,11 +138,17 @@ class CellReader:
 
     def currency(self, value: Any) -> str:
         """Return the code of a currency that a cell names by its code, sign or name."""
+        return self._once("currency", value, lambda: self._currency(value))
+
+    def _currency(self, value: Any) -> str:
         text = text_of(value, "currency")
         return currency_of(text, self._style.price.currency) or text.upper()
 
     def availability(self, line: int, value: Any) -> str:
         """Return the noun's word; a word that is not known is counted and takes no product out."""
+        return self._once("availability", value, lambda: self._availability(line, value))
+
+    def _availability(self, line: int, value: Any) -> str:
         try:
             return availability_of(value)
         except RowError as e:
@@ -130,6 +156,23 @@ class CellReader:
             kind = f"words of availability that are not known count as {unknown}"
             self._remarks.add(f"{kind} (key `unknown_availability`)", line, str(e))
             return unknown
+
+    def _once(self, name: str, value: Any, read: Callable[[], T]) -> T:
+        """Return what a cell says, read once for equal cells of which nothing is remarked on."""
+        text = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if text is None:
+            text = ""  # an empty cell
+        if not isinstance(text, str) or len(text) > LONGEST_KNOWN:
+            return read()
+        key = (name, text)
+        if key in self._known:
+            known: T = self._known[key]
+            return known
+        calls = self._remarks.calls
+        found = read()
+        if self._remarks.calls == calls and len(self._known) < MOST_KNOWN:
+            self._known[key] = found
+        return found
 
     def _first(self, line: int, name: str, texts: list[str]) -> list[str]:
         """Return each text once, and of very many the first."""
@@ -141,6 +184,13 @@ class CellReader:
     def _remark_more(self, line: int, name: str, count: int) -> None:
         kind = f"{name}: of very many values of a product the first {MAX_VALUES} are kept"
         self._remarks.add(kind, line, f"{count:,} values")
+
+    def _is_destroyed(self, line: int, name: str, text: str) -> bool:
+        """Return whether a code was made a rounded number by a spreadsheet: no digit can be had."""
+        if not text[:1].isdigit() or not is_destroyed(text):
+            return False
+        self._remarks.add(DESTROYED, line, f"{name} {shown(text)}")
+        return True
 
     def _is_long_tag(self, line: int, part: Any) -> bool:
         most = MAX_CHARACTERS["tags"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 LISTS = "|"  # parts values unless a mapping says another
 MARKS = (";", ",")
 ADDRESSES = re.compile(r"\s*[,;|\s]\s*(?=(?:https?:)?//)")
+SEPARATING = re.compile(r"[,;|\s]")
 FILES = re.compile(r"\s*[,;|]\s*")
 FILE = re.compile(r"[^,;|]*\.(?:jpe?g|png|webp|gif|mp4|webm|mov|mkv)", re.IGNORECASE)
 
@@ -25,6 +26,8 @@ def media_of(text: str, separator: str) -> list[str]:
     """Part a cell of addresses or names of files."""
     if separator and separator in text:
         return [part.strip() for part in text.split(separator)]
+    if not SEPARATING.search(text):
+        return [text]
     if "//" in text:
         return ADDRESSES.split(text)
     names = FILES.split(text)

@@ -127,6 +127,8 @@ def number_in(value: Any) -> str:
     """Return the first number of a text as it is written, "" if there is none."""
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
         return ""
+    if SIMPLE.fullmatch(value):
+        return value
     number = NUMBER.search(_without_dash(_without_markup(value)))
     return number[0] if number else ""
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipelines.importers.values.currencies import THREE_DECIMALS
@@ -116,9 +117,13 @@ class Survey:
             except RowError:
                 return
             currency = price.currency if price else ""
-        mark = f"{number[-4]}000" if is_ambiguous(number) else decimal_mark(number)
-        self._marks.setdefault(currency or self._said.currency, Counter())[mark] += 1
-        self._seen.setdefault(mark, (line, shown(value)))
+        mark = _mark(number)
+        currency = currency or self._said.currency
+        if currency not in self._marks:
+            self._marks[currency] = Counter()
+        self._marks[currency][mark] += 1
+        if mark not in self._seen:
+            self._seen[mark] = (line, shown(value))
 
     def _price_style(self, remarks: Remarks) -> PriceStyle:
         said = self._said
@@ -145,6 +150,12 @@ class Survey:
             if mark in self._seen:
                 remarks.add(kind, *self._seen[mark], count=0)
         remarks.add(kind)
+
+
+@lru_cache(10_000)
+def _mark(number: str) -> str:
+    """Return the mark of decimals in a number; `.000` or `,000` where that is ambiguous."""
+    return f"{number[-4]}000" if is_ambiguous(number) else decimal_mark(number)
 
 
 def _usual(marks: Counter[str]) -> str:

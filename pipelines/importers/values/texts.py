@@ -1,6 +1,7 @@
 """Reads cells that are text, and ids, within limits of length."""
 
 import re
+import unicodedata
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -27,8 +28,11 @@ NULLS = frozenset(
     | {"#VALUE!", "#WERT!", "#REF!", "#NAME?", "#DIV/0!"}
 )  # what databases, spreadsheets and programs write for an empty cell
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and newline are not
+# Tab and newline are none; half a pair of surrogates is no letter either.
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+IDS = ("id", "product", "user", "item_group_id")  # compared letter by letter, and never composed
 AS_SPACE = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+_ROUNDED = re.compile(r"[1-9](?:[.,]\d{1,14}E\+?|E\+)[12]\d", re.IGNORECASE)
 # What two or more bytes of UTF-8 are in Windows-1252.
 UTF_8_TWICE = re.compile("[ÂÃÄÅÐÑâã][\x80-¿ŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]")
 
@@ -54,7 +58,7 @@ def id_of(value: Any, name: str = "id") -> str:
 def text_of(value: Any, name: str, at_most: int | None = None) -> str:
     """Return one text without spaces around it, "" where there is none.
 
-    Control letters are taken out, as `printable` does.
+    Control letters are taken out, as `printable` does, and letters composed (NFC) except in ids.
     """
     if value is None or value != value:  # NaN is how pandas writes a missing text
         return ""
@@ -62,6 +66,8 @@ def text_of(value: Any, name: str, at_most: int | None = None) -> str:
     if text is None:
         raise RowError(f"{name} is not text", f"{name} {shown(value)} is not text")
     text = printable(text)
+    if not text.isascii() and name not in IDS:
+        text = unicodedata.normalize("NFC", text)
     text = limited(text, name, at_most)
     return "" if text in NULLS and name not in ("title", "id") else text
 
@@ -91,6 +97,11 @@ def decoded_twice(text: str) -> str:
         return text
 
 
+def is_destroyed(text: str) -> bool:
+    """Return whether a text is a number of eleven or more digits as spreadsheets round it."""
+    return _ROUNDED.fullmatch(text) is not None
+
+
 def required(text: str, name: str) -> str:
     """Return a text, or refuse the row that lacks it."""
     if not text:
@@ -104,6 +115,8 @@ def _printable(match: re.Match[str]) -> str:
         return " "
     if letter < "\x80":
         return ""
+    if letter > "\x9f":
+        return "\ufffd"
     return letter.encode("latin-1").decode("cp1252", "ignore")
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.importers.columns import Role
+from pipelines.importers.columns import Role, VariantColumns
 from pipelines.importers.mapping import Mapping, names_of
 from pipelines.importers.tables.json_rows import first_of, inner
 from pipelines.importers.tables.rows import Row
@@ -164,9 +164,9 @@ def slug(*parts: str) -> str:
 
 def _families(mapping: Mapping, reopen: Callable[[], Iterable[Row]]) -> Families | None:
     """Read the file before it is imported, if the mapping says that it holds variants."""
-    if not mapping.variants and not mapping.options and not mapping.pairs:
-        return None
     columns = mapping.variants
+    if columns == VariantColumns() and not mapping.options and not mapping.pairs:
+        return None
     families = Families(mapping, columns)
     if columns.parent or columns.children:
         families.link(reopen())

@@ -13,10 +13,12 @@ import pytest
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
+from pipelines.live import snapshot
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.overlay import Overlay
+from pipelines.live.overlay_columns import REMEMBERED_COLUMNS
 from retrieval import Availability, Product, Query, Scene, Slate, Stage
 from retrieval.types import Facet, Sort
 from tests.conftest import UNTIL
@@ -362,3 +364,34 @@ def test_a_product_that_is_gone_is_not_one_that_was_left_out(live: Engine) -> No
     assert after is not None
     assert (before.passed, before.of) == (47, 48)
     assert (after.passed, after.of) == (46, 47)
+
+
+def test_what_facets_and_filters_remember_has_a_bound_however_many_names_are_asked(
+    live: Engine,
+) -> None:
+    attributes = {f"n{i}": "x" for i in range(90)}
+    make(live, Upsert(product=changed(SOUP, attributes=attributes)))
+
+    for i in range(90):
+        facets = (Facet(field=f"attributes.n{i}"),)
+        slate = live.answer(at_end(cursor="*", k=1, facets=facets, filter=f"price < {100 + i}"))
+        assert slate.matched is not None
+        assert [one.value for one in slate.matched.facets[0].values] == ["x"]
+
+    columns = live._overlay.snapshot().columns
+    assert len(columns._coded._values) <= REMEMBERED_COLUMNS
+
+
+def test_masks_of_filters_are_bounded_by_their_bytes(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "MOST_FILTER_BYTES", 200)  # of 48 products
+    make(live, Edit(id="p3", price=777.0))
+    view = live._overlay.snapshot()
+
+    masks = [view.allowed(f"price < {i}") for i in range(1, 20)]
+
+    assert [int(mask.sum()) for mask in masks] == [
+        int(view.allowed(f"price < {i}").sum()) for i in range(1, 20)
+    ]
+    assert len(view._allowed._values) == 4

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import pipelines.evaluation.requests
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError
-from pipelines.evaluation.requests import RunError
+from pipelines.evaluation.requests import Request, RunError, to_query
 from pipelines.evaluation.run import RunReport, falling, run
 from pipelines.evaluation.trec_files import read_run
 from pipelines.progress import silent
@@ -340,3 +340,12 @@ def test_a_release_finds_a_picture_that_lies_beside_the_requests(
     lines = asked_of_a_release(tmp_path, real_engine, Stage.RANKING, image="p9.jpg", k=48)
 
     assert "p9" in [line[2] for line in lines[:8]]
+
+
+def test_a_moment_with_an_offset_keeps_it_for_the_engine_to_convert() -> None:
+    request = Request(id="q", text="milk", at="2024-05-01T00:30:00-04:00")
+
+    at = to_query(request, Path()).scene.at
+
+    assert at is not None
+    assert at == datetime(2024, 5, 1, 4, 30, tzinfo=UTC)

@@ -182,7 +182,7 @@ def test_a_log_becomes_events(tmp_path: Path) -> None:
         "who,what,when,act,n\n"
         "u1,a1,2017-11-15T08:30:00,purchase,2\n"
         "u1,a2,1510734600,detail-page-view,\n"
-        "u2,a1,2017-11-15 09:00:00+01:00,add_to_cart,1\n"
+        "u2,a1,2017-11-15 10:00:00+01:00,add_to_cart,1\n"
         "u2,a1,yesterday,purchase,1\n"
         "u2,a1,2017-11-15,dance,1\n"
         "u2,gone,2017-11-16,purchase,1\n"
@@ -418,3 +418,12 @@ def test_the_row_that_is_named_was_refused(tmp_path: Path) -> None:
         import_table(
             tmp_path / "a.csv", tmp_path / "shop", msgspec.convert(mapping, Mapping), silent
         )
+
+
+def test_ids_that_a_spreadsheet_rounded_are_named(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "sku": "4,00638E+12"}, {**ROWS[0], "sku": "a9"}]
+
+    _, report = run(tmp_path, as_csv(tmp_path / "goods.csv", rows))
+
+    [remark] = [one for one in report.remarks if "rounded numbers" in one.kind]
+    assert remark.examples == ("line 2: '4,00638E+12'",)

@@ -83,6 +83,21 @@ def test_an_id_may_be_any_path(writer: Client, engine: Any) -> None:
         ("p1", {"id": "p1", "title": "x", "price": -1}, "price", ">= 0"),
         ("%00", {"id": "\0", "title": "x"}, "id", "control character"),
         ("x" * 129, {"id": "x" * 129, "title": "x"}, "id", "128"),
+        ("%20p1%20", {"id": " p1 ", "title": "x"}, "id", "begins or ends with a space; send 'p1'"),
+        ("%FF", {"id": "p1", "title": "x"}, "id", "is not UTF-8"),
+        ("p1", {"id": "p1", "title": " \t "}, "title", "is empty"),
+        ("p1", {"id": "p1", "title": "\x1b\x00"}, "title", "is empty"),
+        ("p1", {"id": "p1", "title": "x" * 30_000}, "title", "30,000 characters, at most 2,000"),
+        ("p1", {"id": "p1", "title": "x", "brand": "x" * 501}, "brand", "501 characters"),
+        ("p1", {"id": "p1", "title": "x", "attributes": {" ": "y"}}, "attributes", "name is empty"),
+        (
+            "p1",
+            {"id": "p1", "title": "x", "attributes": {"a": "y" * 10_001}},
+            "attributes.a",
+            "10,",
+        ),
+        ("p1", {"id": "p1", "title": "x", "tags": [f"t{i}" for i in range(101)]}, "tags", "101"),
+        ("p1", {"id": "p1", "title": "x", "item_group_id": "g" * 129}, "item_group_id", "129"),
     ],
 )
 def test_a_product_that_cannot_be_used_is_refused_by_field(
@@ -93,6 +108,56 @@ def test_a_product_that_cannot_be_used_is_refused_by_field(
     error = answer.json()["error"]
     assert (answer.status_code, error["field"]) == (400, field)
     assert said in error["message"]
+    assert engine.taken == []
+
+
+UNCLEAN = {
+    "id": "p1", "title": "  Oat\x1b\x00  milk ", "brand": "Cafe\u0301", "description": " a\nb ",
+    "categories": ["", " > ", "Food>Milk ", "Food > > Milk"], "tags": ["", "new", "new", " new "],
+    "attributes": {" colour ": [" red", "", "red"], "size": " "}, "images": [" a.jpg "],
+    "item_group_id": " g ",
+}  # fmt: skip
+
+
+def test_a_product_is_cleaned_as_an_import_cleans_it(writer: Client, engine: Any) -> None:
+    put = writer.put("/v1/products/p1", json=UNCLEAN)
+    line = msgspec.json.encode({"type": "upsert", "product": UNCLEAN})
+    [told] = bulk(writer, line)
+
+    expected = Product(
+        id="p1", title="Oat milk", brand="Caf\xe9", description="a\nb", categories=("Food > Milk",),
+        tags=("new",), attributes={"colour": ("red",)}, images=("a.jpg",), item_group_id="g",
+    )  # fmt: skip
+    assert (put.status_code, told["status"]) == (200, 200)
+    assert engine.taken == [Upsert(product=expected)] * 2
+
+
+@pytest.mark.parametrize("path", ["%20p1", "p1%20", "p%1b", "%FF", "%00"])
+def test_every_route_has_the_same_rule_for_an_id(writer: Client, engine: Any, path: str) -> None:
+    answers = [
+        writer.delete(f"/v1/products/{path}"),
+        writer.patch(f"/v1/products/{path}", json={"price": 1}),
+    ]
+
+    assert [(a.status_code, a.json()["error"]["field"]) for a in answers] == [(400, "id")] * 2
+    assert engine.taken == []
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b'{"type": "delete", "id": " p1"}', "id"),
+        (b'{"type": "edit", "id": "p1 ", "price": 1}', "id"),
+        (b'{"type": "upsert", "product": {"id": "p1", "title": "  "}}', "title"),
+        (b'{"type": "upsert", "product": {"id": "p\\u0007", "title": "x"}}', "id"),
+    ],
+)
+def test_a_line_of_a_bulk_follows_the_rules_of_a_put(
+    writer: Client, engine: Any, line: bytes, field: str
+) -> None:
+    [told] = bulk(writer, line)
+
+    assert (told["status"], told["error"]["field"]) == (400, field)
     assert engine.taken == []
 
 

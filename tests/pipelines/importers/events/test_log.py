@@ -1,13 +1,15 @@
 """What becomes of a log, from its file to the events of the shop."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pipelines.errors import ShopError
-from pipelines.importers.mapping import Mapping
+from pipelines.errors import ConfigError, ShopError
+from pipelines.importers.events import duplicates
+from pipelines.importers.mapping import Mapping, placed
 from pipelines.importers.table import import_table
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
@@ -288,8 +290,7 @@ def test_an_export_of_google_analytics_from_bigquery_is_read(tmp_path: Path) -> 
 
 
 def test_the_state_of_an_order_in_other_words(tmp_path: Path) -> None:
-    undone = ["wc-cancelled", "Retourniert", "Abgebrochen", "remboursée", "checkout-draft",
-              "2024-03-02 10:00:00 +0100"]  # fmt: skip
+    undone = ["wc-cancelled", "Retourniert", "Abgebrochen", "remboursée", "checkout-draft"]
     done = ["partially_refunded", "teilweise erstattet", "2", "10", "Versendet"]
     log = "u,t,p,s\n" + "".join(f"{s},2024-03-01,p1,{s}\n" for s in (*undone, *done))
     columns = {"user": "u", "time": "t", "product": "p", "status": "s"}
@@ -298,6 +299,114 @@ def test_the_state_of_an_order_in_other_words(tmp_path: Path) -> None:
 
     assert [event["user"] for event in events] == done
     assert report.refused == {"event: undone order": len(undone)}
+    assert any("3 events are of orders that were cancelled or refunded" in n for n in report.notes)
+
+
+UNDONE = {"user": "u", "session": "o", "time": "t", "product": "p", "status": "s"}
+
+
+def test_an_order_that_was_undone_later_was_a_purchase_until_then(tmp_path: Path) -> None:
+    log = (
+        "u,o,t,p,s,d\n"
+        "a,1,2024-03-01 10:00,p1,2024-03-05 12:00,\n"  # a status that is the date of the end
+        "b,2,2024-03-01 10:00,p2,refunded,2024-03-06 12:00\n"
+        "b,2,,p3,,\n"  # of the same order
+        "c,3,2024-03-01 10:00,p1,partially_refunded,2024-03-06 12:00\n"
+        "d,4,2024-03-01 10:00,p1,failed,2024-03-06 12:00\n"
+        "e,5,2024-03-01 10:00,p1,completed,\n"
+        "f,6,2024-03-07 10:00,p1,cancelled,2024-03-06 12:00\n"  # clocks that differ
+    )
+
+    events, _ = imported(tmp_path, log, UNDONE | {"undone_at": "d"})
+
+    found = {(e["user"], e["product"], e["type"], e["time"].day) for e in events}
+    assert found == {
+        ("a", "p1", "purchase", 1), ("a", "p1", "refund", 5),
+        ("b", "p2", "purchase", 1), ("b", "p2", "refund", 6),
+        ("b", "p3", "purchase", 1), ("b", "p3", "refund", 6),
+        ("c", "p1", "purchase", 1), ("e", "p1", "purchase", 1),
+        ("f", "p1", "purchase", 7), ("f", "p1", "refund", 7),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("day", "bought"), [(5, 1), (7, 0)])
+def test_a_build_until_before_the_refund_knows_the_purchase(
+    tmp_path: Path, day: int, bought: int
+) -> None:
+    log = "u,o,t,p,s,d\na,1,2024-03-01 10:00,p1,refunded,2024-03-06 12:00\n"
+    imported(tmp_path, log, UNDONE | {"undone_at": "d"})
+
+    known = list(Shop(tmp_path / "shop").event_batches(datetime(2024, 3, day), ["type", "product"]))
+
+    types = [row["type"] for batch in known for row in batch.to_pylist()]
+    assert types == ["purchase", "refund"][: 2 - bought]
+
+
+@pytest.mark.parametrize(
+    "guest", ["0", "guest", "Guest", "anonymous", "null", "NULL", "n/a", "-", "Not logged in", "-1"]
+)
+def test_guests_are_no_one_shopper(tmp_path: Path, guest: str) -> None:
+    log = f"u,o,t,p\n{guest},,2024-03-01,p1\n{guest},,2024-03-01,p2\n{guest},7,2024-03-01,p3\n"
+
+    events, report = imported(
+        tmp_path, log, {"user": "u", "session": "o", "time": "t", "product": "p"}
+    )
+
+    assert [event["user"] for event in events] == ["anonymous:2", "anonymous:3", "7"]
+    said = any("3 events are of guests" in note for note in report.notes)
+    assert said == (guest not in ("null", "NULL"))  # which is how databases write nothing
+
+
+def test_a_guest_as_a_number_is_no_shopper(tmp_path: Path) -> None:
+    rows = '{"u": 0, "t": "2024-03-01", "p": "p1"}\n{"u": 10, "t": "2024-03-01", "p": "p1"}\n'
+
+    events, _ = imported(
+        tmp_path, rows, {"user": "u", "time": "t", "product": "p"}, name="log.jsonl"
+    )
+
+    assert sorted(event["user"] for event in events) == ["10", "anonymous:1"]
+
+
+TWICE = "u,o,t,p\na,{order},2024-03-01,p1\na,{order},2024-03-01,p1\na,{order},2024-03-02,p1\n"
+
+
+@pytest.mark.parametrize(
+    ("order", "rule", "kept"),
+    [("7", "", 2), ("", "", 3), ("7", "keep", 3), ("", "drop", 2), ("NULL", "", 3)],
+)
+def test_a_line_that_comes_again_counts_once_where_it_has_an_id_or_the_mapping_says_so(
+    tmp_path: Path, order: str, rule: str, kept: int
+) -> None:
+    columns = {"user": "u", "session": "o", "time": "t", "product": "p", "duplicates": rule}
+
+    events, report = imported(tmp_path, TWICE.format(order=order), columns)
+
+    assert len(events) == kept
+    [note] = [note for note in report.notes if "word for word" in note]
+    assert note.startswith("1 lines stand there again")
+    assert ("count once" in note) == (kept == 2)
+
+
+def test_equal_products_of_one_order_in_json_are_two_lines_where_their_ids_differ(
+    tmp_path: Path,
+) -> None:
+    row = '{"u": "a", "o": 1, "t": "2024-03-01", "lines": [{"p": "p1", "n": 1}, {"p": "p1"}]}\n'
+    columns = {"user": "u", "session": "o", "time": "t", "product": "p", "each": "lines"}
+
+    events, _ = imported(tmp_path, row * 2, columns, name="log.jsonl")
+
+    assert len(events) == 2
+
+
+def test_the_newest_lines_are_remembered_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2)
+    found = duplicates.Duplicates("drop")
+
+    drops = [found.drops({"n": n}, None) for n in (1, 2, 2, 3, 1)]
+
+    assert drops == [False, False, True, False, False]
 
 
 def test_a_log_of_undone_orders_alone_says_so(tmp_path: Path) -> None:
@@ -324,3 +433,67 @@ def test_events_in_the_future_are_counted(tmp_path: Path) -> None:
     _, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
 
     assert "1 events lie in the future" in report.notes
+
+
+TIMES = {"user": "u", "time": "t", "product": "p"}
+TWO = "u,t,p\na,2024-05-01T00:30:00-04:00,p1\nb,1714537800,p2\n"
+
+
+def placed_import(folder: Path, log: str, **place: str) -> tuple[list[datetime], QualityReport]:
+    (folder / "products.csv").write_text(PRODUCTS)
+    (folder / "log.csv").write_text(log)
+    mapping = placed(mapping_of(TIMES), **place)
+    report = import_table(
+        folder / "products.csv", folder / "shop", mapping, silent, events=folder / "log.csv"
+    )
+    batches = Shop(folder / "shop").event_batches()
+    return [row["time"] for batch in batches for row in batch.to_pylist()], report
+
+
+def test_an_offset_and_the_same_instant_as_a_number_are_one_local_moment(tmp_path: Path) -> None:
+    times, report = placed_import(tmp_path, TWO, timezone="America/New_York", country="CA")
+
+    assert times == [datetime(2024, 5, 1, 0, 30)] * 2
+    assert "2 times name a zone or count from 1970, and are converted to America/New_York" in (
+        report.notes
+    )
+    meta = Shop(tmp_path / "shop").meta
+    assert (meta.timezone, meta.country) == ("America/New_York", "CA")
+
+
+def test_where_nobody_says_the_zone_instants_become_utc_and_the_folder_says_so(
+    tmp_path: Path,
+) -> None:
+    times, report = placed_import(tmp_path, TWO)
+
+    assert times == [datetime(2024, 5, 1, 4, 30)] * 2
+    assert any("converted to UTC; --timezone names the shop's" in note for note in report.notes)
+    assert Shop(tmp_path / "shop").meta.timezone == "UTC"
+
+
+def test_of_times_that_name_no_zone_nobody_says_which_it_is(tmp_path: Path) -> None:
+    times, _ = placed_import(tmp_path, "u,t,p\na,2024-05-01T00:30:00,p1\n")
+
+    assert times == [datetime(2024, 5, 1, 0, 30)]
+    assert Shop(tmp_path / "shop").meta.timezone == ""
+
+
+def test_letters_of_a_zone_that_is_not_known_are_counted(tmp_path: Path) -> None:
+    times, report = placed_import(tmp_path, "u,t,p\na,2024-05-01 10:00:00 IST,p1\n")
+
+    assert times == [datetime(2024, 5, 1, 10)]
+    assert "1 times end in letters of a zone that is not known, and count as local" in report.notes
+
+
+def test_the_two_keys_of_a_zone_are_one() -> None:
+    log = placed(mapping_of(TIMES | {"zone": "Europe/Rome"}))
+    whole = placed(mapping_of(TIMES), timezone="Europe/Rome")
+
+    assert log == whole
+
+
+def test_a_zone_that_there_is_not_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"--timezone 'Rome' .* such as Europe/Rome"):
+        placed(mapping_of(TIMES), timezone="Rome")
+    with pytest.raises(ConfigError, match="--country 'Germany'"):
+        placed(mapping_of(TIMES), country="Germany")

@@ -25,8 +25,13 @@ NOW = datetime(2026, 11, 30)
         "2024-03-01T10:00:00.1234567Z",
         "2024-03-01 10:00:00 UTC",  # BigQuery
         "2024-03-01 10:00:00.123456 UTC",
-        "2024-03-01 10:00:00 +0100",  # Shopify
-        "2024-03-01T10:00:00+01:00",
+        "2024-03-01 11:00:00 +0100",  # Shopify
+        "2024-03-01T11:00:00+01:00",
+        "2024-03-01T05:00:00-05:00[America/New_York]",  # Java
+        "2024-03-01T05:00[America/New_York]",
+        "2024-03-01 05:00:00 EST",
+        "01.03.2024 11:00 MEZ",
+        "2024-03-01 10:00:00 IST",  # of three zones: the shop's
         "2024-03-01 10:00:00 GMT",
         "2024/03/01 10:00:00",
         "2024.03.01 10:00",
@@ -43,7 +48,7 @@ NOW = datetime(2026, 11, 30)
         "1 mars 2024 10:00",
         "Fri, 01 Mar 2024 10:00:00 GMT",  # RFC 2822
         "Fri, 01 Mar 2024 10:00:00 +0000",
-        "Fri Mar 01 2024 10:00:00 GMT+0100 (CET)",  # JavaScript
+        "Fri Mar 01 2024 11:00:00 GMT+0100 (CET)",  # JavaScript
         "01/Mar/2024:10:00:00 +0000",  # a web server's log
         "1709287200",
         "1709287200123",
@@ -162,8 +167,30 @@ def test_times_that_name_a_zone_are_converted_to_the_shops() -> None:
     assert moment_of("2024-03-01T10:00:00", order) == TEN
 
 
+@pytest.mark.parametrize(
+    ("instant", "local"),
+    [
+        (1730611800, datetime(2024, 11, 3, 1, 30)),  # the first 1:30 of the night
+        (1730615400, datetime(2024, 11, 3, 1, 30)),  # the second
+        ("2024-11-03T01:30:00-05:00", datetime(2024, 11, 3, 1, 30)),
+        (1710053940, datetime(2024, 3, 10, 1, 59)),
+        (1710054000, datetime(2024, 3, 10, 3)),  # 2:00 to 3:00 was skipped
+        ("2024-03-10T02:30:00", datetime(2024, 3, 10, 2, 30)),  # and is taken as written
+        ("2024-05-01T00:30:00-04:00", datetime(2024, 5, 1, 0, 30)),
+        (1714537800, datetime(2024, 5, 1, 0, 30)),
+        ("1714537800000000", datetime(2024, 5, 1, 0, 30)),  # event_timestamp of Google Analytics 4
+    ],
+)
+def test_one_instant_is_one_local_moment_however_it_is_written(
+    instant: object, local: datetime
+) -> None:
+    columns = EventColumns(user="u", time="t", product="p", zone="America/New_York")
+
+    assert moment_of(instant, order_of("1", columns=columns)) == local
+
+
 def test_a_zone_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="'Mars/Base' is not one such as Europe/Rome"):
+    with pytest.raises(ValueError, match=r"'Mars/Base' is no time zone; .* such as Europe/Rome"):
         EventColumns(user="u", time="t", product="p", zone="Mars/Base")
 
 

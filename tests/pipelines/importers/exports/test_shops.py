@@ -459,3 +459,102 @@ def test_digits_that_a_spreadsheet_takes_for_text_below_a_cell_of_lines(tmp_path
     products, _ = imported(tmp_path, "products.csv", f"{OLD}\n{row}\n")
 
     assert products["0012"]["attributes"]["gtin"] == "0042"
+
+
+def shopify_json(*variants: dict[str, Any], **more: Any) -> str:
+    product = {
+        "id": 632910392, "title": "Linen Shirt", "handle": "linen-shirt", "vendor": "Corner",
+        "body_html": "<p>Soft</p>", "product_type": "Shirts", "tags": ["linen"],
+        "published_at": "2024-01-01T00:00:00-05:00", "variants": list(variants),
+        "options": [{"name": "Size", "position": 1}, {"name": "Color", "position": 2}],
+        "images": [{"src": "https://cdn/a.jpg"}],
+    }  # fmt: skip
+    return msgspec.json.encode({"products": [product | more]}).decode()
+
+
+SMALL = {"id": 1, "title": "S / White", "option1": "S", "option2": "White", "sku": "LS-S",
+         "price": "40.00", "compare_at_price": "50.00", "available": True,
+         "featured_image": {"src": "https://cdn/s.jpg"}}  # fmt: skip
+LARGE = SMALL | {"id": 2, "option1": "L", "sku": "LS-L", "available": False}
+
+
+def test_variants_of_shopify_in_json_are_those_of_its_table(tmp_path: Path) -> None:
+    found, report = imported(tmp_path, "products.json", shopify_json(SMALL, LARGE))
+
+    assert report.notes[0].startswith("products.json: read as products of Shopify as JSON")
+    assert {key: one["item_group_id"] for key, one in found.items()} == {
+        "LS-S": "linen-shirt", "LS-L": "linen-shirt",
+    }  # fmt: skip
+    small, large = found.values()
+    assert (small["title"], large["title"]) == ("Linen Shirt, S", "Linen Shirt, L")
+    assert seen(small, "price", "availability", "brand") == (40, "IN_STOCK", "Corner")
+    assert large["availability"] == "OUT_OF_STOCK"
+    assert small["images"] == ["https://cdn/s.jpg", "https://cdn/a.jpg"]
+    assert small["attributes"] == {
+        "sku": "LS-S", "handle": "linen-shirt", "size": "S", "color": "White",
+        "regular_price": "50.00",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sku", ["", None])
+def test_a_variant_in_json_without_a_sku_has_the_id_that_orders_name(
+    tmp_path: Path, sku: str | None
+) -> None:
+    bare = [one | {"sku": sku} for one in (SMALL, LARGE)]
+
+    found, _ = imported(tmp_path, "products.json", shopify_json(*bare))
+
+    assert list(found) == ["1", "2"]
+
+
+def test_the_stock_of_the_admin_api_counts_where_it_is_tracked(tmp_path: Path) -> None:
+    stock = {"inventory_quantity": 0, "inventory_management": "shopify", "inventory_policy": "deny"}
+    variants = [
+        {key: value for key, value in one.items() if key != "available"} | stock
+        for one in (SMALL, LARGE)
+    ]
+    variants[1] |= {"inventory_management": None}
+
+    found, _ = imported(tmp_path, "products.json", shopify_json(*variants, status="active"))
+    _, report = imported(
+        tmp_path, "all.json", f"[{product_of(SMALL, 'draft')},{product_of(LARGE, 'active')}]"
+    )
+
+    assert [one["availability"] for one in found.values()] == ["OUT_OF_STOCK", "IN_STOCK"]
+    assert report.rows_kept == 1
+
+
+def product_of(variant: dict[str, Any], status: str) -> str:
+    """Return one product of a list, with its own handle."""
+    text = shopify_json(variant, status=status, handle=status)
+    return text.removeprefix('{"products":[').removesuffix("]}")
+
+
+def test_a_product_of_shopify_with_one_variant_is_one_product(tmp_path: Path) -> None:
+    only = SMALL | {"option1": "Default Title", "option2": None}
+    text = shopify_json(only, options=[{"name": "Title", "position": 1}])
+
+    found, _ = imported(tmp_path, "products.json", text)
+
+    assert seen(found["LS-S"], "title", "item_group_id") == ("Linen Shirt", "")
+
+
+def test_variations_of_ecwid_have_their_own_sku_options_and_stock(tmp_path: Path) -> None:
+    text = (
+        "type,product_internal_id,product_sku,product_name,product_price,product_quantity,"
+        "product_is_inventory_tracked,product_is_available,product_option_name,"
+        "product_variation_sku,product_variation_option_{Size},product_attribute_{Fabric}\n"
+        "product,1,TEE,Tee,20,0,true,true,,,,Linen\n"
+        "product_option,1,,,,,,,Size,,,\n"
+        "product_variation,1,,,21,3,,,,TEE-S,S,\n"
+        "product_variation,1,,,22,0,,,,TEE-M,M,\n"
+        "product,2,CUP,Cup,5,0,false,true,,,,\n"
+    )
+
+    found, _ = imported(tmp_path, "catalog.csv", text)
+
+    assert {key: seen(one, "price", "availability") for key, one in found.items()} == {
+        "TEE-S": (21, "IN_STOCK"), "TEE-M": (22, "OUT_OF_STOCK"), "CUP": (5, "IN_STOCK"),
+    }  # fmt: skip
+    assert [one["attributes"].get("size") for one in found.values()] == ["S", "M", None]
+    assert found["TEE-S"]["item_group_id"] == found["TEE-M"]["item_group_id"] != ""

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from pipelines.config.sections import Config
+from pipelines.config.sections import Config, ShopConfig
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
@@ -14,7 +15,12 @@ from pipelines.release.store import open_release
 from pipelines.shop.purchases import next_baskets, read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
-from pipelines.training.ranker.examples import PastShop, from_baskets, from_impressions
+from pipelines.training.ranker.examples import (
+    PastRetriever,
+    PastShop,
+    from_baskets,
+    from_impressions,
+)
 from pipelines.training.ranker.impressions import Impressions
 from ranking.features.definitions import NAMES
 from ranking.network.examples import labels_of
@@ -67,6 +73,30 @@ def test_training_sees_the_very_features_that_serving_computes(
 
         for product_id, learned in zip(ids[example.rows], example.features, strict=True):
             assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
+
+
+def test_past_requests_were_made_in_the_country_of_the_shop(
+    past: PastShop, parts: Parts, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    one, clicked = np.array([1]), labels_of(click=np.ones(1))
+    shown = [Impressions("u1", BORDER - DAY, "", "", one, clicked, np.ones(1, np.float32))]
+    german = msgspec.structs.replace(past.config, shop=ShopConfig(country="DE"))
+    countries = set()
+
+    def seen(self: object, *given: object) -> None:
+        countries.add(next(one.country for one in given if isinstance(one, Scene)))
+        raise LookupError
+
+    monkeypatch.setattr(PastRetriever, "example", seen)
+    for requests in (
+        lambda: from_baskets(replace(past, config=german), log, BORDER, silent),
+        lambda: from_impressions(replace(past, config=german), log, shown, BORDER, silent),
+    ):
+        with pytest.raises(LookupError):
+            requests()
+
+    assert countries == {"DE"}
 
 
 def test_what_was_bought_is_labelled_and_nothing_else(
