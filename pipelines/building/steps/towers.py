@@ -23,11 +23,10 @@ from pipelines.training.towers.ablation import SearchQuality, compare_searches
 from pipelines.training.towers.examples import (
     BasketRequests,
     RequestSizes,
-    TitleWords,
     title_numbers,
 )
 from pipelines.training.towers.setup import new_towers, training_settings
-from pipelines.training.towers.synthetic_queries import synthetic_queries
+from pipelines.training.towers.synthetic_queries import PartedSearches, part, synthetic_queries
 from pipelines.training.towers.validation import TowerValidation, measure_of, request_of
 from retrieval.behaviour.purchases import DAY
 from retrieval.behaviour.relations import BehaviourSettings
@@ -54,7 +53,7 @@ def write_towers(context: BuildContext) -> Measurements:
     parts = open_parts(context.folder)
     past = _validation(context, context.log, parts)
     columns = tower_columns(context, parts, past.behaviour.statistics)
-    requests, words = _requests(context, parts, past)
+    requests, searches = _requests(context, parts, past)
     if requests.size < settings.min_requests or not past.baskets:
         needed = settings.min_requests
         return {"towers": f"none: {requests.size} past baskets to learn from, {needed} are needed"}
@@ -62,13 +61,13 @@ def write_towers(context: BuildContext) -> Measurements:
     trained.towers.save(context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
-    searched = _write_request_kinds(context, past, words)
+    searched = _write_request_kinds(context, past, searches)
     epochs = ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs)
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
         "towers_next_basket": f"{untrained:.4f} untrained, {epochs}",
         **quality,
-        **_search_quality(searched),
+        **_search_quality(searched, searches),
     }
 
 
@@ -134,8 +133,11 @@ def _validation(context: BuildContext, log: Log, parts: Parts) -> TowerValidatio
 
 def _requests(
     context: BuildContext, parts: Parts, past: TowerValidation
-) -> tuple[BasketRequests, TitleWords | None]:
-    """Return the past baskets as requests, some of them in words where there are enough."""
+) -> tuple[BasketRequests, PartedSearches | None]:
+    """Return the past baskets as requests, some of them in words where there are enough.
+
+    No request is asked in words that the towers are judged by.
+    """
     titles = [str(title) for title in parts.products.column("title")]
     sizes = RequestSizes(
         parts.joined_vectors.shape[1],
@@ -153,7 +155,10 @@ def _requests(
         return np.concatenate([context.query_encoder.texts(chunk) for chunk in tracked])
 
     words = synthetic_queries(titles, without.shares, encode, context.config.seed)
-    return BasketRequests(past.behaviour, numbers, context.traits, words, sizes), words
+    if words is None:
+        return without, None
+    parted = part(words, parts.products.ids)
+    return BasketRequests(past.behaviour, numbers, context.traits, parted.learnt, sizes), parted
 
 
 def _spaces(context: BuildContext, parts: Parts) -> Spaces:
@@ -183,27 +188,33 @@ def _write_vectors(
 
 
 def _write_request_kinds(
-    context: BuildContext, past: TowerValidation, words: TitleWords | None
+    context: BuildContext, past: TowerValidation, searches: PartedSearches | None
 ) -> SearchQuality | None:
     """Write where the towers are asked: in searches only where they are measured to help there."""
-    if words is None:
+    if searches is None:
         save_request_kinds(context.folder, (RECOMMENDATION,))
         return None
     save_request_kinds(context.folder, (RECOMMENDATION, SEARCH))
     parts, baskets = open_parts(context.folder), past.baskets
     searched = compare_searches(
-        parts, past.behaviour, baskets, context.traits, words, context.config
+        parts, past.behaviour, baskets, context.traits, searches.judging, context.config
     )
     if searched is None or not searched.helps:
         save_request_kinds(context.folder, (RECOMMENDATION,))
     return searched
 
 
-def _search_quality(searched: SearchQuality | None) -> dict[str, str]:
-    if searched is None:
+def _search_quality(
+    searched: SearchQuality | None, searches: PartedSearches | None
+) -> dict[str, str | int]:
+    if searches is None:
         return {}
+    held_out = {"towers_searches_held_out": len(searches.judging.meant)}
+    if searched is None:
+        return held_out | {"towers_search": "none was held out that could judge: not used"}
     gain, where = searched.difference, "used" if searched.helps else "not used"
-    return {
+    return held_out | {
         "towers_search": f"mean reciprocal rank {searched.without:.4f} without, "
-        f"{gain.mean:+.4f} with ({gain.low:+.4f} to {gain.high:+.4f}): {where} in searches"
+        f"{gain.mean:+.4f} with ({gain.low:+.4f} to {gain.high:+.4f}), "
+        f"{searched.count} searches that they did not learn from: {where} in searches"
     }

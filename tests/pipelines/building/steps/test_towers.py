@@ -12,11 +12,14 @@ from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError
+from pipelines.metrics.intervals import Interval
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import current, open_release
 from pipelines.shop.writer import ShopWriter
-from pipelines.training.towers.synthetic_queries import synthetic_queries
+from pipelines.training.towers.ablation import SearchQuality
+from pipelines.training.towers.examples import BasketRequests, TitleWords
+from pipelines.training.towers.synthetic_queries import part, synthetic_queries
 from retrieval import Query, Scene, Stage
 from tests.conftest import UNTIL, products, purchases
 
@@ -70,14 +73,51 @@ def test_a_build_trains_towers_and_says_how_good_they_are(releases: Path) -> Non
     assert np.linalg.norm(trained.vectors, axis=1) == pytest.approx(np.ones(48), abs=1e-5)
 
 
-def test_towers_are_no_part_of_a_search_where_they_did_not_help(releases: Path) -> None:
-    release = open_release(releases)
-    told = release.manifest.quality["towers_search"]
+@pytest.mark.parametrize(("low", "asked"), [(0.01, True), (0.0, False), (-0.02, False)])
+def test_towers_are_part_of_a_search_only_where_they_help_beyond_chance(
+    low: float, asked: Any, tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gain = Interval(mean=0.05, low=low, high=0.1)
+    monkeypatch.setattr(
+        "pipelines.building.steps.towers.compare_searches",
+        lambda *_: SearchQuality(0.5, gain, 40),
+    )
 
-    trained = open_parts(release.path).trained
+    folder = built(tmp_path, purchases(), other(config))
 
+    trained, quality = open_parts(folder).trained, open_release(folder.parent).manifest.quality
     assert trained is not None
-    assert ("search" in trained.request_kinds) == ("not used" not in told)
+    assert ("search" in trained.request_kinds) is asked
+    assert ("not used" not in quality["towers_search"]) is asked
+    assert quality["towers_searches_held_out"] > 0
+
+
+def test_towers_are_judged_by_searches_that_they_have_not_learnt_from(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[TitleWords] = []
+    judging: list[TitleWords] = []
+
+    class Requests(BasketRequests):
+        def __init__(self, *given: Any) -> None:
+            learnt.extend(one for one in given if isinstance(one, TitleWords))
+            super().__init__(*given)
+
+    def compare(*given: Any) -> None:
+        judging.extend(one for one in given if isinstance(one, TitleWords))
+
+    monkeypatch.setattr("pipelines.building.steps.towers.BasketRequests", Requests)
+    monkeypatch.setattr("pipelines.building.steps.towers.compare_searches", compare)
+
+    folder = built(tmp_path, purchases(), other(config))
+
+    (one,), (judge,) = learnt, judging
+    assert len(judge.meant)
+    assert not set(judge.meant.tolist()) & set(one.meant.tolist())
+    assert not set(judge.texts) & set(one.texts)
+    quality = open_release(folder.parent).manifest.quality
+    assert quality["towers_searches_held_out"] == len(judge.meant)
+    assert "not used" in quality["towers_search"]  # nothing was measured
 
 
 @pytest.mark.parametrize(("gained", "asked"), [(0.1, True), (0.0, False), (-0.1, False)])
@@ -208,6 +248,26 @@ def test_made_up_searches_hold_words_of_the_product_they_mean() -> None:
     assert set(words.meant.tolist()) == {0, 1}
     for text, row in zip(words.texts, words.meant, strict=True):
         assert set(text.split()) <= set(titles[row].split())
+
+
+def test_searches_are_parted_by_product_and_by_words() -> None:
+    titles = [f"{kind} {number}" for number in range(40) for kind in ("oat milk", "rye bread")]
+    names = [f"p{row}" for row in range(len(titles))]
+    shares = np.full(len(titles), 1 / len(titles), np.float32)
+    words = synthetic_queries(
+        titles, shares, lambda texts: np.arange(len(texts), dtype=np.float32)[:, None], seed=1
+    )
+    assert words is not None
+
+    learnt, judging = part(words, names)
+
+    for side in (learnt, judging):
+        assert len(side.meant) == len(side.texts) == len(side.vectors) == len(side.searches) > 0
+        assert (np.diff(side.meant) >= 0).all()
+        for text, row in zip(side.texts, side.meant, strict=True):
+            assert text in titles[row]
+    assert not set(learnt.meant.tolist()) & set(judging.meant.tolist())
+    assert not set(learnt.texts) & set(judging.texts)
 
 
 def test_a_shop_without_words_has_no_searches_to_make_up() -> None:

@@ -165,6 +165,22 @@ def test_made_up_searches_carry_the_words_of_what_was_bought(
             np.testing.assert_allclose(found["rare_title"][bought], 1, rtol=1e-6)
 
 
+def test_searches_of_the_newest_window_are_for_other_products_than_those_before(
+    past: PastShop, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+
+    training, newest = from_baskets(past, log, BORDER, silent)
+
+    sides = [[e for e in part if e.context.query is not None] for part in (training, newest)]
+    meant = [{int(row) for e in part for row in e.rows[e.wanted()]} for part in sides]
+    assert all(meant)
+    assert not set.intersection(*meant)
+    asked = [{e.context.query.tobytes() for e in part if e.context.query is not None}
+             for part in sides]  # fmt: skip
+    assert not set.intersection(*asked)
+
+
 def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:
     log = read_purchases(Shop(shop), parts.products, None)
 
