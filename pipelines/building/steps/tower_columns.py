@@ -16,14 +16,17 @@ LEAST_BASKETS = 5  # with which a product gets an embedding of its own
 
 
 def tower_columns(
-    context: BuildContext, parts: Parts, statistics: ProductStatistics
+    context: BuildContext,
+    parts: Parts,
+    statistics: ProductStatistics,
+    prices: Float32[np.ndarray, "n"],
 ) -> TowerColumns:
-    """Return all that is known of each product; popularity is that of `statistics`."""
+    """Return all that is known of each product; `prices` are as old as `statistics`, 0: none."""
     return TowerColumns(
         dense=_dense(context, parts),
         codes=codes_of(list(_records(context))),
         own=numbered(statistics.baskets),
-        price=standardised(_logs(parts.catalogue.prices)[:, None])[:, 0],
+        price=standardised(_logs(prices)[:, None])[:, 0],
         popularity=popularity_of(statistics),
     )
 

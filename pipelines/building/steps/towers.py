@@ -52,7 +52,7 @@ def write_towers(context: BuildContext) -> Measurements:
         return {"towers": "none: no events to learn from"}
     parts = open_parts(context.folder)
     past = _validation(context, context.log, parts)
-    columns = tower_columns(context, parts, past.behaviour.statistics)
+    columns = _columns(context, parts, past)
     requests, searches = _requests(context, parts, past)
     if requests.size < settings.min_requests or not past.baskets:
         needed = settings.min_requests
@@ -78,11 +78,11 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
     where the shop has other kinds of things to see than the towers have learnt.
     """
     parts = open_parts(context.folder)
-    past = _validation(context, context.written_log, parts)
+    past = _validation(context, context.log, parts)
     names = msgspec.json.decode((earlier.release / OWN).read_bytes(), type=list[str])
     number_of = {name: number for number, name in enumerate(names, 1)}
     own = np.array([number_of.get(name, 0) for name in parts.products.ids], np.int64)
-    columns = tower_columns(context, parts, past.behaviour.statistics)._replace(own=own)
+    columns = _columns(context, parts, past)._replace(own=own)
     towers = Towers.open(earlier.release / TOWERS)
     widths = {name: dense.vectors.shape[1] for name, dense in columns.dense.items()}
     if widths != towers.shape.widths:
@@ -129,6 +129,13 @@ def _validation(context: BuildContext, log: Log, parts: Parts) -> TowerValidatio
         drawn = np.random.default_rng(config.seed).choice(len(baskets), MOST_CASES, False)
         baskets = [baskets[i] for i in np.sort(drawn)]
     return TowerValidation(behaviour, baskets, parts.products.allowed(not_hidden(config)))
+
+
+def _columns(context: BuildContext, parts: Parts, past: TowerValidation) -> TowerColumns:
+    """Return what was known of each product where the newest window starts."""
+    known = context.log.before(past.behaviour.until_seconds)
+    prices = known.usual_prices(parts.products.size)
+    return tower_columns(context, parts, past.behaviour.statistics, prices)
 
 
 def _requests(

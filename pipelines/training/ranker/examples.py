@@ -18,7 +18,7 @@ from pipelines.training.ranker.synthetic_searches import SyntheticSearch, Synthe
 from ranking.features.request import request_context, request_features
 from ranking.network.examples import Example, labels_of
 from retrieval import Candidates, Placement, Scene
-from retrieval.behaviour.purchases import DAY, History, Purchases
+from retrieval.behaviour.purchases import DAY, History
 from retrieval.behaviour.statistics import selling_now
 from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
@@ -69,7 +69,7 @@ class PastShop:
 
 
 class PastRetriever:
-    """The first stage as it was on an earlier day, with the habits that were known by then."""
+    """The first stage as it was on an earlier day, with the habits and prices known by then."""
 
     def __init__(self, past: PastShop, log: Log, start_seconds: int) -> None:
         self._past = past
@@ -81,6 +81,8 @@ class PastRetriever:
             behaviour_settings(past.config),
             past.parts.content,
         )
+        usual = log.before(start_seconds).usual_prices(past.parts.products.size)
+        self._catalogue = past.parts.catalogue._replace(prices=usual)
         # Towers know the weeks that are replayed here, so what they propose is left out.
         parts = past.parts._replace(trained=None)
         self._retriever = retriever(parts, self._behaviour, past.config)
@@ -111,7 +113,7 @@ class PastRetriever:
         traits, recent = past.traits.get(user_id, {}), past.config.ranking.recent_products
         return Example(
             rows=candidates.rows,
-            features=request_features(self._behaviour, past.parts.catalogue, ask, candidates),
+            features=request_features(self._behaviour, self._catalogue, ask, candidates),
             labels=labels(candidates.rows),
             context=request_context(ask, traits, scene, recent),
             at_seconds=ask.at_seconds,
@@ -144,8 +146,7 @@ def from_baskets(
     """
     purchases, random = log.purchases, np.random.default_rng(past.config.seed)
     starts = [at for at in past.starts(until_seconds) if (purchases.seconds < at).any()]
-    known = Purchases(*(column[purchases.seconds < until_seconds] for column in purchases))
-    before = log._replace(purchases=known)
+    before = log.before(until_seconds)
     searches = SyntheticSearches(past.parts.products.ids, past.titles, past.query_vectors, random)
     windows = [
         list(_of_baskets(past, before, start, searches, random, newest=start == starts[0]))

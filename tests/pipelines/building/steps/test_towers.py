@@ -148,6 +148,8 @@ def test_the_towers_have_seen_nothing_of_the_newest_window(tmp_path: Path, confi
     bought = np.asarray(log["product"].to_pylist())
     bought[np.asarray(newest)] = [f"p{i}" for i in random.integers(0, 48, int(np.sum(newest)))]
     changed = log.set_column(log.column_names.index("product"), "product", pa.array(bought))
+    paid = np.where(np.asarray(newest), random.uniform(10, 90, len(bought)), 2.5)
+    changed = changed.set_column(log.column_names.index("value"), "value", pa.array(paid))
 
     folders = [
         built(tmp_path / name, table, other(config)) for name, table in (("a", log), ("b", changed))

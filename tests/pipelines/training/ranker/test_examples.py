@@ -2,6 +2,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.config.sections import Config
@@ -14,12 +15,18 @@ from pipelines.release.store import open_release
 from pipelines.shop.purchases import next_baskets, read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
-from pipelines.training.ranker.examples import PastShop, from_baskets, from_impressions
+from pipelines.training.ranker.examples import (
+    PastRetriever,
+    PastShop,
+    from_baskets,
+    from_impressions,
+)
 from pipelines.training.ranker.impressions import Impressions
 from ranking.features.definitions import NAMES
 from ranking.network.examples import labels_of
 from retrieval import Query, Scene
 from retrieval.behaviour.purchases import DAY
+from retrieval.encoded_query import EncodedQuery
 from retrieval.types import local_seconds
 from tests.conftest import UNTIL, products, purchases
 
@@ -67,6 +74,64 @@ def test_training_sees_the_very_features_that_serving_computes(
 
         for product_id, learned in zip(ids[example.rows], example.features, strict=True):
             assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
+
+
+def changed_from(seconds: int, folder: Path) -> Shop:
+    """Return the shop with other products, other prices and more purchases from a moment on."""
+    log, random = purchases().to_pylist(), np.random.default_rng(0)
+    for line in log:
+        if local_seconds(line["time"]) >= seconds:
+            line["product"] = f"p{random.integers(0, 48)}"
+            line["value"] = float(random.uniform(10, 90))
+    with ShopWriter(folder, name="Corner shop", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(pa.Table.from_pylist(log, purchases().schema))
+    return Shop(folder)
+
+
+def test_what_is_sold_in_a_window_changes_no_feature_of_its_requests(
+    past: PastShop, parts: Parts, shop: Path, config: Config, tmp_path: Path
+) -> None:
+    start = BORDER - config.ranking.window_days * DAY
+    logs = [
+        read_purchases(one, parts.products, UNTIL)
+        for one in (Shop(shop), changed_from(start, tmp_path / "changed"))
+    ]
+
+    before, after = (from_baskets(past, log, BORDER, silent) for log in logs)
+
+    for one, other in zip(before[0], after[0], strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.features, other.features)
+        assert np.array_equal(one.labels, other.labels, equal_nan=True)
+    then = [PastRetriever(past, log, start) for log in logs]
+    rows = np.arange(parts.products.size)
+    ask = EncodedQuery(history=then[0].history("u3", start), at_seconds=start)
+    found = [
+        one.example(ask, one.order(ask, rows), "u3", Scene(), np.empty_like).features
+        for one in then
+    ]
+    assert np.array_equal(*found)
+
+
+def test_what_was_not_sold_before_a_window_has_no_price_in_it_nor_when_served(
+    past: PastShop, parts: Parts, shop: Path, config: Config
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    start = int(log.purchases.seconds.min()) + DAY
+    then = PastRetriever(past, log, start)
+    ask = EncodedQuery(history=then.history("u3", start), at_seconds=start)
+    rows = np.arange(parts.products.size)
+    sold = np.unique(log.purchases.rows[log.purchases.seconds < start])
+
+    example = then.example(ask, then.order(ask, rows), "u3", Scene(), np.empty_like)
+
+    price = example.features[:, NAMES.index("price")]
+    assert 0 < len(sold) < len(rows)
+    assert (price[np.isin(example.rows, sold)] > 0).all()
+    assert (price[~np.isin(example.rows, sold)] == 0).all()
+    ever = np.unique(log.purchases.rows)
+    assert (parts.catalogue.prices > 0).nonzero()[0].tolist() == ever.tolist()
 
 
 def test_what_was_bought_is_labelled_and_nothing_else(
@@ -203,8 +268,6 @@ def test_without_a_session_a_day_is_a_basket(parts: Parts, tmp_path: Path) -> No
 
 
 def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Path) -> None:
-    import pyarrow as pa
-
     asked = purchases()
     allowed = [{"search": True, "recommend": True, "ads": True, "train": u != "u3"}
                for u in asked["user"].to_pylist()]  # fmt: skip
@@ -221,8 +284,6 @@ def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Pa
 def test_a_log_without_purchases_is_read_by_its_strongest_kind_of_event(
     parts: Parts, tmp_path: Path
 ) -> None:
-    import pyarrow as pa
-
     clicks = purchases().slice(0, 50)
     kinds = pa.array(["view", "click"] * 25)
     with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
