@@ -12,7 +12,13 @@ from msgspec import Meta
 
 from ranking.answers import RankerAnswer, RequestKind, ranked
 from ranking.calibration.calibration import FILE as CALIBRATION
-from ranking.calibration.calibration import Calibration, UnknownCalibration, read
+from ranking.calibration.calibration import (
+    KINDS,
+    Calibration,
+    UnknownCalibration,
+    head_name,
+    read,
+)
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
 INPUTS = (
@@ -106,7 +112,8 @@ class Bundle:
             calibrations = read(folder)
         except (OSError, UnknownCalibration) as e:
             raise _unknown(folder, str(e)) from None
-        if not set(calibrations) <= set(about.outcomes):
+        heads = {head_name(kind, outcome) for kind in KINDS for outcome in about.outcomes}
+        if not set(calibrations) <= heads:
             raise _unknown(folder, f"calibrations of {sorted(calibrations)}, not of its outcomes")
         return cls(open_session(folder, about, threads), tokens, about, calibrations)
 
@@ -125,7 +132,11 @@ class Bundle:
         The columns of the features are those that `about.features` names.
         """
         logits = self.logits(rows, features, context)
-        return ranked(logits, self.about.outcomes, self.about.outcome, self._calibrations)
+        about = self.about
+        is_search = context.query is not None
+        return ranked(
+            logits, about.outcomes, about.outcome, self._calibrations, is_search=is_search
+        )
 
     def logits(
         self,

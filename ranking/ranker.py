@@ -125,7 +125,13 @@ class Ranker:
         """
         call, (_, runtime, queue) = RankCall(rows, features, context), self._opened
         logits = queue.logits(call, left_ms) if queue else runtime.logits([call])[0]
-        return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
+        return ranked(
+            logits,
+            OUTCOMES,
+            self._outcome,
+            self._calibrations,
+            is_search=context.query is not None,
+        )
 
     def explain(
         self,

@@ -23,10 +23,16 @@ class Example(NamedTuple):
     stands_for: Float32[np.ndarray, "c"] | None = None  # so many candidates; None: itself alone
     at_seconds: int = 0  # when it was asked, on the shop's clock
     bands: Int64[np.ndarray, "c"] | None = None  # of relevance, 0 first, which no rank leaves
+    synthetic: bool = False  # a search that nobody asked
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""
         return np.asarray(self.labels[:, OUTCOMES.index(outcome)] > 0)
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a search or a recommendation."""
+        return "recommendation" if self.context.query is None else "search"
 
     def came(self) -> bool:
         """Tell whether it came to anything."""

@@ -34,10 +34,7 @@ def validation_ndcg(
     model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
 ) -> dict[str, ValidationNdcg]:
     """Return what the ranker adds to searches and to recommendations, where there are any."""
-    kinds = {
-        "search": [e for e in examples if e.context.query is not None],
-        "recommendation": [e for e in examples if e.context.query is None],
-    }
+    kinds = {kind: [e for e in examples if e.kind == kind] for kind in ("search", "recommendation")}
     return {
         kind: ValidationNdcg(
             mean_retrieved_ndcg(asked, outcome), mean_ndcg(model, asked, products, outcome)

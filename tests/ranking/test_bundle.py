@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ranking.bundle import ABOUT, NETWORK, TOKENS, Bundle, UnknownBundle
-from ranking.calibration.calibration import SIGMOID
+from ranking.calibration.calibration import KINDS, SIGMOID, head_name
 from ranking.compression.export import NEEDED, export
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
@@ -43,7 +43,7 @@ def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.3)
     folder = tmp_path_factory.mktemp("rankers") / "ranker"
-    save(TrainedRanker(model, "purchase", ()), products, ("search",), {"purchase": SIGMOID}, folder)
+    save(TrainedRanker(model, "purchase", ()), products, ("search",), HEADS, folder)
     return folder
 
 
@@ -59,6 +59,9 @@ def copied(bundle: Path, tmp_path: Path) -> Path:
     for name in bundle.iterdir():
         (tmp_path / name.name).write_bytes(name.read_bytes())
     return tmp_path
+
+
+HEADS = {head_name(kind, "purchase"): SIGMOID for kind in KINDS}
 
 
 def asked(

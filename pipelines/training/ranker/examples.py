@@ -241,7 +241,8 @@ def _of_basket(
     def labels(candidates: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c o"]:
         return labels_of(purchase=np.isin(candidates, bought))
 
-    return then.example(ask, candidates, basket.user_id, scene, labels)
+    example = then.example(ask, candidates, basket.user_id, scene, labels)
+    return example._replace(synthetic=search is not None)
 
 
 def _with_negatives(

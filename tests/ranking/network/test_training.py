@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranking.calibration.calibration import SIGMOID
+from ranking.calibration.calibration import KINDS, SIGMOID, head_name
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
 from ranking.network.cross_attention import OUTCOMES
@@ -87,7 +87,8 @@ def test_the_same_seed_gives_the_same_ranker(
 def test_a_saved_ranker_gives_the_scores_of_training(
     trained: TrainedRanker, examples: list[Example], products: RankedProducts, tmp_path: Path
 ) -> None:
-    save(trained, products, ("search",), {"purchase": SIGMOID}, tmp_path)
+    heads = {head_name(kind, "purchase"): SIGMOID for kind in KINDS}
+    save(trained, products, ("search",), heads, tmp_path)
     ranker = Ranker.open(tmp_path)
 
     for asked in examples[:10]:
@@ -98,6 +99,23 @@ def test_a_saved_ranker_gives_the_scores_of_training(
 
         np.testing.assert_allclose(served, learned, atol=5e-3)  # tokens are kept in halves
         np.testing.assert_allclose(said["purchase"], 1 / (1 + np.exp(-served)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_request_has_only_probabilities_that_were_calibrated_on_it(
+    kind: str,
+    trained: TrainedRanker,
+    examples: list[Example],
+    products: RankedProducts,
+    tmp_path: Path,
+) -> None:
+    save(trained, products, KINDS, {head_name(kind, "purchase"): SIGMOID}, tmp_path)
+    ranker = Ranker.open(tmp_path)
+
+    for one in examples[:10]:
+        said = ranker.rank(one.rows, one.features, one.context).probabilities
+
+        assert set(said) == ({"purchase"} if one.kind == kind else set())
 
 
 def test_a_ranker_knows_where_it_was_better(
