@@ -24,10 +24,16 @@ class Example(NamedTuple):
     at_seconds: int = 0  # when it was asked, on the shop's clock
     bands: Int64[np.ndarray, "c"] | None = None  # of relevance, 0 first, which no rank leaves
     synthetic: bool = False  # a search that nobody asked
+    missed: int = 0  # products that were bought and are no candidates
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""
         return np.asarray(self.labels[:, OUTCOMES.index(outcome)] > 0)
+
+    def relevant(self, outcome: str = "purchase") -> Float32[np.ndarray, "w"]:
+        """Return the gain of each product that this came of, candidate or not."""
+        missed = self.missed if outcome == "purchase" else 0
+        return np.ones(int(self.wanted(outcome).sum()) + missed, np.float32)
 
     @property
     def kind(self) -> str:

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from index import Hits
 from retrieval.fusion.fusion import positions_in, proposed, share
+from retrieval.ndcg import ndcg
 
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 6.0)  # tried for each channel in turn
 ROUNDS = 3
@@ -210,10 +211,7 @@ def _worth(votes: Sequence[_Votes], weights: np.ndarray, candidates: int) -> Fus
 def _worth_of(votes: _Votes, weights: np.ndarray, candidates: int) -> tuple[float, float]:
     fused = weights @ votes.shares
     hit = votes.bought[_leading(fused, candidates)]
-    discounts = 1 / np.log2(np.arange(2, PAGE + 2))
-    page = hit[:PAGE]
-    ideal = discounts[: min(votes.size, PAGE)].sum()
-    return hit.sum() / votes.size, (page * discounts[: len(page)]).sum() / ideal
+    return hit.sum() / votes.size, ndcg(hit, np.ones(votes.size), PAGE)
 
 
 def _leading(fused: Float32[np.ndarray, "c"], count: int) -> Int64[np.ndarray, "o"]:

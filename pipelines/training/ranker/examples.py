@@ -242,7 +242,8 @@ def _of_basket(
         return labels_of(purchase=np.isin(candidates, bought))
 
     example = then.example(ask, candidates, basket.user_id, scene, labels)
-    return example._replace(synthetic=search is not None)
+    missed = len(bought) - int(example.wanted().sum())
+    return example._replace(synthetic=search is not None, missed=missed)
 
 
 def _with_negatives(

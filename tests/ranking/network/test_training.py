@@ -139,6 +139,18 @@ def test_the_order_of_retrieval_is_the_order_of_the_candidates(examples: list[Ex
     assert mean_retrieved_ndcg(best_first) == 1.0
 
 
+def test_what_was_bought_and_not_retrieved_counts_as_missed(examples: list[Example]) -> None:
+    first = np.arange(8) < 2
+    found = examples[0]._replace(rows=np.arange(8), labels=labels_of(purchase=first))
+    half = found._replace(missed=2)
+    nothing = found._replace(labels=labels_of(purchase=np.zeros(8)), missed=1)
+    discounts = 1 / np.log2(np.arange(2, 6))
+
+    assert mean_retrieved_ndcg([half]) == pytest.approx(discounts[:2].sum() / discounts.sum())
+    assert mean_retrieved_ndcg([found, nothing]) == pytest.approx(0.5)
+    assert mean_retrieved_ndcg([found, nothing._replace(missed=0)]) == 1  # nothing came of it
+
+
 def test_a_request_scores_the_same_in_any_batch(
     trained: TrainedRanker, examples: list[Example], products: RankedProducts
 ) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -147,6 +148,24 @@ def test_what_was_bought_is_labelled_and_nothing_else(
         assert 47 not in example.rows  # unlisted
         if example.context.query is not None:
             assert example.wanted().sum() <= 1
+
+
+def test_what_retrieval_missed_of_a_basket_is_counted(
+    past: PastShop, parts: Parts, shop: Path, config: Config
+) -> None:
+    few = msgspec.structs.replace(config.retrieval, candidates=3)
+    ranking = msgspec.structs.replace(config.ranking, sampled_negatives=0)
+    short = replace(past, config=msgspec.structs.replace(config, retrieval=few, ranking=ranking))
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    start = BORDER - config.ranking.window_days * DAY
+    baskets = next_baskets(log.user_ids, log.purchases, start, BORDER)
+
+    _, newest = from_baskets(short, log, BORDER, silent)
+
+    asked = [example for example in newest if example.context.query is None]
+    for example, basket in zip(asked, baskets, strict=True):
+        assert len(example.relevant()) == len(basket.rows)
+    assert any(example.missed for example in asked)
 
 
 def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_computes(
