@@ -77,23 +77,34 @@ def gains(
 
     Every second request is fused as is best for those between, with the channel and without.
     """
-    found = np.zeros(len(outcomes))
     rest = [without(outcome, channel) for outcome in outcomes]
-    for sign, given in ((1, outcomes), (-1, rest)):
-        for half in (0, 1):
-            fitted = fit_fusion_weights(given[1 - half :: 2], start, rrf_k, candidates)
-            found[half::2] += sign * _worths(given[half::2], fitted, rrf_k, candidates)
+    having, lacking = (_cross_fitted(given, start, rrf_k, candidates) for given in (outcomes, rest))
+    return np.asarray((having - lacking).sum(axis=1))
+
+
+def cross_fitted_worth(
+    outcomes: Sequence[ChannelOutcome], start: Mapping[str, float], rrf_k: float, candidates: int
+) -> FusionQuality:
+    """Return how good fitted weights are on requests that did not fit them.
+
+    Every second request is fused as is best for those between, and the other way round (two-fold
+    cross-fitting).
+    """
+    means = _cross_fitted(outcomes, start, rrf_k, candidates).mean(axis=0)
+    return FusionQuality(*means.tolist())
+
+
+def _cross_fitted(
+    outcomes: Sequence[ChannelOutcome], start: Mapping[str, float], rrf_k: float, candidates: int
+) -> Float64[np.ndarray, "r 2"]:
+    """Return recall and nDCG of each request, fused by what was fitted on the other half."""
+    found = np.zeros((len(outcomes), 2))
+    for half in (0, 1):
+        fitted = fit_fusion_weights(outcomes[1 - half :: 2], start, rrf_k, candidates)
+        for place in range(half, len(outcomes), 2):
+            one, scales = outcomes[place], fitted.scales or None
+            found[place] = worth([one], fitted.weights, rrf_k, candidates, scales)
     return found
-
-
-def _worths(
-    outcomes: Sequence[ChannelOutcome], balance: FusionWeights, rrf_k: float, candidates: int
-) -> Float64[np.ndarray, "r"]:
-    ways = [
-        worth([one], balance.weights, rrf_k, candidates, balance.scales or None).total
-        for one in outcomes
-    ]
-    return np.array(ways, np.float64)
 
 
 def without(outcome: ChannelOutcome, channel: str) -> ChannelOutcome:
