@@ -77,7 +77,8 @@ class ExampleBatch(NamedTuple):
 def thinned(example: Example, most: int, random: np.random.Generator) -> Example:
     """Return the request with about `most` candidates, those of which something came among them.
 
-    Each of the others counts for as many as were left out, so that no loss is biased.
+    Each of the others counts for as many as were left out, in sums and in the places that it fills,
+    so that losses are about those of the whole request.
     """
     count = len(example.rows)
     came = np.nan_to_num(example.labels).any(axis=1)
