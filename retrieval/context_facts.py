@@ -66,6 +66,11 @@ def holiday_ahead(day: int, country: str) -> str:
     return ""
 
 
+def has_calendar(country: str) -> bool:
+    """Return whether the holidays of a country are known, by its code of ISO 3166."""
+    return country in _countries()
+
+
 @cache
 def _countries() -> frozenset[str]:
     """Return the codes of the countries with a calendar, without loading every calendar."""
@@ -74,6 +79,6 @@ def _countries() -> frozenset[str]:
 
 @lru_cache(64)
 def _calendar(country: str, year: int) -> holidays.HolidayBase:
-    if country not in _countries():
+    if not has_calendar(country):
         return holidays.HolidayBase()
     return holidays.country_holidays(country, years=year)

@@ -18,6 +18,7 @@ from pipelines.building.steps.ranker import refuse_runtime
 from pipelines.building.steps.vectors import some_pictures
 from pipelines.building.synonyms import relaxation_of
 from pipelines.building.writers import WRITERS
+from pipelines.config.place import ShopPlace
 from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config
 from pipelines.encoding.encoders import Encoders, open_remembered, with_runtimes
 from pipelines.engine.engine import Engine
@@ -40,6 +41,7 @@ from pipelines.release.product_changes import compare_products
 from pipelines.release.store import CURRENT, Draft, Release, draft, open_release, prune
 from pipelines.release.store import check as check_files
 from pipelines.release.verdict import UnfitDraft, Verdict
+from pipelines.shop.place import with_place
 from pipelines.shop.reader import Shop
 from retrieval import Query, Stage
 from retrieval.behaviour.tables import Behaviour
@@ -75,6 +77,8 @@ def build(  # noqa: PLR0913 - the options of a verb
     """
     _refuse_unfit(config)
     shop, encoders = open_shop(shop_folder, live), open_remembered(config)
+    config = with_place(config, shop.meta)
+    until = until and ShopPlace.of(config.shop).local(until)
     with draft(releases) as new, tidied(releases, config.index):
         served = open_served(releases)
         _refuse_older(live, served)

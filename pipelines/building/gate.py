@@ -232,14 +232,13 @@ def _interests(engine: Engine, pinned: Sequence[Pinned]) -> Float32[np.ndarray, 
     parts = engine.probe.parts
     assert parts.trained is not None
     found = [np.empty((0, parts.trained.vectors.shape[1]), np.float32)]
+    scene = Scene(country=engine.place.country)
     for one in pinned:
         if one.user is None or one.at is None:
             continue
-        at = local_seconds(one.at)
+        at = local_seconds(engine.place.local(one.at))
         traits, history = traits_of(parts.users, one.user), parts.behaviour.history(one.user, at)
-        asked = EncodedQuery(
-            history=history, at_seconds=at, facts=hashed_facts(at, traits, Scene())
-        )
+        asked = EncodedQuery(history=history, at_seconds=at, facts=hashed_facts(at, traits, scene))
         found.append(interests(parts.trained.towers, asked, parts.trained.vectors))
     return np.concatenate(found)
 

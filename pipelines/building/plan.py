@@ -69,7 +69,7 @@ def _content(i: BuildInputs) -> Inputs:
 
 
 def _fusion_training(i: BuildInputs) -> Inputs:
-    settings = i.settings("retrieval", "towers", "ranking.window_days", "seed")
+    settings = i.settings("shop.country", "retrieval", "towers", "ranking.window_days", "seed")
     return _behaviour(i) | i.shop("users") | i.encoders() | settings
 
 

@@ -19,12 +19,14 @@ from pipelines.building.inputs import (
     source_name,
 )
 from pipelines.building.plan import STEPS, Step, StepInputs, inputs_of, share_since_training
+from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config
 from pipelines.errors import ReleaseError
 from pipelines.release.layout import PRODUCTS
 from pipelines.release.manifest import Manifest, StepRecord, read_manifest
 from pipelines.release.product_changes import compare_products
 from pipelines.release.store import CURRENT, current
+from pipelines.shop.place import with_place
 from pipelines.shop.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
@@ -80,6 +82,8 @@ def preview(shop: Shop, releases: Path, config: Config, until: datetime | None) 
     The files of the live release are not read through: a build makes a damaged one again. An
     encoder is taken to give the vectors of before where its files and settings are the same.
     """
+    config = with_place(config, shop.meta)
+    until = until and ShopPlace.of(config.shop).local(until)
     live, note = _live(releases)
     if live is None or not config.rebuild.reuse:
         reason = note if live is None else "rebuild.reuse is off"

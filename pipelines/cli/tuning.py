@@ -43,11 +43,16 @@ def _tune(  # noqa: PLR0913
     overrides: tuple[str, ...],
 ) -> None:
     from pipelines.config.loading import load, moment
+    from pipelines.config.place import ShopPlace
     from pipelines.progress import track
+    from pipelines.shop.place import with_place
+    from pipelines.shop.reader import Shop
     from pipelines.tuning.objective import read_measure
     from pipelines.tuning.tune import Budget, TuningJob, tune
 
-    tried, begin = load(config, overrides), moment(until)
+    tried = load(config, overrides)
+    place = ShopPlace.of(with_place(tried, Shop(shop).meta).shop)
+    begin = place.local(moment(until))
     job = TuningJob(shop, ranges, out, tried, begin, read_measure(measure))
     click.echo(tune(job, Budget(trials, seconds), track=track, say=click.echo).table())
 

@@ -94,9 +94,9 @@ def show(config: Config) -> str:
 
 
 def moment(text: str) -> datetime:
-    """Read `2017-11-15` or `2017-11-15T08:30:00`, the shop's local time."""
+    """Read `2017-11-15` or `2017-11-15T08:30:00`, the shop's local time unless it has an offset."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
             f"{text!r} is not a moment; write 2017-11-15 or 2017-11-15T08:30:00"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from pipelines.config.zones import zone_of
 from pipelines.errors import ConfigError
 from retrieval.encoders.precision import Precision
 
@@ -18,6 +19,16 @@ PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One part of the configuration."""
+
+
+class ShopConfig(Section, frozen=True, kw_only=True):
+    """Where the shop is, which says what its local time is and which holidays come."""
+
+    timezone: str = ""  # IANA, such as Europe/Rome; "": as the shop folder says, else UTC
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""  # ISO 3166; "": as it says, else US
+
+    def __post_init__(self) -> None:
+        zone_of(self.timezone)
 
 
 Runtime = Literal["auto", "torch", "openvino"]
@@ -309,6 +320,7 @@ class RebuildConfig(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     """Everything that a build depends on, apart from its data."""
 
+    shop: ShopConfig = ShopConfig()
     encoders: EncodersConfig = EncodersConfig()
     clip: ClipConfig = ClipConfig()
     text_training: TextTrainingConfig = TextTrainingConfig()

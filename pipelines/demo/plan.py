@@ -9,6 +9,7 @@ from pipelines.config.sections import Config
 from pipelines.errors import ReleaseError
 from pipelines.release.manifest import Manifest, config_of, read_manifest
 from pipelines.release.store import current, names
+from pipelines.shop.place import with_place
 from pipelines.shop.reader import Shop
 
 UNTIL = "2017-11-15"
@@ -85,7 +86,8 @@ def built_releases(folder: DemoFolder) -> list[Manifest | None]:
     """Return the newest build of each release of this shop and configuration, dark or not."""
     if not (folder.shop / "shop.json").is_file():
         return [None] * len(RELEASES)
-    shop = describe(Shop(folder.shop))
+    opened = Shop(folder.shop)
+    shop = describe(opened)
     manifests = [
         manifest
         for name in names(folder.releases)
@@ -93,7 +95,7 @@ def built_releases(folder: DemoFolder) -> list[Manifest | None]:
         and manifest.shop == shop
         and manifest.until == moment(UNTIL).isoformat()
     ]
-    configs = [load_journey(folder, release) for release in RELEASES]
+    configs = [with_place(load_journey(folder, one), opened.meta) for one in RELEASES]
     return [
         next((one for one in manifests if _built_with(one) == config), None) for config in configs
     ]

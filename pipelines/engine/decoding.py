@@ -23,7 +23,7 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "(no `data:` in front, no line breaks)",
     "availability": f"write one of {', '.join(Availability)}",
     "scene.placement": f"write one of {', '.join(Placement)}",
-    "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00",
+    "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00, or name its offset",
     "filter": "position 10001 is one too many",
     "facets": 'send at most 20, such as {"field": "brand"} or {"field": "price", "intervals": '
     "[[null, 10], [10, 20]]}",

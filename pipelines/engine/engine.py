@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from index import use_threads
+from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config, not_hidden
 from pipelines.engine.completion import Completion
 from pipelines.engine.deadline import Deadline
@@ -32,12 +33,13 @@ class Engine:
         use_threads(config.threads)
         self.release = release.manifest.name
         self._manifest = release.manifest
+        self.place = ShopPlace.of(config.shop)
         self._base = open_base(release, config)
         self._overlay = Overlay(self._base)
         self._log: ChangeLog | None = None
         self._stages = open_stages(release, self._base, config)
         self._candidates = config.retrieval.candidates
-        self._lists = ListAnswers(self.release, self._stages, self._candidates)
+        self._lists = ListAnswers(self.release, self._stages, self._candidates, self.place)
         parts, language = self._base.parts, config.retrieval.language
         self._completion = Completion(parts.completions, parts.lexical, language)
         self._storefront = Storefront(parts, release)

@@ -9,15 +9,19 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Columns
+from pipelines.config.place import ShopPlace
+from pipelines.config.sections import ShopConfig
 from pipelines.errors import RequestError
 from pipelines.evaluation.evaluate import MeasuredRun, read_measured
 from pipelines.evaluation.requests import Request, read_request, request_lines
 from pipelines.evaluation.trec_files import EvaluationError, read_judgments
 from pipelines.metrics.ranked_lists import Gains
 from pipelines.release.layout import BEHAVIOUR, PRODUCTS
+from pipelines.release.manifest import config_of
 from pipelines.release.store import open_release
 from retrieval.behaviour.tables import Behaviour
 
+UNKNOWN_PLACE = ShopPlace.of(ShopConfig())
 LONGEST_NAME = 40  # characters of a file's name that stand for a run
 
 
@@ -40,6 +44,7 @@ class ReleaseHistory(NamedTuple):
     products: Columns
     baskets: Float32[np.ndarray, "n"]  # that held each product before the cut
     behaviour: Behaviour
+    place: ShopPlace = UNKNOWN_PLACE
 
 
 class Evidence(NamedTuple):
@@ -118,14 +123,18 @@ def open_history(releases: Path) -> ReleaseHistory:
         release.path.name,
         Columns.open(release.path / PRODUCTS),
         Behaviour.open(release.path / BEHAVIOUR),
+        ShopPlace.of(config_of(release.manifest).shop),
     )
 
 
-def release_history(release: str, products: Columns, behaviour: Behaviour) -> ReleaseHistory:
+def release_history(
+    release: str, products: Columns, behaviour: Behaviour, place: ShopPlace = UNKNOWN_PLACE
+) -> ReleaseHistory:
     """Return what an open release knows."""
     cut = datetime.fromtimestamp(behaviour.until_seconds, UTC).replace(tzinfo=None)
     told = cut.isoformat(sep=" ").removesuffix(" 00:00:00")
-    return ReleaseHistory(release, told, products, behaviour.statistics.baskets, behaviour)
+    baskets = behaviour.statistics.baskets
+    return ReleaseHistory(release, told, products, baskets, behaviour, place)
 
 
 def _reported(request: Request) -> ReportedRequest:

@@ -141,6 +141,6 @@ def _bought(known: ReleaseHistory | None, asked: ReportedRequest) -> tuple[str, 
 
 def _moment(text: str, known: ReleaseHistory) -> int:
     try:
-        return local_seconds(datetime.fromisoformat(text))
+        return local_seconds(known.place.local(datetime.fromisoformat(text)))
     except ValueError:
         return known.behaviour.until_seconds

@@ -42,6 +42,8 @@ class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     pictures: Literal["none", "drawn", "photo"] = "none"
     counts: dict[str, int] = {}
+    timezone: str = ""  # of the times, by its IANA name; "": nobody said
+    country: str = ""  # ISO 3166
 
 
 class Shop:

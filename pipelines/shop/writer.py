@@ -48,7 +48,11 @@ class ShopWriter:
         name: str,
         source: str,
         pictures: Literal["drawn", "photo"] = "photo",
+        timezone: str = "",
+        country: str = "",
     ) -> None:
+        self.timezone = timezone  # of the times that are written; may be set until the end
+        self.country = country
         self.folder = folder.resolve()
         self._name = name
         self._source = source
@@ -181,6 +185,8 @@ class ShopWriter:
             source=self._source,
             pictures=self._pictures if self._counts["pictures"] else "none",
             counts=self._counts,
+            timezone=self.timezone,
+            country=self.country,
         )
         text = msgspec.json.format(msgspec.json.encode(meta), indent=2)
         (self._draft / "shop.json").write_bytes(text + b"\n")

@@ -48,11 +48,11 @@ def past_outcomes(
         baskets = [baskets[i] for i in np.sort(drawn)]
     allowed = parts.products.allowed(not_hidden(config))
     depth = max(config.retrieval.per_channel, config.retrieval.candidates)
-    found = []
+    found, scene = [], Scene(country=config.shop.country)
     for basket in track(baskets, "weigh the channels", len(baskets)):
         history = behaviour.history(basket.user_id, basket.at_seconds)
         at = basket.at_seconds
-        facts = hashed_facts(at, traits.get(basket.user_id, {}), Scene())
+        facts = hashed_facts(at, traits.get(basket.user_id, {}), scene)
         ask = EncodedQuery(history=history, at_seconds=at, allowed=allowed, facts=facts)
         asked = with_interests(ask, parts.trained)
         hits = stage.proposals(asked, depth)

@@ -32,6 +32,7 @@ from pipelines.errors import ConfigError
 from pipelines.progress import Track
 from pipelines.release.manifest import FORMAT, Manifest
 from pipelines.release.store import Release
+from pipelines.shop.place import with_place
 from pipelines.shop.reader import Shop
 from pipelines.tuning.ranges import value_of
 from retrieval.behaviour.neighbours import TooLittleMemory
@@ -73,15 +74,25 @@ def _write_behaviour(context: BuildContext) -> None:
     write_content(context)
 
 
+PAST = ("shop.country", "retrieval", "ranking.window_days", "seed")  # requests of the past
 LEARNT_FROM = ("ranking.windows", "ranking.window_days")
 WORDS = tuple(f"retrieval.{name}" for name in ("language", "fuzzy", "synonyms", "synonym_weight"))
 RETRIEVAL = (  # a release that retrieves, and does not rank
     TrialStep("content", ("encoders", "index", *WORDS, "seed", "threads"), _write_content),
     TrialStep("behaviour", ("behaviour", "retrieval.channels", *LEARNT_FROM), _write_behaviour),
-    TrialStep("towers", ("towers", "retrieval", "ranking.window_days", "seed"), write_towers),
-    TrialStep("weights", ("retrieval", "ranking.window_days", "seed"), write_weights),
+    TrialStep(
+        "towers",
+        ("shop.country", "towers", "retrieval", "ranking.window_days", "seed"),
+        write_towers,
+    ),
+    TrialStep(
+        "weights", ("shop.country", "retrieval", "ranking.window_days", "seed"), write_weights
+    ),
 )
-RANKING = (*RETRIEVAL, TrialStep("ranker", ("ranking", "retrieval", "seed"), write_trained_ranker))
+RANKING = (
+    *RETRIEVAL,
+    TrialStep("ranker", ("shop.country", "ranking", "retrieval", "seed"), write_trained_ranker),
+)
 
 
 class TrialBuilder:
@@ -113,6 +124,7 @@ class TrialBuilder:
         It is not sealed and not published: for measuring only. What a build refuses is raised.
         """
         use_threads(config.threads)
+        config = with_place(config, self._shop.meta)
         made, key = None, ""
         for step in steps:
             key = _key(key, step, config)

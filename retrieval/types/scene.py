@@ -18,15 +18,19 @@ class Placement(StrEnum):
 
 
 class Scene(Noun, frozen=True, kw_only=True):
-    """Where and when: `at` is the shop's local time, by default now."""
+    """Where and when: `at` is the shop's local time unless it names an offset, by default now.
+
+    `country` is a code of ISO 3166 such as DE, by default the shop's.
+    """
 
     at: datetime | None = None
     placement: Placement = Placement.HOME
     device: Word = ""
     channel: Word = ""
-    country: Word = "US"
+    country: Word = ""
 
 
 def local_seconds(moment: datetime) -> int:
-    """Seconds since 1970 on the shop's own clock; a moment without a zone is already local."""
+    """Return the seconds since 1970 on the shop's own clock, of a moment that is local."""
+    assert moment.tzinfo is None, f"{moment} is not local"
     return int(moment.replace(tzinfo=UTC).timestamp())

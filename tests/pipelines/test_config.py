@@ -96,6 +96,7 @@ def test_a_configuration_survives_a_manifest() -> None:
 def test_a_moment_is_a_day_or_a_time() -> None:
     assert moment("2017-11-15") == datetime(2017, 11, 15)
     assert moment("2017-11-15T08:30:00") == datetime(2017, 11, 15, 8, 30)
+    assert moment("2017-11-15T08:30:00+09:00").isoformat() == "2017-11-15T08:30:00+09:00"
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "15.11.2017", "2017-13-01", "1e9"])

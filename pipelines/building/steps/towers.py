@@ -128,7 +128,8 @@ def _validation(context: BuildContext, log: Log, parts: Parts) -> TowerValidatio
     if len(baskets) > MOST_CASES:
         drawn = np.random.default_rng(config.seed).choice(len(baskets), MOST_CASES, False)
         baskets = [baskets[i] for i in np.sort(drawn)]
-    return TowerValidation(behaviour, baskets, parts.products.allowed(not_hidden(config)))
+    shown = parts.products.allowed(not_hidden(config))
+    return TowerValidation(behaviour, baskets, shown, config.shop.country)
 
 
 def _columns(context: BuildContext, parts: Parts, past: TowerValidation) -> TowerColumns:
@@ -152,7 +153,7 @@ def _requests(
         context.config.towers.recent_products,
     )
     numbers = title_numbers(titles)
-    without = BasketRequests(past.behaviour, numbers, context.traits, None, sizes)
+    without = BasketRequests(past.behaviour, numbers, context.traits, None, sizes, past.country)
     if without.size < context.config.towers.min_requests:
         return without, None
 
@@ -165,7 +166,8 @@ def _requests(
     if words is None:
         return without, None
     parted = part(words, parts.products.ids)
-    return BasketRequests(past.behaviour, numbers, context.traits, parted.learnt, sizes), parted
+    learnt, country = parted.learnt, past.country
+    return BasketRequests(past.behaviour, numbers, context.traits, learnt, sizes, country), parted
 
 
 def _spaces(context: BuildContext, parts: Parts) -> Spaces:

@@ -8,6 +8,7 @@ import msgspec
 import xxhash
 from msgspec import Meta
 
+from pipelines.config.place import ShopPlace
 from pipelines.errors import RequestError, StaleCursor
 from retrieval import Query, Stage
 from retrieval.types import local_seconds
@@ -76,11 +77,11 @@ class PageRequest(NamedTuple):
         return encoded(Cursor(release, self.request, began, local_seconds(at), stage, offset))
 
 
-def page_request(query: Query, stage: Stage, release: str) -> PageRequest:
+def page_request(query: Query, stage: Stage, release: str, place: ShopPlace) -> PageRequest:
     """Return the page that a request asks for, or RequestError for a cursor that is not its own."""
     request = digest(query, stage)
     if query.cursor in ("", BEGIN):
-        at = query.scene.at or datetime.now().replace(microsecond=0)
+        at = query.scene.at or place.now()
         return PageRequest(_at_moment(query, at), stage, 0, request, None)
     cursor = decoded(query.cursor)
     if cursor.release != release:

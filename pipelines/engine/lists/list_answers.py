@@ -4,6 +4,7 @@ from functools import partial
 
 import msgspec
 
+from pipelines.config.place import ShopPlace
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.lists.cursors import PageRequest, page_request
 from pipelines.engine.lists.facets import check_facets, count
@@ -19,11 +20,12 @@ from retrieval import Query, Slate, Stage
 class ListAnswers:
     """Answers requests for lists of one release; a list is remembered by the snapshot it is of."""
 
-    def __init__(self, release: str, stages: Stages, candidates: int) -> None:
-        """Search for so many `candidates`."""
+    def __init__(self, release: str, stages: Stages, candidates: int, place: ShopPlace) -> None:
+        """Search for so many `candidates`; a list begins now in the shop's place."""
         self._release = release
         self._stages = stages
         self._candidates = candidates
+        self._place = place
 
     def answer(
         self, query: Query, stage: Stage, snapshot: CatalogueSnapshot, deadline: Deadline
@@ -32,7 +34,8 @@ class ListAnswers:
         with deadline.timer("filter"):
             check_list(query)
             check_facets(query.facets)
-            request = page_request(query, stage, self._release)
+            query = self._place.localised(query)
+            request = page_request(query, stage, self._release, self._place)
             eligible = self._stages.eligibility.of(request.query, snapshot)
         products = self._list(request, eligible, deadline)
         with deadline.timer("count"):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Expression, FiltersItself, LexicalIndex, parse
+from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.errors import RequestError
@@ -39,7 +40,13 @@ class RequestEncoder:
     """Encodes requests with the encoders and the history of one release."""
 
     def __init__(
-        self, parts: Parts, encoder: QueryEncoder, visible: str, *, searches_words: bool
+        self,
+        parts: Parts,
+        encoder: QueryEncoder,
+        visible: str,
+        place: ShopPlace,
+        *,
+        searches_words: bool,
     ) -> None:
         """Join `visible`, the filter of every answer, to the filter that an index reads.
 
@@ -49,13 +56,15 @@ class RequestEncoder:
         self._parts = parts
         self._encoder = encoder
         self._visible = visible
+        self._place = place
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
         self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder, words))
 
     def encode(self, query: Query, eligible: Eligible) -> EncodedRequest:
         """Return the request encoded, or RequestError where its picture or moment is unfit."""
-        text, at_seconds = query.text.strip(), _moment(query)
+        query = self._place.localised(query)
+        text, at_seconds = query.text.strip(), self._moment(query)
         traits = traits_of(self._parts.users, query.user) if query.user else {}
         scene = scene_of(query)
         encoded = EncodedQuery(
@@ -89,6 +98,12 @@ class RequestEncoder:
         parsed: Expression = self._parsed(" AND ".join(f"({part})" for part in filters))
         return parsed
 
+    def _moment(self, query: Query) -> int:
+        at_seconds = local_seconds(query.scene.at or self._place.now())
+        if not FIRST_SECOND <= at_seconds < LAST_SECOND:
+            raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
+        return at_seconds
+
     def _with_marks(self, encoded: EncodedQuery, eligible: Eligible) -> EncodedQuery:
         """Add the towers' vectors of the request, and move the query by the marked products."""
         marked = eligible.marked
@@ -119,10 +134,3 @@ def _text_vector(
     encoder: QueryEncoder, words: LexicalIndex | None, text: str
 ) -> Float32[np.ndarray, "d"]:
     return np.asarray(query_vectors(encoder, words, [text])[0])
-
-
-def _moment(query: Query) -> int:
-    at_seconds = local_seconds(query.scene.at or datetime.now())
-    if not FIRST_SECOND <= at_seconds < LAST_SECOND:
-        raise RequestError("scene.at", f"{query.scene.at} is not between 1970 and 2200")
-    return at_seconds

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config, not_hidden
 from pipelines.encoding.encoders import IMAGE_FOLDER, open_query_encoder
 from pipelines.engine.stages.composition import SlateComposer
@@ -58,7 +59,13 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
     searches_words = "lexical" in config.retrieval.channels
     return Stages(
         Eligibility(visible),
-        RequestEncoder(parts, base.encoder, visible, searches_words=searches_words),
+        RequestEncoder(
+            parts,
+            base.encoder,
+            visible,
+            ShopPlace.of(config.shop),
+            searches_words=searches_words,
+        ),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
         RankingStage(
             name, parts, ranker, config.ranking.recent_products, FitOrder.of(config.retrieval)

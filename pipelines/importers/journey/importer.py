@@ -23,6 +23,7 @@ CHUNK = 10_000
 EVENT_CHUNK = 100_000
 PICTURE_CHUNK = 1_000
 PROCESSES = 2  # that draw
+TIMEZONE, COUNTRY = "America/New_York", "US"  # a chain of Ohio
 WEEK = timedelta(days=7)
 UNLISTED_DEPARTMENTS = frozenset({"FUEL", "MISCELLANEOUS", "COUPON"})
 
@@ -47,6 +48,7 @@ def import_journey(
     lines = _read(source, "transactions")
     products = _products(_read(source, "products"))
     with ShopWriter(folder, name=quality.name, source="journey", pictures="drawn") as shop:
+        shop.timezone, shop.country = TIMEZONE, COUNTRY
         for start in track(range(0, products.num_rows, CHUNK), "products"):
             quality.see_products(shop.add_products(products.slice(start, CHUNK)))
         for start in track(range(0, lines.num_rows, EVENT_CHUNK), "purchases"):

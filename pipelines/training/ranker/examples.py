@@ -186,7 +186,8 @@ def _of_impressions(
         )
         labels = partial(_in_place, one.labels, one.rows)
         candidates = then.order(ask, one.rows)
-        example = then.example(ask, candidates, one.user_id, scene_shown(one), labels)
+        scene = scene_shown(one, past.config.shop.country)
+        example = then.example(ask, candidates, one.user_id, scene, labels)
         yield example._replace(weights=_in_place(one.weights, one.rows, example.rows))
 
 
@@ -236,6 +237,7 @@ def _of_basket(
     scene = Scene(
         at=datetime.fromtimestamp(basket.at_seconds, UTC).replace(tzinfo=None),
         placement=Placement.SEARCH if search else Placement.HOME,
+        country=past.config.shop.country,
     )
 
     def labels(candidates: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c o"]:
@@ -263,11 +265,12 @@ def _some(baskets: list[Basket], random: np.random.Generator) -> list[Basket]:
     return [baskets[i] for i in np.sort(drawn)]
 
 
-def scene_shown(one: Impressions) -> Scene:
+def scene_shown(one: Impressions, country: str) -> Scene:
     """Return where and when something was shown; a placement of another shop's is the home page."""
     known = one.placement in set(Placement)
     elsewhere = Placement.SEARCH if one.text.strip() else Placement.HOME
     return Scene(
         at=datetime.fromtimestamp(one.at_seconds, UTC).replace(tzinfo=None),
         placement=Placement(one.placement) if known else elsewhere,
+        country=country,
     )

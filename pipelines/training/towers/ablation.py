@@ -58,7 +58,7 @@ def compare_searches(
             continue
         search = int(random.choice(searches))
         at = basket.at_seconds
-        scene = Scene(placement=Placement.SEARCH)
+        scene = Scene(placement=Placement.SEARCH, country=config.shop.country)
         ask = EncodedQuery(
             text=words.texts[search],
             joined_vector=words.vectors[search],

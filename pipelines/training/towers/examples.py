@@ -51,6 +51,7 @@ class BasketRequests:
         traits: dict[str, dict[str, str]],
         words: TitleWords | None,
         sizes: RequestSizes,
+        country: str,
     ) -> None:
         self._behaviour = behaviour
         self._titles = titles  # number of each product's title: twins have the same
@@ -58,6 +59,7 @@ class BasketRequests:
         self._words = words
         self._meant = np.empty(0, np.int64) if words is None else words.meant
         self._sizes = sizes
+        self._country = country
         log = behaviour.purchases.entries
         users = np.repeat(
             np.arange(len(behaviour.purchases.user_ids)), np.diff(behaviour.purchases.offsets)
@@ -114,7 +116,8 @@ class BasketRequests:
         at = int(log.seconds[start])
         history = History(*(column[first:start] for column in log))
         recent, recent_facts = recent_products(history, at, self._sizes.recent)
-        scene = Scene(placement=Placement.HOME if search < 0 else Placement.SEARCH)
+        placement = Placement.HOME if search < 0 else Placement.SEARCH
+        scene = Scene(placement=placement, country=self._country)
         traits = self._traits.get(str(self._behaviour.purchases.user_ids[user]), {})
         return recent, recent_facts, hashed_facts(at, traits, scene)
 

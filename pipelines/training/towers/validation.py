@@ -23,6 +23,7 @@ class TowerValidation(NamedTuple):
     behaviour: Behaviour  # without relations
     baskets: list[Basket]  # the first of each shopper in the window
     shown: Bool[np.ndarray, "n"]
+    country: str
 
 
 def request_of(
@@ -30,10 +31,11 @@ def request_of(
 ) -> EncodedQuery:
     """Return the request for a recommendation at the moment of a basket."""
     at = basket.at_seconds
+    scene = Scene(placement=Placement.HOME, country=past.country)
     return EncodedQuery(
         history=past.behaviour.history(basket.user_id, at),
         at_seconds=at,
-        facts=hashed_facts(at, traits.get(basket.user_id, {}), Scene(placement=Placement.HOME)),
+        facts=hashed_facts(at, traits.get(basket.user_id, {}), scene),
     )
 
 

@@ -13,7 +13,7 @@ THANKSGIVING_EVE = datetime(2017, 11, 22, 18, 30)
 
 
 def test_a_scene_is_told_in_facts() -> None:
-    scene = Scene(placement=Placement.CART, device="phone")
+    scene = Scene(placement=Placement.CART, device="phone", country="US")
 
     facts = scene_facts(local_seconds(THANKSGIVING_EVE), scene)
 

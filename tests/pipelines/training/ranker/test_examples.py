@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.config.sections import Config
+from pipelines.config.sections import Config, ShopConfig
 from pipelines.encoding.encoders import open_query_encoder
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
@@ -133,6 +133,30 @@ def test_what_was_not_sold_before_a_window_has_no_price_in_it_nor_when_served(
     assert (price[~np.isin(example.rows, sold)] == 0).all()
     ever = np.unique(log.purchases.rows)
     assert (parts.catalogue.prices > 0).nonzero()[0].tolist() == ever.tolist()
+
+
+def test_past_requests_were_made_in_the_country_of_the_shop(
+    past: PastShop, parts: Parts, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    one, clicked = np.array([1]), labels_of(click=np.ones(1))
+    shown = [Impressions("u1", BORDER - DAY, "", "", one, clicked, np.ones(1, np.float32))]
+    german = msgspec.structs.replace(past.config, shop=ShopConfig(country="DE"))
+    countries = set()
+
+    def seen(self: object, *given: object) -> None:
+        countries.add(next(one.country for one in given if isinstance(one, Scene)))
+        raise LookupError
+
+    monkeypatch.setattr(PastRetriever, "example", seen)
+    for requests in (
+        lambda: from_baskets(replace(past, config=german), log, BORDER, silent),
+        lambda: from_impressions(replace(past, config=german), log, shown, BORDER, silent),
+    ):
+        with pytest.raises(LookupError):
+            requests()
+
+    assert countries == {"DE"}
 
 
 def test_what_was_bought_is_labelled_and_nothing_else(
