@@ -83,6 +83,17 @@ def asked(
     )
 
 
+def test_a_bundle_leaves_out_a_fact_that_it_never_learnt(bundle: Path, ranker: Path) -> None:
+    rows, features, context = asked(1, 9, 4, 3)
+    strange = context._replace(facts=np.where(context.facts > 0, context.facts + (1 << 50), 0))
+    silent = context._replace(facts=np.zeros_like(context.facts))
+
+    for one in (Bundle.open(bundle), Ranker.open(ranker)):
+        found, expected = (one.rank(rows, features, c).logits for c in (strange, silent))
+
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 LENGTHS = [(1, 0, 1), (2, 1, 0), (9, 4, 3), (30, 7, 12)]
 
 

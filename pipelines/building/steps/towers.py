@@ -99,7 +99,7 @@ def _train(
     past: TowerValidation,
 ) -> tuple[TrainedTowers, float]:
     """Return trained towers, and what they were worth before they were trained."""
-    towers = new_towers(columns, _spaces(context, parts), context.config)
+    towers = new_towers(columns, _spaces(context, parts), context.config, requests.facts)
     torch.set_num_threads(context.config.threads)
     measure = measure_of(past, context.traits)
     untrained = measure(towers, embed_products(towers, columns))

@@ -38,6 +38,7 @@ from ranking.features.context import Context
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.validation import ndcg_of_request
 from ranking.ranker import TOKENS, Ranker, UnknownRanker, open_network, save_network
+from retrieval.context_facts import FactVocabulary
 
 LEAST_REQUESTS = 10  # that came to something, for a difference to be told
 TIMED = 200  # requests
@@ -125,7 +126,11 @@ def compress_prune(
     past = replay(releases, shop, track, windows=1)
     about, network = open_network(past.folder)
     tokens = map_array(past.folder / TOKENS)
-    weighed = past.training[:MOST_WEIGHED] or past.validation[:MOST_WEIGHED]
+    facts = FactVocabulary(about.facts or ())
+    weighed = [
+        one._replace(context=one.context._replace(facts=facts.numbers(one.context.facts)))
+        for one in past.training[:MOST_WEIGHED] or past.validation[:MOST_WEIGHED]
+    ]
     try:
         found = importances(network, tokens, weighed, training_settings(past.config))
         smaller = prune(network, strongest(found, heads, hidden))

@@ -1,7 +1,7 @@
 """Turns a purchase log into past requests for the towers: what was known, and what was bought."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from retrieval import Placement, Scene
 from retrieval.behaviour.purchases import History
 from retrieval.behaviour.recent import recent_products
 from retrieval.behaviour.tables import Behaviour
-from retrieval.context_facts import hashed_facts
+from retrieval.context_facts import FactVocabulary, hashed_facts
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 
@@ -93,7 +93,7 @@ class BasketRequests:
             marks=torch.zeros(len(numbers), 0),
             recent=torch.from_numpy(recent[:, :used]),
             recent_facts=torch.from_numpy(recent_facts[:, :used]),
-            facts=torch.from_numpy(facts[:, : max(int((facts > 0).sum(axis=1).max()), 1)]),
+            facts=torch.from_numpy(self._numbered(facts)),
         )
         return PastRequests(
             queries,
@@ -117,9 +117,29 @@ class BasketRequests:
         history = History(*(column[first:start] for column in log))
         recent, recent_facts = recent_products(history, at, self._sizes.recent)
         placement = Placement.HOME if search < 0 else Placement.SEARCH
+        return recent, recent_facts, self._facts(number, placement)
+
+    def _facts(self, number: int, placement: Placement) -> Int64[np.ndarray, "f"]:
+        at = int(self._behaviour.purchases.entries.seconds[self._starts[number]])
+        user = str(self._behaviour.purchases.user_ids[self._users[number]])
         scene = Scene(placement=placement, country=self._country)
-        traits = self._traits.get(str(self._behaviour.purchases.user_ids[user]), {})
-        return recent, recent_facts, hashed_facts(at, traits, scene)
+        return hashed_facts(at, self._traits.get(user, {}), scene)
+
+    @cached_property
+    def facts(self) -> FactVocabulary:
+        """The facts of all requests."""
+        placements = [Placement.HOME, *[Placement.SEARCH] * (self._words is not None)]
+        return FactVocabulary.of(
+            self._facts(number, placement)
+            for number in range(self.size)
+            for placement in placements
+        )
+
+    def _numbered(self, codes: Int64[np.ndarray, "b f"]) -> Int64[np.ndarray, "b g"]:
+        """Return the numbers of the facts, as many columns as are used."""
+        numbers = self.facts.numbers(codes)
+        used = np.flatnonzero((numbers > 0).any(axis=0))
+        return numbers[:, : 1 + int(used.max(initial=0))]
 
     def _search(self, basket: Int64[np.ndarray, "b"], random: np.random.Generator) -> int:
         """Return the number of a search for a product of the basket, or -1."""

@@ -32,6 +32,14 @@ FEATURE = NAMES.index("frequency_60")
 PURCHASE = OUTCOMES.index("purchase")
 MOVING = 30  # features; the others stand still, so that more of them make no test harder
 
+SEEN, NEW = (1 << 40, (1 << 61) + 3), 77_777  # codes of facts
+
+
+def facts_of(which: int) -> np.ndarray:
+    facts = np.zeros(MAX_FACTS, np.int64)
+    facts[0] = SEEN[which]
+    return facts
+
 
 @pytest.fixture(scope="module")
 def products() -> RankedProducts:
@@ -99,6 +107,58 @@ def test_a_saved_ranker_gives_the_scores_of_training(
 
         np.testing.assert_allclose(served, learned, atol=5e-3)  # tokens are kept in halves
         np.testing.assert_allclose(said["purchase"], 1 / (1 + np.exp(-served)), rtol=1e-6)
+
+
+def test_a_fact_that_training_never_saw_is_left_out_when_served(
+    examples: list[Example], products: RankedProducts, tmp_path: Path
+) -> None:
+    seen = [one._replace(context=one.context._replace(facts=facts_of(i % 2))) for i, one in
+            enumerate(examples)]  # fmt: skip
+    trained = train(seen[:100], seen[100:], products, SETTINGS._replace(epochs=2))
+    save(trained, products, ("search",), {}, tmp_path)
+    ranker, one = Ranker.open(tmp_path), seen[0]
+
+    def logits(*codes: int) -> np.ndarray:
+        context = one.context._replace(facts=np.array([*codes, 0], np.int64))
+        return ranker.rank(one.rows, one.features, context).logits
+
+    assert np.array_equal(logits(SEEN[0]), logits(SEEN[0], NEW))
+    assert np.array_equal(logits(SEEN[0]), logits(NEW, SEEN[0]))
+    assert not np.array_equal(logits(SEEN[0]), logits(SEEN[1]))
+    assert trained.model.facts.codes == SEEN
+    explained = ranker.explain(
+        one.rows,
+        one.features,
+        one.context._replace(facts=np.array([NEW, SEEN[0], 0])),
+        np.arange(2),
+    )
+    assert explained.attended.shape == (2, 1 + 2 + 2)  # query, recent products, facts
+    assert (explained.attended[:, 3] == 0).all()
+    assert (explained.attended[:, 4] > 0).all()
+    np.testing.assert_allclose(explained.attended.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_the_scores_of_validation_leave_out_what_training_never_saw(
+    trained: TrainedRanker, examples: list[Example], products: RankedProducts
+) -> None:
+    one = examples[0]._replace(context=examples[0].context._replace(facts=np.array([NEW, 0])))
+    silent = one._replace(context=one.context._replace(facts=np.array([0, 0])))
+
+    first, second = scores(trained.model, [one, silent], products)
+
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
+def test_a_ranker_that_does_not_say_which_facts_it_learnt_is_refused_by_name(
+    trained: TrainedRanker, products: RankedProducts, tmp_path: Path
+) -> None:
+    save(trained, products, ("search",), {}, tmp_path)
+    about = msgspec.json.decode((tmp_path / "ranker.json").read_bytes())
+    del about["facts"]
+    (tmp_path / "ranker.json").write_bytes(msgspec.json.encode(about))
+
+    with pytest.raises(UnknownRanker, match="which facts it learnt; build again"):
+        Ranker.open(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

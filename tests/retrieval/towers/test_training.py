@@ -205,6 +205,27 @@ def test_saved_towers_say_the_same_again(tmp_path: Path) -> None:
     assert np.array_equal(interests(again, ask, vectors), interests(made, ask, vectors))
 
 
+def test_a_fact_that_towers_never_learnt_is_left_out(tmp_path: Path) -> None:
+    towers(facts=(70, 1 << 61)).save(tmp_path)
+    made, vectors = Towers.open(tmp_path), embed_products(towers(), columns())
+
+    def asked(*codes: int) -> np.ndarray:
+        return interests(made, EncodedQuery(facts=np.array(codes, np.int64)), vectors)
+
+    assert np.array_equal(asked(70, 71, 0), asked(70))
+    assert np.array_equal(asked(71, 1 << 61), asked(1 << 61))
+    assert not np.array_equal(asked(70), asked(1 << 61))
+
+
+def test_towers_that_do_not_say_which_facts_they_learnt_are_refused(tmp_path: Path) -> None:
+    towers().save(tmp_path)
+    about = json.loads((tmp_path / "towers.json").read_text())
+    (tmp_path / "towers.json").write_text(json.dumps({**about, "facts": None}))
+
+    with pytest.raises(UnknownTowers, match="build again"):
+        Towers.open(tmp_path)
+
+
 def test_towers_of_another_numbering_are_refused(tmp_path: Path) -> None:
     towers().save(tmp_path)
     about = json.loads((tmp_path / "towers.json").read_text())
