@@ -13,7 +13,7 @@ from pipelines.building.context import BuildContext
 from pipelines.building.index_measurements import described
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.indexes import previous_index, requirements_of
-from pipelines.building.steps.tower_columns import tower_columns
+from pipelines.building.steps.tower_columns import columns_at, tower_columns
 from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
@@ -31,7 +31,7 @@ from pipelines.training.towers.validation import TowerValidation, measure_of, re
 from retrieval.behaviour.purchases import DAY
 from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
-from retrieval.towers.columns import TowerColumns
+from retrieval.towers.columns import PastColumns, TowerColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
 from retrieval.towers.training import TrainedTowers, train
 
@@ -57,7 +57,8 @@ def write_towers(context: BuildContext) -> Measurements:
     if requests.size < settings.min_requests or not past.baskets:
         needed = settings.min_requests
         return {"towers": f"none: {requests.size} past baskets to learn from, {needed} are needed"}
-    trained, untrained = _train(context, parts, columns, requests, past)
+    then = _past_columns(context, columns, requests)
+    trained, untrained = _train(context, parts, then, requests, past)
     trained.towers.save(context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
@@ -94,21 +95,31 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
 def _train(
     context: BuildContext,
     parts: Parts,
-    columns: TowerColumns,
+    columns: PastColumns,
     requests: BasketRequests,
     past: TowerValidation,
 ) -> tuple[TrainedTowers, float]:
     """Return trained towers, and what they were worth before they were trained."""
-    towers = new_towers(columns, _spaces(context, parts), context.config, requests.facts)
+    towers = new_towers(columns.now, _spaces(context, parts), context.config, requests.facts)
     torch.set_num_threads(context.config.threads)
     measure = measure_of(past, context.traits)
-    untrained = measure(towers, embed_products(towers, columns))
+    untrained = measure(towers, embed_products(towers, columns.now))
 
     def tell(steps: Iterator[int], count: int) -> Iterator[int]:
         return context.track(steps, "train the towers", count, settings.max_seconds or None)
 
     settings = training_settings(context.config)
     return train(towers, columns, requests, measure, settings, tell), untrained
+
+
+def _past_columns(
+    context: BuildContext, now: TowerColumns, requests: BasketRequests
+) -> PastColumns:
+    """Return what was known of the products where each period of the past baskets starts."""
+    starts, period_of = requests.periods()
+    tracked = context.track(starts.tolist(), "look back at the products", len(starts))
+    periods = tuple(columns_at(now, context.log, start) for start in tracked)
+    return PastColumns(now, periods, period_of, requests.shares_by_period(period_of))
 
 
 def _write_own(folder: Path, parts: Parts, columns: TowerColumns) -> None:

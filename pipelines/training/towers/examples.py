@@ -20,6 +20,8 @@ from retrieval.towers.sampling import PastRequests
 DRAWN = 4  # right products of a basket that become columns
 SEARCH_SHARE = 0.25  # of requests are asked in words, where there are words for the basket
 STRANGERS = 0.05  # chance that a request's history is not seen
+MOST_PERIODS = 12  # each with what was known of the products where it starts
+LEAST_IN_PERIOD = 64  # requests, so that a batch of one period holds enough products
 LOOKED_BACK = 500  # newest purchases that are looked at for the distinct ones
 
 
@@ -69,10 +71,32 @@ class BasketRequests:
         self._ends = np.append(self._starts[1:], len(log.rows))
         self._users = users[self._starts]
         self.size = len(self._starts)
-        sizes_ = self._ends - self._starts
-        weight = np.repeat(1 / sizes_, sizes_)  # of a line, drawn alike from every basket
-        drawn = np.bincount(log.rows, weight, minlength=behaviour.num_products)
-        self.shares = (drawn / max(drawn.sum(), 1)).astype(np.float32)
+        self.shares = self._shares_of(np.arange(self.size))
+
+    def _shares_of(self, numbers: Int64[np.ndarray, "b"]) -> Float32[np.ndarray, "n"]:
+        """Return the chance of each product to be the right one that is drawn from these."""
+        baskets = [self._basket(number) for number in numbers.tolist()]
+        rows = np.concatenate([np.empty(0, np.int64), *baskets])
+        lengths = np.array([len(one) for one in baskets], np.int64)
+        weight = np.repeat(1 / lengths, lengths)  # of a line, drawn alike from every basket
+        drawn = np.bincount(rows, weight, minlength=self._behaviour.num_products)
+        return (drawn / max(drawn.sum(), 1)).astype(np.float32)
+
+    def shares_by_period(self, period_of: Int64[np.ndarray, "r"]) -> Float32[np.ndarray, "p n"]:
+        """Return the same chances among the requests of each period."""
+        periods = range(int(period_of.max(initial=-1)) + 1)
+        return np.stack([self._shares_of(np.flatnonzero(period_of == one)) for one in periods])
+
+    def periods(self) -> tuple[Int64[np.ndarray, "p"], Int64[np.ndarray, "r"]]:
+        """Return where each period starts, in seconds, and the period of each request.
+
+        Periods hold about as many requests each; a request is never older than its period's start.
+        """
+        at = np.asarray(self._behaviour.purchases.entries.seconds[self._starts], np.int64)
+        count = min(max(self.size // LEAST_IN_PERIOD, 1), MOST_PERIODS)
+        ranked = np.sort(at)
+        starts = np.unique(ranked[[self.size * period // count for period in range(count)]])
+        return starts, np.searchsorted(starts, at, side="right") - 1
 
     def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         """Return these baskets as requests."""

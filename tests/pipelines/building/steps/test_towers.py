@@ -7,7 +7,12 @@ import pyarrow as pa
 import pytest
 
 from pipelines.building.build import build
-from pipelines.building.steps.tower_columns import codes_of, numbered, standardised
+from pipelines.building.steps.tower_columns import (
+    codes_of,
+    columns_at,
+    numbered,
+    standardised,
+)
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
@@ -16,11 +21,14 @@ from pipelines.metrics.intervals import Interval
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import current, open_release
+from pipelines.shop.purchases import Log
 from pipelines.shop.writer import ShopWriter
 from pipelines.training.towers.ablation import SearchQuality
 from pipelines.training.towers.examples import BasketRequests, TitleWords
 from pipelines.training.towers.synthetic_queries import part, synthetic_queries
 from retrieval import Query, Scene, Stage
+from retrieval.behaviour.purchases import Purchases
+from retrieval.towers.columns import TowerColumns
 from tests.conftest import UNTIL, products, purchases
 
 
@@ -222,6 +230,41 @@ def test_attributes_are_hashed_level_by_level() -> None:
 
     assert (codes > 0).sum(axis=1).tolist() == [3, 3, 0]
     assert len(set(codes[0]) & set(codes[1]) - {0}) == 2  # brand and Food
+
+
+def test_the_tokens_of_a_period_hang_on_nothing_that_came_later() -> None:
+    random, count, at = np.random.default_rng(0), 400, 1_000
+    rows = random.integers(0, 12, count).astype(np.int32)
+    seconds = np.sort(random.integers(0, 2_000, count))
+    users = random.integers(0, 20, count).astype(np.int32)
+    prices = random.uniform(1, 9, count).astype(np.float32)
+    late = seconds >= at
+    log = Log(
+        np.arange(20).astype(str), Purchases(users, rows, seconds, np.arange(count)), "", prices
+    )
+    other = log._replace(
+        purchases=log.purchases._replace(rows=np.where(late, 11 - rows, rows)),
+        prices=np.where(late, prices * 7, prices).astype(np.float32),
+    )
+    now = TowerColumns(
+        {},
+        np.zeros((12, 1), np.int64),
+        np.arange(1, 13),
+        np.zeros(12, np.float32),
+        np.zeros((12, 5), np.float32),
+    )
+
+    then, changed, after = (
+        columns_at(now, given, moment) for given, moment in ((log, at), (other, at), (log, 2_000))
+    )
+
+    for one, two, three in zip(then[2:], changed[2:], after[2:], strict=True):
+        assert np.array_equal(one, two, equal_nan=True)
+        assert one is then.own or not np.array_equal(one, three, equal_nan=True)
+    never = columns_at(now, log, 0)
+    assert not never.own.any()
+    assert np.isnan(never.price).all()
+    assert not never.popularity.any()
 
 
 def test_only_what_is_bought_often_enough_has_an_embedding_of_its_own() -> None:
