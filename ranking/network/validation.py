@@ -64,7 +64,7 @@ def mean_ndcg(
     """Return nDCG@20 over these requests, of which something came."""
     found = zip(scores(model, examples, products, outcome), examples, strict=True)
     gains = [
-        ndcg_of_request(_as_served(logits, example), example, outcome)
+        ndcg_of_request(served_order(logits, example), example, outcome)
         for logits, example in found
         if len(example.relevant(outcome))
     ]
@@ -78,7 +78,7 @@ def ndcg_of_request(
     return ndcg_of_logits(scores, example.wanted(outcome), relevant=example.relevant(outcome))
 
 
-def _as_served(logits: Float32[np.ndarray, "c"], example: Example) -> Float32[np.ndarray, "c"]:
+def served_order(logits: Float32[np.ndarray, "c"], example: Example) -> Float32[np.ndarray, "c"]:
     """Return scores that order the candidates as they are served: by band, then by logit."""
     if example.bands is None:
         return logits

@@ -1,18 +1,25 @@
 """What happens at or after the moment of a build changes nothing of it, nor of its verdict."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.building.build import build
+from pipelines.building.build import build, write_pinned
+from pipelines.building.context import BuildContext
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
+from pipelines.encoding.encoders import open_encoders
+from pipelines.evaluation.pinned_queries import Pinned, open_pinned
 from pipelines.progress import silent
+from pipelines.release.manifest import config_of
 from pipelines.release.store import Release, open_release
+from pipelines.shop.reader import PINNED, Shop
 from pipelines.shop.writer import ShopWriter
 from tests.conftest import NUM_PRODUCTS, UNTIL, products, purchases
 
@@ -93,6 +100,31 @@ def test_the_verdict_of_the_gate_hangs_on_nothing_that_came_later(
 
     assert any(name.startswith("nDCG@20, recommendations") for name in found[0])
     assert found[0] == found[1]
+
+
+def test_the_gate_asks_for_no_shopper_at_or_after_the_moment(
+    futures: tuple[Release, Release], tmp_path: Path
+) -> None:
+    release = futures[0]
+    folder = shutil.copytree(release.path, tmp_path / "draft")
+    shop = Shop(shutil.copytree(release.path.parent.parent / "shop", tmp_path / "shop"))
+    pinned = [
+        Pinned(id="before", user="u1", at=UNTIL - timedelta(seconds=1), relevant={"p1": 1.0}),
+        Pinned(id="at", user="u1", at=UNTIL, relevant={"p1": 1.0}),
+        Pinned(id="later", user="u1", at=UNTIL + timedelta(days=1), relevant={"p1": 1.0}),
+        Pinned(id="words", text="oat milk", at=UNTIL, relevant={"p1": 1.0}),
+    ]
+    (shop.folder / PINNED).write_bytes(b"\n".join(map(msgspec.json.encode, pinned)))
+    config = config_of(release.manifest)
+    encoders = open_encoders(config)
+    context = BuildContext(shop, folder, tmp_path, encoders, config, UNTIL, silent)
+
+    asked = write_pinned(context, release)
+
+    assert [one.id for one in asked] == ["before", "words"]
+    assert [one.id for one in open_pinned(folder)] == ["before", "at", "later", "words"]
+    whole = BuildContext(shop, folder, tmp_path, encoders, config, None, silent)
+    assert len(write_pinned(whole, release)) == len(pinned)
 
 
 def test_what_is_measured_in_a_build_hangs_on_nothing_that_came_later(
