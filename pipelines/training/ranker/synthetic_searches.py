@@ -66,7 +66,8 @@ class SyntheticSearches:
         }
 
     def _fit(self, basket: Basket, *, judging: bool) -> Int64[np.ndarray, "b"]:
-        return basket.rows[self._judging[basket.rows] == judging]
+        fit: np.ndarray = basket.rows[self._judging[basket.rows] == judging]
+        return fit
 
 
 def _words(title: str, random: np.random.Generator) -> str:

@@ -80,7 +80,7 @@ class BasketRequests:
         lengths = np.array([len(one) for one in baskets], np.int64)
         weight = np.repeat(1 / lengths, lengths)  # of a line, drawn alike from every basket
         drawn = np.bincount(rows, weight, minlength=self._behaviour.num_products)
-        return (drawn / max(drawn.sum(), 1)).astype(np.float32)
+        return np.asarray(drawn / max(drawn.sum(), 1), np.float32)
 
     def shares_by_period(self, period_of: Int64[np.ndarray, "r"]) -> Float32[np.ndarray, "p n"]:
         """Return the same chances among the requests of each period."""
