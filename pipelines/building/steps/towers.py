@@ -236,5 +236,5 @@ def _search_quality(
     return held_out | {
         "towers_search": f"mean reciprocal rank {searched.without:.4f} without, "
         f"{gain.mean:+.4f} with ({gain.low:+.4f} to {gain.high:+.4f}), "
-        f"{searched.count} searches that they did not learn from: {where} in searches"
+        f"{searched.num_searches} searches that they did not learn from: {where} in searches"
     }

@@ -25,7 +25,7 @@ class SearchQuality(NamedTuple):
 
     without: float
     difference: Interval
-    count: int  # searches that were asked
+    num_searches: int  # that were asked
 
     @property
     def helps(self) -> bool:

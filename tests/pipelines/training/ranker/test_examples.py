@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -84,6 +85,10 @@ def changed_from(seconds: int, folder: Path) -> Shop:
         if local_seconds(line["time"]) >= seconds:
             line["product"] = f"p{random.integers(0, 48)}"
             line["value"] = float(random.uniform(10, 90))
+    dear = {"type": "purchase", "user": "u99", "value": 99.0}  # so often that medians move
+    for number in range(48 * 60):
+        at = datetime.fromtimestamp(seconds + DAY + number, UTC).replace(tzinfo=None)
+        log.append({**dear, "session": f"late {number}", "time": at, "product": f"p{number % 48}"})
     with ShopWriter(folder, name="Corner shop", source="table") as writer:
         writer.add_products(products())
         writer.add_events(pa.Table.from_pylist(log, purchases().schema))
