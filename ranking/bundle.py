@@ -12,7 +12,14 @@ from msgspec import Meta
 
 from ranking.answers import RankerAnswer, RequestKind, ranked
 from ranking.calibration.calibration import FILE as CALIBRATION
-from ranking.calibration.calibration import Calibration, UnknownCalibration, read
+from ranking.calibration.calibration import (
+    KINDS,
+    Calibration,
+    UnknownCalibration,
+    head_name,
+    read,
+)
+from ranking.rank_call import Context
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
 INPUTS = (
@@ -48,12 +55,15 @@ class BundleDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     windows: Annotated[tuple[Name, ...], Meta(max_length=16)]  # where it was measured to be better
     dim: Size  # of a token
     vector_dim: Size  # of a query
-    num_facts: Size  # that the network knows
+    num_facts: Size  # that the network knows, and one for none
+    facts: Annotated[tuple[int, ...], Meta(max_length=1_023)]  # their codes, ascending
 
     def __post_init__(self) -> None:
         """Refuse to order by an outcome that the network does not tell."""
         if self.outcome not in self.outcomes:
             raise ValueError(f"{self.outcome!r} should be one of {', '.join(self.outcomes)}")
+        if not all(0 < code < 2**63 for code in self.facts) or len(self.facts) >= self.num_facts:
+            raise ValueError(f"{len(self.facts)} facts should be fewer than {self.num_facts}")
 
 
 @runtime_checkable
@@ -74,7 +84,7 @@ class RequestContext(Protocol):
 
     @property
     def facts(self) -> Int64[np.ndarray, "f"]:
-        """Return hashed facts about shopper and scene."""
+        """Return the codes of facts about shopper and scene; those never learnt are left out."""
 
 
 class Bundle:
@@ -106,7 +116,8 @@ class Bundle:
             calibrations = read(folder)
         except (OSError, UnknownCalibration) as e:
             raise _unknown(folder, str(e)) from None
-        if not set(calibrations) <= set(about.outcomes):
+        heads = {head_name(kind, outcome) for kind in KINDS for outcome in about.outcomes}
+        if not set(calibrations) <= heads:
             raise _unknown(folder, f"calibrations of {sorted(calibrations)}, not of its outcomes")
         return cls(open_session(folder, about, threads), tokens, about, calibrations)
 
@@ -124,8 +135,15 @@ class Bundle:
 
         The columns of the features are those that `about.features` names.
         """
-        logits = self.logits(rows, features, context)
-        return ranked(logits, self.about.outcomes, self.about.outcome, self._calibrations)
+        about = self.about
+        numbered = Context(
+            context.query, context.recent, context.recent_facts, self._numbers(context.facts)
+        )
+        logits = self.logits(rows, features, numbered)
+        is_search = context.query is not None
+        return ranked(
+            logits, about.outcomes, about.outcome, self._calibrations, is_search=is_search
+        )
 
     def logits(
         self,
@@ -133,10 +151,15 @@ class Bundle:
         features: Float32[np.ndarray, "c f"],
         context: RequestContext,
     ) -> Float32[np.ndarray, "c o"]:
-        """Return the answer of the network, whatever it is."""
+        """Return the answer of the network, whatever it is; the facts are numbers."""
         logits: np.ndarray
         [logits] = self._session.run(None, self._inputs(rows, features, context))
         return logits
+
+    def _numbers(self, codes: Int64[np.ndarray, "f"]) -> Int64[np.ndarray, "f"]:
+        """Return the place of each fact among those that the network knows, from 1 on; 0: none."""
+        known = {code: number for number, code in enumerate(self.about.facts, 1)}
+        return np.array([known.get(code, 0) for code in codes.tolist()], np.int64)
 
     def _inputs(
         self,

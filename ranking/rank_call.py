@@ -12,7 +12,7 @@ class Context(NamedTuple):
     query: Float32[np.ndarray, "d"] | None  # in the joined space; None: nothing was asked
     recent: Int64[np.ndarray, "r"]  # rows of distinct products, newest first; -1: unused
     recent_facts: Float32[np.ndarray, "r 2"]  # log days since, log times bought
-    facts: Int64[np.ndarray, "f"]  # hashed facts about shopper and scene; 0: unused
+    facts: Int64[np.ndarray, "f"]  # codes of facts about shopper and scene, or numbers; 0: unused
 
 
 class RankCall(NamedTuple):

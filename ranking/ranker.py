@@ -36,6 +36,7 @@ from ranking.rank_call import Context, RankCall
 from ranking.runtimes.choosing import OpenRuntime, RankerFiles, open_runtime
 from ranking.runtimes.torch_runtime import TorchRuntime
 from ranking.runtimes.types import IN_TORCH, TORCH, RuntimeSettings
+from retrieval.context_facts import EVERY_NUMBER, FactVocabulary
 
 __all__ = [
     "MAX_CANDIDATES",
@@ -68,6 +69,7 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...]
     outcome: str  # that the candidates are ordered by
     windows: tuple[str, ...]  # where it was measured to be better than the order of retrieval
+    facts: tuple[int, ...] | None = None  # codes of those that it learnt; None: of an older version
 
 
 class Ranker:
@@ -87,6 +89,7 @@ class Ranker:
         self._network = network.eval()
         self._torch = TorchRuntime(network, tokens)
         self._opened = opened or OpenRuntime(TORCH, self._torch, None)
+        self._facts = EVERY_NUMBER if about.facts is None else FactVocabulary(about.facts)
         self._windows = about.windows
         self._outcome = about.outcome
         self._calibrations = calibrations
@@ -121,11 +124,18 @@ class Ranker:
     ) -> RankerAnswer:
         """Return a logit for each row; UnfitLogits when one is not a number.
 
-        Where requests queue for the network, TooLate when the time is over first.
+        A fact of the context that no training request had is left out. Where requests queue for
+        the network, TooLate when the time is over first.
         """
-        call, (_, runtime, queue) = RankCall(rows, features, context), self._opened
+        call, (_, runtime, queue) = self._call(rows, features, context), self._opened
         logits = queue.logits(call, left_ms) if queue else runtime.logits([call])[0]
-        return ranked(logits, OUTCOMES, self._outcome, self._calibrations)
+        return ranked(
+            logits,
+            OUTCOMES,
+            self._outcome,
+            self._calibrations,
+            is_search=context.query is not None,
+        )
 
     def explain(
         self,
@@ -136,11 +146,29 @@ class Ranker:
     ) -> Explanation:
         """Say what the candidates at these places looked at, and what moved their logits.
 
-        The context tokens are the query, the recent products and the facts, in their order.
+        The context tokens are the query, the recent products and the facts, in their order; at a
+        fact that no training request had nobody looks.
         """
+        call = self._call(rows, features, context)
         with torch.no_grad():
-            inputs = self._torch.inputs([RankCall(rows, features, context)])
-        return explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
+            inputs = self._torch.inputs([call])
+        found = explain(self._network, inputs, OUTCOMES.index(self._outcome), places)
+        known = call.context.facts[context.facts > 0] > 0
+        before = found.attended.shape[1] - int(known.sum())
+        attended = np.zeros((len(places), before + len(known)), np.float32)
+        attended[:, :before] = found.attended[:, :before]
+        attended[:, before + np.flatnonzero(known)] = found.attended[:, before:]
+        return found._replace(attended=attended)
+
+    def _call(
+        self,
+        rows: Int64[np.ndarray, "c"],
+        features: Float32[np.ndarray, "c f"],
+        context: Context,
+    ) -> RankCall:
+        """Return a call whose facts are numbers of the network; 0 for one that it never met."""
+        numbered = context._replace(facts=self._facts.numbers(context.facts))
+        return RankCall(rows, features, numbered)
 
 
 def told(about: Architecture) -> BundleDescription:
@@ -154,6 +182,7 @@ def told(about: Architecture) -> BundleDescription:
         dim=about.shape.dim,
         vector_dim=about.shape.vector_dim,
         num_facts=about.shape.num_facts,
+        facts=EVERY_NUMBER.codes if about.facts is None else about.facts,
     )
 
 
@@ -169,6 +198,8 @@ def open_network(folder: Path) -> tuple[Architecture, CrossAttentionRanker]:
             f"the ranker was trained on {len(about.features)} features, this version computes "
             f"{len(NAMES)} (different: {', '.join(other) or 'their order'}); build again"
         )
+    if about.facts is None:
+        raise UnknownRanker("the ranker does not say which facts it learnt; build again")
     network = CrossAttentionRanker(about.shape)
     network.load_state_dict(load_file(folder / "ranker.safetensors"))
     return about, network.eval()
@@ -185,7 +216,11 @@ def save(
     model = trained.model
     folder.mkdir(parents=True, exist_ok=True)
     about = Architecture(
-        shape=model.ranker.shape, features=NAMES, outcome=trained.outcome, windows=windows
+        shape=model.ranker.shape,
+        features=NAMES,
+        outcome=trained.outcome,
+        windows=windows,
+        facts=model.facts.codes,
     )
     save_network(about, model.ranker, folder)
     save_array(folder / TOKENS, product_tokens(model.tokens, products))

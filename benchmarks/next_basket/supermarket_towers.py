@@ -52,6 +52,8 @@ SECONDS: dict[str, float] = {}  # of the steps of the last build, by their label
 T = TypeVar("T")
 Found = Float64[np.ndarray, "u 3"]  # recall@500, recall@20 and nDCG@20 of each basket
 
+COUNTRY = "US"  # of the shop
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -120,7 +122,7 @@ def asked(shop: Shop, parts: Parts, baskets: list[Basket]) -> list[EncodedQuery]
     found = []
     for basket in baskets:
         at = basket.at_seconds
-        facts = hashed_facts(at, traits.get(basket.user_id, {}), Scene())
+        facts = hashed_facts(at, traits.get(basket.user_id, {}), Scene(country=COUNTRY))
         history = parts.behaviour.history(basket.user_id, at)
         found.append(EncodedQuery(history=history, at_seconds=at, facts=facts))
     return found

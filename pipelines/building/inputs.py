@@ -79,6 +79,10 @@ class BuildInputs:
         shown = "" if until is None else f" until {until.removesuffix('T00:00:00')}"
         return {f"events{shown}": (self._fingerprint("events"), until)}
 
+    def moment(self) -> Inputs:
+        """Return the moment of which nothing is known, nor of anything later."""
+        return {"until": None if self._until is None else self._until.isoformat()}
+
     def columns(self, *names: str) -> Inputs:
         """Return columns of the products, in the order of the rows."""
         digests = [self._column(name) for name in sorted(names)]

@@ -87,8 +87,8 @@ def _replayed(i: BuildInputs) -> Inputs:
 STEPS = (
     Step("products", _products),
     Step("album", lambda i: i.shop("pictures") | i.columns("id")),
-    Step("catalogue", lambda i: i.columns("categories", "brand", "price")),
-    Step("promotions", lambda i: i.shop("promotions") | i.columns("id")),
+    Step("catalogue", lambda i: i.events() | i.columns("id", "categories", "brand")),
+    Step("promotions", lambda i: i.shop("promotions") | i.columns("id") | i.moment()),
     Step(
         "words",
         lambda i: (

@@ -1,7 +1,7 @@
 """Pinned queries: the same requests, with relevant products, for one release after the other."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -16,14 +16,13 @@ from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError, ShopError, json_fault
 from pipelines.evaluation.requests import request_lines
 from pipelines.release.layout import PINNED_QUERIES
-from pipelines.shop.purchases import Basket, next_baskets, read_purchases
+from pipelines.shop.purchases import Basket, next_baskets
 from pipelines.shop.reader import PINNED, Shop
 from retrieval import Query, Scene
 from retrieval.behaviour.purchases import DAY, Purchases
 from retrieval.behaviour.tables import Behaviour
-from retrieval.types import Text, UserId, local_seconds
+from retrieval.types import Text, UserId
 
-NEVER = int(np.iinfo(np.int64).max)
 PAGE = 20  # products of an answer that are looked at
 WORDS = 2  # of a title that is searched for
 MOST = 2_000  # queries of a shop
@@ -97,21 +96,6 @@ def make_pinned(live: PinnedSource, draft: PinnedSource) -> tuple[Pinned, ...]:
     start = end - draft.config.ranking.window_days * DAY
     baskets = next_baskets(behaviour.purchases.user_ids, purchases_of(behaviour), start, end)
     return (*_searches(live, draft, count), *_of_baskets(baskets, draft, count))
-
-
-def held_out(shop: Shop, live: PinnedSource, draft: PinnedSource) -> tuple[Pinned, ...]:
-    """Return recommendations for each shopper's first basket that neither release has seen.
-
-    None where the draft has seen all of the log. They are asked and not kept: nothing in a
-    release is of its moment or later.
-    """
-    moment = max(live.behaviour.until_seconds, draft.behaviour.until_seconds)
-    last = shop.days()[-1:]
-    if not last or local_seconds(datetime.combine(last[0], time.max)) < moment:
-        return ()
-    log = read_purchases(shop, draft.products, None)
-    baskets = next_baskets(log.user_ids, log.purchases, moment, NEVER)
-    return tuple(_of_baskets(baskets, draft, draft.config.gate.queries))
 
 
 def save_pinned(queries: Iterable[Pinned], folder: Path) -> None:

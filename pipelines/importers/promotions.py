@@ -1,4 +1,4 @@
-"""Imports a table of promotions: product, kind, start, end and share of the places."""
+"""Imports a table of promotions: product, kind, start, end, share of the places, known from."""
 
 from collections.abc import Container, Iterator
 from datetime import UTC, datetime, tzinfo
@@ -29,7 +29,7 @@ def open_promotions_table(path: Path) -> Rows:
     if missing:
         raise ShopError(
             f"{path} lacks the columns {', '.join(missing)}; promotions need "
-            f"{', '.join(REQUIRED)}, and may have share"
+            f"{', '.join(REQUIRED)}, and may have share and known_from"
         )
     return rows
 
@@ -89,12 +89,18 @@ def promotion_of(values: dict[str, Any], zone: tzinfo = UTC) -> Promotion:
         "share": 1.0 if share is None or share == "" else share,
     }
     try:
-        return msgspec.convert({**raw, "start": start, "end": end}, Promotion, strict=False)
+        whole = {**raw, "start": start, "end": end, "known_from": _known_from(values, zone)}
+        return msgspec.convert(whole, Promotion, strict=False)
     except msgspec.ValidationError as e:
         field = str(e).rpartition("$.")[2].rstrip("`") or "promotion"
         raise RowError(
             f"impossible {field}", f"{field} {shown(values.get(field))} is impossible: {e}"
         ) from None
+
+
+def _known_from(values: dict[str, Any], zone: tzinfo) -> datetime | None:
+    told = values.get("known_from")
+    return None if told is None or not str(told).strip() else _moment(values, "known_from", zone)
 
 
 def _moment(values: dict[str, Any], name: str, zone: tzinfo) -> datetime:

@@ -139,15 +139,6 @@ class CatalogueSnapshot:
         vectors[places >= 0] = self._vectors[places[places >= 0]]
         return vectors
 
-    def prices(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
-        """Return the prices of these rows; 0 where one is unknown."""
-        places = self._records.of(rows)
-        known = self._base.parts.catalogue.prices[np.minimum(rows, self._base.size - 1)]
-        prices = np.array(known, np.float32)
-        for i in np.flatnonzero(places >= 0).tolist():
-            prices[i] = self._held[places[i]]["price"] or 0.0
-        return prices
-
     def rewritten(self, rows: Int64[np.ndarray, "c"]) -> dict[int, ProductText]:
         """Return the texts of those of these rows that the release has not, by place among them."""
         places = np.flatnonzero(self._contents.of(rows) >= 0)
@@ -227,4 +218,4 @@ def now_of(
     """Return what changed of these rows, the tables' rows being `known`; None: nothing can have."""
     if view.unchanged:
         return None
-    return Now(known, known != rows, view.prices(rows), view.rewritten(rows))
+    return Now(known, known != rows, view.rewritten(rows))

@@ -7,6 +7,8 @@ import numpy as np
 from ir_measures import AP, RR, P, Qrel, R, ScoredDoc
 from jaxtyping import Float64
 
+from retrieval.ndcg import ndcg
+
 Gains = Mapping[str, Mapping[str, float]]  # query id -> product id -> gain; above 0 is relevant
 Rankings = Mapping[str, Sequence[str]]  # query id -> product ids, best first
 
@@ -34,15 +36,13 @@ def measure(rankings: Rankings, gains: Gains) -> Float64[np.ndarray, "q m"]:
 
 
 def ndcg_of_list(ranking: Sequence[str], gains: Mapping[str, float], k: int) -> float:
-    """Return discounted cumulative gain over that of the best order, 0 where nothing is relevant.
+    """Return nDCG@k of a list of products; a gain of 0 or below is none.
 
-    The gain counts as it is (linear) and is discounted by log2(1 + position), as in trec_eval and
-    Järvelin and Kekäläinen (2002). trec_eval and its wrappers take whole numbers only, hence ours.
+    trec_eval and its wrappers take whole numbers only, hence ours.
     """
-    ideal = sorted((gain for gain in gains.values() if gain > 0), reverse=True)
-    if not ideal:
-        return 0.0
-    return _dcg([max(gains.get(product, 0.0), 0.0) for product in ranking[:k]]) / _dcg(ideal[:k])
+    found = [max(gains.get(product, 0.0), 0.0) for product in ranking[:k]]
+    relevant = [gain for gain in gains.values() if gain > 0]
+    return ndcg(np.array(found), np.array(relevant), k)
 
 
 def overlap(first: Sequence[str], second: Sequence[str], k: int) -> float:
@@ -82,10 +82,6 @@ def _common(short: Sequence[str], long: Sequence[str]) -> list[int]:
         seen_short.update(short[depth : depth + 1])
         found.append(len(seen_short & seen_long))
     return found
-
-
-def _dcg(gains: Sequence[float]) -> float:
-    return float(np.asarray(gains) @ (1 / np.log2(np.arange(2, len(gains) + 2)))) if gains else 0.0
 
 
 def _binary(rankings: Rankings, gains: Gains) -> Float64[np.ndarray, "q m"]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.shop.reader import Shop
-from retrieval import EventType
+from pipelines.shop.unit_prices import CENTS, COLUMNS, medians, unit_prices
 
 
 def priced_batches(shop: Shop, until: datetime | None) -> Iterator[pa.RecordBatch]:
@@ -18,21 +19,24 @@ def priced_batches(shop: Shop, until: datetime | None) -> Iterator[pa.RecordBatc
 
 def prices_paid(shop: Shop, until: datetime | None) -> dict[str, float]:
     """Return what one unit of each product usually cost on receipts before `until`: the median."""
-    columns = ["type", "product", "quantity", "value"]
-    parts = [_unit_prices(batch) for batch in shop.event_batches(until, columns)]
+    parts = [_paid(batch) for batch in shop.event_batches(until, ["product", *COLUMNS])]
     if not parts:
         return {}
-    paid = pa.concat_tables(parts).group_by("product").aggregate([("price", "approximate_median")])
-    names, medians = (paid[name].to_pylist() for name in ("product", "price_approximate_median"))
-    return {name: round(median, 2) for name, median in zip(names, medians, strict=True)}
+    paid = pa.concat_tables(parts).combine_chunks()
+    products = paid["product"].combine_chunks().dictionary_encode()
+    names = products.dictionary.to_pylist()
+    numbers, prices = np.asarray(products.indices, np.int64), np.asarray(paid["price"])
+    usual = medians(numbers, prices.astype(np.float32), len(names))
+    return {
+        name: round(price, CENTS)
+        for name, price in zip(names, usual.tolist(), strict=True)
+        if price > 0
+    }
 
 
-def _unit_prices(batch: pa.RecordBatch) -> pa.Table:
-    table = pa.Table.from_batches([batch])
-    table = table.filter(pc.not_equal(table["type"], EventType.RATING))  # its value is no money
-    table = table.filter(pc.greater(table["value"], 0.0)).drop_null()
-    price = pc.divide(table["value"], table["quantity"])
-    return pa.table({"product": table["product"], "price": price})
+def _paid(batch: pa.RecordBatch) -> pa.Table:
+    table = pa.table({"product": batch.column("product"), "price": unit_prices(batch)})
+    return table.filter(pc.and_(table["product"].is_valid(), table["price"].is_valid()))
 
 
 def _priced(batch: pa.RecordBatch, paid: dict[str, float]) -> pa.RecordBatch:

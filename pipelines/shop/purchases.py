@@ -7,15 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from index import Columns
 from pipelines.shop.reader import Shop
 from pipelines.shop.returns import without_returns
+from pipelines.shop.unit_prices import medians, unit_prices
 from retrieval import EventType
 from retrieval.behaviour.purchases import Purchases
 
-COLUMNS = ("type", "user", "session", "time", "product", "quantity", "consent")
+COLUMNS = ("type", "user", "session", "time", "product", "quantity", "value", "consent")
 # The strongest sign of interest that a log holds is what its baskets are made of.
 STRONGEST_FIRST = (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.CLICK, EventType.VIEW)
 
@@ -26,6 +27,21 @@ class Log(NamedTuple):
     user_ids: np.ndarray  # sorted
     purchases: Purchases
     kind: str  # the type of event that counts as taking
+    prices: Float32[np.ndarray, "p"] | None = None  # of one unit, NaN: not told; None: not read
+
+    def before(self, seconds: int) -> "Log":
+        """Return what was known of this log at a moment: the purchases before it."""
+        known = self.purchases.seconds < seconds
+        return self._replace(
+            purchases=Purchases(*(column[known] for column in self.purchases)),
+            prices=None if self.prices is None else self.prices[known],
+        )
+
+    def usual_prices(self, num_products: int) -> Float32[np.ndarray, "n"]:
+        """Return the median of what one unit of each product cost; 0 where it was never sold."""
+        if self.prices is None:
+            return np.zeros(num_products, np.float32)
+        return medians(self.purchases.rows.astype(np.int64), self.prices, num_products)
 
 
 def read_purchases(shop: Shop, products: Columns, until: datetime | None) -> Log:
@@ -59,6 +75,7 @@ def read_purchases(shop: Shop, products: Columns, until: datetime | None) -> Log
             np.asarray(baskets.indices).astype(np.int64),
         ),
         kind=str(kind),
+        prices=np.asarray(table["price"].fill_null(np.nan)).astype(np.float32),
     )
 
 
@@ -70,6 +87,7 @@ SCHEMA = pa.schema(
         ("seconds", pa.int64()),
         ("row", pa.int32()),
         ("quantity", pa.float64()),
+        ("price", pa.float64()),
     ]
 )
 
@@ -96,6 +114,7 @@ def _rows(
             batch.column("time").cast(pa.int64()),
             rows,
             batch.column("quantity"),
+            unit_prices(batch),
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA).filter(keep)
 

@@ -22,6 +22,7 @@ from pipelines.shop.schemas import (
     USER_SCHEMA,
     VIDEO_SCHEMA,
     _stored,
+    conform,
 )
 
 FORMAT = 1
@@ -133,7 +134,12 @@ class Shop:
     def promotions(self) -> pa.Table:
         """Return what the shop puts forward and when; nothing where it does not say."""
         path = self.folder / "promotions.parquet"
-        return _read(path, PROMOTION_SCHEMA) if path.exists() else PROMOTION_SCHEMA.empty_table()
+        if not path.exists():
+            return PROMOTION_SCHEMA.empty_table()
+        with _open(path) as file:  # an older import did not write since when one is known
+            held = {*file.schema_arrow.names} | {*PROMOTION_SCHEMA.names} - {"known_from"}
+        schema = pa.schema([field for field in PROMOTION_SCHEMA if field.name in held])
+        return conform(_read(path, schema), PROMOTION_SCHEMA)
 
     def days(self) -> list[date]:
         """Return the days that have events, in order."""

@@ -61,6 +61,7 @@ PROMOTION_SCHEMA = pa.schema(
         ("start", pa.timestamp("s")),
         ("end", pa.timestamp("s")),
         ("share", pa.float32()),
+        ("known_from", pa.timestamp("s")),  # null: from its start
     ]
 )
 PICTURE_SCHEMA = pa.schema([("id", _TEXT), ("image", pa.binary()), ("media_type", _TEXT)])
@@ -75,7 +76,7 @@ SCHEMAS = {
 }
 
 # What a column holds where a source does not have it: the defaults of the nouns.
-_MAY_BE_NULL = frozenset({"price", "product", "value", "position", "propensity"})
+_MAY_BE_NULL = frozenset({"price", "product", "value", "position", "propensity", "known_from"})
 _DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0, "share": 1.0}
 
 

@@ -20,8 +20,9 @@ from ranking.calibration.reliability import (
 )
 
 FILE = "calibration.json"
+KINDS = ("recommendation", "search")  # of requests, each with calibrations of its own
 MAX_BYTES = 4_000_000  # of that file
-MOST_HEADS = 8
+MOST_HEADS = 8  # four outcomes of two kinds of requests
 MOST_KNOTS = 10_000  # a million labels need some hundreds
 LARGEST_LOGIT = float(np.finfo(np.float32).max)
 LARGEST_LINE = 1e100  # times the largest logit is still a number
@@ -177,6 +178,14 @@ def choose(fit_part: Part, judge_part: Part) -> CalibrationChoice:
     }
     best = min(figures, key=lambda name: figures[name].log_loss)
     return CalibrationChoice(best, fitted[best], figures)
+
+
+def head_name(kind: str, outcome: str) -> str:
+    """Return under which name the calibration of an outcome of one kind of request is kept.
+
+    That of recommendations has the name of the outcome: earlier releases were fitted on these.
+    """
+    return outcome if kind == KINDS[0] else f"{kind}/{outcome}"
 
 
 def save(heads: Mapping[str, Calibration], folder: Path) -> None:

@@ -72,8 +72,8 @@ FEATURES = (
     Feature("buyers", "log users", "who ever bought it"),
     Feature("repeat_share", "share", "of its buyers who came back for it", 0.1),
     Feature("product_rhythm", "log days", "mean days until a buyer comes back for it", USUAL),
-    Feature("price", "log price", "0 where it is unknown"),
-    Feature("price_habit", "log ratio", "price against what this person usually pays"),
+    Feature("price", "log price", "what one unit usually cost so far; 0 where it was never sold"),
+    Feature("price_habit", "log ratio", "that price against what this person usually pays"),
     Feature("history_baskets", "log baskets", "this person's baskets so far"),
     Feature("basket_size", "log products", "this person's usual basket"),
     Feature("absence", "log days", "since this person's last basket", NEVER),
@@ -93,7 +93,7 @@ PAST = (  # what only the past of a product itself tells
     "frequency_60", "frequency_14", "frequency_365", "days_since", "rhythm", "own_interval",
     "basket_share", "recent_share", "bought_before", "category_share", "popularity_7",
     "popularity_30", "popularity_365", "trend", "buyers", "repeat_share", "product_rhythm",
-    "offer", "display", "together",
+    "price", "price_habit", "offer", "display", "together",
 )  # fmt: skip
 HABITS = ("ease", "next", "kind", "season")  # channels of which the ranker sees the score
 NAMES = tuple(feature.name for feature in FEATURES)
@@ -103,7 +103,7 @@ class Catalogue(NamedTuple):
     """What the features need to know of every product."""
 
     categories: Int32[np.ndarray, "n"]  # a number a category
-    prices: Float32[np.ndarray, "n"]  # 0 where unknown
+    prices: Float32[np.ndarray, "n"]  # usually paid for one unit until now; 0: never sold
     promotions: Promotions = NO_PROMOTIONS
     words: CatalogueWords | None = None  # None: of an older build
 
@@ -173,7 +173,7 @@ def compute(
         **_habit(behaviour, person, rows),
         **_category_habit(catalogue, person, rows),
         **_product(behaviour, rows),
-        **price_features(person, catalogue.prices[rows]),
+        **_price(person, catalogue.prices[rows]),
         **_person(person, len(rows)),
         **_promotion(catalogue, person.at_seconds, rows),
         "together": together_scores(behaviour.relations, person.history)[rows],
@@ -292,8 +292,7 @@ def _product(behaviour: Behaviour, rows: Int64[np.ndarray, "c"]) -> dict[str, np
     }
 
 
-def price_features(person: Shopper, prices: Float32[np.ndarray, "c"]) -> dict[str, np.ndarray]:
-    """Return what the ranker sees of prices; 0 where one is unknown."""
+def _price(person: Shopper, prices: Float32[np.ndarray, "c"]) -> dict[str, np.ndarray]:
     log_price = np.log(np.where(prices > 0, prices, 1.0))
     habit = np.where(prices > 0, log_price - person.mean_log_price, 0.0)
     return {"price": log_price, "price_habit": np.clip(habit, -3, 3)}

@@ -14,7 +14,6 @@ from ranking.features.definitions import (
     Catalogue,
     Matches,
     compute,
-    price_features,
     shopper,
 )
 from retrieval import Candidates, Scene
@@ -27,7 +26,6 @@ class Now(NamedTuple):
 
     rows: Int64[np.ndarray, "c"]  # in those tables; of a new product, of the one most like it
     new: Bool[np.ndarray, "c"]
-    prices: Float32[np.ndarray, "c"]
     texts: dict[int, ProductText]  # new ones, by place among the candidates
 
 
@@ -52,8 +50,6 @@ def request_features(
     for feature in FEATURES:
         if feature.name in PAST:
             features[now.new, NAMES.index(feature.name)] = feature.default
-    for name, column in price_features(person, now.prices).items():
-        features[:, NAMES.index(name)] = column
     return features
 
 

@@ -23,10 +23,22 @@ class Example(NamedTuple):
     stands_for: Float32[np.ndarray, "c"] | None = None  # so many candidates; None: itself alone
     at_seconds: int = 0  # when it was asked, on the shop's clock
     bands: Int64[np.ndarray, "c"] | None = None  # of relevance, 0 first, which no rank leaves
+    synthetic: bool = False  # a search that nobody asked
+    missed: int = 0  # products that were bought and are no candidates
 
     def wanted(self, outcome: str = "purchase") -> Bool[np.ndarray, "c"]:
         """Tell which candidates this came of."""
         return np.asarray(self.labels[:, OUTCOMES.index(outcome)] > 0)
+
+    def relevant(self, outcome: str = "purchase") -> Float32[np.ndarray, "w"]:
+        """Return the gain of each product that this came of, candidate or not."""
+        missed = self.missed if outcome == "purchase" else 0
+        return np.ones(int(self.wanted(outcome).sum()) + missed, np.float32)
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a search or a recommendation."""
+        return "recommendation" if self.context.query is None else "search"
 
     def came(self) -> bool:
         """Tell whether it came to anything."""
@@ -65,7 +77,8 @@ class ExampleBatch(NamedTuple):
 def thinned(example: Example, most: int, random: np.random.Generator) -> Example:
     """Return the request with about `most` candidates, those of which something came among them.
 
-    Each of the others counts for as many as were left out, so that no loss is biased.
+    Each of the others counts for as many as were left out, in sums and in the places that it fills,
+    so that losses are about those of the whole request.
     """
     count = len(example.rows)
     came = np.nan_to_num(example.labels).any(axis=1)

@@ -1,7 +1,8 @@
 """Losses of a list: the logits of its candidates and what came of each, in; one number, out.
 
 All take logits, labels from 0 to 1 and weights, each [b c]; a weight of 0 leaves a candidate out,
-be it padding or one of which the outcome is not known.
+be it padding or one of which the outcome is not known. The weight of what came to nothing is the
+number of candidates that it stands for, of which the others were left out.
 """
 
 from collections.abc import Callable
@@ -47,14 +48,13 @@ def lambda_loss(logits: Column, labels: Column, weights: Column) -> Float[Tensor
 
     LambdaRank (Burges et al., NIPS 2006) in the form of Wang et al. (CIKM 2018): |G_i - G_j| times
     |D_i - D_j| over the best possible DCG, the gains G linear, the discounts D 1 / log2(1 + place)
-    of the first `DEEPEST` places, as the logits order the list now.
+    of the first `DEEPEST` places, as the logits order the list now. Places are those of the whole
+    list: what stands for several fills as many of them, and has the one in their middle.
     """
     kept = weights > 0
-    floor = torch.finfo(logits.dtype).min
-    order = logits.detach().masked_fill(~kept, floor).argsort(dim=-1, descending=True)
-    discounts = _discounts(order.argsort(dim=-1))
+    discounts = _discounts(_places(logits, torch.where(labels > 0, kept, weights)))
     best = (labels * kept).sort(dim=-1, descending=True).values
-    ideal = (best * _discounts(torch.arange(best.shape[-1]).expand_as(best))).sum(dim=-1)
+    ideal = (best * _discounts(torch.arange(best.shape[-1]).to(best).expand_as(best))).sum(dim=-1)
     better = _wanted(labels, weights)
     swaps = (_of(labels, better) - labels[:, None, :]).clamp(min=0)
     swaps = swaps * (_of(discounts, better) - discounts[:, None, :]).abs()
@@ -96,11 +96,20 @@ def _wanted(labels: Column, weights: Column) -> Int[Tensor, "b w"]:
     return torch.where(wanted, labels, -1.0).topk(most, dim=-1).indices
 
 
+def _places(logits: Column, stands_for: Column) -> Column:
+    """Return the place of each candidate from 0 on, by falling logit; it fills `stands_for`."""
+    floor = torch.finfo(logits.dtype).min
+    order = logits.detach().masked_fill(stands_for <= 0, floor).argsort(dim=-1, descending=True)
+    filled = stands_for.gather(-1, order)
+    middles = filled.cumsum(dim=-1) - (filled + 1) / 2
+    return torch.empty_like(middles).scatter(-1, order, middles)
+
+
 def _of(column: Column, places: Int[Tensor, "b w"]) -> Float[Tensor, "b w 1"]:
     return column.gather(-1, places)[:, :, None]
 
 
-def _discounts(places: Int[Tensor, "b c"]) -> Column:
+def _discounts(places: Column) -> Column:
     return torch.where(places < DEEPEST, 1 / torch.log2(places + 2.0), 0.0)
 
 

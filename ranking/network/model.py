@@ -16,7 +16,7 @@ from ranking.network.cross_attention import (
     RankerShape,
 )
 from ranking.network.examples import ExampleBatch, RankedProducts
-from retrieval.context_facts import FACT_BUCKETS
+from retrieval.context_facts import EVERY_NUMBER, FACT_BUCKETS, FactVocabulary
 
 BINS = 16  # that a feature is parted into
 ALIKE = dict.fromkeys(OUTCOMES, 1.0)
@@ -44,8 +44,14 @@ class RankerSettings(NamedTuple):
 class Model(torch.nn.Module):
     """Tokens and ranker together, as they are trained; a release keeps the tokens computed."""
 
-    def __init__(self, settings: RankerSettings, products: RankedProducts) -> None:
+    def __init__(
+        self,
+        settings: RankerSettings,
+        products: RankedProducts,
+        facts: FactVocabulary = EVERY_NUMBER,
+    ) -> None:
         super().__init__()
+        self.facts = facts
         vector_dim = products.vectors.shape[1]
         num_categories = int(products.categories.max(initial=0)) + 1
         self.tokens = ProductTokens(vector_dim, num_categories, settings.dim)
@@ -53,13 +59,14 @@ class Model(torch.nn.Module):
 
     def forward(self, products: RankedProducts, batch: ExampleBatch) -> Float[Tensor, "b c o"]:
         """Return one logit a candidate and outcome."""
+        facts = torch.from_numpy(self.facts.numbers(batch.facts.numpy()))
+        mask = batch.context_mask.clone()
+        mask[:, -facts.shape[1] :] &= facts > 0
         context = self.ranker.context(
-            batch.query, self._of(products, batch.recent), batch.recent_facts, batch.facts
+            batch.query, self._of(products, batch.recent), batch.recent_facts, facts
         )
         candidates = self._of(products, batch.rows)
-        logits: Tensor = self.ranker(
-            candidates, batch.features, batch.kept, context, batch.context_mask
-        )
+        logits: Tensor = self.ranker(candidates, batch.features, batch.kept, context, mask)
         return logits
 
     def _of(self, products: RankedProducts, rows: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:

@@ -13,6 +13,7 @@ from ranking.network.examples import Example, ExampleBatch, RankedProducts, coll
 from ranking.network.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.network.model import Model, RankerSettings
 from ranking.network.validation import mean_ndcg, strongest
+from retrieval.context_facts import FactVocabulary
 from retrieval.learning_rate import Schedule
 from retrieval.training_loop import TrainingPlan, TrainingProgress, Weights, fit
 
@@ -88,7 +89,8 @@ class _RankerLearner:
         self._examples, self._validation, self._products = examples, validation, products
         self._settings, self._keeper = settings, keeper
         self.outcome = strongest(examples)
-        self.module = Model(settings, products)
+        facts = FactVocabulary.of(one.context.facts for one in examples)
+        self.module = Model(settings, products, facts)
         _fit_scale(self.module.ranker, examples)
         self.steps_an_epoch = -(-len(examples) // settings.batch_size)
         rate = settings.learning_rate

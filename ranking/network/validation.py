@@ -10,13 +10,17 @@ from jaxtyping import Bool, Float32
 from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts, collate
 from ranking.network.model import Model
+from retrieval.ndcg import ndcg
 
 WORTH_PAGE = 20  # validation counts what is right among the first so many
 BY_STRENGTH = ("purchase", "cart", "click", "relevance")  # what a list is ordered by, if known
 
 
 class ValidationNdcg(NamedTuple):
-    """nDCG@20 on validation requests of one kind: as retrieval ordered them, and as ranked."""
+    """nDCG@20 on validation requests of one kind: as retrieval ordered them, and as ranked.
+
+    What was bought and not retrieved counts as missed, as in every other nDCG.
+    """
 
     retrieved: float
     ranked: float
@@ -34,25 +38,22 @@ def validation_ndcg(
     model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
 ) -> dict[str, ValidationNdcg]:
     """Return what the ranker adds to searches and to recommendations, where there are any."""
-    kinds = {
-        "search": [e for e in examples if e.context.query is not None],
-        "recommendation": [e for e in examples if e.context.query is None],
-    }
+    kinds = {kind: [e for e in examples if e.kind == kind] for kind in ("search", "recommendation")}
     return {
         kind: ValidationNdcg(
             mean_retrieved_ndcg(asked, outcome), mean_ndcg(model, asked, products, outcome)
         )
         for kind, asked in kinds.items()
-        if any(example.wanted(outcome).any() for example in asked)
+        if any(len(example.relevant(outcome)) for example in asked)
     }
 
 
 def mean_retrieved_ndcg(examples: Sequence[Example], outcome: str = "purchase") -> float:
     """Return nDCG@20 of the candidates as they stand: best first, as they were retrieved."""
     gains = [
-        ndcg_of_logits(-np.arange(len(example.rows), dtype=np.float32), example.wanted(outcome))
+        ndcg_of_request(-np.arange(len(example.rows), dtype=np.float32), example, outcome)
         for example in examples
-        if example.wanted(outcome).any()
+        if len(example.relevant(outcome))
     ]
     return float(np.mean(gains)) if gains else 0.0
 
@@ -60,17 +61,24 @@ def mean_retrieved_ndcg(examples: Sequence[Example], outcome: str = "purchase") 
 def mean_ndcg(
     model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str = "purchase"
 ) -> float:
-    """Return nDCG@20 over these requests, among their candidates."""
+    """Return nDCG@20 over these requests, of which something came."""
     found = zip(scores(model, examples, products, outcome), examples, strict=True)
     gains = [
-        ndcg_of_logits(_as_served(logits, example), example.wanted(outcome))
+        ndcg_of_request(served_order(logits, example), example, outcome)
         for logits, example in found
-        if example.wanted(outcome).any()
+        if len(example.relevant(outcome))
     ]
     return float(np.mean(gains)) if gains else 0.0
 
 
-def _as_served(logits: Float32[np.ndarray, "c"], example: Example) -> Float32[np.ndarray, "c"]:
+def ndcg_of_request(
+    scores: Float32[np.ndarray, "c"], example: Example, outcome: str = "purchase"
+) -> float:
+    """Return nDCG@20 of a request's candidates, ordered by these scores."""
+    return ndcg_of_logits(scores, example.wanted(outcome), relevant=example.relevant(outcome))
+
+
+def served_order(logits: Float32[np.ndarray, "c"], example: Example) -> Float32[np.ndarray, "c"]:
     """Return scores that order the candidates as they are served: by band, then by logit."""
     if example.bands is None:
         return logits
@@ -98,12 +106,11 @@ def ndcg_of_logits(
     scores: Float32[np.ndarray, "c"],
     gains: Bool[np.ndarray, "c"] | Float32[np.ndarray, "c"],
     k: int = WORTH_PAGE,
+    relevant: Float32[np.ndarray, "r"] | None = None,
 ) -> float:
-    """Return the normalised discounted cumulative gain of one list (Järvelin, Kekäläinen 2002).
+    """Return nDCG@k of one list in the order of its scores; what was bought gains 1.
 
-    What was bought gains 1; a graded relevance gains what it is. One must be above 0.
+    `relevant` are the gains of all that is relevant, where that is more than the list holds.
     """
-    discounts = 1 / np.log2(np.arange(2, k + 2))[: len(gains)]
     best = np.argsort(-scores, kind="stable")[:k]
-    ideal = np.sort(gains)[::-1][:k]
-    return float(gains[best] @ discounts / (ideal @ discounts))
+    return ndcg(gains[best], gains if relevant is None else relevant, k)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from index import Hits
 from retrieval.fusion.fusion import positions_in, proposed, share
+from retrieval.ndcg import ndcg
 
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 6.0)  # tried for each channel in turn
 ROUNDS = 3
@@ -76,23 +77,34 @@ def gains(
 
     Every second request is fused as is best for those between, with the channel and without.
     """
-    found = np.zeros(len(outcomes))
     rest = [without(outcome, channel) for outcome in outcomes]
-    for sign, given in ((1, outcomes), (-1, rest)):
-        for half in (0, 1):
-            fitted = fit_fusion_weights(given[1 - half :: 2], start, rrf_k, candidates)
-            found[half::2] += sign * _worths(given[half::2], fitted, rrf_k, candidates)
+    having, lacking = (_cross_fitted(given, start, rrf_k, candidates) for given in (outcomes, rest))
+    return np.asarray((having - lacking).sum(axis=1))
+
+
+def cross_fitted_worth(
+    outcomes: Sequence[ChannelOutcome], start: Mapping[str, float], rrf_k: float, candidates: int
+) -> FusionQuality:
+    """Return how good fitted weights are on requests that did not fit them.
+
+    Every second request is fused as is best for those between, and the other way round (two-fold
+    cross-fitting).
+    """
+    means = _cross_fitted(outcomes, start, rrf_k, candidates).mean(axis=0)
+    return FusionQuality(*means.tolist())
+
+
+def _cross_fitted(
+    outcomes: Sequence[ChannelOutcome], start: Mapping[str, float], rrf_k: float, candidates: int
+) -> Float64[np.ndarray, "r 2"]:
+    """Return recall and nDCG of each request, fused by what was fitted on the other half."""
+    found = np.zeros((len(outcomes), 2))
+    for half in (0, 1):
+        fitted = fit_fusion_weights(outcomes[1 - half :: 2], start, rrf_k, candidates)
+        for place in range(half, len(outcomes), 2):
+            one, scales = outcomes[place], fitted.scales or None
+            found[place] = worth([one], fitted.weights, rrf_k, candidates, scales)
     return found
-
-
-def _worths(
-    outcomes: Sequence[ChannelOutcome], balance: FusionWeights, rrf_k: float, candidates: int
-) -> Float64[np.ndarray, "r"]:
-    ways = [
-        worth([one], balance.weights, rrf_k, candidates, balance.scales or None).total
-        for one in outcomes
-    ]
-    return np.array(ways, np.float64)
 
 
 def without(outcome: ChannelOutcome, channel: str) -> ChannelOutcome:
@@ -210,10 +222,7 @@ def _worth(votes: Sequence[_Votes], weights: np.ndarray, candidates: int) -> Fus
 def _worth_of(votes: _Votes, weights: np.ndarray, candidates: int) -> tuple[float, float]:
     fused = weights @ votes.shares
     hit = votes.bought[_leading(fused, candidates)]
-    discounts = 1 / np.log2(np.arange(2, PAGE + 2))
-    page = hit[:PAGE]
-    ideal = discounts[: min(votes.size, PAGE)].sum()
-    return hit.sum() / votes.size, (page * discounts[: len(page)]).sum() / ideal
+    return hit.sum() / votes.size, ndcg(hit, np.ones(votes.size), PAGE)
 
 
 def _leading(fused: Float32[np.ndarray, "c"], count: int) -> Int64[np.ndarray, "o"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributed.nn import functional as across
 
 from retrieval.encoders.precision import in_halves
-from retrieval.towers.columns import TowerColumns, take
+from retrieval.towers.columns import PastColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka
 from retrieval.towers.model import Towers, embed_products
@@ -23,6 +23,7 @@ from retrieval.towers.sampling import (
 )
 from retrieval.towers.settings import TowerTrainingSettings
 
+NOW = -1  # in place of the number of a period
 REFRESH = 300  # steps after which the table of product vectors is made anew
 
 
@@ -34,14 +35,16 @@ class BatchLoss:
         towers: Towers,
         model: torch.nn.Module,
         accelerator: Accelerator,
-        columns: TowerColumns,
+        columns: PastColumns,
         requests: Requests,
         settings: TowerTrainingSettings,
     ) -> None:
         self._towers = towers
         self._model = model
         self._accelerator = accelerator
-        self._columns = columns
+        self._past = columns
+        self._period = 0
+        self._columns = columns.of(0)
         self._requests = requests
         self._settings = settings
         self._loss = LOSSES[settings.loss]
@@ -51,10 +54,14 @@ class BatchLoss:
         self._dims = [dim for dim in settings.dims if dim <= towers.shape.dim]
         self._bought = np.flatnonzero(requests.shares > 0)
         self._sampler = BatchSampler(
-            requests, settings.batch_size, accelerator.num_processes, settings.seed
+            requests,
+            settings.batch_size,
+            accelerator.num_processes,
+            settings.seed,
+            columns,
         )
         self.steps_an_epoch = self._sampler.steps_an_epoch
-        self._table = np.zeros((columns.size, towers.shape.dim), np.float32)
+        self._table = np.zeros((columns.now.size, towers.shape.dim), np.float32)
         self._miner: NegativeMiner | None = None
         self.refresh()
         if settings.hard_negatives:
@@ -67,14 +74,24 @@ class BatchLoss:
             self._miner.index(self._table)
         return self._table
 
+    def refresh_now(self) -> Float32[np.ndarray, "n d"]:
+        """Make the table of what is known now."""
+        self._period, self._columns = NOW, self._past.now
+        return self.refresh()
+
+    def _see(self, period: int, *, stale: bool) -> None:
+        """See the products as they were known where a period starts."""
+        if period != self._period or stale:
+            self._period, self._columns = period, self._past.of(period)
+            self.refresh()
+
     def loss(self, step: int) -> Float[Tensor, ""]:
         """Return the loss of one batch, of this process's requests against all columns."""
-        if step and step % REFRESH == 0:
-            self.refresh()
+        numbers, period, random = self._sampler.step(step)
+        self._see(period, stale=step > 0 and step % REFRESH == 0)
         processes, place = self._accelerator.num_processes, self._accelerator.process_index
-        numbers, random = self._sampler.requests(step)
         whole = [self._requests.take(part, random) for part in np.array_split(numbers, processes)]
-        columns = self._sampler.columns(np.concatenate([part.drawn for part in whole]))
+        columns = self._sampler.columns(np.concatenate([part.drawn for part in whole]), period)
         luck = np.array_split(random.random((len(numbers), 1 + MINED_FROM)), processes)
         seen = random.random(len(columns.rows)) >= self._settings.drop_own
         past = whole[place]

@@ -37,6 +37,19 @@ class TowerColumns(NamedTuple):
         return len(self.own)
 
 
+class PastColumns(NamedTuple):
+    """What was known of the products when each request of a training was asked."""
+
+    now: TowerColumns  # as it is when the towers are measured and served
+    periods: tuple[TowerColumns, ...] = ()  # as it was where each period starts; none: as it is now
+    period_of: Int64[np.ndarray, "r"] | None = None  # number of the period of each request
+    shares: Float32[np.ndarray, "p n"] | None = None  # of drawn right products, by period
+
+    def of(self, period: int) -> TowerColumns:
+        """Return what was known where a period starts."""
+        return self.periods[period] if self.periods else self.now
+
+
 class ProductBatch(NamedTuple):
     """Some products, padded. True in a mask means: really there."""
 

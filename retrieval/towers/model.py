@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from retrieval.behaviour.recent import recent_products
-from retrieval.context_facts import FACT_BUCKETS
+from retrieval.context_facts import EVERY_NUMBER, FACT_BUCKETS, FactVocabulary
 from retrieval.encoded_query import EncodedQuery
 from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, TowerColumns, take
 from retrieval.towers.product import ProductTower
@@ -43,6 +43,7 @@ class TowerShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     temperature: float = 0.05  # of the softmax that they are trained with
     code_buckets: int = CODE_BUCKETS
     fact_buckets: int = FACT_BUCKETS
+    facts: tuple[int, ...] | None = None  # codes of those that they learnt; None: given as numbers
 
 
 class Spaces(NamedTuple):
@@ -59,6 +60,7 @@ class Towers(nn.Module):
     def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.shape = shape
+        self.facts = EVERY_NUMBER if shape.facts is None else FactVocabulary(shape.facts)
         self.product = ProductTower(
             shape.widths,
             num_own=shape.num_own,
@@ -87,7 +89,8 @@ class Towers(nn.Module):
     def save(self, folder: Path) -> None:
         """Write the weights and what is needed to open them."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ABOUT).write_bytes(msgspec.json.encode(self.shape))
+        shape = msgspec.structs.replace(self.shape, facts=self.facts.codes)
+        (folder / ABOUT).write_bytes(msgspec.json.encode(shape))
         state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
         save_file(state, folder / WEIGHTS)
 
@@ -104,6 +107,8 @@ class Towers(nn.Module):
                 f"{shape.fact_buckets}, this version to {CODE_BUCKETS} and {FACT_BUCKETS}; "
                 "build again"
             )
+        if shape.facts is None:
+            raise UnknownTowers("the towers do not say which facts they learnt; build again")
         towers = cls(shape)
         try:
             towers.load_state_dict(load_file(folder / WEIGHTS))
@@ -165,7 +170,8 @@ def interests(
     rows = np.concatenate([ask.marked, recent[kept]])
     near = torch.from_numpy(np.ascontiguousarray(vectors[rows], np.float32))
     places = torch.arange(len(rows))
-    facts = ask.facts[ask.facts > 0]
+    numbers = towers.facts.numbers(ask.facts)
+    facts = numbers[numbers > 0]
     query = QueryBatch(
         text=_row(ask.joined_vector, shape.text_dim),
         picture=_row(ask.image_vector, max(shape.picture_dim, 1)),

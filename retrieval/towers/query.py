@@ -26,7 +26,7 @@ class QueryBatch(NamedTuple):
     marks: Float32[Tensor, "b l"]  # how much: in (0, 1] liked, in [-1, 0) disliked
     recent: Int64[Tensor, "b r"]  # bought last, newest first
     recent_facts: Float32[Tensor, "b r 2"]  # log days since, log times bought
-    facts: Int64[Tensor, "b f"]  # hashed facts about shopper and scene; 0: unused
+    facts: Int64[Tensor, "b f"]  # numbers of facts about shopper and scene; 0: unused
 
 
 class QueryTower(nn.Module):

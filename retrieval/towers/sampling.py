@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from index import FaissIndex
+from retrieval.towers.columns import PastColumns
 from retrieval.towers.query import QueryBatch
 
 MINED_FROM = 50  # nearest products, from which hard negatives are drawn
@@ -47,29 +48,61 @@ class TowerInputs(NamedTuple):
 NO_COLUMNS = TowerInputs(np.empty(0, np.int64), np.empty(0, np.float32), None)
 
 
+class Step(NamedTuple):
+    """The requests of one step of a training, all of one period."""
+
+    requests: Int64[np.ndarray, "b"]
+    period: int
+    random: np.random.Generator  # for all that is drawn in this step
+
+
 class BatchSampler:
     """Draws the requests of each step, and the products that all of them are compared with."""
 
-    def __init__(self, requests: Requests, batch_size: int, processes: int, seed: int) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        batch_size: int,
+        processes: int,
+        seed: int,
+        past: PastColumns | None = None,
+    ) -> None:
         self._requests = requests
-        self._size = min(batch_size, requests.size)
         self._processes = processes
         self._seed = seed
-        self.steps_an_epoch = max(requests.size // self._size, 1)
+        alike = np.zeros(requests.size, np.int64)
+        periods = alike if past is None or past.period_of is None else past.period_of
+        self._members = [np.flatnonzero(periods == one) for one in range(periods.max() + 1)]
+        everywhere = np.broadcast_to(requests.shares, (len(self._members), len(requests.shares)))
+        self._shares = everywhere if past is None or past.shares is None else past.shares
+        self._steps = [max(len(members) // batch_size, 1) for members in self._members]
+        self._size = batch_size
+        self.steps_an_epoch = sum(self._steps)
 
-    def requests(self, step: int) -> tuple[Int64[np.ndarray, "b"], np.random.Generator]:
-        """Return the requests of a step, and its random numbers; an epoch is a permutation."""
-        epoch, place = divmod(step, self.steps_an_epoch)
-        order = np.random.default_rng((self._seed, epoch)).permutation(self._requests.size)
-        random = np.random.default_rng((self._seed, epoch, place))
-        return order[place * self._size : (place + 1) * self._size], random
+    def step(self, number: int) -> Step:
+        """Return what a step learns from.
 
-    def columns(self, drawn: Int64[np.ndarray, "p"]) -> TowerInputs:
-        """Return each drawn product once, and how often a batch is expected to hold it."""
+        An epoch goes through the periods in an order that is drawn, and through a permutation of
+        the requests of each; of a period that does not fill its batches the rest is left out.
+        """
+        epoch, place = divmod(number, self.steps_an_epoch)
+        random = np.random.default_rng((self._seed, epoch))
+        order = random.permutation(len(self._members)).tolist()
+        shuffled = [random.permutation(self._members[period]) for period in order]
+        left = place
+        for period, members in zip(order, shuffled, strict=True):
+            if left < self._steps[period]:
+                drawn = members[left * self._size : (left + 1) * self._size]
+                return Step(drawn, period, np.random.default_rng((self._seed, epoch, place)))
+            left -= self._steps[period]
+        raise AssertionError("a step lies in one of the periods")
+
+    def columns(self, drawn: Int64[np.ndarray, "p"], period: int = 0) -> TowerInputs:
+        """Return each drawn product once, and how often a batch of a period should hold it."""
         rows = np.unique(drawn)
         short = -len(rows) % self._processes
         rows = np.concatenate([rows, np.repeat(rows[-1:], short)])
-        missed = len(drawn) * np.log1p(-np.minimum(self._requests.shares[rows], 1 - 1e-6))
+        missed = len(drawn) * np.log1p(-np.minimum(self._shares[period][rows], 1 - 1e-6))
         log_counts = np.log(np.maximum(-np.expm1(missed), 1e-9))  # 1 - (1 - share) ** draws
         return TowerInputs(rows, log_counts.astype(np.float32), None)
 

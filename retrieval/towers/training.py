@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from retrieval.learning_rate import Schedule
 from retrieval.towers.batch_loss import BatchLoss
-from retrieval.towers.columns import TowerColumns
+from retrieval.towers.columns import PastColumns, TowerColumns
 from retrieval.towers.model import Towers, embed_products
 from retrieval.towers.sampling import (
     Requests,
@@ -51,7 +51,7 @@ class TrainedTowers(NamedTuple):
 
 def train(
     towers: Towers,
-    columns: TowerColumns,
+    columns: TowerColumns | PastColumns,
     requests: Requests,
     measure: Measure,
     settings: TowerTrainingSettings,
@@ -59,11 +59,14 @@ def train(
 ) -> TrainedTowers:
     """Fit the towers and return the epoch that `measure` finds best, among those trained.
 
-    Runs in as many processes as accelerate was launched with: each has its share of the requests
-    and of the columns, all columns are exchanged, so that the loss is that of one process.
+    Columns of the past are what was known where each period of the requests starts; without them
+    every request sees the products as they are now. Runs in as many processes as accelerate was
+    launched with: each has its share of the requests and of the columns, all columns are exchanged,
+    so that the loss is that of one process.
     """
     torch.manual_seed(settings.seed)
-    learner = _TowerLearner(towers, columns, requests, measure, settings)
+    past = columns if isinstance(columns, PastColumns) else PastColumns(columns)
+    learner = _TowerLearner(towers, past, requests, measure, settings)
     plan = TrainingPlan(
         epochs=settings.epochs,
         steps_an_epoch=learner.steps_an_epoch,
@@ -74,7 +77,7 @@ def train(
         time_shares=TIME_SHARES,
     )
     done = fit(learner, plan, tell, TrainingProgress(best=copy_weights(towers)))
-    vectors = embed_products(towers.eval(), columns)
+    vectors = embed_products(towers.eval(), past.now)
     return TrainedTowers(towers, vectors, tuple(learner.epochs), done.best_epoch, done.seconds)
 
 
@@ -84,7 +87,7 @@ class _TowerLearner:
     def __init__(
         self,
         towers: Towers,
-        columns: TowerColumns,
+        columns: PastColumns,
         requests: Requests,
         measure: Measure,
         settings: TowerTrainingSettings,
@@ -118,7 +121,7 @@ class _TowerLearner:
 
     def judge(self) -> float:
         """Measure the towers with product vectors made anew."""
-        worth = self._measure(self.module, self._stepper.refresh())
+        worth = self._measure(self.module, self._stepper.refresh_now())
         self.epochs.append(Epoch(float(np.mean(self._losses)), worth))
         self._losses = []
         return worth

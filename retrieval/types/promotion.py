@@ -30,7 +30,8 @@ class PromotionKind(StrEnum):
 class Promotion(Noun, frozen=True, kw_only=True):
     """A product that the shop puts forward from `start` until before `end`.
 
-    `share` says in how many of the shop's places it does, 1: in all.
+    `share` says in how many of the shop's places it does, 1: in all. It is known from `known_from`
+    on, or from its start where that is not said.
     """
 
     product: ProductId
@@ -38,3 +39,4 @@ class Promotion(Noun, frozen=True, kw_only=True):
     start: datetime
     end: datetime
     share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    known_from: datetime | None = None

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ranking.bundle import ABOUT, NETWORK, TOKENS, Bundle, UnknownBundle
-from ranking.calibration.calibration import SIGMOID
+from ranking.calibration.calibration import KINDS, SIGMOID, head_name
 from ranking.compression.export import export
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
@@ -38,7 +38,7 @@ def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.3)
     folder = tmp_path_factory.mktemp("rankers") / "ranker"
-    save(TrainedRanker(model, "purchase", ()), products, ("search",), {"purchase": SIGMOID}, folder)
+    save(TrainedRanker(model, "purchase", ()), products, ("search",), HEADS, folder)
     return folder
 
 
@@ -54,6 +54,9 @@ def copied(bundle: Path, tmp_path: Path) -> Path:
     for name in bundle.iterdir():
         (tmp_path / name.name).write_bytes(name.read_bytes())
     return tmp_path
+
+
+HEADS = {head_name(kind, "purchase"): SIGMOID for kind in KINDS}
 
 
 def asked(
@@ -73,6 +76,17 @@ def asked(
         random.normal(size=(count, len(NAMES))).astype(np.float32),
         Context(query, recent, recent_facts, facts),
     )
+
+
+def test_a_bundle_leaves_out_a_fact_that_it_never_learnt(bundle: Path, ranker: Path) -> None:
+    rows, features, context = asked(1, 9, 4, 3)
+    strange = context._replace(facts=np.where(context.facts > 0, context.facts + (1 << 50), 0))
+    silent = context._replace(facts=np.zeros_like(context.facts))
+
+    for one in (Bundle.open(bundle), Ranker.open(ranker)):
+        found, expected = (one.rank(rows, features, c).logits for c in (strange, silent))
+
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 LENGTHS = [(1, 0, 1), (2, 1, 0), (9, 4, 3), (30, 7, 12)]

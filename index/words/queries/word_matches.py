@@ -37,10 +37,9 @@ class HeldWords(NamedTuple):
     @classmethod
     def of(cls, fields: UInt8[np.ndarray, "w c"]) -> "HeldWords":
         """Return what the bits say of the fields in which each row holds each word."""
-        named, anywhere, head, code = (
-            fields & bit > 0 for bit in (NAMED, ANYWHERE, IN_HEAD, IN_CODE)
-        )
-        return cls(named, anywhere, head.any(axis=0), code.any(axis=0))
+        named, anywhere = (fields & bit > 0 for bit in (NAMED, ANYWHERE))
+        head, code = (np.any(fields & bit > 0, axis=0) for bit in (IN_HEAD, IN_CODE))
+        return cls(named, anywhere, np.asarray(head), np.asarray(code))
 
     def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
         """Return the weighted share of the words that each row holds; 0 where there is none."""

@@ -14,6 +14,7 @@ from retrieval.behaviour.purchases import DAY
 from retrieval.fusion.weight_fitting import (
     ChannelOutcome,
     FusionWeights,
+    cross_fitted_worth,
     fit_fusion_weights,
     gains,
     without,
@@ -22,10 +23,11 @@ from retrieval.fusion.weight_fitting import (
 
 
 def write_weights(context: BuildContext) -> Measurements:
-    """Write how the channels are fused; return what that gained in the newest window.
+    """Write how the channels are fused; return what such weights gain on requests of the window.
 
     Fitted on the baskets of the last `ranking.window_days` before `until`, asked of channels that
-    saw nothing of that window: by position or by score, whichever is better there. With too few
+    saw nothing of that window: by position or by score, whichever is better there; what is measured
+    is the worth of weights that were fitted on the other half of the requests. With too few
     of them, or `retrieval.fit_weights` off, the weights of the configuration are written, by
     position. A channel that was silent in the window has no vote by score: nobody knows what its
     numbers are worth.
@@ -39,18 +41,16 @@ def write_weights(context: BuildContext) -> Measurements:
     outcomes, measured = _with_towers_that_help(context, outcomes, given)
     fitted = fit_fusion_weights(outcomes, given, settings.rrf_k, settings.candidates)
     _save(context, fitted)
-    before, after = (
-        worth(outcomes, weights, settings.rrf_k, settings.candidates, scales)
-        for weights, scales in ((given, None), fitted)
-    )
+    before = worth(outcomes, given, settings.rrf_k, settings.candidates)
+    after = cross_fitted_worth(outcomes, given, settings.rrf_k, settings.candidates)
     return {
         **measured,
         "weights": ", ".join(
             f"{name} {weight:g}" for name, weight in sorted(fitted.weights.items())
         ),
         "fused": "by score" if fitted.scales else "by position",
-        "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted",
-        "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted",
+        "weights_recall": f"{before.recall:.4f} configured, {after.recall:.4f} fitted on others",
+        "weights_ndcg_at_20": f"{before.ndcg:.4f} configured, {after.ndcg:.4f} fitted on others",
     }
 
 

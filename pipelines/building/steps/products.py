@@ -1,6 +1,7 @@
 """Writes products, users, pictures, categories, prices and promotions."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,6 @@ from pipelines.release.layout import (
 from pipelines.shop.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA
-from ranking.features.definitions import Catalogue
 from retrieval.behaviour.promotions import Promotions, Runs, in_order, save_promotions
 from retrieval.types import PromotionKind
 
@@ -44,9 +44,18 @@ def write_album(context: BuildContext) -> None:
     save_array(context.folder / PICTURE_OF, picture_of)
 
 
-def promotions_of(shop: Shop, products: Columns) -> Promotions:
-    """Return what the shop puts forward of these products; of others nothing is kept."""
+def promotions_of(shop: Shop, products: Columns, until: datetime | None = None) -> Promotions:
+    """Return what the shop puts forward of these products; of others nothing is kept.
+
+    With `until`, only what was known before it: from `known_from`, or from the start of a promotion
+    that does not say since when it was known. What is known later than it starts begins then.
+    """
     table = shop.promotions()
+    known_from = pc.coalesce(table["known_from"], table["start"])
+    begins = pc.max_element_wise(table["start"], known_from)
+    table = table.set_column(table.column_names.index("start"), "start", begins)
+    if until is not None:
+        table = table.filter(pc.less(known_from, pa.scalar(until, known_from.type)))
     found = {}
     for kind in PromotionKind:
         runs = table.filter(pc.equal(table["kind"], kind.value))
@@ -64,16 +73,16 @@ def promotions_of(shop: Shop, products: Columns) -> Promotions:
 
 
 def write_catalogue(context: BuildContext) -> None:
-    """Write numbers of categories and kinds, and the prices."""
-    catalogue = categories_and_prices(context.products)
-    save_array(context.folder / PRODUCT_CATEGORIES, catalogue.categories)
-    save_array(context.folder / PRICES, catalogue.prices)
+    """Write numbers of categories and kinds, and what was usually paid before `until`."""
+    usual = context.log.usual_prices(context.products.size)
+    save_array(context.folder / PRODUCT_CATEGORIES, category_numbers(context.products))
+    save_array(context.folder / PRICES, usual)
     save_array(context.folder / KINDS, kinds_of(context.products))
 
 
 def write_promotions(context: BuildContext) -> None:
-    """Write the promotions of the shop."""
-    promotions = promotions_of(context.shop, context.products)
+    """Write the promotions of the shop that were known before `until`."""
+    promotions = promotions_of(context.shop, context.products, context.until)
     save_promotions(promotions, context.folder / PROMOTIONS)
 
 
@@ -113,8 +122,7 @@ def category_names(products: Columns) -> list[str]:
     return [" > ".join(path[0].split(" > ")[:2]) if path else "" for path in paths]
 
 
-def categories_and_prices(products: Columns) -> Catalogue:
-    """Number the categories in the order of their names, and read the prices; 0: there is none."""
-    codes = np.unique(np.asarray(category_names(products), dtype=str), return_inverse=True)[1]
-    prices = np.nan_to_num(np.asarray(products.column("price"), np.float32))
-    return Catalogue(codes.astype(np.int32), prices)
+def category_numbers(products: Columns) -> Int32[np.ndarray, "n"]:
+    """Number the categories in the order of their names."""
+    names = np.asarray(category_names(products), dtype=str)
+    return np.unique(names, return_inverse=True)[1].astype(np.int32)

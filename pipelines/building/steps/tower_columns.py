@@ -9,21 +9,41 @@ from pipelines.building.context import BuildContext
 from pipelines.encoding.pictures import Several, encode_all_pictures, encode_videos
 from pipelines.encoding.texts import encode_texts
 from pipelines.release.parts import Parts
-from retrieval.behaviour.statistics import ProductStatistics
+from pipelines.shop.purchases import Log
+from retrieval.behaviour.purchase_log import purchases_before
+from retrieval.behaviour.statistics import ProductStatistics, product_statistics
 from retrieval.towers.columns import MOST_CODES, Dense, TowerColumns, code, one_each
 
 LEAST_BASKETS = 5  # with which a product gets an embedding of its own
 
 
 def tower_columns(
-    context: BuildContext, parts: Parts, statistics: ProductStatistics
+    context: BuildContext,
+    parts: Parts,
+    statistics: ProductStatistics,
+    prices: Float32[np.ndarray, "n"],
 ) -> TowerColumns:
-    """Return all that is known of each product; popularity is that of `statistics`."""
+    """Return all that is known of each product; `prices` are as old as `statistics`, 0: none."""
     return TowerColumns(
         dense=_dense(context, parts),
         codes=codes_of(list(_records(context))),
         own=numbered(statistics.baskets),
-        price=standardised(_logs(parts.catalogue.prices)[:, None])[:, 0],
+        price=standardised(_logs(prices)[:, None])[:, 0],
+        popularity=popularity_of(statistics),
+    )
+
+
+def columns_at(now: TowerColumns, log: Log, at_seconds: int) -> TowerColumns:
+    """Return what was known of each product at a moment.
+
+    An embedding of its own is seen of a product that was bought often enough by then.
+    """
+    past, num_products = purchases_before(log.purchases, at_seconds), now.size
+    statistics = product_statistics(past, num_products, at_seconds)
+    prices = log.before(at_seconds).usual_prices(num_products)
+    return now._replace(
+        own=np.where(statistics.baskets >= LEAST_BASKETS, now.own, 0),
+        price=standardised(_logs(prices)[:, None])[:, 0],
         popularity=popularity_of(statistics),
     )
 

@@ -13,7 +13,7 @@ from pipelines.building.context import BuildContext
 from pipelines.building.index_measurements import described
 from pipelines.building.step_runner import EarlierStep
 from pipelines.building.steps.indexes import previous_index, requirements_of
-from pipelines.building.steps.tower_columns import tower_columns
+from pipelines.building.steps.tower_columns import columns_at, tower_columns
 from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
@@ -23,16 +23,15 @@ from pipelines.training.towers.ablation import SearchQuality, compare_searches
 from pipelines.training.towers.examples import (
     BasketRequests,
     RequestSizes,
-    TitleWords,
     title_numbers,
 )
 from pipelines.training.towers.setup import new_towers, training_settings
-from pipelines.training.towers.synthetic_queries import synthetic_queries
+from pipelines.training.towers.synthetic_queries import PartedSearches, part, synthetic_queries
 from pipelines.training.towers.validation import TowerValidation, measure_of, request_of
 from retrieval.behaviour.purchases import DAY
 from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
-from retrieval.towers.columns import TowerColumns
+from retrieval.towers.columns import PastColumns, TowerColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
 from retrieval.towers.training import TrainedTowers, train
 
@@ -53,22 +52,23 @@ def write_towers(context: BuildContext) -> Measurements:
         return {"towers": "none: no events to learn from"}
     parts = open_parts(context.folder)
     past = _validation(context, context.log, parts)
-    columns = tower_columns(context, parts, past.behaviour.statistics)
-    requests, words = _requests(context, parts, past)
+    columns = _columns(context, parts, past)
+    requests, searches = _requests(context, parts, past)
     if requests.size < settings.min_requests or not past.baskets:
         needed = settings.min_requests
         return {"towers": f"none: {requests.size} past baskets to learn from, {needed} are needed"}
-    trained, untrained = _train(context, parts, columns, requests, past)
+    then = _past_columns(context, columns, requests)
+    trained, untrained = _train(context, parts, then, requests, past)
     trained.towers.save(context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
-    searched = _write_request_kinds(context, past, words)
+    searched = _write_request_kinds(context, past, searches)
     epochs = ", ".join(f"{epoch.worth:.4f}" for epoch in trained.epochs)
     return {
         "towers": f"{settings.fusion}, {requests.size:,} requests, epoch {trained.best} kept",
         "towers_next_basket": f"{untrained:.4f} untrained, {epochs}",
         **quality,
-        **_search_quality(searched),
+        **_search_quality(searched, searches),
     }
 
 
@@ -79,11 +79,11 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
     where the shop has other kinds of things to see than the towers have learnt.
     """
     parts = open_parts(context.folder)
-    past = _validation(context, context.written_log, parts)
+    past = _validation(context, context.log, parts)
     names = msgspec.json.decode((earlier.release / OWN).read_bytes(), type=list[str])
     number_of = {name: number for number, name in enumerate(names, 1)}
     own = np.array([number_of.get(name, 0) for name in parts.products.ids], np.int64)
-    columns = tower_columns(context, parts, past.behaviour.statistics)._replace(own=own)
+    columns = _columns(context, parts, past)._replace(own=own)
     towers = Towers.open(earlier.release / TOWERS)
     widths = {name: dense.vectors.shape[1] for name, dense in columns.dense.items()}
     if widths != towers.shape.widths:
@@ -95,21 +95,31 @@ def apply_towers(context: BuildContext, earlier: EarlierStep) -> Measurements | 
 def _train(
     context: BuildContext,
     parts: Parts,
-    columns: TowerColumns,
+    columns: PastColumns,
     requests: BasketRequests,
     past: TowerValidation,
 ) -> tuple[TrainedTowers, float]:
     """Return trained towers, and what they were worth before they were trained."""
-    towers = new_towers(columns, _spaces(context, parts), context.config)
+    towers = new_towers(columns.now, _spaces(context, parts), context.config, requests.facts)
     torch.set_num_threads(context.config.threads)
     measure = measure_of(past, context.traits)
-    untrained = measure(towers, embed_products(towers, columns))
+    untrained = measure(towers, embed_products(towers, columns.now))
 
     def tell(steps: Iterator[int], count: int) -> Iterator[int]:
         return context.track(steps, "train the towers", count, settings.max_seconds or None)
 
     settings = training_settings(context.config)
     return train(towers, columns, requests, measure, settings, tell), untrained
+
+
+def _past_columns(
+    context: BuildContext, now: TowerColumns, requests: BasketRequests
+) -> PastColumns:
+    """Return what was known of the products where each period of the past baskets starts."""
+    starts, period_of = requests.periods()
+    tracked = context.track(starts.tolist(), "look back at the products", len(starts))
+    periods = tuple(columns_at(now, context.log, start) for start in tracked)
+    return PastColumns(now, periods, period_of, requests.shares_by_period(period_of))
 
 
 def _write_own(folder: Path, parts: Parts, columns: TowerColumns) -> None:
@@ -133,10 +143,20 @@ def _validation(context: BuildContext, log: Log, parts: Parts) -> TowerValidatio
     return TowerValidation(behaviour, baskets, shown, config.shop.country)
 
 
+def _columns(context: BuildContext, parts: Parts, past: TowerValidation) -> TowerColumns:
+    """Return what was known of each product where the newest window starts."""
+    known = context.log.before(past.behaviour.until_seconds)
+    prices = known.usual_prices(parts.products.size)
+    return tower_columns(context, parts, past.behaviour.statistics, prices)
+
+
 def _requests(
     context: BuildContext, parts: Parts, past: TowerValidation
-) -> tuple[BasketRequests, TitleWords | None]:
-    """Return the past baskets as requests, some of them in words where there are enough."""
+) -> tuple[BasketRequests, PartedSearches | None]:
+    """Return the past baskets as requests, some of them in words where there are enough.
+
+    No request is asked in words that the towers are judged by.
+    """
     titles = [str(title) for title in parts.products.column("title")]
     sizes = RequestSizes(
         parts.joined_vectors.shape[1],
@@ -154,8 +174,11 @@ def _requests(
         return np.concatenate([context.query_encoder.texts(chunk) for chunk in tracked])
 
     words = synthetic_queries(titles, without.shares, encode, context.config.seed)
-    requests = BasketRequests(past.behaviour, numbers, context.traits, words, sizes, past.country)
-    return requests, words
+    if words is None:
+        return without, None
+    parted = part(words, parts.products.ids)
+    learnt, country = parted.learnt, past.country
+    return BasketRequests(past.behaviour, numbers, context.traits, learnt, sizes, country), parted
 
 
 def _spaces(context: BuildContext, parts: Parts) -> Spaces:
@@ -185,27 +208,33 @@ def _write_vectors(
 
 
 def _write_request_kinds(
-    context: BuildContext, past: TowerValidation, words: TitleWords | None
+    context: BuildContext, past: TowerValidation, searches: PartedSearches | None
 ) -> SearchQuality | None:
     """Write where the towers are asked: in searches only where they are measured to help there."""
-    if words is None:
+    if searches is None:
         save_request_kinds(context.folder, (RECOMMENDATION,))
         return None
     save_request_kinds(context.folder, (RECOMMENDATION, SEARCH))
     parts, baskets = open_parts(context.folder), past.baskets
     searched = compare_searches(
-        parts, past.behaviour, baskets, context.traits, words, context.config
+        parts, past.behaviour, baskets, context.traits, searches.judging, context.config
     )
     if searched is None or not searched.helps:
         save_request_kinds(context.folder, (RECOMMENDATION,))
     return searched
 
 
-def _search_quality(searched: SearchQuality | None) -> dict[str, str]:
-    if searched is None:
+def _search_quality(
+    searched: SearchQuality | None, searches: PartedSearches | None
+) -> dict[str, str | int]:
+    if searches is None:
         return {}
+    held_out = {"towers_searches_held_out": len(searches.judging.meant)}
+    if searched is None:
+        return held_out | {"towers_search": "none was held out that could judge: not used"}
     gain, where = searched.difference, "used" if searched.helps else "not used"
-    return {
+    return held_out | {
         "towers_search": f"mean reciprocal rank {searched.without:.4f} without, "
-        f"{gain.mean:+.4f} with ({gain.low:+.4f} to {gain.high:+.4f}): {where} in searches"
+        f"{gain.mean:+.4f} with ({gain.low:+.4f} to {gain.high:+.4f}), "
+        f"{searched.num_searches} searches that they did not learn from: {where} in searches"
     }

@@ -18,12 +18,12 @@ class CalibratedRanker(NamedTuple):
     trained: TrainedRanker
     products: RankedProducts
     gains: dict[str, ValidationNdcg]  # by kind of request
-    calibrations: dict[str, CalibrationChoice]  # by outcome
+    calibrations: dict[str, CalibrationChoice]  # by `head_name`
 
     def save(self, folder: Path) -> None:
         """Write it as `Ranker.open` reads it; it ranks the kinds of requests that gain by it."""
         kinds = tuple(kind for kind, gain in self.gains.items() if gain.ranked > gain.retrieved)
-        fitted = {outcome: choice.calibration for outcome, choice in self.calibrations.items()}
+        fitted = {head: choice.calibration for head, choice in self.calibrations.items()}
         save(self.trained, self.products, kinds, fitted, folder)
 
     def measurements(self) -> dict[str, Any]:
@@ -35,9 +35,9 @@ class CalibratedRanker(NamedTuple):
                 for kind, gain in self.gains.items()
             },
             **{
-                f"{outcome}_calibration": f"{choice.name}, expected error "
+                f"{head.replace('/', '_')}_calibration": f"{choice.name}, expected error "
                 f"{choice.figures[choice.name].ece_equal_mass:.4f} on the later half"
-                for outcome, choice in self.calibrations.items()
+                for head, choice in self.calibrations.items()
             },
         }
 

@@ -1,10 +1,17 @@
-"""Turns the ranker's logits into probabilities, by the newest window."""
+"""Turns the ranker's logits into probabilities for each kind of request, by the newest window."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ranking.calibration.calibration import CalibrationChoice, Part, choose, fit
+from ranking.calibration.calibration import (
+    KINDS,
+    CalibrationChoice,
+    Part,
+    choose,
+    fit,
+    head_name,
+)
 from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.model import Model
@@ -14,13 +21,27 @@ from ranking.network.validation import scores
 def calibrate(
     model: Model, validation: Sequence[Example], products: RankedProducts
 ) -> dict[str, CalibrationChoice]:
-    """Return what turns the logits of each outcome into probabilities.
+    """Return what turns logits into probabilities, by the `head_name` of kind and outcome.
+
+    Made-up searches have fewer right answers than real ones, so they are left out: without a log of
+    searches no probability of a search is known.
+    """
+    found = {}
+    for kind in KINDS:
+        real = [one for one in validation if not one.synthetic and one.kind == kind]
+        for outcome, choice in _of_kind(model, real, products).items():
+            found[head_name(kind, outcome)] = choice
+    return found
+
+
+def _of_kind(
+    model: Model, requests: Sequence[Example], products: RankedProducts
+) -> dict[str, CalibrationChoice]:
+    """Return the calibration of each outcome that is known of requests of one kind.
 
     Fitted on the earlier half of the newest window and chosen on the later, then fitted on both.
-    Made-up searches have fewer right answers than real requests, so they are left out.
     """
-    real = [one for one in validation if one.context.query is None]
-    in_order = sorted(real, key=lambda one: one.at_seconds)
+    in_order = sorted(requests, key=lambda one: one.at_seconds)
     half = len(in_order) // 2
     found = {}
     for outcome in OUTCOMES:

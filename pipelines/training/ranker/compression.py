@@ -36,8 +36,9 @@ from ranking.compression.pruning import PruneError, importances, prune, stronges
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.network.examples import Example, RankedProducts
-from ranking.network.validation import ndcg_of_logits
+from ranking.network.validation import ndcg_of_request
 from ranking.ranker import TOKENS, Ranker, UnknownRanker, open_network, save_network
+from retrieval.context_facts import FactVocabulary
 
 LEAST_REQUESTS = 10  # that came to something, for a difference to be told
 TIMED = 200  # requests
@@ -125,7 +126,11 @@ def compress_prune(
     past = replay(releases, shop, track, windows=1)
     about, network = open_network(past.folder)
     tokens = map_array(past.folder / TOKENS)
-    weighed = past.training[:MOST_WEIGHED] or past.validation[:MOST_WEIGHED]
+    facts = FactVocabulary(about.facts or ())
+    weighed = [
+        one._replace(context=one.context._replace(facts=facts.numbers(one.context.facts)))
+        for one in past.training[:MOST_WEIGHED] or past.validation[:MOST_WEIGHED]
+    ]
     try:
         found = importances(network, tokens, weighed, training_settings(past.config))
         smaller = prune(network, strongest(found, heads, hidden))
@@ -186,7 +191,7 @@ def replay(
     log = read_purchases(people, parts.products, None)
     training, validation = from_baskets(past, log, end, track)
     about, _ = open_network(folder)
-    wanted = [one for one in validation if one.wanted(about.outcome).any()]
+    wanted = [one for one in validation if len(one.relevant(about.outcome))]
     if len(wanted) < LEAST_REQUESTS:
         raise TrainingError(
             f"{len(wanted)} requests of the newest window came to something; {LEAST_REQUESTS} are "
@@ -238,7 +243,7 @@ def ndcgs(one: Ranks, past: CompressionInput) -> Float64[np.ndarray, "q"]:
     """Return the nDCG@20 of each request."""
     return np.array(
         [
-            ndcg_of_logits(one.rank(e.rows, e.features, e.context).logits, e.wanted(past.outcome))
+            ndcg_of_request(one.rank(e.rows, e.features, e.context).logits, e, past.outcome)
             for e in past.validation
         ]
     )

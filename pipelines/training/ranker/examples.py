@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -15,10 +14,11 @@ from pipelines.release.parts import Parts
 from pipelines.release.retriever import behaviour_settings, retriever
 from pipelines.shop.purchases import Basket, Log, next_baskets
 from pipelines.training.ranker.impressions import Impressions
+from pipelines.training.ranker.synthetic_searches import SyntheticSearch, SyntheticSearches
 from ranking.features.request import request_context, request_features
 from ranking.network.examples import Example, labels_of
 from retrieval import Candidates, Placement, Scene
-from retrieval.behaviour.purchases import DAY, History, Purchases
+from retrieval.behaviour.purchases import DAY, History
 from retrieval.behaviour.statistics import selling_now
 from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery
@@ -28,15 +28,6 @@ from retrieval.fusion.relevance import NARROW, bands, order_within_bands
 from retrieval.query_rewriting import query_vectors
 
 MOST_BASKETS = 3_000  # of one window; more would not fit into memory with their candidates
-SEARCH_SHARE = 0.2  # of training requests are also asked in words
-
-
-class SyntheticSearch(NamedTuple):
-    """A search made up from the words of a product that was then bought."""
-
-    text: str
-    vector: Float32[np.ndarray, "d"]
-    row: int
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class PastShop:
 
 
 class PastRetriever:
-    """The first stage as it was on an earlier day, with the habits that were known by then."""
+    """The first stage as it was on an earlier day, with the habits and prices known by then."""
 
     def __init__(self, past: PastShop, log: Log, start_seconds: int) -> None:
         self._past = past
@@ -90,6 +81,8 @@ class PastRetriever:
             behaviour_settings(past.config),
             past.parts.content,
         )
+        usual = log.before(start_seconds).usual_prices(past.parts.products.size)
+        self._catalogue = past.parts.catalogue._replace(prices=usual)
         # Towers know the weeks that are replayed here, so what they propose is left out.
         parts = past.parts._replace(trained=None)
         self._retriever = retriever(parts, self._behaviour, past.config)
@@ -120,7 +113,7 @@ class PastRetriever:
         traits, recent = past.traits.get(user_id, {}), past.config.ranking.recent_products
         return Example(
             rows=candidates.rows,
-            features=request_features(self._behaviour, past.parts.catalogue, ask, candidates),
+            features=request_features(self._behaviour, self._catalogue, ask, candidates),
             labels=labels(candidates.rows),
             context=request_context(ask, traits, scene, recent),
             at_seconds=ask.at_seconds,
@@ -148,17 +141,18 @@ def from_baskets(
 ) -> tuple[list[Example], list[Example]]:
     """Return the baskets of the weeks before `until` as examples, and the newest as validation.
 
-    The habits behind an example end where its window starts, so nothing is known too early.
+    The habits behind an example end where its window starts, so nothing is known too early. The
+    made-up searches of the newest window are for other products, in other words, than the others.
     """
     purchases, random = log.purchases, np.random.default_rng(past.config.seed)
     starts = [at for at in past.starts(until_seconds) if (purchases.seconds < at).any()]
-    known = Purchases(*(column[purchases.seconds < until_seconds] for column in purchases))
-    before = log._replace(purchases=known)
+    before = log.before(until_seconds)
+    searches = SyntheticSearches(past.parts.products.ids, past.titles, past.query_vectors, random)
     windows = [
-        list(_of_baskets(past, before, start, random))
-        for start in track(starts, "replay past requests", len(starts))
+        list(_of_baskets(past, before, start, searches, random, newest=start == starts[0]))
+        for start in track(starts[::-1], "replay past requests", len(starts))
     ]
-    return [e for window in windows[1:] for e in window], windows[0] if windows else []
+    return [e for window in windows[:-1] for e in window], windows[-1] if windows else []
 
 
 def from_impressions(
@@ -203,17 +197,23 @@ def _in_place(values: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.nd
 
 
 def _of_baskets(
-    past: PastShop, log: Log, start_seconds: int, random: np.random.Generator
+    past: PastShop,
+    log: Log,
+    start_seconds: int,
+    searches: SyntheticSearches,
+    random: np.random.Generator,
+    *,
+    newest: bool,
 ) -> Iterator[Example]:
     then = PastRetriever(past, log, start_seconds)
     end_seconds = start_seconds + past.window_seconds
     baskets = next_baskets(log.user_ids, log.purchases, start_seconds, end_seconds)
     baskets = _some(baskets, random)
-    searches = _searches(past, baskets, random)
+    asked = searches.for_some_of(baskets, judging=newest)
     for basket in baskets:
         yield _of_basket(past, then, basket, None, random)
-        if basket.user_id in searches:
-            yield _of_basket(past, then, basket, searches[basket.user_id], random)
+        if basket.user_id in asked:
+            yield _of_basket(past, then, basket, asked[basket.user_id], random)
 
 
 def _of_basket(
@@ -243,7 +243,9 @@ def _of_basket(
     def labels(candidates: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c o"]:
         return labels_of(purchase=np.isin(candidates, bought))
 
-    return then.example(ask, candidates, basket.user_id, scene, labels)
+    example = then.example(ask, candidates, basket.user_id, scene, labels)
+    missed = len(bought) - int(example.wanted().sum())
+    return example._replace(synthetic=search is not None, missed=missed)
 
 
 def _with_negatives(
@@ -261,26 +263,6 @@ def _some(baskets: list[Basket], random: np.random.Generator) -> list[Basket]:
         return baskets
     drawn = random.choice(len(baskets), MOST_BASKETS, replace=False)
     return [baskets[i] for i in np.sort(drawn)]
-
-
-def _searches(
-    past: PastShop, baskets: list[Basket], random: np.random.Generator
-) -> dict[str, SyntheticSearch]:
-    """Make up a search for some baskets: two words of the title of a product bought."""
-    meant = {
-        basket.user_id: int(random.choice(basket.rows))
-        for basket in baskets
-        if random.random() < SEARCH_SHARE
-    }
-    texts = [_words(str(past.titles[row]), random) for row in meant.values()]
-    searches = zip(meant.items(), texts, past.query_vectors(texts), strict=True)
-    return {user: SyntheticSearch(text, vector, row) for (user, row), text, vector in searches}
-
-
-def _words(title: str, random: np.random.Generator) -> str:
-    words = title.replace(",", " ").split()
-    start = int(random.integers(0, max(len(words) - 1, 1)))
-    return " ".join(words[start : start + 2])
 
 
 def scene_shown(one: Impressions, country: str) -> Scene:

@@ -25,6 +25,7 @@ class SearchQuality(NamedTuple):
 
     without: float
     difference: Interval
+    num_searches: int  # that were asked
 
     @property
     def helps(self) -> bool:
@@ -42,8 +43,8 @@ def compare_searches(
 ) -> SearchQuality | None:
     """Ask made-up searches for products of these baskets, with the towers and without.
 
-    Each is asked by the shopper of the basket, a moment before it. None where no basket holds a
-    product that a search was made up for.
+    `words` are searches that the towers have not learnt from. Each is asked by the shopper of the
+    basket, a moment before it. None where no basket holds a product that a search was made up for.
     """
     random = np.random.default_rng(config.seed)
     stages = [
@@ -72,7 +73,7 @@ def compare_searches(
         return None
     without, with_towers = np.array(found).T
     [difference] = mean_interval((with_towers - without)[:, None], config.seed)
-    return SearchQuality(float(without.mean()), difference)
+    return SearchQuality(float(without.mean()), difference, len(found))
 
 
 def _reciprocal(rows: Int64[np.ndarray, "k"], meant: int) -> float:

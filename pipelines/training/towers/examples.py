@@ -1,7 +1,7 @@
 """Turns a purchase log into past requests for the towers: what was known, and what was bought."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +13,15 @@ from retrieval import Placement, Scene
 from retrieval.behaviour.purchases import History
 from retrieval.behaviour.recent import recent_products
 from retrieval.behaviour.tables import Behaviour
-from retrieval.context_facts import hashed_facts
+from retrieval.context_facts import FactVocabulary, hashed_facts
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 
 DRAWN = 4  # right products of a basket that become columns
 SEARCH_SHARE = 0.25  # of requests are asked in words, where there are words for the basket
 STRANGERS = 0.05  # chance that a request's history is not seen
+MOST_PERIODS = 12  # each with what was known of the products where it starts
+LEAST_IN_PERIOD = 64  # requests, so that a batch of one period holds enough products
 LOOKED_BACK = 500  # newest purchases that are looked at for the distinct ones
 
 
@@ -69,10 +71,32 @@ class BasketRequests:
         self._ends = np.append(self._starts[1:], len(log.rows))
         self._users = users[self._starts]
         self.size = len(self._starts)
-        sizes_ = self._ends - self._starts
-        weight = np.repeat(1 / sizes_, sizes_)  # of a line, drawn alike from every basket
-        drawn = np.bincount(log.rows, weight, minlength=behaviour.num_products)
-        self.shares = (drawn / max(drawn.sum(), 1)).astype(np.float32)
+        self.shares = self._shares_of(np.arange(self.size))
+
+    def _shares_of(self, numbers: Int64[np.ndarray, "b"]) -> Float32[np.ndarray, "n"]:
+        """Return the chance of each product to be the right one that is drawn from these."""
+        baskets = [self._basket(number) for number in numbers.tolist()]
+        rows = np.concatenate([np.empty(0, np.int64), *baskets])
+        lengths = np.array([len(one) for one in baskets], np.int64)
+        weight = np.repeat(1 / lengths, lengths)  # of a line, drawn alike from every basket
+        drawn = np.bincount(rows, weight, minlength=self._behaviour.num_products)
+        return np.asarray(drawn / max(drawn.sum(), 1), np.float32)
+
+    def shares_by_period(self, period_of: Int64[np.ndarray, "r"]) -> Float32[np.ndarray, "p n"]:
+        """Return the same chances among the requests of each period."""
+        periods = range(int(period_of.max(initial=-1)) + 1)
+        return np.stack([self._shares_of(np.flatnonzero(period_of == one)) for one in periods])
+
+    def periods(self) -> tuple[Int64[np.ndarray, "p"], Int64[np.ndarray, "r"]]:
+        """Return where each period starts, in seconds, and the period of each request.
+
+        Periods hold about as many requests each; a request is never older than its period's start.
+        """
+        at = np.asarray(self._behaviour.purchases.entries.seconds[self._starts], np.int64)
+        count = min(max(self.size // LEAST_IN_PERIOD, 1), MOST_PERIODS)
+        ranked = np.sort(at)
+        starts = np.unique(ranked[[self.size * period // count for period in range(count)]])
+        return starts, np.searchsorted(starts, at, side="right") - 1
 
     def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
         """Return these baskets as requests."""
@@ -93,7 +117,7 @@ class BasketRequests:
             marks=torch.zeros(len(numbers), 0),
             recent=torch.from_numpy(recent[:, :used]),
             recent_facts=torch.from_numpy(recent_facts[:, :used]),
-            facts=torch.from_numpy(facts[:, : max(int((facts > 0).sum(axis=1).max()), 1)]),
+            facts=torch.from_numpy(self._numbered(facts)),
         )
         return PastRequests(
             queries,
@@ -117,9 +141,29 @@ class BasketRequests:
         history = History(*(column[first:start] for column in log))
         recent, recent_facts = recent_products(history, at, self._sizes.recent)
         placement = Placement.HOME if search < 0 else Placement.SEARCH
+        return recent, recent_facts, self._facts(number, placement)
+
+    def _facts(self, number: int, placement: Placement) -> Int64[np.ndarray, "f"]:
+        at = int(self._behaviour.purchases.entries.seconds[self._starts[number]])
+        user = str(self._behaviour.purchases.user_ids[self._users[number]])
         scene = Scene(placement=placement, country=self._country)
-        traits = self._traits.get(str(self._behaviour.purchases.user_ids[user]), {})
-        return recent, recent_facts, hashed_facts(at, traits, scene)
+        return hashed_facts(at, self._traits.get(user, {}), scene)
+
+    @cached_property
+    def facts(self) -> FactVocabulary:
+        """The facts of all requests."""
+        placements = [Placement.HOME, *[Placement.SEARCH] * (self._words is not None)]
+        return FactVocabulary.of(
+            self._facts(number, placement)
+            for number in range(self.size)
+            for placement in placements
+        )
+
+    def _numbered(self, codes: Int64[np.ndarray, "b f"]) -> Int64[np.ndarray, "b g"]:
+        """Return the numbers of the facts, as many columns as are used."""
+        numbers = self.facts.numbers(codes)
+        used = np.flatnonzero((numbers > 0).any(axis=0))
+        return numbers[:, : 1 + int(used.max(initial=0))]
 
     def _search(self, basket: Int64[np.ndarray, "b"], random: np.random.Generator) -> int:
         """Return the number of a search for a product of the basket, or -1."""

@@ -3,13 +3,16 @@
 import torch
 
 from pipelines.config.sections import Config
+from retrieval.context_facts import FactVocabulary
 from retrieval.towers.columns import TowerColumns
 from retrieval.towers.model import Spaces, Towers, TowerShape, start
 from retrieval.towers.settings import TowerTrainingSettings
 
 
-def new_towers(columns: TowerColumns, spaces: Spaces, config: Config) -> Towers:
-    """Return untrained towers that compare as the encoders do."""
+def new_towers(
+    columns: TowerColumns, spaces: Spaces, config: Config, facts: FactVocabulary
+) -> Towers:
+    """Return untrained towers that compare as the encoders do; `facts` are those to learn."""
     settings = config.towers
     torch.manual_seed(config.seed)
     shape = TowerShape(
@@ -25,6 +28,7 @@ def new_towers(columns: TowerColumns, spaces: Spaces, config: Config) -> Towers:
         interests=settings.interests,
         recent=settings.recent_products,
         temperature=settings.temperature,
+        facts=facts.codes,
     )
     towers = Towers(shape)
     start(towers, spaces)

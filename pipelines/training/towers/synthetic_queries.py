@@ -1,14 +1,23 @@
 """Makes up searches from titles of products that were bought, for want of a log of queries."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from scipy import sparse
 
+from pipelines.training.held_out_searches import judging_products, never_learnt
 from pipelines.training.towers.examples import TitleWords, split_words
 
 SEARCHES = 16_000  # made up; more take minutes to encode on two cores
+
+
+class PartedSearches(NamedTuple):
+    """Made-up searches: those that are learnt from, and those that judge what was learnt."""
+
+    learnt: TitleWords
+    judging: TitleWords  # of other products, in other words
 
 
 def synthetic_queries(
@@ -44,6 +53,26 @@ def synthetic_queries(
     place_of = {text: place for place, text in enumerate(distinct)}
     vectors = encode(distinct)[[place_of[text] for text in texts]]
     return TitleWords(_incidence(held, len(names)), spans, vectors, meant.astype(np.int64), texts)
+
+
+def part(words: TitleWords, ids: Sequence[str]) -> PartedSearches:
+    """Part searches by the product that they mean, so that none judges what has learnt from it.
+
+    A search that judges has words that no search has which is learnt from.
+    """
+    judges = judging_products(ids)[words.meant]
+    learnt = _those(words, ~judges)
+    new = never_learnt(words.texts, set(learnt.texts))
+    return PartedSearches(learnt, _those(words, judges & new))
+
+
+def _those(words: TitleWords, kept: Bool[np.ndarray, "s"]) -> TitleWords:
+    return words._replace(
+        searches=words.searches[kept],
+        vectors=words.vectors[kept],
+        meant=words.meant[kept],
+        texts=[words.texts[place] for place in np.flatnonzero(kept).tolist()],
+    )
 
 
 def _incidence(held: list[list[int]], num_words: int) -> sparse.csr_matrix:

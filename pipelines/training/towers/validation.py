@@ -54,7 +54,8 @@ def measure_of(
             scores = (ranked @ interests(towers, ask, vectors).T).max(axis=1, initial=-1)
             bought = np.isin(known, basket.rows)
             first = np.argpartition(-scores, min(DEPTH, len(known) - 1))[:DEPTH]
-            page = ndcg_of_logits(scores, bought) if bought.any() else 0.0
+            relevant = np.ones(len(basket.rows), np.float32)
+            page = ndcg_of_logits(scores, bought, relevant=relevant)
             found.append(bought[first].sum() / len(basket.rows) + page)
         towers.train()
         return float(np.mean(found))

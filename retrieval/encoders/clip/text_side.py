@@ -132,8 +132,9 @@ class _ResidualBlock(nn.Module):
         """Return what `attn` does, in steps that are exported for texts of any length."""
         attn = self.attn
         joined = F.linear(states, attn.in_proj_weight, attn.in_proj_bias)
-        parts = (part.unflatten(-1, (attn.num_heads, -1)) for part in joined.chunk(3, dim=-1))
-        queries, keys, values = (part.transpose(1, 2) for part in parts)
+        split = (attn.num_heads, -1)
+        parts: list[Any] = [*joined.chunk(3, dim=-1)]
+        queries, keys, values = (part.unflatten(-1, split).transpose(1, 2) for part in parts)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         answer: Tensor = attn.out_proj(mixed.transpose(1, 2).flatten(2))
         return answer

@@ -1,6 +1,7 @@
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import ShopError
@@ -43,6 +44,7 @@ def test_a_promotion_is_kept_as_it_was_given(tmp_path: Path, mapping: Mapping) -
             "start": datetime(2024, 3, 4),
             "end": datetime(2024, 3, 11),
             "share": 0.5,
+            "known_from": None,
         }
     ]
 
@@ -93,3 +95,27 @@ def test_promotions_of_strangers_are_counted(tmp_path: Path, mapping: Mapping) -
     assert shop.promotions()["kind"].to_pylist() == ["offer", "offer"]
     report = (tmp_path / "shop" / "quality.json").read_text()
     assert "1 promotions are of products that the catalogue lacks" in report
+
+
+def test_since_when_a_promotion_is_known_is_kept(tmp_path: Path, mapping: Mapping) -> None:
+    shop = shop_with(
+        tmp_path,
+        mapping,
+        f"{HEADER},known_from",
+        f"{GOOD},2024-02-20",
+        f"{GOOD},",
+        f"{GOOD},some day",
+    )
+
+    assert shop.promotions()["known_from"].to_pylist() == [datetime(2024, 2, 20), None]
+    assert "known_from" in (tmp_path / "shop/quality.json").read_text()
+
+
+def test_promotions_of_an_older_import_are_known_from_their_start(
+    tmp_path: Path, mapping: Mapping
+) -> None:
+    shop = shop_with(tmp_path, mapping, HEADER, GOOD)
+    path = shop.folder / "promotions.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["known_from"]), path)
+
+    assert shop.promotions()["known_from"].to_pylist() == [None]

@@ -6,7 +6,14 @@ import pytest
 from ranking.features.context import context
 from retrieval import Placement, Scene
 from retrieval.behaviour.purchases import DAY, NO_HISTORY, History
-from retrieval.context_facts import FACT_BUCKETS, hashed_fact, holiday_ahead, scene_facts
+from retrieval.context_facts import (
+    FACT_BUCKETS,
+    FACT_CODES,
+    FactVocabulary,
+    hashed_fact,
+    holiday_ahead,
+    scene_facts,
+)
 from retrieval.types import local_seconds
 
 THANKSGIVING_EVE = datetime(2017, 11, 22, 18, 30)
@@ -49,8 +56,52 @@ def test_recent_products_are_distinct_newest_first_with_their_age_and_count() ->
 
 def test_facts_have_the_same_code_on_every_machine() -> None:
     assert hashed_fact("hour=18") == hashed_fact("hour=18")
-    assert 0 < hashed_fact("trait age=45-54") < FACT_BUCKETS
-    assert [hashed_fact("hour=18"), hashed_fact("month=1")] == [50, 132]
+    assert 0 < hashed_fact("trait age=45-54") < FACT_CODES
+    assert [hashed_fact("hour=18"), hashed_fact("month=1")] == [
+        2324627343232506095,
+        800438995373323182,
+    ]
+
+
+def test_no_two_facts_of_a_scene_share_a_number() -> None:
+    days = range(0, 2 * 365 * DAY, DAY)
+    facts = {
+        fact
+        for country in ("US", "DE", "IT", "JP", "TR")
+        for at in days
+        for fact in scene_facts(at, Scene(country=country))
+    }
+    facts |= {f"hour={hour}" for hour in range(24)} | {f"placement={p}" for p in Placement}
+
+    vocabulary = FactVocabulary(map(hashed_fact, facts))
+
+    numbers = vocabulary.numbers(np.array([hashed_fact(fact) for fact in sorted(facts)]))
+    assert sorted(numbers.tolist()) == list(range(1, len(facts) + 1))
+    assert len(facts) > 80
+
+
+def test_a_vocabulary_knows_the_facts_of_its_requests_and_no_others() -> None:
+    requests = [np.array([900, 5, 0]), np.array([5, 7, 0])]
+
+    vocabulary = FactVocabulary.of(requests)
+
+    assert vocabulary.codes == (5, 7, 900)
+    assert vocabulary.numbers(np.array([[0, 900, 6, 5], [7, 1000, -1, 0]])).tolist() == [
+        [0, 3, 0, 1],
+        [2, 0, 0, 0],
+    ]
+    assert FactVocabulary(()).numbers(np.array([3, 0])).tolist() == [0, 0]
+
+
+def test_of_too_many_facts_the_most_frequent_are_learnt() -> None:
+    often, seldom = np.arange(1, 501), np.arange(501, 1_501)
+
+    vocabulary = FactVocabulary.of([often, often, seldom])
+
+    assert len(vocabulary.codes) == FACT_BUCKETS - 1
+    assert set(often.tolist()) < set(vocabulary.codes)
+    with pytest.raises(ValueError, match="1024 facts; a model has 1023 at most"):
+        FactVocabulary(range(1, 1_025))
 
 
 def test_more_traits_than_there_is_room_for_are_cut() -> None:

@@ -17,11 +17,13 @@ from ranking.network.losses import (
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
 
+@pytest.mark.parametrize("padding", [0.0, 1.0])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_padding_does_not_change_a_loss(loss) -> None:  # type: ignore[no-untyped-def]
+def test_padding_does_not_change_a_loss(loss, padding: float) -> None:  # type: ignore[no-untyped-def]
+    """Padding has the label 0, and whatever logit the network makes of it."""
     logits, labels = torch.randn(2, 4), torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
     wide = torch.cat([logits, torch.full((2, 3), 50.0)], dim=1)
-    wide_labels = torch.cat([labels, torch.ones(2, 3)], dim=1)
+    wide_labels = torch.cat([labels, torch.full((2, 3), padding)], dim=1)
     weights = torch.cat([torch.ones(2, 4), torch.zeros(2, 3)], dim=1)
 
     torch.testing.assert_close(
@@ -82,3 +84,31 @@ def test_a_list_in_its_best_order_costs_less_than_any_other() -> None:
     costs = {tuple(o[0].tolist()): lambda_loss(o, labels, ones).item() for o in orders}
 
     assert min(costs, key=costs.__getitem__) == (2.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("loss", ORDER_LOSSES.values())
+def test_a_candidate_of_unknown_outcome_changes_no_order_loss(loss) -> None:  # type: ignore[no-untyped-def]
+    logits, labels = torch.tensor([[0.5, 2.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    known = torch.tensor([[1.0, 0.0, 1.0]])
+
+    found, other = (loss(torch.tensor([[0.5, at, 1.0]]), labels, known) for at in (2.0, -9.0))
+
+    torch.testing.assert_close(found, other)
+    torch.testing.assert_close(found, loss(logits[:, [0, 2]], labels[:, [0, 2]], torch.ones(1, 2)))
+
+
+def test_what_was_wanted_has_the_place_of_the_whole_list_in_a_thinned_one() -> None:
+    """Nine wrong products before it, of which three are left that stand for three each."""
+    whole = torch.cat([torch.linspace(9, 1, 9), torch.tensor([0.0])])[None]
+    wanted = torch.tensor([[0.0] * 9 + [1.0]])
+    kept = [1, 4, 7, 9]
+    weights = torch.tensor([[3.0, 3.0, 3.0, 1.0]])
+    discounts = [1 / math.log2(place + 2) for place in range(10)]
+    by_hand = sum(
+        3 * math.log1p(math.exp(whole[0, other])) * (discounts[other] - discounts[9])
+        for other in (1, 4, 7)
+    )
+
+    thin = lambda_loss(whole[:, kept], wanted[:, kept], weights)
+
+    assert thin.item() == pytest.approx(by_hand, rel=1e-5)  # the best possible DCG is 1

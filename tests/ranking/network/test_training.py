@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranking.calibration.calibration import SIGMOID
+from ranking.calibration.calibration import KINDS, SIGMOID, head_name
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
 from ranking.network.cross_attention import OUTCOMES
@@ -31,6 +31,14 @@ SETTINGS = RankerSettings(dim=8, heads=2, layers=1, epochs=12, learning_rate=1e-
 FEATURE = NAMES.index("frequency_60")
 PURCHASE = OUTCOMES.index("purchase")
 MOVING = 30  # features; the others stand still, so that more of them make no test harder
+
+SEEN, NEW = (1 << 40, (1 << 61) + 3), 77_777  # codes of facts
+
+
+def facts_of(which: int) -> np.ndarray:
+    facts = np.zeros(MAX_FACTS, np.int64)
+    facts[0] = SEEN[which]
+    return facts
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +95,8 @@ def test_the_same_seed_gives_the_same_ranker(
 def test_a_saved_ranker_gives_the_scores_of_training(
     trained: TrainedRanker, examples: list[Example], products: RankedProducts, tmp_path: Path
 ) -> None:
-    save(trained, products, ("search",), {"purchase": SIGMOID}, tmp_path)
+    heads = {head_name(kind, "purchase"): SIGMOID for kind in KINDS}
+    save(trained, products, ("search",), heads, tmp_path)
     ranker = Ranker.open(tmp_path)
 
     for asked in examples[:10]:
@@ -98,6 +107,75 @@ def test_a_saved_ranker_gives_the_scores_of_training(
 
         np.testing.assert_allclose(served, learned, atol=5e-3)  # tokens are kept in halves
         np.testing.assert_allclose(said["purchase"], 1 / (1 + np.exp(-served)), rtol=1e-6)
+
+
+def test_a_fact_that_training_never_saw_is_left_out_when_served(
+    examples: list[Example], products: RankedProducts, tmp_path: Path
+) -> None:
+    seen = [one._replace(context=one.context._replace(facts=facts_of(i % 2))) for i, one in
+            enumerate(examples)]  # fmt: skip
+    trained = train(seen[:100], seen[100:], products, SETTINGS._replace(epochs=2))
+    save(trained, products, ("search",), {}, tmp_path)
+    ranker, one = Ranker.open(tmp_path), seen[0]
+
+    def logits(*codes: int) -> np.ndarray:
+        context = one.context._replace(facts=np.array([*codes, 0], np.int64))
+        return ranker.rank(one.rows, one.features, context).logits
+
+    assert np.array_equal(logits(SEEN[0]), logits(SEEN[0], NEW))
+    assert np.array_equal(logits(SEEN[0]), logits(NEW, SEEN[0]))
+    assert not np.array_equal(logits(SEEN[0]), logits(SEEN[1]))
+    assert trained.model.facts.codes == SEEN
+    explained = ranker.explain(
+        one.rows,
+        one.features,
+        one.context._replace(facts=np.array([NEW, SEEN[0], 0])),
+        np.arange(2),
+    )
+    assert explained.attended.shape == (2, 1 + 2 + 2)  # query, recent products, facts
+    assert (explained.attended[:, 3] == 0).all()
+    assert (explained.attended[:, 4] > 0).all()
+    np.testing.assert_allclose(explained.attended.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_the_scores_of_validation_leave_out_what_training_never_saw(
+    trained: TrainedRanker, examples: list[Example], products: RankedProducts
+) -> None:
+    one = examples[0]._replace(context=examples[0].context._replace(facts=np.array([NEW, 0])))
+    silent = one._replace(context=one.context._replace(facts=np.array([0, 0])))
+
+    first, second = scores(trained.model, [one, silent], products)
+
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
+def test_a_ranker_that_does_not_say_which_facts_it_learnt_is_refused_by_name(
+    trained: TrainedRanker, products: RankedProducts, tmp_path: Path
+) -> None:
+    save(trained, products, ("search",), {}, tmp_path)
+    about = msgspec.json.decode((tmp_path / "ranker.json").read_bytes())
+    del about["facts"]
+    (tmp_path / "ranker.json").write_bytes(msgspec.json.encode(about))
+
+    with pytest.raises(UnknownRanker, match="which facts it learnt; build again"):
+        Ranker.open(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_request_has_only_probabilities_that_were_calibrated_on_it(
+    kind: str,
+    trained: TrainedRanker,
+    examples: list[Example],
+    products: RankedProducts,
+    tmp_path: Path,
+) -> None:
+    save(trained, products, KINDS, {head_name(kind, "purchase"): SIGMOID}, tmp_path)
+    ranker = Ranker.open(tmp_path)
+
+    for one in examples[:10]:
+        said = ranker.rank(one.rows, one.features, one.context).probabilities
+
+        assert set(said) == ({"purchase"} if one.kind == kind else set())
 
 
 def test_a_ranker_knows_where_it_was_better(
@@ -119,6 +197,18 @@ def test_the_order_of_retrieval_is_the_order_of_the_candidates(examples: list[Ex
     ]
 
     assert mean_retrieved_ndcg(best_first) == 1.0
+
+
+def test_what_was_bought_and_not_retrieved_counts_as_missed(examples: list[Example]) -> None:
+    first = np.arange(8) < 2
+    found = examples[0]._replace(rows=np.arange(8), labels=labels_of(purchase=first))
+    half = found._replace(missed=2)
+    nothing = found._replace(labels=labels_of(purchase=np.zeros(8)), missed=1)
+    discounts = 1 / np.log2(np.arange(2, 6))
+
+    assert mean_retrieved_ndcg([half]) == pytest.approx(discounts[:2].sum() / discounts.sum())
+    assert mean_retrieved_ndcg([found, nothing]) == pytest.approx(0.5)
+    assert mean_retrieved_ndcg([found, nothing._replace(missed=0)]) == 1  # nothing came of it
 
 
 def test_a_request_scores_the_same_in_any_batch(

@@ -5,6 +5,7 @@ from index import Hits
 from retrieval.fusion.fusion import fuse, fuse_scored, reciprocal_rank_fusion
 from retrieval.fusion.weight_fitting import (
     ChannelOutcome,
+    cross_fitted_worth,
     fit_fusion_weights,
     fit_scales,
     fit_weights,
@@ -50,6 +51,31 @@ def test_a_channel_gains_what_it_knows_and_noise_gains_nothing() -> None:
     assert len(habit) == len(noise) == 40
     assert habit.mean() > 0.5
     assert abs(noise.mean()) < 0.05
+
+
+def test_weights_are_judged_on_requests_that_did_not_fit_them() -> None:
+    """Every second request is known to one channel, those between to the other."""
+    outcomes = [
+        ChannelOutcome(
+            {"one": hits(right if i % 2 else wrong), "two": hits(wrong if i % 2 else right)},
+            np.arange(8) + i,
+        )
+        for i in range(40)
+        for right, wrong in [(np.arange(20) + i, np.arange(100, 160))]
+    ]
+    start = {"one": 1.0, "two": 1.0}
+
+    judged = cross_fitted_worth(outcomes, start, 60.0, 20)
+
+    fitted = fit_fusion_weights(outcomes, start, 60.0, 20)
+    own = worth(outcomes, fitted.weights, 60.0, 20, fitted.scales or None)
+    halves = [fit_fusion_weights(outcomes[half::2], start, 60.0, 20) for half in (1, 0)]
+    expected = [
+        worth([one], halves[i % 2].weights, 60.0, 20, halves[i % 2].scales or None).total
+        for i, one in enumerate(outcomes)
+    ]
+    assert judged.total == pytest.approx(np.mean(expected))
+    assert judged.total < own.total - 0.2
 
 
 def test_an_outcome_without_a_channel_keeps_the_scores_of_the_others() -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from retrieval.behaviour.purchases import History
 from retrieval.encoded_query import EncodedQuery
-from retrieval.towers.columns import TowerColumns, one_each
+from retrieval.towers.columns import PastColumns, ProductBatch, TowerColumns, one_each, take
 from retrieval.towers.losses import LOSSES
 from retrieval.towers.model import (
     Spaces,
@@ -184,6 +184,65 @@ def test_training_ends_after_epochs_without_a_gain() -> None:
     assert len(trained.epochs) == 3
 
 
+class OfPeriods(Fans):
+    """Requests whose periods see the products with other popularity."""
+
+    def __init__(self, count: int, seen: list[set[int]]) -> None:
+        super().__init__(count)
+        self._seen = seen
+
+    def take(self, numbers: Int64[np.ndarray, "b"], random: np.random.Generator) -> PastRequests:
+        self._seen.append({int(number) % 2 for number in numbers})
+        return super().take(numbers, random)
+
+
+def past_columns(count: int, *popularity: float) -> PastColumns:
+    now = columns()
+    periods = tuple(
+        now._replace(popularity=np.full_like(now.popularity, value)) for value in popularity
+    )
+    return PastColumns(now, periods, np.arange(count) % len(popularity))
+
+
+def test_a_step_is_of_one_period_and_sees_the_products_of_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[set[int]] = []
+    looked: list[float] = []
+
+    def taken(given: TowerColumns, rows: Int64[np.ndarray, "b"]) -> ProductBatch:
+        looked.append(float(given.popularity[0, 0]))
+        return take(given, rows)
+
+    monkeypatch.setattr("retrieval.towers.batch_loss.take", taken)
+
+    train(
+        towers(), past_columns(64, 7.0, 9.0), OfPeriods(64, seen), lambda *_: 0.5,
+        QUICK._replace(epochs=1, batch_size=8),
+    )  # fmt: skip
+
+    assert len(seen) == len(looked) == 8
+    assert [7.0 + 2 * one for (one,) in seen] == looked
+    assert set(looked) == {7.0, 9.0}
+
+
+def test_what_is_known_now_changes_no_weight_of_towers_that_learn_from_the_past() -> None:
+    past = past_columns(64, 0.0, 0.5)
+    later = past.now._replace(
+        popularity=np.full_like(past.now.popularity, 3.0),
+        price=np.ones_like(past.now.price),
+        own=np.zeros_like(past.now.own),
+    )
+
+    one, other = (
+        train(towers(), given, Fans(64), lambda *_: 0.5, QUICK._replace(epochs=2)).towers
+        for given in (past, past._replace(now=later))
+    )
+
+    for weights, others in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(weights, others)
+
+
 def test_training_ends_with_its_time() -> None:
     trained = train(towers(), columns(), Fans(64), lambda *_: 0.5, QUICK._replace(max_seconds=1e-6))
 
@@ -203,6 +262,27 @@ def test_saved_towers_say_the_same_again(tmp_path: Path) -> None:
 
     assert np.array_equal(embed_products(again, columns()), vectors)
     assert np.array_equal(interests(again, ask, vectors), interests(made, ask, vectors))
+
+
+def test_a_fact_that_towers_never_learnt_is_left_out(tmp_path: Path) -> None:
+    towers(facts=(70, 1 << 61)).save(tmp_path)
+    made, vectors = Towers.open(tmp_path), embed_products(towers(), columns())
+
+    def asked(*codes: int) -> np.ndarray:
+        return interests(made, EncodedQuery(facts=np.array(codes, np.int64)), vectors)
+
+    assert np.array_equal(asked(70, 71, 0), asked(70))
+    assert np.array_equal(asked(71, 1 << 61), asked(1 << 61))
+    assert not np.array_equal(asked(70), asked(1 << 61))
+
+
+def test_towers_that_do_not_say_which_facts_they_learnt_are_refused(tmp_path: Path) -> None:
+    towers().save(tmp_path)
+    about = json.loads((tmp_path / "towers.json").read_text())
+    (tmp_path / "towers.json").write_text(json.dumps({**about, "facts": None}))
+
+    with pytest.raises(UnknownTowers, match="build again"):
+        Towers.open(tmp_path)
 
 
 def test_towers_of_another_numbering_are_refused(tmp_path: Path) -> None:

@@ -7,17 +7,28 @@ import pyarrow as pa
 import pytest
 
 from pipelines.building.build import build
-from pipelines.building.steps.tower_columns import codes_of, numbered, standardised
+from pipelines.building.steps.tower_columns import (
+    codes_of,
+    columns_at,
+    numbered,
+    standardised,
+)
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError
+from pipelines.metrics.intervals import Interval
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import current, open_release
+from pipelines.shop.purchases import Log
 from pipelines.shop.writer import ShopWriter
-from pipelines.training.towers.synthetic_queries import synthetic_queries
+from pipelines.training.towers.ablation import SearchQuality
+from pipelines.training.towers.examples import BasketRequests, TitleWords
+from pipelines.training.towers.synthetic_queries import part, synthetic_queries
 from retrieval import Query, Scene, Stage
+from retrieval.behaviour.purchases import Purchases
+from retrieval.towers.columns import TowerColumns
 from tests.conftest import UNTIL, products, purchases
 
 
@@ -70,14 +81,51 @@ def test_a_build_trains_towers_and_says_how_good_they_are(releases: Path) -> Non
     assert np.linalg.norm(trained.vectors, axis=1) == pytest.approx(np.ones(48), abs=1e-5)
 
 
-def test_towers_are_no_part_of_a_search_where_they_did_not_help(releases: Path) -> None:
-    release = open_release(releases)
-    told = release.manifest.quality["towers_search"]
+@pytest.mark.parametrize(("low", "asked"), [(0.01, True), (0.0, False), (-0.02, False)])
+def test_towers_are_part_of_a_search_only_where_they_help_beyond_chance(
+    low: float, asked: Any, tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gain = Interval(mean=0.05, low=low, high=0.1)
+    monkeypatch.setattr(
+        "pipelines.building.steps.towers.compare_searches",
+        lambda *_: SearchQuality(0.5, gain, 40),
+    )
 
-    trained = open_parts(release.path).trained
+    folder = built(tmp_path, purchases(), other(config))
 
+    trained, quality = open_parts(folder).trained, open_release(folder.parent).manifest.quality
     assert trained is not None
-    assert ("search" in trained.request_kinds) == ("not used" not in told)
+    assert ("search" in trained.request_kinds) is asked
+    assert ("not used" not in quality["towers_search"]) is asked
+    assert quality["towers_searches_held_out"] > 0
+
+
+def test_towers_are_judged_by_searches_that_they_have_not_learnt_from(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[TitleWords] = []
+    judging: list[TitleWords] = []
+
+    class Requests(BasketRequests):
+        def __init__(self, *given: Any) -> None:
+            learnt.extend(one for one in given if isinstance(one, TitleWords))
+            super().__init__(*given)
+
+    def compare(*given: Any) -> None:
+        judging.extend(one for one in given if isinstance(one, TitleWords))
+
+    monkeypatch.setattr("pipelines.building.steps.towers.BasketRequests", Requests)
+    monkeypatch.setattr("pipelines.building.steps.towers.compare_searches", compare)
+
+    folder = built(tmp_path, purchases(), other(config))
+
+    (one,), (judge,) = learnt, judging
+    assert len(judge.meant)
+    assert not set(judge.meant.tolist()) & set(one.meant.tolist())
+    assert not set(judge.texts) & set(one.texts)
+    quality = open_release(folder.parent).manifest.quality
+    assert quality["towers_searches_held_out"] == len(judge.meant)
+    assert "not used" in quality["towers_search"]  # nothing was measured
 
 
 @pytest.mark.parametrize(("gained", "asked"), [(0.1, True), (0.0, False), (-0.1, False)])
@@ -108,6 +156,8 @@ def test_the_towers_have_seen_nothing_of_the_newest_window(tmp_path: Path, confi
     bought = np.asarray(log["product"].to_pylist())
     bought[np.asarray(newest)] = [f"p{i}" for i in random.integers(0, 48, int(np.sum(newest)))]
     changed = log.set_column(log.column_names.index("product"), "product", pa.array(bought))
+    paid = np.where(np.asarray(newest), random.uniform(10, 90, len(bought)), 2.5)
+    changed = changed.set_column(log.column_names.index("value"), "value", pa.array(paid))
 
     folders = [
         built(tmp_path / name, table, other(config)) for name, table in (("a", log), ("b", changed))
@@ -182,6 +232,41 @@ def test_attributes_are_hashed_level_by_level() -> None:
     assert len(set(codes[0]) & set(codes[1]) - {0}) == 2  # brand and Food
 
 
+def test_the_tokens_of_a_period_hang_on_nothing_that_came_later() -> None:
+    random, count, at = np.random.default_rng(0), 400, 1_000
+    rows = random.integers(0, 12, count).astype(np.int32)
+    seconds = np.sort(random.integers(0, 2_000, count))
+    users = random.integers(0, 20, count).astype(np.int32)
+    prices = random.uniform(1, 9, count).astype(np.float32)
+    late = seconds >= at
+    log = Log(
+        np.arange(20).astype(str), Purchases(users, rows, seconds, np.arange(count)), "", prices
+    )
+    other = log._replace(
+        purchases=log.purchases._replace(rows=np.where(late, 11 - rows, rows)),
+        prices=np.where(late, prices * 7, prices).astype(np.float32),
+    )
+    now = TowerColumns(
+        {},
+        np.zeros((12, 1), np.int64),
+        np.arange(1, 13),
+        np.zeros(12, np.float32),
+        np.zeros((12, 5), np.float32),
+    )
+
+    then, changed, after = (
+        columns_at(now, given, moment) for given, moment in ((log, at), (other, at), (log, 2_000))
+    )
+
+    for one, two, three in zip(then[2:], changed[2:], after[2:], strict=True):
+        assert np.array_equal(one, two, equal_nan=True)
+        assert one is then.own or not np.array_equal(one, three, equal_nan=True)
+    never = columns_at(now, log, 0)
+    assert not never.own.any()
+    assert np.isnan(never.price).all()
+    assert not never.popularity.any()
+
+
 def test_only_what_is_bought_often_enough_has_an_embedding_of_its_own() -> None:
     assert numbered(np.array([9, 1, 5], np.float32)).tolist() == [1, 0, 2]
 
@@ -208,6 +293,26 @@ def test_made_up_searches_hold_words_of_the_product_they_mean() -> None:
     assert set(words.meant.tolist()) == {0, 1}
     for text, row in zip(words.texts, words.meant, strict=True):
         assert set(text.split()) <= set(titles[row].split())
+
+
+def test_searches_are_parted_by_product_and_by_words() -> None:
+    titles = [f"{kind} {number}" for number in range(40) for kind in ("oat milk", "rye bread")]
+    names = [f"p{row}" for row in range(len(titles))]
+    shares = np.full(len(titles), 1 / len(titles), np.float32)
+    words = synthetic_queries(
+        titles, shares, lambda texts: np.arange(len(texts), dtype=np.float32)[:, None], seed=1
+    )
+    assert words is not None
+
+    learnt, judging = part(words, names)
+
+    for side in (learnt, judging):
+        assert len(side.meant) == len(side.texts) == len(side.vectors) == len(side.searches) > 0
+        assert (np.diff(side.meant) >= 0).all()
+        for text, row in zip(side.texts, side.meant, strict=True):
+            assert text in titles[row]
+    assert not set(learnt.meant.tolist()) & set(judging.meant.tolist())
+    assert not set(learnt.texts) & set(judging.texts)
 
 
 def test_a_shop_without_words_has_no_searches_to_make_up() -> None:

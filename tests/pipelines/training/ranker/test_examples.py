@@ -1,8 +1,10 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.config.sections import Config, ShopConfig
@@ -26,6 +28,7 @@ from ranking.features.definitions import NAMES
 from ranking.network.examples import labels_of
 from retrieval import Query, Scene
 from retrieval.behaviour.purchases import DAY
+from retrieval.encoded_query import EncodedQuery
 from retrieval.types import local_seconds
 from tests.conftest import UNTIL, products, purchases
 
@@ -75,6 +78,68 @@ def test_training_sees_the_very_features_that_serving_computes(
             assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
 
 
+def changed_from(seconds: int, folder: Path) -> Shop:
+    """Return the shop with other products, other prices and more purchases from a moment on."""
+    log, random = purchases().to_pylist(), np.random.default_rng(0)
+    for line in log:
+        if local_seconds(line["time"]) >= seconds:
+            line["product"] = f"p{random.integers(0, 48)}"
+            line["value"] = float(random.uniform(10, 90))
+    dear = {"type": "purchase", "user": "u99", "value": 99.0}  # so often that medians move
+    for number in range(48 * 60):
+        at = datetime.fromtimestamp(seconds + DAY + number, UTC).replace(tzinfo=None)
+        log.append({**dear, "session": f"late {number}", "time": at, "product": f"p{number % 48}"})
+    with ShopWriter(folder, name="Corner shop", source="table") as writer:
+        writer.add_products(products())
+        writer.add_events(pa.Table.from_pylist(log, purchases().schema))
+    return Shop(folder)
+
+
+def test_what_is_sold_in_a_window_changes_no_feature_of_its_requests(
+    past: PastShop, parts: Parts, shop: Path, config: Config, tmp_path: Path
+) -> None:
+    start = BORDER - config.ranking.window_days * DAY
+    logs = [
+        read_purchases(one, parts.products, UNTIL)
+        for one in (Shop(shop), changed_from(start, tmp_path / "changed"))
+    ]
+
+    before, after = (from_baskets(past, log, BORDER, silent) for log in logs)
+
+    for one, other in zip(before[0], after[0], strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.features, other.features)
+        assert np.array_equal(one.labels, other.labels, equal_nan=True)
+    then = [PastRetriever(past, log, start) for log in logs]
+    rows = np.arange(parts.products.size)
+    ask = EncodedQuery(history=then[0].history("u3", start), at_seconds=start)
+    found = [
+        one.example(ask, one.order(ask, rows), "u3", Scene(), np.empty_like).features
+        for one in then
+    ]
+    assert np.array_equal(*found)
+
+
+def test_what_was_not_sold_before_a_window_has_no_price_in_it_nor_when_served(
+    past: PastShop, parts: Parts, shop: Path, config: Config
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    start = int(log.purchases.seconds.min()) + DAY
+    then = PastRetriever(past, log, start)
+    ask = EncodedQuery(history=then.history("u3", start), at_seconds=start)
+    rows = np.arange(parts.products.size)
+    sold = np.unique(log.purchases.rows[log.purchases.seconds < start])
+
+    example = then.example(ask, then.order(ask, rows), "u3", Scene(), np.empty_like)
+
+    price = example.features[:, NAMES.index("price")]
+    assert 0 < len(sold) < len(rows)
+    assert (price[np.isin(example.rows, sold)] > 0).all()
+    assert (price[~np.isin(example.rows, sold)] == 0).all()
+    ever = np.unique(log.purchases.rows)
+    assert (parts.catalogue.prices > 0).nonzero()[0].tolist() == ever.tolist()
+
+
 def test_past_requests_were_made_in_the_country_of_the_shop(
     past: PastShop, parts: Parts, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +177,24 @@ def test_what_was_bought_is_labelled_and_nothing_else(
         assert 47 not in example.rows  # unlisted
         if example.context.query is not None:
             assert example.wanted().sum() <= 1
+
+
+def test_what_retrieval_missed_of_a_basket_is_counted(
+    past: PastShop, parts: Parts, shop: Path, config: Config
+) -> None:
+    few = msgspec.structs.replace(config.retrieval, candidates=3)
+    ranking = msgspec.structs.replace(config.ranking, sampled_negatives=0)
+    short = replace(past, config=msgspec.structs.replace(config, retrieval=few, ranking=ranking))
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+    start = BORDER - config.ranking.window_days * DAY
+    baskets = next_baskets(log.user_ids, log.purchases, start, BORDER)
+
+    _, newest = from_baskets(short, log, BORDER, silent)
+
+    asked = [example for example in newest if example.context.query is None]
+    for example, basket in zip(asked, baskets, strict=True):
+        assert len(example.relevant()) == len(basket.rows)
+    assert any(example.missed for example in asked)
 
 
 def test_what_was_shown_keeps_its_labels_and_weights_and_sees_what_serving_computes(
@@ -195,6 +278,22 @@ def test_made_up_searches_carry_the_words_of_what_was_bought(
             np.testing.assert_allclose(found["rare_title"][bought], 1, rtol=1e-6)
 
 
+def test_searches_of_the_newest_window_are_for_other_products_than_those_before(
+    past: PastShop, parts: Parts, shop: Path
+) -> None:
+    log = read_purchases(Shop(shop), parts.products, UNTIL)
+
+    training, newest = from_baskets(past, log, BORDER, silent)
+
+    sides = [[e for e in part if e.context.query is not None] for part in (training, newest)]
+    meant = [{int(row) for e in part for row in e.rows[e.wanted()]} for part in sides]
+    assert all(meant)
+    assert not set.intersection(*meant)
+    asked = [{e.context.query.tobytes() for e in part if e.context.query is not None}
+             for part in sides]  # fmt: skip
+    assert not set.intersection(*asked)
+
+
 def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: Path) -> None:
     log = read_purchases(Shop(shop), parts.products, None)
 
@@ -217,8 +316,6 @@ def test_without_a_session_a_day_is_a_basket(parts: Parts, tmp_path: Path) -> No
 
 
 def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Path) -> None:
-    import pyarrow as pa
-
     asked = purchases()
     allowed = [{"search": True, "recommend": True, "ads": True, "train": u != "u3"}
                for u in asked["user"].to_pylist()]  # fmt: skip
@@ -235,8 +332,6 @@ def test_who_does_not_consent_to_training_is_left_out(parts: Parts, tmp_path: Pa
 def test_a_log_without_purchases_is_read_by_its_strongest_kind_of_event(
     parts: Parts, tmp_path: Path
 ) -> None:
-    import pyarrow as pa
-
     clicks = purchases().slice(0, 50)
     kinds = pa.array(["view", "click"] * 25)
     with ShopWriter(tmp_path / "shop", name="x", source="table") as writer:
