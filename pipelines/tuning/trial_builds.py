@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,7 +121,7 @@ class TrialBuilder:
         manifest = Manifest(
             format=FORMAT,
             name=made.folder.name,
-            made_at=datetime.now(),
+            made_at=datetime.now(UTC),
             config=msgspec.to_builtins(config),
             shop=describe(self._shop),
             until=self._until.isoformat(),
