@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index import RowLookup
+from index.columns.bounded_cache import BoundedCache
 from index.columns.filter_masks import matching
 from pipelines.live.base import Base
-from pipelines.live.bounded_cache import BoundedCache
 from pipelines.live.overlay_columns import LiveColumns
 from pipelines.live.records import Record
 from pipelines.live.store import Store
@@ -26,9 +26,10 @@ from retrieval.channels.types import Channel, WordChannel
 from retrieval.retriever import Retriever
 
 REMEMBERED_FILTERS = 256
+MASK_BYTES = 1 << 28  # of all remembered masks, a byte a product
 MOST_LISTS = 64  # that are remembered for their next pages
 MOST_LISTED = 2_000_000  # rows in all of them
-Masks = dict[str, Bool[np.ndarray, "n"]]
+Mask = Bool[np.ndarray, "n"]
 
 
 class Places(NamedTuple):
@@ -71,7 +72,7 @@ class CatalogueSnapshot:
         self._count = store.count
         self._stand_ins = store.stand_ins
         self._new_rows = changed.new_rows
-        self._allowed: Masks = {}
+        self._allowed: BoundedCache[Mask] = BoundedCache(REMEMBERED_FILTERS, MASK_BYTES)
         self.sequence = changed.sequence
         self.columns = LiveColumns(
             base.parts.products, self._table, self._records.of, still=self.unchanged
@@ -90,12 +91,7 @@ class CatalogueSnapshot:
 
     def allowed(self, text: str) -> Bool[np.ndarray, "n"]:
         """Return which rows pass a filter, or FilterError; products that are gone pass none."""
-        found = self._allowed.get(text)
-        if found is None:
-            if len(self._allowed) >= REMEMBERED_FILTERS:
-                self._allowed.clear()
-            found = self._allowed[text] = self._pass(text)
-        return found
+        return self._allowed.of(text, lambda: self._pass(text), lambda mask: mask.nbytes)
 
     def rows_of(self, ids: Sequence[str]) -> RowLookup:
         """Return where these products stand, in the order asked, and which are not there."""

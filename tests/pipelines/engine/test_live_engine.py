@@ -9,9 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from index import Field
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
+from pipelines.live import overlay_columns, snapshot
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
@@ -361,3 +363,33 @@ def test_a_product_that_is_gone_is_not_one_that_was_left_out(live: Engine) -> No
     assert after is not None
     assert (before.passed, before.of) == (47, 48)
     assert (after.passed, after.of) == (46, 47)
+
+
+def test_facets_on_any_number_of_names_keep_a_bounded_memory(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 100_000
+    monkeypatch.setattr(overlay_columns, "REMEMBERED_BYTES", most)
+    make(live, *(Upsert(product=changed(SOUP, id=f"new{i}")) for i in range(300)))
+    columns = live._overlay.snapshot().columns
+    new = np.arange(live._overlay._base.size, live._overlay._base.size + 300)
+
+    found = [columns.words(Field("attributes", f"name{i}"), new).pairs.at.size for i in range(100)]
+
+    assert sum(found) == 0
+    assert 0 < columns._coded.size <= most
+    assert columns.words(Field("attributes", "colour"), new).pairs.at.size == 300
+
+
+def test_masks_of_any_number_of_filters_keep_a_bounded_memory(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = live._overlay._base.size
+    monkeypatch.setattr(snapshot, "MASK_BYTES", 10 * size)
+    make(live, Edit(id=ids(live.answer(at_end(text="wine"), Stage.RETRIEVAL))[0], price=1.0))
+    now = live._overlay.snapshot()
+
+    masks = [now.allowed(f"price > {i}") for i in range(100)]
+
+    assert masks[0].sum() > masks[99].sum()
+    assert now._allowed.size == 10 * size
