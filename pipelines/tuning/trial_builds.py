@@ -11,8 +11,9 @@ import msgspec
 import xxhash
 
 from index import use_threads
-from pipelines.building.build import check_recall, describe
+from pipelines.building.build import describe
 from pipelines.building.context import BuildContext
+from pipelines.building.recall_checks import refuse_low_recall
 from pipelines.building.steps.behaviour import write_content, write_tables
 from pipelines.building.steps.fusion_weights import write_weights
 from pipelines.building.steps.indexes import write_indexes
@@ -62,7 +63,7 @@ def _write_content(context: BuildContext) -> None:
     write_lexical(context)
     quality |= write_indexes(context)
     write_words(context)
-    check_recall(quality, context.config)
+    refuse_low_recall(quality, context.config.index)
     save_encoders(context.encoders, context.folder)
 
 
