@@ -135,7 +135,7 @@ class EmbeddingCache:
             return True
         words, at = self._mapped(file, "<u4"), np.array([block.start for block in blocks], np.int64)
         there = words[at].astype(np.uint64) | words[at + 1].astype(np.uint64) << np.uint64(32)
-        return there.tolist() != [block.checksum for block in blocks]
+        return bool(there.tolist() != [block.checksum for block in blocks])
 
     def _forget(self) -> None:
         self._offsets.clear()

@@ -7,6 +7,7 @@ import pytest
 from index import Columns, DamagedIndex, Field, IndexFault, map_array, save_array
 from index.columns import table
 from index.columns.table import pairs_of, values_by_key
+from tests.assertions import every
 
 SCHEMA = pa.schema(
     [("id", pa.string()), ("price", pa.float64()), ("traits", pa.map_(pa.string(), pa.string()))]
@@ -110,6 +111,6 @@ def test_columns_of_any_number_of_keys_keep_a_bounded_memory(
     numbers = [columns.numbers(Field("traits", f"k{i}")) for i in range(100)]
 
     assert words[0] == words[-9] == list("abcdefghij")
-    assert all(np.isnan(column).all() and len(column) == 10 for column in numbers)
+    assert every(np.isnan(column).all() and len(column) == 10 for column in numbers)
     assert 0 < columns._coded.size <= 1_000
     assert 0 < columns._numbers.size <= 1_000

@@ -22,6 +22,7 @@ from pipelines.live.changes import Change, Delete, Edit, Upsert
 from pipelines.live.overlay import Overlay
 from retrieval import Product, Query, Scene, Slate, Stage
 from retrieval.types import Collapse, Direction, Facet, FacetCounts, Sort
+from tests.assertions import each, every
 from tests.conftest import NUM_PRODUCTS, UNTIL
 
 Passes = Callable[[Product], bool]
@@ -91,7 +92,7 @@ def live(real_engine: Engine, tmp_path: Path) -> Iterator[Engine]:
 
 
 def make(engine: Engine, *changes: Change) -> None:
-    assert all(isinstance(number, int) for number in engine.change(changes).result())
+    assert every(isinstance(number, int) for number in engine.change(changes).result())
 
 
 @pytest.mark.parametrize("where", FILTERS)
@@ -127,7 +128,7 @@ def test_a_count_is_the_total_of_the_request_with_that_value_as_filter(
     field = "availability" if collapse else "brand"
     slate = real_engine.answer(at_end(filter=where, facets=(Facet(field=field),), k=1, **asked))
 
-    for value, count in counts(slate).items():
+    for value, count in each(counts(slate).items()):
         narrower = f'{field}: ANY("{value}")' + (f" AND {where}" if where else "")
         clicked = real_engine.answer(at_end(filter=narrower, cursor="*", k=1, **asked))
         assert clicked.matched is not None
@@ -253,7 +254,7 @@ def test_the_pages_together_are_the_whole_list(real_engine: Engine, walk: Walk) 
     assert len(set(ids(whole))) == len(ids(whole))
     positions = [p.position for page in walked for p in page.products]
     assert positions == list(range(1, len(positions) + 1))
-    assert all(page.matched == whole.matched and page.stage == whole.stage for page in walked)
+    assert every(page.matched == whole.matched and page.stage == whole.stage for page in walked)
     assert whole.matched is not None
     assert whole.matched.total == len(ids(whole))
 
@@ -370,7 +371,7 @@ def forged(cursor: str) -> list[str]:
 def test_garbage_is_refused_as_a_cursor(real_engine: Engine) -> None:
     cursor = real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor
 
-    for text in forged(cursor):
+    for text in each(forged(cursor)):
         with pytest.raises(RequestError, match="cannot be read") as refused:
             real_engine.answer(at_end(text="soup", cursor=text))
         assert refused.value.field == "cursor"

@@ -11,6 +11,7 @@ from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import open_release
 from pipelines.shop.reader import Shop
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 
@@ -22,9 +23,9 @@ def held(shop: Path, releases: Path) -> Holdout:
 
 def test_only_baskets_from_the_moment_on_are_asked_for(held: Holdout) -> None:
     assert held.tests
-    assert all(test.at >= UNTIL for test in held.tests)
-    assert all(len(test.bought) >= 4 for test in held.tests)
-    assert all(set(test.bought) <= set(held.product_ids) for test in held.tests)
+    assert every(test.at >= UNTIL for test in held.tests)
+    assert every(len(test.bought) >= 4 for test in held.tests)
+    assert every(set(test.bought) <= set(held.product_ids) for test in held.tests)
 
 
 def test_each_shopper_is_asked_for_once(held: Holdout) -> None:

@@ -23,6 +23,7 @@ from pipelines.release.parts import open_parts
 from pipelines.release.store import open_release
 from pipelines.shop.reader import PINNED, Shop
 from pipelines.shop.writer import ShopWriter
+from tests.assertions import every
 from tests.conftest import UNTIL, products
 
 
@@ -102,7 +103,7 @@ def test_a_search_asks_once_for_words_and_is_judged_by_all_products_that_they_na
 def test_what_is_kept_is_from_before_the_moment_of_the_release(source: PinnedSource) -> None:
     made = make_pinned(source, source)
 
-    assert all(one.at is not None and one.at <= UNTIL for one in made)
+    assert every(one.at is not None and one.at <= UNTIL for one in made)
 
 
 def test_the_gate_asks_for_baskets_that_no_release_has_seen(
@@ -111,7 +112,7 @@ def test_the_gate_asks_for_baskets_that_no_release_has_seen(
     unseen = held_out(Shop(shop), source, source)
 
     assert unseen
-    assert all(one.at is not None and one.at >= UNTIL for one in unseen)
+    assert every(one.at is not None and one.at >= UNTIL for one in unseen)
 
 
 def test_nothing_is_held_out_where_the_releases_have_seen_the_whole_log(
