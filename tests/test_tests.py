@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typing_extensions import TypeIs
 
 from tests.assertions import each, every
 
@@ -58,21 +59,34 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 def bare_alls(tree: ast.Module) -> Iterator[int]:
     """Yield the line of each assertion by `all` over something that may be empty."""
+    drawn = {id(node) for test in ast.walk(tree) if is_drawn(test) for node in ast.walk(test)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assert) and any(called(call) == "all" for call in ast.walk(node)):
+        if not isinstance(node, ast.Assert) or id(node) in drawn:
+            continue
+        if any(called(call) == "all" for call in ast.walk(node)):
             yield node.lineno
 
 
 def unsure_tests(tree: ast.Module) -> Iterator[int]:
     """Yield the line of each test that checks nothing where its loops are not entered."""
     for test in ast.walk(tree):
-        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_"):
+        if is_test(test) and not is_drawn(test):
             loops = [one for one in ast.walk(test) if isinstance(one, ast.For)]
             unsure = [loop for loop in loops if not is_sure(loop.iter)]
             inside = {id(node) for loop in unsure for node in ast.walk(loop)}
             checks = [node for node in ast.walk(test) if is_check(node)]
             if checks and every(id(check) in inside for check in checks):
                 yield test.lineno
+
+
+def is_test(node: ast.AST) -> TypeIs[ast.FunctionDef]:
+    """Tell whether a node is a test."""
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
+def is_drawn(node: ast.AST) -> bool:
+    """Tell whether hypothesis draws what a test looks at, sometimes nothing."""
+    return is_test(node) and "given" in map(called, node.decorator_list)
 
 
 def is_sure(iterated: ast.expr) -> bool:

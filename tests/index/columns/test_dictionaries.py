@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from index import Field, FilterError, field_named, parse, without, written
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
 from index.columns.filter_masks import upwards
-from tests.assertions import each, every
 
 WORDS = st.sampled_from(["", "a", "b", "ä", "A > B", "A"])
 ROWS = st.lists(
@@ -47,7 +46,7 @@ def words(column: DictionaryColumn, rows: list[int]) -> list[set[str]]:
     at, codes = column.pairs(np.array(rows, np.int64))
     names = column.words.to_pylist()
     found = [[names[c] for p, c in zip(at, codes, strict=True) if p == i] for i in range(len(rows))]
-    assert every(len(set(one)) == len(one) for one in found)
+    assert [len(set(one)) for one in found] == [len(one) for one in found]
     return [set(one) for one in found]
 
 
@@ -69,7 +68,7 @@ def test_every_row_has_its_own_words_in_any_order_of_asking(
         "attributes.x": lambda r: values_of(r["attributes"], "x"),
     }
 
-    for name, own in each(expected.items()):
+    for name, own in expected.items():
         found = words(coded(whole, field_named(name)), asked)
 
         assert found == [own(rows[i]) - {"", None} for i in asked]

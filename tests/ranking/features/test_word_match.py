@@ -278,7 +278,7 @@ def test_a_product_beside_the_catalogue_answers_as_it_would_within(seed: int) ->
         within, beside = words.match(query, np.arange(len(shop))), words.match_texts(query, shop)
 
         assert within.keys() == beside.keys()
-        for name, column in each(within.items()):
+        for name, column in within.items():
             np.testing.assert_array_equal(column, beside[name], name)
 
 
