@@ -20,8 +20,8 @@ from benchmarks.mutants.coverage import Line, traced
 from benchmarks.mutants.operators import Mutant, mutated
 from benchmarks.mutants.patching import Unimportable, patch
 
-LEAST_SECONDS, TIMES = 10.0, 5.0  # a mutant may take this, or so many times as long as the tests
-LONGEST_TEST = 20.0  # seconds; slower tests are not asked
+LEAST_SECONDS, TIMES = 5.0, 4.0  # a mutant may take this, or so many times as long as the tests
+LONGEST_TEST = 5.0  # seconds; slower tests are not asked
 KILLED, SURVIVED, UNCOVERED, UNTRIED = "killed", "survived", "not covered", "not tried"
 OptionName = "mutants"
 
