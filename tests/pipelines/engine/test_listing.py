@@ -278,6 +278,20 @@ def test_a_list_begins_as_the_plain_answer_does(real_engine: Engine) -> None:
         assert plain.cursor == ""
 
 
+def test_a_candidate_says_why_it_is_there_and_the_rest_of_a_list_says_nothing(
+    real_engine: Engine,
+) -> None:
+    for search in ({"text": "soup"}, {"user": "u1"}):
+        for stage in Stage.RANKING, Stage.RETRIEVAL:
+            page = real_engine.answer(at_end(k=20, **search), stage)
+            assert every(placed.why for placed in page.products)
+
+    whole = real_engine.answer(at_end(k=NUM_PRODUCTS, cursor="*"))
+    reasons = [bool(placed.why) for placed in whole.products]
+    assert reasons == sorted(reasons, reverse=True)
+    assert 0 < sum(reasons) < len(reasons)
+
+
 def test_a_search_counts_what_holds_all_of_its_words(real_engine: Engine) -> None:
     broad = real_engine.answer(at_end(text="soup", facets=(Facet(field="brand"),))).matched
     narrow = real_engine.answer(at_end(text="soup", filter="price < 20", cursor="*")).matched

@@ -13,7 +13,7 @@ from index import Field
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
-from pipelines.live import overlay_columns, snapshot
+from pipelines.live import overlay, overlay_columns, snapshot
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
@@ -393,3 +393,17 @@ def test_masks_of_any_number_of_filters_keep_a_bounded_memory(
 
     assert masks[0].sum() > masks[99].sum()
     assert now._allowed.size == 10 * size
+
+
+def test_where_there_is_no_room_for_new_words_prices_and_deletions_are_taken(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlay, "MOST_REWRITTEN", 1)
+    make(live, Upsert(product=SOUP))
+
+    [put] = make(live, Upsert(product=built(live, "p1")))
+    taken = make(live, Edit(id="p1", price=1.0), Delete(id="p2"))
+
+    assert isinstance(put, RejectedChange)
+    assert put.status == 507
+    assert taken == [2, 3]
