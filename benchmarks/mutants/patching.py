@@ -23,8 +23,8 @@ class Unimportable(Exception):
     """A changed module that cannot be imported."""
 
 
-def patch(module: ModuleType, tree: ast.Module) -> None:
-    """Give the functions of a module the code and defaults of a changed one, and its constants.
+def patch(module: ModuleType, tree: ast.Module) -> int:
+    """Give a module the code, defaults and constants of a changed one; return how many of these.
 
     Classes stay as they are, but for the code of their methods. Unimportable where the module
     raises an error while it is read.
@@ -44,7 +44,7 @@ def patch(module: ModuleType, tree: ast.Module) -> None:
     except Exception as e:
         raise Unimportable(repr(e)) from None
     _patch_defaults(known, fresh)
-    _patch_constants(module, tree, fresh)
+    return _patch_constants(module, tree, fresh)
 
 
 def _codes(code: CodeType) -> Codes:
@@ -83,8 +83,9 @@ def _patch_defaults(known: dict[str, list[FunctionType]], fresh: dict[str, Any])
                 function.__kwdefaults__ = changed.__kwdefaults__
 
 
-def _patch_constants(module: ModuleType, tree: ast.Module, fresh: dict[str, Any]) -> None:
-    """Change numbers, texts and tables of them in every module that imported them."""
+def _patch_constants(module: ModuleType, tree: ast.Module, fresh: dict[str, Any]) -> int:
+    """Change numbers, texts and tables of them wherever they were imported; return how many."""
+    changed = 0
     names = {
         target.id
         for statement in tree.body
@@ -96,9 +97,11 @@ def _patch_constants(module: ModuleType, tree: ast.Module, fresh: dict[str, Any]
         before, after = module.__dict__.get(name), fresh[name]
         if not _is_data(after) or before == after:
             continue
+        changed += 1
         for other in list(sys.modules.values()):
             if getattr(other, "__dict__", {}).get(name) is before:
                 setattr(other, name, after)
+    return changed
 
 
 def _is_data(value: object) -> bool:

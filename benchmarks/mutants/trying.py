@@ -23,6 +23,7 @@ from benchmarks.mutants.patching import Unimportable, patch
 LEAST_SECONDS, TIMES = 5.0, 4.0  # a mutant may take this, or so many times as long as the tests
 LONGEST_TEST = 5.0  # seconds; slower tests are not asked
 KILLED, SURVIVED, UNCOVERED, UNTRIED = "killed", "survived", "not covered", "not tried"
+NONE_FAILED, UNREACHED = -1, -2  # in place of the place of a test
 OptionName = "mutants"
 
 
@@ -103,11 +104,11 @@ class Trial:
         if killer in items:
             items.insert(0, items.pop(items.index(killer)))
         limit = max(LEAST_SECONDS, TIMES * sum(run.seconds for _, run in seeing))
-        first = in_child(lambda: _first_failure(Path(path), mutant.number, items), limit)
+        first = in_child(lambda: _first_failure(Path(path), mutant, items), limit)
         if first is None:
             return KILLED  # it took too long, or ended the process
         if first < 0:
-            return SURVIVED
+            return SURVIVED if first == NONE_FAILED else UNTRIED
         self._last_killer[mutant.function] = items[first]
         return KILLED
 
@@ -185,21 +186,24 @@ def _all_runs(items: Sequence[pytest.Item], files: set[str]) -> list[TestRun]:
     return runs
 
 
-def _first_failure(path: Path, number: int | None, items: Sequence[pytest.Item]) -> int:
-    """Return the place of the first test that fails with a mutant; -1: none does.
+def _first_failure(path: Path, mutant: Mutant | None, items: Sequence[pytest.Item]) -> int:
+    """Return the place of the first test that fails with a mutant, or NONE_FAILED.
 
-    Without a number the module is replaced by itself, which no test may see.
+    Without a mutant the module is replaced by itself, which no test may see. UNREACHED where a
+    constant is an object, which other objects may hold.
     """
     source = path.read_text()
-    tree = ast.parse(source) if number is None else mutated(source, number)
+    tree = ast.parse(source) if mutant is None else mutated(source, mutant.number)
     try:
-        patch(_module_of(path), tree)
+        constants = patch(_module_of(path), tree)
     except Unimportable:
         return 0
+    if mutant is not None and not mutant.function and not constants:
+        return UNREACHED
     for place, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True)):
         if not _passes(item, following):
             return place
-    return -1
+    return NONE_FAILED
 
 
 def _module_of(path: Path) -> ModuleType:
