@@ -62,3 +62,9 @@ def test_a_value_is_made_once_and_again_after_it_was_dropped(cache: BoundedCache
     assert [of(key) for key in "aabcab"] == ["A", "A", "B", "C", "A", "B"]
     assert made == ["a", "b", "c", "a", "b"]
     assert cache.size == 8
+
+
+def test_a_value_may_be_as_large_as_the_whole_cache(cache: BoundedCache[str]) -> None:
+    cache.keep("a", "A", 10)
+
+    assert cache.get("a") == "A"
