@@ -289,3 +289,18 @@ def test_words_that_the_catalogue_lacks_are_told_apart_beside_it() -> None:
 
     assert found["rare_text"].tolist() == [1, 0]
     assert words.match_texts("zucchini", []) == {}
+
+
+def test_new_words_of_one_product_are_told_from_those_of_the_catalogue() -> None:
+    words = CatalogueWords.read([ProductText("red scarf")], "english")
+
+    found = words.match_texts("scarf", [ProductText("zucchini aubergine"), ProductText("scarf")])
+
+    assert found["rare_text"].tolist() == [0, 1]
+
+
+def test_a_text_without_words_and_no_product_at_all_are_compared_with_nothing() -> None:
+    words = CatalogueWords.read([ProductText("red scarf")], "english")
+
+    assert words.match(" ", np.arange(1)) == words.match("scarf", np.arange(0)) == {}
+    assert words.match_texts(" ", [ProductText("scarf")]) == {}
