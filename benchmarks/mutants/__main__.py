@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def main() -> None:
             sys.exit(f"there is no room {name!r}; choose one of {', '.join(table.rooms)}")
         files = [f for f in files_of(root, table.rooms[name]) if options.file in (None, f)]
         # each room in a process of its own, so that it imports nothing of the others
-        in_child(lambda n=name, f=files: try_room(root, table, n, f, options.minutes))
+        in_child(partial(try_room, root, table, name, files, options.minutes))
 
 
 def try_room(root: Path, table: Table, name: str, files: Sequence[str], minutes: float) -> None:

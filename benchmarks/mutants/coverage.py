@@ -31,4 +31,4 @@ def traced(files: Collection[str]) -> Iterator[set[Line]]:
         yield lines
     finally:
         sys.settrace(before)
-        threading.settrace(before)  # type: ignore[arg-type]
+        threading.settrace(before)

@@ -254,6 +254,7 @@ def _swapped(statement: ast.stmt, node: ast.IfExp, function: str) -> _Place:
 
 def _constant(statement: ast.stmt, node: ast.Constant, function: str) -> _Place:
     before = node.value
+    assert isinstance(before, bool | int | float)
     other = not before if isinstance(before, bool) else before + 1
     if other == before:  # a float too large for one more
         other = -before
@@ -278,7 +279,7 @@ def _last_line(statement: ast.stmt) -> int:
     """
     body = None if isinstance(statement, ast.FunctionDef) else getattr(statement, "body", None)
     if isinstance(body, list) and body:
-        return max(statement.lineno, body[0].lineno - 1)
+        return int(max(statement.lineno, body[0].lineno - 1))
     return statement.end_lineno or statement.lineno
 
 

@@ -1,6 +1,7 @@
 """The rooms that are tested by mutants, and the changes that no test can see."""
 
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ class Equivalent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function: str
     change: str
     because: str
+    place: int = 0  # among the same changes of the function, from 1 on; 0: each of them
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,9 +61,11 @@ def files_of(root: Path, room: Room) -> list[str]:
 
 def sort_out(mutants: list[Mutant], table: Table) -> Sorted:
     """Part the mutants by the list of those that change nothing."""
-    known = {(one.file, one.function, one.change) for one in table.equivalent}
-    kept: Sorted = Sorted([], [])
+    known = {(one.file, one.function, one.change, one.place) for one in table.equivalent}
+    kept, met = Sorted([], []), Counter[tuple[str, str, str]]()
     for mutant in mutants:
-        is_known = (mutant.file, mutant.function, mutant.change) in known
+        what = mutant.file, mutant.function, mutant.change
+        met[what] += 1
+        is_known = bool({(*what, 0), (*what, met[what])} & known)
         (kept.equivalent if is_known else kept.to_try).append(mutant)
     return kept

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -27,14 +28,12 @@ NONE_FAILED, UNREACHED = -1, -2  # in place of the place of a test
 OptionName = "mutants"
 
 
-class TestRun(NamedTuple):
+class Baseline(NamedTuple):
     """What one test does without a mutant."""
 
     passed: bool
     seconds: float
     lines: frozenset[Line]
-
-    __test__ = False
 
 
 class ChildFault(Exception):
@@ -64,7 +63,7 @@ class Trial:
         self._without_cache_of_examples()
         session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # shared
         files = {str(self._root / mutant.file) for mutant in self.outcomes}
-        runs: list[TestRun] = in_child(lambda: _all_runs(session.items, files)) or []
+        runs: list[Baseline] = in_child(partial(_all_runs, session.items, files)) or []
         pairs = list(zip(session.items, runs, strict=True))
         self.failed = [item.nodeid for item, run in pairs if not run.passed]
         asked = [(i, r) for i, r in pairs if r.passed and r.seconds <= LONGEST_TEST]
@@ -81,7 +80,7 @@ class Trial:
     def _seen_without_change(files: set[str], items: Sequence[pytest.Item]) -> list[str]:
         """Return tests that fail where a file is replaced by itself: then nothing is measured."""
         failures = {
-            file: in_child(lambda f=file: _first_failure(Path(f), None, items))
+            file: in_child(partial(_first_failure, Path(file), None, items))
             for file in sorted(files)
         }
         return [
@@ -90,7 +89,7 @@ class Trial:
             if first is None or first >= 0
         ]
 
-    def _outcome(self, mutant: Mutant, asked: Sequence[tuple[pytest.Item, TestRun]]) -> str:
+    def _outcome(self, mutant: Mutant, asked: Sequence[tuple[pytest.Item, Baseline]]) -> str:
         path = str(self._root / mutant.file)
         lines = {(path, line) for line in range(mutant.first, mutant.last + 1)}
         seeing = [one for one in asked if one[1].lines & lines]
@@ -104,7 +103,7 @@ class Trial:
         if killer in items:
             items.insert(0, items.pop(items.index(killer)))
         limit = max(LEAST_SECONDS, TIMES * sum(run.seconds for _, run in seeing))
-        first = in_child(lambda: _first_failure(Path(path), mutant, items), limit)
+        first = in_child(partial(_first_failure, Path(path), mutant, items), limit)
         if first is None:
             return KILLED  # it took too long, or ended the process
         if first < 0:
@@ -176,13 +175,13 @@ def _end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _all_runs(items: Sequence[pytest.Item], files: set[str]) -> list[TestRun]:
+def _all_runs(items: Sequence[pytest.Item], files: set[str]) -> list[Baseline]:
     runs = []
     for item, following in zip(items, [*items[1:], None], strict=True):
         start = time.perf_counter()
         with traced(files) as lines:
             passed = _passes(item, following)
-        runs.append(TestRun(passed, time.perf_counter() - start, frozenset(lines)))
+        runs.append(Baseline(passed, time.perf_counter() - start, frozenset(lines)))
     return runs
 
 

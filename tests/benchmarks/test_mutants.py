@@ -105,6 +105,13 @@ def test_a_change_that_is_listed_as_equivalent_is_not_tried() -> None:
     assert (found.equivalent, found.to_try) == ([first], [second])
 
 
+def test_one_of_several_same_changes_may_be_listed() -> None:
+    same = [Mutant("x.py", n, "f", 1, 1, "0", "1") for n in range(3)]
+    listed = Equivalent("x.py", "f", "`0` to `1`", "why", place=2)
+
+    assert sort_out(same, Table({}, (listed,))).equivalent == [same[1]]
+
+
 def test_every_change_of_the_list_is_one_that_its_file_has() -> None:
     table = read_table(ROOT)
     there = {
