@@ -93,8 +93,8 @@ class Trial:
         path = str(self._root / mutant.file)
         lines = {(path, line) for line in range(mutant.first, mutant.last + 1)}
         seeing = [one for one in asked if one[1].lines & lines]
-        if not mutant.function:  # a constant of the module: any line may read it
-            seeing = [one for one in asked if any(file == path for file, _ in one[1].lines)]
+        if not mutant.function:  # a constant of the module: any test may read it
+            seeing = list(asked)
         if not seeing:
             return UNCOVERED
         seeing.sort(key=lambda one: one[1].seconds)

@@ -304,3 +304,24 @@ def test_a_text_without_words_and_no_product_at_all_are_compared_with_nothing() 
 
     assert words.match(" ", np.arange(1)) == words.match("scarf", np.arange(0)) == {}
     assert words.match_texts(" ", [ProductText("scarf")]) == {}
+
+
+def test_words_beyond_the_bounds_of_a_query_and_of_a_title_are_not_looked_at() -> None:
+    long, longer = (ProductText("zucchini " * count + "scarf") for count in (511, 512))
+    words = CatalogueWords.read([ProductText("scarf"), long, longer], "english")
+
+    asked, too_far = (
+        words.match("aubergine " * count + "scarf", np.arange(1))["rare_text"] for count in (63, 64)
+    )
+
+    assert asked[0] > 0 == too_far[0]
+    assert words.match("scarf", np.arange(3))["rare_title"].tolist() == [1, 1, 0]
+
+
+def test_a_word_that_no_product_has_is_the_rarest() -> None:
+    words = CatalogueWords.read([ProductText("red scarf"), ProductText("scarf")], "english")
+
+    found = words.match("scarf zucchini", np.arange(2))
+
+    known, new = math.log1p((2 - 2 + 0.5) / (2 + 0.5)), math.log1p((2 + 0.5) / 0.5)
+    assert found["rare_text"].tolist() == pytest.approx([known / (known + new)] * 2)
