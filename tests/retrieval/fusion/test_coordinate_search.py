@@ -67,6 +67,14 @@ def test_the_leading_places_are_those_of_a_full_sort(seed: int) -> None:
         assert weight_fitting._leading(fused, count).tolist() == whole[:count]
 
 
+def test_the_leading_places_of_many_are_those_of_a_full_sort() -> None:
+    fused = np.random.default_rng(0).random(2_000).astype(np.float32)
+    whole = np.argsort(-fused, kind="stable").tolist()
+
+    for count in (1, 10, 500, 1_500):
+        assert weight_fitting._leading(fused, count).tolist() == whole[:count]
+
+
 def test_where_no_step_gains_the_weights_stay_where_they_began() -> None:
     one = outcome([9], a=hits(1, 2, 9))
 
@@ -122,6 +130,18 @@ def test_channels_are_fused_by_score_only_where_that_finds_more() -> None:
     assert fit_fusion_weights(better, {}, 60.0, 1).scales.keys() == {"a", "b"}
     assert fit_fusion_weights(alike, {}, 60.0, 1).scales == {}
     assert fit_fusion_weights(worse, {}, 60.0, 1).scales == {}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_gain_is_measured_on_the_few_other_requests_that_there_are(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    outcomes = [drawn(random, with_scores=False) for _ in range(3)]
+    rest = [without(one, "b") for one in outcomes]
+
+    found = gains(outcomes, "b", {}, 60.0, 3)
+
+    expected = [alone(outcomes, place) - alone(rest, place) for place in range(3)]
+    assert found.tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("with_scores", [False, True])
