@@ -25,7 +25,7 @@ LEAST_SECONDS, TIMES = 5.0, 4.0  # a mutant may take this, or so many times as l
 LONGEST_TEST = 5.0  # seconds; slower tests are not asked
 KILLED, SURVIVED, UNCOVERED, UNTRIED = "killed", "survived", "not covered", "not tried"
 NONE_FAILED, UNREACHED = -1, -2  # in place of the place of a test
-OptionName = "mutants"
+PROFILE = "mutants"
 
 
 class Baseline(NamedTuple):
@@ -118,9 +118,14 @@ class Trial:
         if hypothesis is not None:
             phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
             hypothesis.settings.register_profile(
-                OptionName, derandomize=True, database=None, phases=phases, deadline=None
+                PROFILE,
+                derandomize=True,
+                database=None,
+                phases=phases,
+                deadline=None,
+                suppress_health_check=list(hypothesis.HealthCheck),  # of a busy machine
             )
-            hypothesis.settings.load_profile(OptionName)
+            hypothesis.settings.load_profile(PROFILE)
 
 
 def in_child(work: Callable[[], Any], limit: float = 3_600.0) -> Any:

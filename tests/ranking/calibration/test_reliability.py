@@ -163,11 +163,11 @@ def test_nothing_is_measured_of_what_is_no_probability() -> None:
 
 
 def test_probabilities_are_binned_by_fifteenths_unless_told_otherwise() -> None:
-    middles = (np.arange(15) + 0.5) / 15
+    middles = (np.arange(60) + 0.5) / 60
 
     found = reliability(middles, middles > 0.5, binning="equal_width")
 
-    assert found.counts.tolist() == [1] * 15
+    assert found.counts.tolist() == [4] * 15
     assert expected_calibration_error(
         middles, middles > 0.5, binning="equal_width"
     ) == pytest.approx(expected_calibration_error(middles, middles > 0.5, 15, "equal_width"))
