@@ -133,6 +133,13 @@ def test_a_price_is_against_the_mean_of_what_was_paid_within_bounds(
     assert own["price_habit"] == pytest.approx(habit, rel=1e-5)
 
 
+def test_a_single_basket_is_all_of_a_history(behaviour: Behaviour) -> None:
+    own = features(behaviour, "dia", 4)
+
+    assert (own["basket_share"], own["recent_share"]) == (1, 1)
+    assert own["basket_size"] == pytest.approx(math.log1p(1))
+
+
 def test_scores_are_shares_of_the_best_also_where_all_are_small() -> None:
     shares = share_of_best(np.array([0.5, 0.25, 0], np.float32))
 
