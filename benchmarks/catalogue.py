@@ -69,6 +69,7 @@ BENCHMARKS = {
         Benchmark("live_fold_kills", 20),
         Benchmark("live_kills", 10),
         Benchmark("live_model", 20),
+        Benchmark("mutants", 50),
         Benchmark("misspelt", 5, data=("esci_us",)),
         Benchmark("plain_searches", 4, suite=True),
         Benchmark("rank_batching", 2),

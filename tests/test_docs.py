@@ -1,5 +1,6 @@
 """What the pages say is compared with the code, so that they cannot quietly become untrue."""
 
+import ast
 import re
 import shlex
 import tomllib
@@ -460,3 +461,27 @@ def text_lines(path: Path) -> list[str]:
         return path.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
         return []
+
+
+def test_modules_hold_no_state_but_caches_and_the_steps_in_progress() -> None:
+    packages = ("index", "retrieval", "ranking", "pipelines")
+    files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+
+    empty = {
+        f"{path.relative_to(ROOT)}: {name}" for path in files for name in empty_containers(path)
+    }
+
+    constants = {
+        "pipelines/importers/values/survey.py: NOTHING",
+        "retrieval/fusion/fusion.py: EQUAL",
+    }
+    assert empty - constants == {"pipelines/progress.py: _STEPS"}
+
+
+def empty_containers(path: Path) -> Iterator[str]:
+    """Yield the names that a module gives to an empty list, dictionary or set, to fill later."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            empty = ast.unparse(node.value) in ("[]", "{}", "list()", "dict()", "set()")
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (ast.unparse(target) for target in targets if empty)

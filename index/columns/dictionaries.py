@@ -26,6 +26,12 @@ class DictionaryColumn(NamedTuple):
     codes: Integer[np.ndarray, "m"]
     starts: Int64[np.ndarray, "n_and_1"] | None = None  # where the codes of each row begin
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of memory it takes."""
+        starts = 0 if self.starts is None else self.starts.nbytes
+        return int(self.words.nbytes + self.codes.nbytes + starts)
+
     def pairs(self, rows: Int64[np.ndarray, "c"]) -> RowCodes:
         """Return the words of these rows."""
         if self.starts is None:

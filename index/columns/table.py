@@ -10,6 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
 from index.columns.attribute_numbers import is_numeric
+from index.columns.bounded_cache import BoundedCache
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
 from index.columns.filter_language import Field, parse
 from index.columns.filter_masks import passing
@@ -17,6 +18,10 @@ from index.columns.map_keys import Keys, keys_of, refuse_unknown_keys
 from index.errors import DamagedIndex, IndexFault
 
 REMEMBERED_COLUMNS = 32  # as numbers
+REMEMBERED_BYTES = 1 << 29  # of columns of words, and of columns of numbers as many
+
+
+Numbers = Float64[np.ndarray, "n"]
 
 
 class RowLookup(NamedTuple):
@@ -39,8 +44,10 @@ class Columns:
                 f"{table.num_rows - len(self._row_of)} of {table.num_rows} ids stand twice; "
                 "an id names one row"
             )
-        self._coded = lru_cache(REMEMBERED_COLUMNS)(self._code)
-        self._numbers = lru_cache(REMEMBERED_COLUMNS)(self._number)
+        self._coded: BoundedCache[DictionaryColumn] = BoundedCache(
+            REMEMBERED_COLUMNS, REMEMBERED_BYTES
+        )
+        self._numbers: BoundedCache[Numbers] = BoundedCache(REMEMBERED_COLUMNS, REMEMBERED_BYTES)
         self._numeric = lru_cache(REMEMBERED_COLUMNS)(self._is_numeric)
 
     @staticmethod
@@ -107,12 +114,16 @@ class Columns:
         return passing(self._table, expression, strict=beside is None or not beside.num_rows)
 
     def coded(self, field: Field) -> DictionaryColumn:
-        """Return a column of words as codes, read once."""
-        return self._coded(field.name, field.key)
+        """Return a column of words as codes, remembered for the next request."""
+        key = field.name, field.key
+        return self._coded.of(key, lambda: coded(self._table, field), lambda column: column.nbytes)
 
     def numbers(self, field: Field) -> Float64[np.ndarray, "n"]:
         """Return a column of numbers, or of the first number under a key; NaN for none."""
-        return self._numbers(field.name, field.key)
+        key = field.name, field.key
+        return self._numbers.of(
+            key, lambda: numbers(self._table, field), lambda column: column.nbytes
+        )
 
     def is_numeric(self, field: Field) -> bool:
         """Tell whether a field holds numbers: most of its values where they are words."""
@@ -125,12 +136,6 @@ class Columns:
             {n: values_by_key(value) if n in maps else value for n, value in record.items()}
             for record in map(self._record, rows.tolist())
         ]
-
-    def _code(self, name: str, key: str | None) -> DictionaryColumn:
-        return coded(self._table, Field(name, key))
-
-    def _number(self, name: str, key: str | None) -> Float64[np.ndarray, "n"]:
-        return numbers(self._table, Field(name, key))
 
     def _is_numeric(self, name: str, key: str | None) -> bool:
         if key is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import msgspec
@@ -104,7 +105,7 @@ def read(folder: Path) -> LexicalFiles:
     """Map a folder of `write` into memory, or DamagedIndex."""
     settings = _settings(folder)
     try:
-        index = tantivy.Index.open(str(folder))
+        index = _opened(folder)
     except ValueError as e:
         raise DamagedIndex(f"{folder.name} is not a lexical index: {str(e)[:200]}") from None
     _register(index, settings.language)
@@ -117,6 +118,18 @@ def read(folder: Path) -> LexicalFiles:
         synonyms.read_bytes() if synonyms.exists() else b"",
         frozenset(lexicon.read_text("utf-8").split("\n")) if lexicon.exists() else frozenset(),
     )
+
+
+def _opened(folder: Path) -> tantivy.Index:
+    """Open tantivy's files through links, because it writes locks beside what it opens.
+
+    So who may only read a folder can open it, and nothing in it is written meanwhile.
+    """
+    with TemporaryDirectory(prefix="vetrina-words-") as links:
+        for path in folder.iterdir():
+            if path.suffix != ".lock":  # of who wrote the index
+                (Path(links) / path.name).symlink_to(path.resolve())
+        return tantivy.Index.open(links)
 
 
 def check_synonyms(content: bytes, language: str) -> None:

@@ -1,6 +1,5 @@
 """Builds a release from a shop folder: the whole walk of a rebuild on one screen."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -157,7 +156,8 @@ def _measure_and_gate(
         stages=runner.records,
     )
     engine = check(release, config)
-    verdict = judge(gate_input(release, engine, served), shop, pinned, config, context.track)
+    sides = gate_input(release, engine, served)._replace(measured=runner.measured)
+    verdict = judge(sides, shop, pinned, config, context.track)
     if verdict.failed and force:
         verdict = msgspec.structs.replace(verdict, forced=True)
     new.judge(verdict)
@@ -267,14 +267,3 @@ def check(release: Release, config: Config) -> Engine:
         if slate.products and engine.probe.ranks(query) and slate.stage is not Stage.RANKING:
             raise ReleaseError("the new ranker answers with something that is not a number")
     return engine
-
-
-def check_recall(quality: Mapping[str, Any], config: Config) -> None:
-    """Raise ReleaseError where an index finds less of the true neighbours than it has to."""
-    target = config.index.recall_target
-    for name, recall in quality.items():
-        if "recall_at" in name and recall < target:
-            raise ReleaseError(
-                f"{name} is {recall:.3f}, below the target {target:.3f} of index.recall_target; "
-                f"leave index.factory={config.index.factory!r} out, or lower the target"
-            )

@@ -1,29 +1,24 @@
 """The gate between a sealed draft and CURRENT: what a draft must reach to be served."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 
-from index import Columns, ExactIndex, VectorIndex, recall_of_each
+from index import Columns
+from pipelines.building.recall_checks import measured_recalls, recalls
 from pipelines.config.sections import Config, GateConfig
 from pipelines.engine.engine import Engine
-from pipelines.engine.request import traits_of
 from pipelines.evaluation.pinned_queries import PAGE, Pinned, ask
-from pipelines.metrics.intervals import Interval, mean_interval
+from pipelines.metrics.intervals import mean_interval
 from pipelines.metrics.ranked_lists import ndcg_of_list
 from pipelines.progress import Track
-from pipelines.release.verdict import Check, Verdict, at_least, at_most
+from pipelines.release.verdict import Check, Verdict, at_least, at_most, by_chance
 from pipelines.shop.reader import Shop
-from retrieval import Scene
-from retrieval.context_facts import hashed_facts
-from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.joined_space import has_vector
-from retrieval.towers.model import interests
-from retrieval.types import local_seconds
 
 ROUNDS = 3  # that each query is timed in both releases
 TRIES = 3  # until a draft that seems slow is believed to be so
@@ -38,6 +33,7 @@ class GateInput(NamedTuple):
     live: Engine | None
     name: str | None = None  # of the live release
     note: str = FIRST  # why there is none
+    measured: Mapping[str, Any] = MappingProxyType({})  # by the steps of the build
 
 
 def judge(
@@ -45,8 +41,12 @@ def judge(
 ) -> Verdict:
     """Return what the gate finds; without a live release only what needs none is looked at."""
     draft, live, limits = sides.draft, sides.live, config.gate
-    checks = [*recalls(draft, pinned, config), lost(draft.probe.parts.products, shop, limits)]
-    checks.append(texts(draft, limits))
+    checks = [
+        *measured_recalls(sides.measured, config.index),
+        *recalls(draft, pinned, config),
+        lost(draft.probe.parts.products, shop, limits),
+        texts(draft, limits),
+    ]
     if live is None:
         return Verdict(against=None, note=sides.note, checks=tuple(checks))
     checks += [
@@ -56,28 +56,6 @@ def judge(
         *latency(draft, live, pinned, limits, track),
     ]
     return Verdict(against=sides.name, checks=tuple(checks))
-
-
-def recalls(engine: Engine, pinned: Sequence[Pinned], config: Config) -> Iterator[Check]:
-    """Yield recall@k of each index against exact search, on the pinned queries.
-
-    An index is tuned on other queries, so a miss counts only where it is beyond chance: where the
-    95 % interval ends below the target.
-    """
-    for space, index, vectors, queries in _spaces(engine, pinned):
-        if not len(queries):
-            continue
-        rows = np.flatnonzero(has_vector(vectors))
-        k = config.index.recall_k
-        truth = ExactIndex(vectors[rows] if len(rows) < len(vectors) else vectors)
-        shares = recall_of_each(index, queries, truth.search(queries, k))
-        if not len(shares):
-            continue
-        [found] = mean_interval(shares[:, None])
-        told = f"{len(queries)} queries"
-        name, target = f"recall@{k}, {space}", config.index.recall_target
-        check = at_least(name, found.mean, target, told)
-        yield _by_chance(check, found) if found.high >= target else check
 
 
 def lost(products: Columns, shop: Shop, limits: GateConfig) -> Check:
@@ -167,15 +145,7 @@ def _compared(kind: str, pairs: Float64[np.ndarray, "q 2"], limit: float) -> Che
     share = now / before if before > 0 else 1.0
     told = f"{now:.4f}, {before:.4f} before, {len(pairs)} queries"
     check = at_least(f"nDCG@{PAGE}, {kind}", share, limit, told)
-    return _by_chance(check, difference) if difference.high >= 0 else check
-
-
-def _by_chance(check: Check, interval: Interval) -> Check:
-    """Let a check pass, and say between which figures chance may put it."""
-    if check.passed:
-        return check
-    told = f"{check.told}; may be chance ({interval.low:+.4f} to {interval.high:+.4f})"
-    return msgspec.structs.replace(check, passed=True, told=told)
+    return by_chance(check, difference) if difference.high >= 0 else check
 
 
 def _ndcg(engine: Engine, pinned: Pinned, gains: dict[str, float]) -> float:
@@ -208,44 +178,6 @@ def _seconds(engine: Engine, pinned: Pinned) -> float:
     start = perf_counter()
     ask(engine, pinned)
     return perf_counter() - start
-
-
-def _spaces(
-    engine: Engine, pinned: Sequence[Pinned]
-) -> Iterator[tuple[str, VectorIndex, np.ndarray, np.ndarray]]:
-    """Yield each space that is searched: its name, index, vectors and some queries."""
-    parts = engine.probe.parts
-    asked = list(dict.fromkeys(one.text for one in pinned if one.text.strip()))
-    none = np.empty((0, parts.joined_vectors.shape[1]), np.float32)
-    joined = engine.probe.encoder.texts(asked) if asked else none
-    yield "joined", parts.joined_index, parts.joined_vectors, joined
-    if parts.picture_index is not None and parts.picture_vectors is not None:
-        seen = joined[:, joined.shape[1] - parts.picture_vectors.shape[1] :]
-        yield "picture", parts.picture_index, parts.picture_vectors, _unit(seen)
-    if parts.trained is not None:
-        queries = _interests(engine, pinned)
-        yield "towers", parts.trained.nearest, parts.trained.vectors, queries
-
-
-def _interests(engine: Engine, pinned: Sequence[Pinned]) -> Float32[np.ndarray, "q d"]:
-    """Return what the towers make of the shoppers of pinned recommendations."""
-    parts = engine.probe.parts
-    assert parts.trained is not None
-    found = [np.empty((0, parts.trained.vectors.shape[1]), np.float32)]
-    scene = Scene(country=engine.place.country)
-    for one in pinned:
-        if one.user is None or one.at is None:
-            continue
-        at = local_seconds(engine.place.local(one.at))
-        traits, history = traits_of(parts.users, one.user), parts.behaviour.history(one.user, at)
-        asked = EncodedQuery(history=history, at_seconds=at, facts=hashed_facts(at, traits, scene))
-        found.append(interests(parts.trained.towers, asked, parts.trained.vectors))
-    return np.concatenate(found)
-
-
-def _unit(vectors: Float32[np.ndarray, "q d"]) -> Float32[np.ndarray, "q d"]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray((vectors / np.maximum(lengths, 1e-9))[lengths[:, 0] > 0], np.float32)
 
 
 def _pictured(engine: Engine) -> float:

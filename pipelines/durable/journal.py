@@ -1,5 +1,6 @@
 """A numbered log in SQLite with group commit: one thread writes, one flush serves many."""
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +22,8 @@ LOCK = ".lock"
 MOST_IN_GROUP = 1_000  # items that share a flush
 MOST_BYTES = 8 << 30  # of the database; past it items are refused
 READ_AT_ONCE = 1_000
+
+log = logging.getLogger(__name__)
 
 Row = tuple[bytes | str | None, ...]  # what is stored beside the number, in the order of `columns`
 Item = TypeVar("Item")  # what is submitted
@@ -82,7 +85,9 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
     """Entries in the order of their numbers; one process writes, any may read.
 
     What `append` returned is on the disk. Appends that wait at the same time share one
-    transaction, so a flush is paid once for all of them.
+    transaction, so a flush is paid once for all of them. Where entries were written that a
+    subscriber could not apply, or it is in doubt what was written, nothing more is taken: who
+    waits and who comes later gets an error with the reason.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         self._most_bytes = most_bytes
         self._closing = Lock()
         self._closed = False
+        self._fault = ""  # why it was closed from within
         self._queue: SimpleQueue[_Batch[Item, Refusal] | _Subscription | None] = SimpleQueue()
         self._next_subscription: _Subscription | None = None  # behind the group in work
         self._lock = _locked(folder, form)
@@ -129,7 +135,10 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         return self.submit(items).result()
 
     def submit(self, items: Sequence[Item]) -> "Future[list[int | Refusal]]":
-        """Return at once what `append` returns, to come."""
+        """Return at once what `append` returns, to come.
+
+        Items whose future is cancelled before their group is written are not written.
+        """
         batch = _Batch[Item, Refusal](items, Future())
         self._put(batch)
         return batch.outcomes
@@ -169,8 +178,18 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
     def _put(self, item: _Batch[Item, Refusal] | _Subscription) -> None:
         with self._closing:
             if self._closed:
-                raise self._form.error(f"{self.folder}: the {self._form.title} is closed")
+                raise self._closed_error()
             self._queue.put(item)
+
+    def _closed_error(self) -> Exception:
+        reason = f": {self._fault}; start the server again" if self._fault else ""
+        return self._form.error(f"{self.folder}: the {self._form.title} is closed{reason}")
+
+    def _close_because(self, fault: str) -> None:
+        """Take nothing more, and say why."""
+        log.error("%s: the %s takes no more: %s", self.folder, self._form.title, fault)
+        with self._closing:
+            self._closed, self._fault = True, fault
 
     def _subscribe(
         self,
@@ -183,12 +202,25 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         self._prepare, self._subscribers = prepare, (*self._subscribers, apply)
 
     def _write(self) -> None:
-        with closing(_connect(self.folder, self._form)) as connection:
+        """Write until the end comes; a fault is told to everyone who waits, then and later."""
+        try:
+            with closing(_connect(self.folder, self._form)) as connection:
+                while item := self._next():
+                    self._handle(connection, item)
+        except BaseException as e:
+            self._close_because(f"its thread failed: {e!r}")
             while item := self._next():
-                if isinstance(item, _Subscription):
-                    _run(item)
-                else:
-                    self._commit_group(connection, self._group(item))
+                _fail(item, self._closed_error())
+
+    def _handle(
+        self, connection: sqlite3.Connection, item: "_Batch[Item, Refusal] | _Subscription"
+    ) -> None:
+        if self._fault:
+            _fail(item, self._closed_error())
+        elif isinstance(item, _Subscription):
+            _run(item)
+        else:
+            self._commit_group(connection, self._group(item))
 
     def _next(self) -> _Batch[Item, Refusal] | _Subscription | None:
         """Return what comes next; None at the end."""
@@ -221,16 +253,18 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
     def _commit_group(
         self, connection: sqlite3.Connection, group: list[_Batch[Item, Refusal]]
     ) -> None:
-        """Write a group, and give those that wait their outcomes or the error."""
+        """Write a group but for what was cancelled; give who waits the outcomes or the error."""
+        group = [batch for batch in group if batch.outcomes.set_running_or_notify_cancel()]
         try:
             items = [item for batch in group for item in batch.items]
-            outcomes = iter(self._outcomes(connection, items))
-        except Exception as e:
+            outcomes = iter(self._outcomes(connection, items) if items else [])
+            shares = [list(islice(outcomes, len(batch.items))) for batch in group]
+        except BaseException as e:  # a panic of a Rust library is no Exception
             for batch in group:
-                batch.outcomes.set_exception(e)
+                batch.outcomes.set_exception(_as_exception(e))
             return
-        for batch in group:
-            batch.outcomes.set_result([next(outcomes) for _ in batch.items])
+        for batch, share in zip(group, shares, strict=True):
+            batch.outcomes.set_result(share)
 
     def _outcomes(
         self, connection: sqlite3.Connection, items: Sequence[Item]
@@ -252,18 +286,31 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         """Refuse what can never be written, and prepare the rest together."""
         refusals = [self._form.check(item) for item in items]
         fit = [item for item, why in zip(items, refusals, strict=True) if why is None]
-        prepared = iter(self._prepare(fit))
-        return [next(prepared) if why is None else why for why in refusals]
+        prepared = self._prepare(fit)
+        if len(prepared) != len(fit):
+            raise ValueError(
+                f"{len(fit)} {self._form.entry}s were prepared as {len(prepared)}; expected as many"
+            )
+        records = iter(prepared)
+        return [next(records) if why is None else why for why in refusals]
 
     def _commit(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
-        """Write records on the disk, number them, and call the subscribers."""
+        """Write records on the disk, number them, and call every subscriber.
+
+        A subscriber that fails has not seen what is on the disk, so the journal is closed.
+        """
         numbers = range(self._last + 1, self._last + 1 + len(records))
         rows = [(n, *self._form.row(one)) for n, one in zip(numbers, records, strict=True)]
         self._insert(connection, rows)
         self._last = numbers[-1]
         entries = [self._form.number(n, one) for n, one in zip(numbers, records, strict=True)]
-        for apply in self._subscribers:
-            apply(entries)
+        faults = [fault for apply in self._subscribers if (fault := _fault_of(apply, entries))]
+        if faults:
+            self._close_because(
+                f"{self._form.entry}s up to {self._last} are written, but were not applied: "
+                f"{faults[0]!r}"
+            )
+            raise self._closed_error() from faults[0]
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         form = self._form
@@ -290,8 +337,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         except sqlite3.Error:
             certain = False
         if not certain:
-            with self._closing:
-                self._closed = True
+            self._close_because(f"it is in doubt which {self._form.entry}s were written")
 
 
 def in_parts(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
@@ -328,14 +374,37 @@ def identity(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> tuple[
     return _identity(folder, form)
 
 
+def _fault_of(
+    apply: Callable[[Sequence[Entry]], None], entries: Sequence[Entry]
+) -> BaseException | None:
+    """Call a subscriber, and return what it raises."""
+    try:
+        apply(entries)
+    except BaseException as e:
+        return e
+    return None
+
+
 def _run(subscription: _Subscription) -> None:
     """Do what was asked for, and give who waits the result or the error."""
     try:
         subscription.work()
-    except Exception as e:
-        subscription.done.set_exception(e)
+    except BaseException as e:
+        subscription.done.set_exception(_as_exception(e))
     else:
         subscription.done.set_result(None)
+
+
+def _fail(item: _Batch[Item, Refusal] | _Subscription, error: Exception) -> None:
+    """Give who waits an error, unless it waits no longer."""
+    future: Future[Any] = item.done if isinstance(item, _Subscription) else item.outcomes
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    """Return an error that any thread may raise: one that ends a program must not end another."""
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
 def _read(

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import xxhash
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from pipelines.durable.locks import lock_file
 
@@ -33,11 +33,20 @@ class HasVectors(Protocol):
     fingerprint: str
 
 
+class _Block(NamedTuple):
+    """A block that was checked: where it starts, in floats, and its checksum."""
+
+    start: int
+    checksum: int
+
+
 class EmbeddingCache:
     """The vectors of one encoder, in one append-only file; several builds may share it.
 
     A block is on disk before `put` returns, so a killed build loses at most the block that it
-    was writing. What is damaged is cut off and encoded again.
+    was writing. What is damaged is cut off and encoded again. Another process may cut the file
+    while it is open here, so each read compares the checksums of its blocks with those that were
+    there when they were checked.
     """
 
     def __init__(self, folder: Path, fingerprint: str, dim: int) -> None:
@@ -46,6 +55,7 @@ class EmbeddingCache:
         self._seed = xxhash.xxh3_64_intdigest(fingerprint.encode())
         self._dim = dim
         self._offsets: dict[str, int] = {}  # key: where its vector starts, in floats
+        self._blocks: list[_Block] = []  # in the order of the file
         self._end = 0  # everything before this was checked
         with self._locked() as file:
             self._catch_up(file)
@@ -62,12 +72,16 @@ class EmbeddingCache:
         self, hashes: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "n d"], Bool[np.ndarray, "n"]]:
         """Return what is known, zero elsewhere, and which are known."""
-        vectors = np.zeros((len(hashes), self._dim), np.float32)
-        offsets = np.asarray([self._offsets.get(one, -1) for one in hashes], np.int64)
-        is_stored: np.ndarray = offsets >= 0
-        if is_stored.any():
-            stored = np.memmap(self._path, np.dtype("<f4"), "r", shape=(self._end // FLOAT_BYTES,))
-            vectors[is_stored] = stored[offsets[is_stored, None] + np.arange(self._dim)]
+        with self._locked() as file:
+            if self._is_cut(file, self._blocks_of(hashes)):
+                self._forget()
+                self._catch_up(file)
+            offsets = self._offsets_of(hashes)
+            is_stored: np.ndarray = offsets >= 0
+            vectors = np.zeros((len(hashes), self._dim), np.float32)
+            if is_stored.any():
+                stored = self._mapped(file, "<f4")
+                vectors[is_stored] = stored[offsets[is_stored, None] + np.arange(self._dim)]
         return vectors, is_stored
 
     def put(self, hashes: Sequence[str], vectors: Float32[np.ndarray, "n d"]) -> None:
@@ -80,6 +94,8 @@ class EmbeddingCache:
             )
         block = self._block(hashes, vectors)
         with self._locked() as file:
+            if self._is_cut(file, self._blocks[-1:]):  # its end is then where one ends
+                self._forget()
             self._catch_up(file)
             file.seek(self._end)
             file.write(block)
@@ -100,6 +116,31 @@ class EmbeddingCache:
             return vectors
         self.put(list(missing), encode(list(missing.values())))
         return self.get(hashes)[0]
+
+    def _offsets_of(self, hashes: Sequence[str]) -> Int64[np.ndarray, "n"]:
+        return np.asarray([self._offsets.get(one, -1) for one in hashes], np.int64)
+
+    def _mapped(self, file: BinaryIO, kind: str) -> np.ndarray:
+        return np.memmap(file, np.dtype(kind), "r", shape=(self._end // FLOAT_BYTES,))
+
+    def _blocks_of(self, hashes: Sequence[str]) -> list[_Block]:
+        offsets = self._offsets_of(hashes)
+        starts = np.array([block.start for block in self._blocks], np.int64)
+        used = np.unique(np.searchsorted(starts, offsets[offsets >= 0], side="right") - 1)
+        return [self._blocks[i] for i in used.tolist()]
+
+    def _is_cut(self, file: BinaryIO, blocks: Sequence[_Block]) -> bool:
+        """Tell whether one of these blocks is no longer there as it was checked."""
+        if file.seek(0, os.SEEK_END) < self._end:
+            return True
+        words, at = self._mapped(file, "<u4"), np.array([block.start for block in blocks], np.int64)
+        there = words[at].astype(np.uint64) | words[at + 1].astype(np.uint64) << np.uint64(32)
+        return bool(there.tolist() != [block.checksum for block in blocks])
+
+    def _forget(self) -> None:
+        self._offsets.clear()
+        self._blocks.clear()
+        self._end = 0
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
@@ -125,7 +166,7 @@ class EmbeddingCache:
                 return
 
     def _restart(self, file: BinaryIO) -> None:
-        self._offsets.clear()
+        self._forget()
         file.truncate(0)
         file.seek(0)
         file.write(MAGIC)
@@ -145,6 +186,7 @@ class EmbeddingCache:
         body = file.read(body_bytes)
         if self._checksum(head, body) != checksum:
             return False
+        self._blocks.append(_Block(self._end // FLOAT_BYTES, checksum))
         first = (self._end + HEAD.size + count * KEY_BYTES) // FLOAT_BYTES
         for i in range(count):
             key = body[i * KEY_BYTES : (i + 1) * KEY_BYTES].hex()

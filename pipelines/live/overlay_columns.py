@@ -10,12 +10,11 @@ from jaxtyping import Float64, Int64
 
 from index import Columns, Field, RowCodes
 from index.columns.attribute_numbers import is_numeric
+from index.columns.bounded_cache import BoundedCache
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
-from pipelines.live.bounded_cache import BoundedCache
+from index.columns.table import REMEMBERED_BYTES, REMEMBERED_COLUMNS
 
 Rows = Int64[np.ndarray, "c"]
-REMEMBERED_COLUMNS = 32  # as many as a release remembers of its own
-MOST_COLUMN_BYTES = 256 << 20  # of all of them
 
 
 class WordColumn(NamedTuple):
@@ -42,7 +41,7 @@ class LiveColumns:
         self._places_of = places_of
         self._still = still
         self._coded: BoundedCache[DictionaryColumn] = BoundedCache(
-            REMEMBERED_COLUMNS, MOST_COLUMN_BYTES
+            REMEMBERED_COLUMNS, REMEMBERED_BYTES
         )
 
     def words(self, field: Field, rows: Rows) -> WordColumn:
@@ -79,15 +78,14 @@ class LiveColumns:
 
     def _changed_words(self, field: Field, known: pa.Array) -> DictionaryColumn:
         """Return a column of what changed, in the codes of the release and new ones behind them."""
-        key = (field.name, field.key)
-        found = self._coded.get(key)
-        if found is None:
-            own = coded(self._changed, field)
-            codes = np.asarray(pc.fill_null(pc.index_in(own.words, value_set=known), -1), np.int64)
-            new = np.flatnonzero(codes < 0)
-            codes[new] = len(known) + np.arange(len(new))
-            codes = np.append(codes, -1)  # of code -1
-            words = pa.concat_arrays([known, own.words.take(pa.array(new))])
-            found = DictionaryColumn(words, codes[own.codes], own.starts)
-            self._coded.keep(key, found, words.nbytes + found.codes.nbytes)
-        return found
+        key = field.name, field.key
+        return self._coded.of(key, lambda: self._code(field, known), lambda column: column.nbytes)
+
+    def _code(self, field: Field, known: pa.Array) -> DictionaryColumn:
+        own = coded(self._changed, field)
+        codes = np.asarray(pc.fill_null(pc.index_in(own.words, value_set=known), -1), np.int64)
+        new = np.flatnonzero(codes < 0)
+        codes[new] = len(known) + np.arange(len(new))
+        codes = np.append(codes, -1)  # of code -1
+        words = pa.concat_arrays([known, own.words.take(pa.array(new))])
+        return DictionaryColumn(words, codes[own.codes], own.starts)

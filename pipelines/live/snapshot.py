@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from index import RowLookup
+from index.columns.bounded_cache import BoundedCache
 from index.columns.filter_masks import matching
 from pipelines.live.base import Base, product_of
-from pipelines.live.bounded_cache import BoundedCache
 from pipelines.live.overlay_columns import LiveColumns
 from pipelines.live.records import Record
 from pipelines.live.store import Store
@@ -27,9 +27,10 @@ from retrieval.retriever import Retriever
 from retrieval.types import Product
 
 REMEMBERED_FILTERS = 256
-MOST_FILTER_BYTES = 256 << 20  # of all of them, at a byte a product
+MASK_BYTES = 1 << 28  # of all remembered masks, a byte a product
 MOST_LISTS = 64  # that are remembered for their next pages
 MOST_LISTED = 2_000_000  # rows in all of them
+Mask = Bool[np.ndarray, "n"]
 
 
 class Places(NamedTuple):
@@ -72,9 +73,7 @@ class CatalogueSnapshot:
         self._count = store.count
         self._stand_ins = store.stand_ins
         self._new_rows = changed.new_rows
-        self._allowed: BoundedCache[Bool[np.ndarray, n]] = BoundedCache(
-            REMEMBERED_FILTERS, MOST_FILTER_BYTES
-        )
+        self._allowed: BoundedCache[Mask] = BoundedCache(REMEMBERED_FILTERS, MASK_BYTES)
         self.sequence = changed.sequence
         self.columns = LiveColumns(
             base.parts.products, self._table, self._records.of, still=self.unchanged
@@ -93,11 +92,7 @@ class CatalogueSnapshot:
 
     def allowed(self, text: str) -> Bool[np.ndarray, "n"]:
         """Return which rows pass a filter, or FilterError; products that are gone pass none."""
-        found = self._allowed.get(text)
-        if found is None:
-            found = self._pass(text)
-            self._allowed.keep(text, found, found.nbytes)
-        return found
+        return self._allowed.of(text, lambda: self._pass(text), lambda mask: mask.nbytes)
 
     def rows_of(self, ids: Sequence[str]) -> RowLookup:
         """Return where these products stand, in the order asked, and which are not there."""

@@ -3,10 +3,11 @@
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from pipelines.release.verdict import UnfitDraft, Verdict
 CURRENT = "CURRENT"
 LOCK = ".lock"
 SWITCH = ".switch"  # a lock, too, held for a moment by who points CURRENT or takes releases away
+NAME = "%Y%m%d-%H%M%S-%f"  # of a release: the moment in UTC, so names are in the order of time
+TICK = timedelta(microseconds=1)
 HASHING = 4  # files at once; a core reads about 1 GB a second
 
 
@@ -62,16 +65,18 @@ class Draft:
     def seal(self, known: Mapping[str, File] = MappingProxyType({}), **about: Any) -> Release:
         """Write the manifest over everything in the folder and flush it all to disk.
 
-        Files that are `known` were described a moment ago, and are not read again.
+        Files that are `known` were described a moment ago, and are not read again. Everything can
+        be read by whom the umask lets read, also what a library wrote for its own user alone.
         """
         files = {
             name: known.get(name) or describe_file(self.path / name)
             for name in sorted(_names(self.path))
         }
         manifest = Manifest(
-            format=FORMAT, name=self.name, made_at=datetime.now(), files=files, **about
+            format=FORMAT, name=self.name, made_at=datetime.now(UTC), files=files, **about
         )
         _put_manifest(self.path, manifest)
+        _permit_reading(self.path)
         flush_all(self.path)
         return Release(self.path, manifest)
 
@@ -89,8 +94,10 @@ class Draft:
 
     def publish(self) -> str:
         """Rename a sealed draft to its name and point CURRENT at it."""
-        releases, name = self.path.parent, self.keep()
-        point_current(releases, name)
+        releases = self.path.parent
+        with _switching(releases):
+            name = self.keep()
+            point_current(releases, name)
         return name
 
 
@@ -99,7 +106,7 @@ def draft(releases: Path) -> Iterator[Draft]:
     """Open a draft; one build at a time, and what killed builds left behind is cleared away."""
     with locked(releases):
         _clear(releases)
-        name = f"{datetime.now():%Y%m%d-%H%M%S-%f}"  # in the order of time
+        name = _next_name(releases)
         path = releases / f"{DRAFT}{name}"
         path.mkdir()
         try:
@@ -141,6 +148,27 @@ def _clear(releases: Path) -> None:
             for temporary in releases.glob(f".{name}-*"):
                 temporary.unlink()
     clear_drafts(releases)
+
+
+def _next_name(releases: Path) -> str:
+    """Return a name that sorts behind all releases here, also where a clock was set back."""
+    now = datetime.now(UTC)
+    for newest in names(releases):
+        with suppress(ValueError, OverflowError):
+            now = max(now, datetime.strptime(newest, NAME).replace(tzinfo=UTC) + TICK)
+            break
+    return f"{now:{NAME}}"
+
+
+def _permit_reading(folder: Path) -> None:
+    """Give every file and folder at least the mode that the umask gives new ones."""
+    file_mode = stat.S_IMODE((folder / MANIFEST).stat().st_mode)
+    folder_mode = stat.S_IMODE(folder.stat().st_mode)
+    for path in folder.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = mode | (folder_mode if path.is_dir() else file_mode)
+        if mode != wanted:
+            path.chmod(wanted)
 
 
 def point_current(releases: Path, name: str) -> None:

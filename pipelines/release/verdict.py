@@ -3,6 +3,7 @@
 import msgspec
 
 from pipelines.errors import ReleaseError
+from pipelines.metrics.intervals import Interval
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +48,14 @@ def at_most(name: str, value: float, limit: float, told: str = "") -> Check:
     return Check(
         name=name, value=round(float(value), 6), limit=limit, least=False, passed=passed, told=told
     )
+
+
+def by_chance(check: Check, interval: Interval) -> Check:
+    """Let a check pass, and say between which figures chance may put it."""
+    if check.passed:
+        return check
+    told = f"{check.told}; may be chance ({interval.low:+.4f} to {interval.high:+.4f})"
+    return msgspec.structs.replace(check, passed=True, told=told)
 
 
 class UnfitDraft(ReleaseError):

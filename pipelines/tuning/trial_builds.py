@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ import msgspec
 import xxhash
 
 from index import use_threads
-from pipelines.building.build import check_recall, describe
+from pipelines.building.build import describe
 from pipelines.building.context import BuildContext
+from pipelines.building.recall_checks import refuse_low_recall
 from pipelines.building.steps.behaviour import write_content, write_tables
 from pipelines.building.steps.fusion_weights import write_weights
 from pipelines.building.steps.indexes import write_indexes
@@ -63,7 +64,7 @@ def _write_content(context: BuildContext) -> None:
     write_lexical(context)
     quality |= write_indexes(context)
     write_words(context)
-    check_recall(quality, context.config)
+    refuse_low_recall(quality, context.config.index)
     save_encoders(context.encoders, context.folder)
 
 
@@ -133,7 +134,7 @@ class TrialBuilder:
         manifest = Manifest(
             format=FORMAT,
             name=made.folder.name,
-            made_at=datetime.now(),
+            made_at=datetime.now(UTC),
             config=msgspec.to_builtins(config),
             shop=describe(self._shop),
             until=self._until.isoformat(),

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.__main__ import main, table
 from benchmarks.catalogue import BENCHMARKS, Benchmark, suite
 from benchmarks.machine import describe, machine
+from tests.assertions import every
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 CPUINFO = "processor\t: 0\nmodel name\t: Intel Xeon\nflags\t\t: fpu avx2 avx512f amx_tile\n"
@@ -43,8 +44,8 @@ def test_a_benchmark_needs_data_where_it_reads_data_and_only_there(name: str) ->
 def test_the_table_holds_every_benchmark_with_its_needs_and_its_minutes() -> None:
     text = table()
 
-    assert all(name in text and b.requirements in text for name, b in BENCHMARKS.items())
-    assert all(benchmark.minutes > 0 for benchmark in BENCHMARKS.values())
+    assert every(name in text and b.requirements in text for name, b in BENCHMARKS.items())
+    assert every(benchmark.minutes > 0 for benchmark in BENCHMARKS.values())
 
 
 def test_a_benchmark_gets_the_arguments_behind_its_name_below_the_kind_of_processor(

@@ -11,6 +11,7 @@ from benchmarks.ranking.banner_policies import best, by_chance, examples, polici
 from benchmarks.ranking.open_bandit import Log, Shop, read
 from ranking.network.cross_attention import OUTCOMES
 from ranking.network.model import RankerSettings
+from tests.assertions import each
 
 LINES, FAVOURITE = 3_000, 2  # of the products for men, which are the first four of nine
 HOW = RankerSettings(dim=8, heads=2, layers=1, epochs=3, learning_rate=1e-2)
@@ -104,7 +105,7 @@ def test_a_click_weighs_and_what_was_not_shown_came_to_nothing(
 
     lists = examples(shop, clicked, np.full(len(clicked.clicks), 7.0))
 
-    for one, product in zip(lists, clicked.products, strict=True):
+    for one, product in each(zip(lists, clicked.products, strict=True)):
         was_shown = one.rows == product
         assert (one.labels[:, OUTCOMES.index("click")] == was_shown).all()
         assert one.weights is not None

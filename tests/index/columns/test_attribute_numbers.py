@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from index import Columns, Field, FilterError
-from index.columns.attribute_numbers import number_in
+from index.columns.attribute_numbers import is_numeric, number_in, numbers_of
 
 KIND = pa.map_(pa.string(), pa.string())
 ROWS: list[list[tuple[str, str]]] = [
@@ -45,6 +45,12 @@ def columns(tmp_path: Path) -> Columns:
         ("1.299,50 €", 1299.5),
         ("1 299,5", 1299.5),
         ("0,299", 0.299),
+        ("1,299,500", 1299500),
+        ("1.299.500", 1299500),
+        ("123,456", 123456),
+        ("1234,567", 1234.567),
+        ("12,34", 12.34),
+        ("12".rjust(64), 12),
     ],
 )
 def test_a_value_is_the_number_that_it_is_written_as(text: str, number: float) -> None:
@@ -52,7 +58,21 @@ def test_a_value_is_the_number_that_it_is_written_as(text: str, number: float) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "n/a", "XL", "10-12", "12 x 30", "1e5", "size 9", "(5)", "4006381333948 1" * 9]
+    "text",
+    [
+        "",
+        "n/a",
+        "XL",
+        "10-12",
+        "12 x 30",
+        "1e5",
+        "size 9",
+        "(5)",
+        "12 #",
+        "12 _",
+        "4006381333948 1" * 9,
+        "12".rjust(65),
+    ],
 )
 def test_what_is_no_number_has_none(text: str) -> None:
     assert math.isnan(number_in(text))
@@ -114,3 +134,30 @@ def test_a_column_is_of_numbers_where_most_values_are(columns: Columns) -> None:
 
     assert [columns.is_numeric(field) for field in fields] == [True, True, False]
     assert not columns.is_numeric(Field("id"))
+
+
+def test_a_missing_value_has_no_number_whatever_stands_beside_it() -> None:
+    found = numbers_of(pa.chunked_array([["5", None], ["n/a", "5", "7"]]))
+
+    np.testing.assert_array_equal(found, [5, np.nan, np.nan, 5, 7])
+
+
+@pytest.mark.parametrize(
+    ("values", "numeric"),
+    [
+        ([], False),
+        (["", " "], False),
+        (["5"], True),
+        (["5", "", " "], True),
+        (["5", "n/a"], False),
+        (["5", "6", "n/a"], True),
+        (["5", "n/a", "n/a"], False),
+    ],
+)
+def test_a_column_is_of_numbers_where_more_than_half_of_its_values_are(
+    values: list[str],
+    numeric: bool,  # noqa: FBT001
+) -> None:
+    table = pa.table({"attributes": pa.array([[("size", one)] for one in values], KIND)})
+
+    assert is_numeric(table, "attributes", "size") == numeric

@@ -46,7 +46,7 @@ def words(column: DictionaryColumn, rows: list[int]) -> list[set[str]]:
     at, codes = column.pairs(np.array(rows, np.int64))
     names = column.words.to_pylist()
     found = [[names[c] for p, c in zip(at, codes, strict=True) if p == i] for i in range(len(rows))]
-    assert all(len(set(one)) == len(one) for one in found)
+    assert [len(set(one)) for one in found] == [len(one) for one in found]
     return [set(one) for one in found]
 
 
@@ -121,3 +121,10 @@ def test_a_filter_without_a_field_keeps_every_other_condition(text: str, left: s
 def test_a_field_cannot_be_told_from_others_within_one_condition(text: str) -> None:
     with pytest.raises(FilterError, match=r"'brand' at position \d+ stands in one condition"):
         without(parse(text), Field("brand"))
+
+
+def test_a_column_takes_the_memory_of_its_words_its_codes_and_its_starts() -> None:
+    words, codes, starts = pa.array(["a", "bc"]), np.zeros(6, np.int64), np.zeros(5, np.int64)
+
+    assert DictionaryColumn(words, codes).nbytes == words.nbytes + 48
+    assert DictionaryColumn(words, codes, starts).nbytes == words.nbytes + 48 + 40

@@ -4,8 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from index import Columns, DamagedIndex, IndexFault, map_array, save_array
+from index import Columns, DamagedIndex, Field, IndexFault, map_array, save_array
+from index.columns import table
 from index.columns.table import pairs_of, values_by_key
+from tests.assertions import every
 
 SCHEMA = pa.schema(
     [("id", pa.string()), ("price", pa.float64()), ("traits", pa.map_(pa.string(), pa.string()))]
@@ -94,3 +96,21 @@ def test_a_file_that_is_not_an_array_is_named_and_nothing_is_unpickled(tmp_path:
 
     with pytest.raises(DamagedIndex, match=r"x\.npy is not an array"):
         map_array(tmp_path / "x.npy")
+
+
+def test_columns_of_any_number_of_keys_keep_a_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "REMEMBERED_BYTES", 1_000)
+    Columns.write(tmp_path / "x.arrow", [batch(*"abcdefghij")], SCHEMA)
+    columns = Columns.open(tmp_path / "x.arrow")
+
+    words = [
+        columns.coded(Field("traits", key)).words.to_pylist() for key in ["n", *"abcdefgh"] * 9
+    ]
+    numbers = [columns.numbers(Field("traits", f"k{i}")) for i in range(100)]
+
+    assert words[0] == words[-9] == list("abcdefghij")
+    assert every(np.isnan(column).all() and len(column) == 10 for column in numbers)
+    assert 0 < columns._coded.size <= 1_000
+    assert 0 < columns._numbers.size <= 1_000

@@ -25,6 +25,7 @@ from index.vectors.files import save_index
 from index.vectors.filtered_search import IndexShape, choose, scans_bytes
 from index.vectors.planning.designs import design_named
 from index.vectors.scans.byte_codes import LEAST_DIM, BestRows, ByteCodes
+from tests.assertions import each
 
 ROWS = np.arange(30_000)
 
@@ -55,7 +56,7 @@ def test_a_scan_of_bytes_finds_the_best_that_pass_wherever_they_lie(
     held = vectors()
     codes = coded(held)
 
-    for query in vectors(5, seed=2):
+    for query in each(vectors(5, seed=2)):
         allowed = kept(held @ query, favour, share)
         among = scanned(codes, held, query[None], 100, allowed)
         [true] = ExactIndex(held).search(query[None], 100, allowed)
@@ -141,7 +142,7 @@ def test_a_filter_against_the_query_is_known_by_a_few_rows_that_pass() -> None:
     held = vectors()
     codes = coded(held)
 
-    for query in vectors(5, seed=2):
+    for query in each(vectors(5, seed=2)):
         scores = held @ query
         crowded = {
             favour: codes.estimate(held, query[None], 100, kept(scores, favour, 0.5)).is_crowded

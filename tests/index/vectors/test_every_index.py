@@ -26,6 +26,7 @@ from index import (
     VectorIndex,
     why_no_svs,
 )
+from tests.assertions import each, every
 
 Build = Callable[[np.ndarray], VectorIndex]
 BuildSome = Callable[[np.ndarray, np.ndarray], VectorIndex]
@@ -123,7 +124,7 @@ def test_nothing_outside_the_filter_is_returned_and_nothing_inside_is_lost(
 
     answers = build(vectors).search(vectors[:5], k=50, allowed=allowed)
 
-    assert all(set(hits.rows) == set(np.flatnonzero(allowed)) for hits in answers)
+    assert every(set(hits.rows) == set(np.flatnonzero(allowed)) for hits in answers)
 
 
 @every_index
@@ -218,7 +219,7 @@ def test_queries_asked_together_are_answered_as_alone(build: Build, vectors: np.
         together = index.search(vectors[:4], 7, allowed)
         alone = [index.search(vectors[i : i + 1], 7, allowed)[0] for i in range(4)]
 
-        for one, other in zip(together, alone, strict=True):
+        for one, other in each(zip(together, alone, strict=True)):
             np.testing.assert_array_equal(one.rows, other.rows)
 
 
@@ -269,5 +270,5 @@ def test_flat_faiss_agrees_with_brute_force(vectors: np.ndarray, k: int) -> None
     exact = ExactIndex(vectors).search(vectors, k)
     faiss = FaissIndex.build(vectors).search(vectors, k)
 
-    for a, b in zip(exact, faiss, strict=True):
+    for a, b in each(zip(exact, faiss, strict=True)):
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)

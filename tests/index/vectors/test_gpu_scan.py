@@ -20,6 +20,7 @@ from index.types import FilterPlan, Way
 from index.vectors.approximate import ApproximateIndex
 from index.vectors.planning.designs import design_named
 from index.vectors.scans.gpu_scan import SPARE
+from tests.assertions import each
 
 faiss_sees_a_card = pytest.mark.skipif(not num_gpus(), reason="FAISS sees no GPU here")
 cagra_is_here = pytest.mark.skipif(bool(why_no_cagra()), reason=why_no_cagra() or "it is")
@@ -42,7 +43,7 @@ def test_a_scan_on_a_card_answers_as_exact_search() -> None:
     for mask in (None, allowed):
         found = GpuScan(vectors).search(queries, 100, mask)
         true = ExactIndex(vectors).search(queries, 100, mask)
-        for a, b in zip(found, true, strict=True):
+        for a, b in each(zip(found, true, strict=True)):
             np.testing.assert_array_equal(a.rows, b.rows)
             np.testing.assert_allclose(a.scores, b.scores, rtol=1e-6)
 

@@ -25,6 +25,7 @@ from index.columns.filter_language import (
 )
 from index.columns.filter_masks import passing
 from index.columns.milvus_filters import milvus_expression
+from tests.assertions import each
 
 pytest.importorskip("pymilvus", reason="needs the extra milvus")
 pytest.importorskip("milvus_lite", reason="needs milvus-lite, which comes with the extra milvus")
@@ -264,6 +265,6 @@ def test_a_saved_collection_answers_as_it_did(tmp_path: Path, vectors: np.ndarra
     again = Milvus(address)
     after = MilvusIndex(again, "kept", SIZE).search(vectors, 5)
 
-    for one, other in zip(before, after, strict=True):
+    for one, other in each(zip(before, after, strict=True)):
         np.testing.assert_array_equal(one.rows, other.rows)
     again.close()

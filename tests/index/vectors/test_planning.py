@@ -30,6 +30,7 @@ from index.vectors.planning import designs
 from index.vectors.planning import planning as planning_module
 from index.vectors.planning.designs import design_named
 from index.vectors.planning.planning import _marked as marked
+from tests.assertions import each, every
 
 needs_svs = pytest.mark.skipif(bool(why_no_svs()), reason=why_no_svs() or "SVS is here")
 DIM = 32
@@ -82,7 +83,7 @@ def test_recall_rises_along_a_curve() -> None:
     assert len(curve.points) > 3
     assert efforts == sorted(set(efforts))
     assert recalls == sorted(set(recalls))
-    assert all(point.micros > 0 for point in curve.points)
+    assert every(point.micros > 0 for point in curve.points)
 
 
 def test_true_answers_are_those_of_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,7 @@ def test_compressed_designs_score_by_the_vectors_themselves() -> None:
     for name in ("hnsw-sq8", "ivf-sq8", "ivf-pq", "ivf-rabitq"):
         [*answers] = design_named(name).build(vectors, np.arange(3_000)).search(queries, 10)
 
-        for query, hits in zip(queries, answers, strict=True):
+        for query, hits in each(zip(queries, answers, strict=True)):
             np.testing.assert_allclose(hits.scores, vectors[hits.rows] @ query, atol=1e-5)
 
 
@@ -241,7 +242,7 @@ def test_an_index_is_built_the_same_twice_whatever_threads_there_are(kind: str) 
 
     first, second = (design.build(vectors, np.arange(3_000)) for _ in range(2))
 
-    for one, other in zip(first.search(queries, 20), second.search(queries, 20), strict=True):
+    for one, other in each(zip(first.search(queries, 20), second.search(queries, 20), strict=True)):
         np.testing.assert_array_equal(one.rows, other.rows)
 
 
@@ -256,7 +257,7 @@ def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
     truth = [Hits(2 * h.rows, h.scores) for h in true_hits(vectors[even], queries, 10)]
     pairs = zip(found, truth, strict=True)
     assert np.mean([len(np.intersect1d(one.rows, true.rows)) / 10 for one, true in pairs]) >= 0.95
-    assert all(even[hits.rows].all() for hits in found)
+    assert every(even[hits.rows].all() for hits in found)
 
 
 def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
@@ -270,7 +271,7 @@ def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
     found = built.search(queries, 10, most)
 
     assert Way.OVERFETCH in {hits.plan.way for hits in found if hits.plan is not None}
-    assert all(most[hits.rows].all() for hits in found)
+    assert every(most[hits.rows].all() for hits in found)
 
 
 def test_texts_asked_of_pictures_get_an_effort_of_their_own_that_keeps_recall(
@@ -339,7 +340,7 @@ def test_a_walk_that_meets_too_few_is_walked_again_and_its_padding_is_no_answer(
     built = SvsIndex.build(vectors)
     built.tuned_for, built.effort = 400, 1
 
-    for hits in built.search(clustered(20, seed=1), 400):
+    for hits in each(built.search(clustered(20, seed=1), 400)):
         assert len(set(hits.rows)) == len(hits.rows)
         assert len(hits.rows) == 400
 
@@ -401,7 +402,7 @@ def test_the_index_inside_of_another_is_tuned_and_filtered(factory: str) -> None
 
     assert built.effort == 7
     assert built.most_effort in (16, 3_000)
-    assert all(allowed[hits.rows].all() and len(hits.rows) == 10 for hits in answers)
+    assert every(allowed[hits.rows].all() and len(hits.rows) == 10 for hits in answers)
 
 
 def test_recall_counts_equal_vectors_as_right() -> None:
@@ -569,7 +570,7 @@ def test_every_inverted_file_keeps_its_cells_in_the_next_build(tmp_path: Path, k
     assert again is not None
     again.effort = first.built.effort
     pairs = zip(again.search(old[:50], 10), first.built.search(old[:50], 10), strict=True)
-    assert all(np.array_equal(one.rows, other.rows) for one, other in pairs)
+    assert every(np.array_equal(one.rows, other.rows) for one, other in pairs)
 
 
 @pytest.mark.parametrize("kind", [design.name for design in DESIGNS])

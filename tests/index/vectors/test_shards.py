@@ -16,6 +16,7 @@ from index.vectors.libraries.shards import (
     read_vectors,
     tune,
 )
+from tests.assertions import each
 
 SIZE, DIM = 3_000, 16
 
@@ -103,7 +104,7 @@ def test_streamed_exact_search_is_exact_search(source: Path, vectors: np.ndarray
         small.setattr("index.vectors.libraries.shards.CHUNK", 137)
         found = exact_stream(source, vectors[:5], 20)
 
-    for one, other in zip(found, ExactIndex(vectors).search(vectors[:5], 20), strict=True):
+    for one, other in each(zip(found, ExactIndex(vectors).search(vectors[:5], 20), strict=True)):
         np.testing.assert_array_equal(one.rows, other.rows)
 
 

@@ -18,6 +18,7 @@ from pipelines.progress import silent
 from pipelines.release.manifest import read_manifest
 from pipelines.release.store import current, open_release
 from pipelines.shop.reader import Shop
+from tests.assertions import every
 from tests.conftest import UNTIL
 from tests.pipelines.building.test_plan import copied, retitled, write_other
 
@@ -199,8 +200,8 @@ def test_a_build_does_what_its_plan_says(other: Path, config: Config, copied: Pa
     assert {s.step: s.action for s in found.steps if s.certain} == {
         s.step: done[s.step] for s in found.steps if s.certain
     }
-    assert all(record.seconds > 0 for record in now.values())
-    assert all((record.training_seconds > 0) == bool(record.learnt_in) for record in now.values())
+    assert every(record.seconds > 0 for record in now.values())
+    assert every((record.training_seconds > 0) == bool(record.learnt_in) for record in now.values())
 
 
 def test_the_command_prints_a_row_a_step_with_the_reason_and_the_time(

@@ -13,6 +13,7 @@ from pipelines.cli.main import vetrina
 from pipelines.config.loading import load
 from pipelines.release.store import names
 from pipelines.shop.writer import ShopWriter
+from tests.assertions import each, every
 from tests.conftest import products, purchases
 
 Call = Callable[..., tuple[int, str, str]]
@@ -36,7 +37,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_verb_has_a_line_of_help(call: Call) -> None:
-    for name in vetrina.commands:
+    for name in each(vetrina.commands):
         code, printed, _ = call(name, "--help")
 
         assert code == 0
@@ -132,7 +133,7 @@ def test_a_plan_tells_of_every_design_and_writes_the_one_to_take(
     )
 
     assert code == 0
-    assert all(design.name in printed for design in DESIGNS)
+    assert every(design.name in printed for design in DESIGNS)
     assert "recall@5 of 0.95" in printed
     assert printed.count("chosen") == printed.count("asked by")
     config = load(kept)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.durable import files
 from pipelines.durable.files import draft_of, replaced_file, replaced_folder
 
 
@@ -62,6 +63,19 @@ def test_a_failure_while_writing_leaves_the_old_file_as_it_was(tmp_path: Path) -
 
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "CURRENT"
+    flushed: list[tuple[str, bool]] = []
+    monkeypatch.setattr(files, "flush", lambda path: flushed.append((path.name, out.exists())))
+
+    with replaced_file(out, draft=tmp_path / "draft") as draft:
+        draft.write_text("new")
+
+    assert flushed == [("draft", False), (tmp_path.name, True)]
 
 
 def write_half(out: Path) -> None:

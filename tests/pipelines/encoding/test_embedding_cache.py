@@ -156,3 +156,40 @@ def test_a_file_that_somebody_empties_meanwhile_is_filled_again(tmp_path: Path) 
     encode(cache, ["rye bread"], encoder)
 
     assert len(a_cache(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("written", [["oat milk"], ["oat milk", "salt", "rye bread", "honey"], []])
+def test_a_file_that_another_run_cuts_and_continues_is_never_read_at_old_places(
+    tmp_path: Path, written: list[str]
+) -> None:
+    path = filled(tmp_path, ["tea"], ["rye bread"], ["oat milk"])
+    reader = a_cache(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # in the second block
+    path.write_bytes(content)
+
+    encode(a_cache(tmp_path), written, Counting())  # cuts after the first block, and goes on
+    vectors = encode(reader, ["oat milk", "tea", "rye bread"], Counting())
+    encode(reader, ["pepper"], Counting())
+
+    np.testing.assert_array_equal(vectors, vectors_of(["oat milk", "tea", "rye bread"]))
+    wanted = ["tea", "rye bread", "oat milk", "pepper", *written]
+    again = Counting()
+    np.testing.assert_array_equal(encode(a_cache(tmp_path), wanted, again), vectors_of(wanted))
+    assert again.asked == []
+
+
+def test_a_file_that_another_run_cut_is_continued_where_it_ends_now(tmp_path: Path) -> None:
+    path = filled(tmp_path, ["tea"], ["rye bread"], ["oat milk"])
+    writer = a_cache(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    encode(a_cache(tmp_path), ["salt", "honey", "pepper", "flour"], Counting())
+
+    writer.put([content_hash(b"sugar")], vectors_of(["sugar"]))
+
+    wanted, encoder = ["tea", "salt", "honey", "pepper", "flour", "sugar"], Counting()
+    for cache in (writer, a_cache(tmp_path)):
+        np.testing.assert_array_equal(encode(cache, wanted, encoder), vectors_of(wanted))
+    assert encoder.asked == []

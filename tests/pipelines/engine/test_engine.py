@@ -8,6 +8,7 @@ from pipelines.errors import RequestError
 from ranking.ranker import RankerAnswer, RequestKind, UnfitLogits
 from ranking.runtimes.request_batching import TooLate
 from retrieval import Query, Scene, Slate, Stage
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 pytestmark = pytest.mark.foreign
@@ -24,7 +25,7 @@ def ids(slate: Slate) -> list[str]:
 def test_a_search_finds_what_was_asked_for(real_engine: Engine) -> None:
     slate = real_engine.answer(at_end(text="tomato soup", k=8), Stage.RETRIEVAL)
 
-    assert all("Tomato Soup" in placed.product.title for placed in slate.products)
+    assert every("Tomato Soup" in placed.product.title for placed in slate.products)
 
 
 def test_positions_run_from_one_and_scores_never_rise(real_engine: Engine) -> None:
@@ -53,7 +54,7 @@ def test_a_stranger_gets_what_many_buy(real_engine: Engine) -> None:
     slate = real_engine.answer(at_end(user="nobody", k=5, explain=True))
 
     assert len(slate.products) == 5
-    assert all("trending" in p.channels for p in slate.products)
+    assert every("trending" in p.channels for p in slate.products)
 
 
 def test_an_explained_answer_says_how_it_was_filtered(real_engine: Engine) -> None:
@@ -82,7 +83,7 @@ def test_nothing_outside_the_filter_is_shown(real_engine: Engine) -> None:
         )
 
         assert slate.products
-        assert all(p.product.brand == "North" for p in slate.products)
+        assert every(p.product.brand == "North" for p in slate.products)
 
 
 def test_hidden_products_are_shown_only_when_they_are_named(real_engine: Engine) -> None:
@@ -144,7 +145,7 @@ def test_a_ranked_product_says_how_likely_it_is_bought(real_engine: Engine) -> N
 
     likely = [placed.probabilities["purchase"] for placed in slate.products]
 
-    assert all(0 <= share <= 1 for share in likely)
+    assert every(0 <= share <= 1 for share in likely)
     assert likely == sorted(likely, reverse=True)  # the same order as by logits, ties apart
 
 
@@ -159,8 +160,8 @@ def test_channels_and_features_are_told_only_when_asked_for(
     quiet = real_engine.answer(at_end(user="u1", k=3))
     told = real_engine.answer(at_end(user="u1", k=3, explain=True))
 
-    assert all(not p.features and not p.channels for p in quiet.products)
-    assert all("frequency_60" in p.features for p in told.products)
+    assert every(not p.features and not p.channels for p in quiet.products)
+    assert every("frequency_60" in p.features for p in told.products)
     assert ids(quiet) == ids(told)
 
 

@@ -22,6 +22,7 @@ from pipelines.live.changes import Change, Delete, Edit, Upsert
 from pipelines.live.overlay import Overlay
 from retrieval import Product, Query, Scene, Slate, Stage
 from retrieval.types import Collapse, Direction, Facet, FacetCounts, Sort
+from tests.assertions import each, every
 from tests.conftest import NUM_PRODUCTS, UNTIL
 
 Passes = Callable[[Product], bool]
@@ -91,7 +92,7 @@ def live(real_engine: Engine, tmp_path: Path) -> Iterator[Engine]:
 
 
 def make(engine: Engine, *changes: Change) -> None:
-    assert all(isinstance(number, int) for number in engine.change(changes).result())
+    assert every(isinstance(number, int) for number in engine.change(changes).result())
 
 
 @pytest.mark.parametrize("where", FILTERS)
@@ -253,7 +254,7 @@ def test_the_pages_together_are_the_whole_list(real_engine: Engine, walk: Walk) 
     assert len(set(ids(whole))) == len(ids(whole))
     positions = [p.position for page in walked for p in page.products]
     assert positions == list(range(1, len(positions) + 1))
-    assert all(page.matched == whole.matched and page.stage == whole.stage for page in walked)
+    assert every(page.matched == whole.matched and page.stage == whole.stage for page in walked)
     assert whole.matched is not None
     assert whole.matched.total == len(ids(whole))
 
@@ -275,6 +276,20 @@ def test_a_list_begins_as_the_plain_answer_does(real_engine: Engine) -> None:
         assert listed.products[0] == plain.products[0]
         assert plain.matched is None
         assert plain.cursor == ""
+
+
+def test_a_candidate_says_why_it_is_there_and_the_rest_of_a_list_says_nothing(
+    real_engine: Engine,
+) -> None:
+    for search in ({"text": "soup"}, {"user": "u1"}):
+        for stage in Stage.RANKING, Stage.RETRIEVAL:
+            page = real_engine.answer(at_end(k=20, **search), stage)
+            assert every(placed.why for placed in page.products)
+
+    whole = real_engine.answer(at_end(k=NUM_PRODUCTS, cursor="*"))
+    reasons = [bool(placed.why) for placed in whole.products]
+    assert reasons == sorted(reasons, reverse=True)
+    assert 0 < sum(reasons) < len(reasons)
 
 
 def test_a_search_counts_what_holds_all_of_its_words(real_engine: Engine) -> None:
@@ -370,7 +385,7 @@ def forged(cursor: str) -> list[str]:
 def test_garbage_is_refused_as_a_cursor(real_engine: Engine) -> None:
     cursor = real_engine.answer(at_end(text="soup", cursor="*", k=3)).cursor
 
-    for text in forged(cursor):
+    for text in each(forged(cursor)):
         with pytest.raises(RequestError, match="cannot be read") as refused:
             real_engine.answer(at_end(text="soup", cursor=text))
         assert refused.value.field == "cursor"

@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from index import Field
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.errors import UserError
-from pipelines.live import snapshot
+from pipelines.live import overlay, overlay_columns, snapshot
 from pipelines.live.catch_up import FOLDED, follow
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.overlay import Overlay
-from pipelines.live.overlay_columns import REMEMBERED_COLUMNS
 from retrieval import Availability, Product, Query, Scene, Slate, Stage
 from retrieval.types import Facet, Sort
 from tests.conftest import UNTIL
@@ -366,32 +366,45 @@ def test_a_product_that_is_gone_is_not_one_that_was_left_out(live: Engine) -> No
     assert (after.passed, after.of) == (46, 47)
 
 
-def test_what_facets_and_filters_remember_has_a_bound_however_many_names_are_asked(
-    live: Engine,
-) -> None:
-    attributes = {f"n{i}": "x" for i in range(90)}
-    make(live, Upsert(product=changed(SOUP, attributes=attributes)))
-
-    for i in range(90):
-        facets = (Facet(field=f"attributes.n{i}"),)
-        slate = live.answer(at_end(cursor="*", k=1, facets=facets, filter=f"price < {100 + i}"))
-        assert slate.matched is not None
-        assert [one.value for one in slate.matched.facets[0].values] == ["x"]
-
-    columns = live._overlay.snapshot().columns
-    assert len(columns._coded._values) <= REMEMBERED_COLUMNS
-
-
-def test_masks_of_filters_are_bounded_by_their_bytes(
+def test_facets_on_any_number_of_names_keep_a_bounded_memory(
     live: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "MOST_FILTER_BYTES", 200)  # of 48 products
-    make(live, Edit(id="p3", price=777.0))
-    view = live._overlay.snapshot()
+    most = 100_000
+    monkeypatch.setattr(overlay_columns, "REMEMBERED_BYTES", most)
+    make(live, *(Upsert(product=changed(SOUP, id=f"new{i}")) for i in range(300)))
+    columns = live._overlay.snapshot().columns
+    new = np.arange(live._overlay._base.size, live._overlay._base.size + 300)
 
-    masks = [view.allowed(f"price < {i}") for i in range(1, 20)]
+    found = [columns.words(Field("attributes", f"name{i}"), new).pairs.at.size for i in range(100)]
 
-    assert [int(mask.sum()) for mask in masks] == [
-        int(view.allowed(f"price < {i}").sum()) for i in range(1, 20)
-    ]
-    assert len(view._allowed._values) == 4
+    assert sum(found) == 0
+    assert 0 < columns._coded.size <= most
+    assert columns.words(Field("attributes", "colour"), new).pairs.at.size == 300
+
+
+def test_masks_of_any_number_of_filters_keep_a_bounded_memory(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = live._overlay._base.size
+    monkeypatch.setattr(snapshot, "MASK_BYTES", 10 * size)
+    make(live, Edit(id=ids(live.answer(at_end(text="wine"), Stage.RETRIEVAL))[0], price=1.0))
+    now = live._overlay.snapshot()
+
+    masks = [now.allowed(f"price > {i}") for i in range(100)]
+
+    assert masks[0].sum() > masks[99].sum()
+    assert now._allowed.size == 10 * size
+
+
+def test_where_there_is_no_room_for_new_words_prices_and_deletions_are_taken(
+    live: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlay, "MOST_REWRITTEN", 1)
+    make(live, Upsert(product=SOUP))
+
+    [put] = make(live, Upsert(product=built(live, "p1")))
+    taken = make(live, Edit(id="p1", price=1.0), Delete(id="p2"))
+
+    assert isinstance(put, RejectedChange)
+    assert put.status == 507
+    assert taken == [2, 3]

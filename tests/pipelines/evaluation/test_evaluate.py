@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.evaluation.evaluate import Evaluation, evaluate
 from pipelines.evaluation.trec_files import EvaluationError, read_qrels, read_run
+from tests.assertions import every
 
 pytestmark = pytest.mark.foreign
 
@@ -82,7 +83,7 @@ def test_a_run_compared_with_itself_does_not_differ(tmp_path: Path) -> None:
 
     found = evaluate(run, qrels, run)
 
-    assert all(row.p_value == 1 for row in found.rows)
+    assert every(row.p_value == 1 for row in found.rows)
     assert "+0.0000  [+0.0000, +0.0000]" in found.table()
 
 

@@ -18,6 +18,7 @@ from pipelines.release.store import open_release
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.shop.writer import ShopWriter
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 
@@ -29,9 +30,9 @@ def held(shop: Path, releases: Path) -> Holdout:
 
 def test_only_baskets_from_the_moment_on_are_asked_for(held: Holdout) -> None:
     assert held.tests
-    assert all(test.at >= UNTIL for test in held.tests)
-    assert all(len(test.bought) >= 4 for test in held.tests)
-    assert all(set(test.bought) <= set(held.product_ids) for test in held.tests)
+    assert every(test.at >= UNTIL for test in held.tests)
+    assert every(len(test.bought) >= 4 for test in held.tests)
+    assert every(set(test.bought) <= set(held.product_ids) for test in held.tests)
 
 
 def test_each_shopper_is_asked_for_once(held: Holdout) -> None:

@@ -15,6 +15,7 @@ from pipelines.progress import silent
 from pipelines.release.product_changes import compare_products
 from pipelines.release.store import names
 from pipelines.shop.schemas import PRODUCT_SCHEMA, conform
+from tests.assertions import every
 from tests.conftest import UNTIL
 from tests.pipelines.building.test_plan import gone_and_new, write_other
 
@@ -80,4 +81,4 @@ def test_a_release_does_not_differ_from_itself(two: Path) -> None:
     found = diff(two, new, new, silent)
 
     assert (found.gone, found.new, found.changed, found.manifest) == (0, 0, (), ())
-    assert all(kind.overlap == 1 and not kind.worst for kind in found.answers)
+    assert every(kind.overlap == 1 and not kind.worst for kind in found.answers)

@@ -15,6 +15,7 @@ from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
 from retrieval.encoders.pictures import open_picture
+from tests.assertions import every
 
 SLICE = 3_000
 
@@ -108,7 +109,7 @@ def test_titles_can_be_read_and_categories_are_paths(imported: tuple[Shop, Quali
     table = pa.Table.from_batches(shop.product_batches())
     titles = table["title"].to_pylist()
 
-    assert all(titles)
+    assert every(titles)
     assert len(set(titles)) < 0.8 * len(titles)
     assert not [title for title in titles if title.isupper() and len(title) > 4]
     assert any(path[0].count(" > ") == 2 for path in table["categories"].to_pylist())
@@ -243,7 +244,7 @@ def test_promotions_have_their_week_and_the_share_of_the_stores(
 
     shares = [(row["product"], row["kind"], row["share"]) for row in found]
     assert sorted(shares) == [("1", "display", 0.5), ("1", "offer", 1.0), ("2", "display", 0.5)]
-    assert all(row["end"] - row["start"] == timedelta(days=7) for row in found)
+    assert every(row["end"] - row["start"] == timedelta(days=7) for row in found)
     weeks = {row["product"]: row["start"] for row in found}
     assert weeks["2"] - weeks["1"] == timedelta(days=7)
     assert not imported[0].promotions().num_rows  # a source without them has none

@@ -116,6 +116,18 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     assert (np.mean(held, axis=0) >= 0.8).all()
 
 
+def test_each_value_lies_within_its_own_interval() -> None:
+    log = logged(3, 4_000)
+
+    found = values(log.rewards, 3 * log.weights, 0 * log.rewards, 0 * log.rewards)
+
+    for one in (found.ips, found.snips, found.doubly_robust):
+        assert one.low < one.mean < one.high
+        assert one.high - one.low < one.mean
+    assert found.ips.mean == pytest.approx(3 * TRUTH, rel=0.2)
+    assert found.snips.mean == pytest.approx(TRUTH, rel=0.2)
+
+
 def test_unequal_weights_count_as_fewer_impressions() -> None:
     assert effective_impressions(np.ones(8)) == 8
     assert effective_impressions(np.array([4.0, 0, 0, 0])) == 1

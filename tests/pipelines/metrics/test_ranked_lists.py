@@ -215,3 +215,29 @@ def test_both_ndcg_say_the_same_of_a_list(candidates: list[tuple[int, int]], k: 
     of_list = ndcg_of_list(ranking, dict(zip(names, gains.tolist(), strict=True)), k)
 
     assert ndcg_of_logits(logits, gains, k) == pytest.approx(of_list, abs=1e-6)
+
+
+def test_rank_biased_overlap_of_a_shorter_list_worked_out_by_hand() -> None:
+    found = rank_biased_overlap(["a", "b"], ["b", "x", "a", "y"], p=0.5)
+
+    agreed = 1 / 2 * 0.25 + 2 / 3 * 0.125 + 2 / 4 * 0.0625  # in common at each depth, of the depth
+    padded = 1 * 1 / (2 * 3) * 0.125 + 1 * 2 / (2 * 4) * 0.0625  # as if the short one went on
+    assert found == pytest.approx(agreed + padded + ((2 - 1) / 4 + 1 / 2) * 0.0625)
+
+
+def test_two_empty_lists_overlap_wholly() -> None:
+    assert overlap([], [], 10) == rank_biased_overlap([], []) == 1.0
+    assert overlap(["a"], [], 10) == rank_biased_overlap(["a"], []) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [("nDCG@10", 10), ("nDCG@20", 20), ("recall@20", 20), ("recall@100", 100), ("P@10", 10)],
+)
+def test_a_measure_looks_as_far_as_its_name_says(name: str, cut: int) -> None:
+    ranking = [f"p{place}" for place in range(1, 130)]
+
+    values = [measure({"q": ranking}, {"q": {f"p{place}": 1.0}}) for place in (cut, cut + 1)]
+
+    last, behind = (row[0, NAMES.index(name)] for row in values)
+    assert last > 0 == behind

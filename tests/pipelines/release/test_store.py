@@ -7,13 +7,15 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from filelock import Timeout
 
+from pipelines.durable.locks import lock_file
 from pipelines.errors import ReleaseError
 from pipelines.release import manifest as manifest_module
 from pipelines.release import store
@@ -367,4 +369,83 @@ def test_a_release_that_was_pruned_while_it_was_checked_is_not_switched_to(
 def test_a_manifest_says_when_it_was_made(tmp_path: Path) -> None:
     publish(tmp_path)
 
-    assert abs((open_release(tmp_path).manifest.made_at - datetime.now()).total_seconds()) < 60
+    assert abs((open_release(tmp_path).manifest.made_at - datetime.now(UTC)).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_release_is_named_by_the_moment_in_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    before = datetime.now(UTC)
+
+    name = publish(tmp_path)
+
+    monkeypatch.undo()
+    time.tzset()
+    named = datetime.strptime(name, store.NAME).replace(tzinfo=UTC)
+    assert before <= named <= datetime.now(UTC)
+
+
+def test_a_release_that_is_built_after_a_clock_was_set_back_is_the_newest(tmp_path: Path) -> None:
+    first = publish(tmp_path, "1")
+    ahead = f"{datetime.now(UTC) + timedelta(hours=9):{store.NAME}}"
+    shutil.copytree(tmp_path / first, tmp_path / ahead)
+    (tmp_path / "zzz").mkdir()  # no release, and no name of one
+    shutil.copytree(tmp_path / first, tmp_path / "renamed-by-hand")
+
+    second, third = publish(tmp_path, "2"), publish(tmp_path, "3")
+
+    assert ahead < second < third == current(tmp_path)
+    assert rollback(tmp_path) == second
+
+
+@pytest.mark.parametrize(
+    ("umask", "file_mode", "folder_mode"),
+    [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)],
+)
+def test_every_file_can_be_read_by_whom_the_umask_lets_read(
+    tmp_path: Path, umask: int, file_mode: int, folder_mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with draft(tmp_path) as new:
+            (new.path / "words").mkdir(mode=0o700)
+            (new.path / "words/meta.json").touch(mode=0o600)  # as tantivy and safetensors do
+            new.seal(**ABOUT)
+            name = new.publish()
+    finally:
+        os.umask(before)
+
+    release = tmp_path / name
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [release, *release.rglob("*")]}
+    assert modes == {
+        name: folder_mode,
+        "words": folder_mode,
+        "meta.json": file_mode,
+        MANIFEST: file_mode,
+        SEAL: file_mode,
+    }
+    assert (tmp_path / "CURRENT").stat().st_mode & 0o777 == file_mode
+
+
+@pytest.mark.parametrize("switch", [publish, rollback], ids=["build", "rollback"])
+def test_whoever_points_current_holds_the_lock_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: Any
+) -> None:
+    publish(tmp_path, "1")
+    publish(tmp_path, "2")
+    real, free = store.point_current, []
+
+    def looking(releases: Path, name: str) -> None:
+        rival = lock_file(releases / store.SWITCH)
+        with suppress(Timeout):
+            rival.acquire(blocking=False)
+            free.append(name)
+        real(releases, name)
+
+    monkeypatch.setattr(store, "point_current", looking)
+    name = switch(tmp_path)
+
+    assert (free, current(tmp_path)) == ([], name)

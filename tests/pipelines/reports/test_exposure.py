@@ -22,6 +22,7 @@ from pipelines.reports.product_groups import (
     largest,
 )
 from retrieval.behaviour.purchases import DAY
+from tests.assertions import each, every
 from tests.conftest import BRANDS, NUM_PRODUCTS
 from tests.pipelines.cli.test_cli import Call, call  # noqa: F401 - a fixture
 from tests.pipelines.reports.test_markup import Reader
@@ -111,10 +112,10 @@ def test_swapping_the_runs_inverts_every_ratio_with_its_interval(
 ) -> None:
     forth, back = exposure(before, after, releases), exposure(after, before, releases)
 
-    for one, other in zip(forth.groupings, back.groupings, strict=True):
+    for one, other in each(zip(forth.groupings, back.groupings, strict=True)):
         assert one.moved == pytest.approx(other.moved)
         inverted = {group.name: group.ratio for group in other.groups}
-        for group in one.groups:
+        for group in each(one.groups):
             mirrored = inverted[group.name]
             assert group.ratio is not None
             assert mirrored is not None
@@ -127,7 +128,7 @@ def test_swapping_the_runs_inverts_every_ratio_with_its_interval(
 def test_a_run_against_itself_has_changed_nothing(before: Path, releases: Path) -> None:
     report = exposure(before, before, releases)
 
-    for one in report.groupings:
+    for one in each(report.groupings):
         assert one.moved == 0
         assert set(ratios_of(one).values()) == {1.0}
 
@@ -154,7 +155,7 @@ def test_a_group_that_few_requests_show_has_a_ratio_without_an_interval(
     [*brands] = exposure(few, few, releases).groupings[0].groups
 
     assert [group.ratio and group.ratio.low for group in brands] == [None] * len(BRANDS)
-    assert all(group.ratio is not None for group in brands)
+    assert every(group.ratio is not None for group in brands)
 
 
 def test_a_group_that_was_not_shown_before_says_so(

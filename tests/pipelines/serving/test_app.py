@@ -14,6 +14,7 @@ from pipelines.serving.app import create_app
 from pipelines.serving.routes.pages import PAGE, PAGE_FILES
 from retrieval import Query, Slate, Stage
 from retrieval.types import Placement
+from tests.assertions import each, every
 
 Client = TestClient[Litestar]
 
@@ -117,7 +118,7 @@ def test_ranking_orders_only_what_it_is_given_and_names_what_it_does_not_know(
 def test_the_engine_works_in_threads_of_admission_control(client: Client, engine: Any) -> None:
     client.post("/v1/recommend", json={})
 
-    assert all(name.startswith("answer") for name in engine.threads)
+    assert every(name.startswith("answer") for name in engine.threads)
 
 
 def test_a_fault_leaves_a_traceback_in_the_log_and_none_on_the_wire(
@@ -200,7 +201,7 @@ def test_each_file_of_the_page_is_served_as_what_it_is(client: Client, path: str
 
 
 def test_the_pages_fetch_nothing_from_elsewhere_and_never_make_markup_from_words() -> None:
-    for file in PAGE.iterdir():
+    for file in each(PAGE.iterdir()):
         words = file.read_text().replace("http://www.w3.org/2000/svg", "")
 
         assert not re.search(r"https?://|src=\"//|@import", words), file.name

@@ -11,6 +11,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from tests.assertions import each
+
 pytestmark = pytest.mark.foreign
 
 JSON = {"content-type": "application/json"}
@@ -258,7 +260,7 @@ def test_what_is_no_proper_http_gets_a_4xx_or_a_closed_door_and_the_server_answe
 ) -> None:
     place = urlsplit(address)
 
-    for name, request in ON_THE_WIRE.items():
+    for name, request in each(ON_THE_WIRE.items()):
         answer = say(place.hostname, place.port, request)
         after = say(place.hostname, place.port, b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
 

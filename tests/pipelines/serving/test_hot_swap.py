@@ -16,6 +16,7 @@ from pipelines.release.store import CURRENT, current, point_current
 from pipelines.serving import hot_swap
 from pipelines.serving.hot_swap import EngineReloader
 from retrieval import Product, Query, Stage
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 RELISH = Product(id="new1", title="Purple zucchini relish", price=3.0)
@@ -51,7 +52,7 @@ def switch(both: Path) -> str:
 
 
 def make(engine: Engine, *changes: Change) -> None:
-    assert all(isinstance(outcome, int) for outcome in engine.change(changes).result())
+    assert every(isinstance(outcome, int) for outcome in engine.change(changes).result())
 
 
 def knows(engine: Engine, name: str = "new1") -> bool:

@@ -27,6 +27,7 @@ from pipelines.tuning.report import TuningReport, report
 from pipelines.tuning.study import FinishedTrial, Study, TrialOutcome
 from pipelines.tuning.trial_builds import RANKING, RETRIEVAL, TrialBuilder
 from pipelines.tuning.tune import Budget, TuningJob, tune
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 RANGES = """
@@ -103,10 +104,10 @@ def test_trial_0_is_the_configuration_as_given_even_outside_the_ranges(studied: 
 def test_the_other_trials_stay_inside_the_ranges(studied: Studied) -> None:
     tried = [t.outcome.settings for t in studied.report.tried[1:]]
 
-    assert all(1 <= s["behaviour.ease_lambda"] <= 1000 for s in tried)
-    assert all(s["retrieval.half_life_days"] % 5 == 0 for s in tried)
-    assert all(isinstance(s["behaviour.ease_neighbours"], int) for s in tried)
-    assert all(
+    assert every(1 <= s["behaviour.ease_lambda"] <= 1000 for s in tried)
+    assert every(s["retrieval.half_life_days"] % 5 == 0 for s in tried)
+    assert every(isinstance(s["behaviour.ease_neighbours"], int) for s in tried)
+    assert every(
         s["retrieval.channels"] in (["repeat", "trending"], ["repeat", "ease", "together"])
         for s in tried
     )
@@ -185,7 +186,7 @@ def test_the_plot_names_the_measure_and_every_key(studied: Studied) -> None:
 def test_the_journal_is_lines_of_json(studied: Studied) -> None:
     lines = (studied.out / "journal.jsonl").read_bytes().splitlines()
 
-    assert all(isinstance(msgspec.json.decode(line), dict) for line in lines)
+    assert every(isinstance(msgspec.json.decode(line), dict) for line in lines)
 
 
 def test_nothing_of_the_builds_is_left_but_their_vectors(studied: Studied) -> None:
@@ -242,8 +243,8 @@ def test_settings_that_cannot_be_built_are_told_and_the_study_goes_on(
 
     failed = [t for t in found.tried if t.state == "failed"]
     assert failed
-    assert all(t.outcome.settings["encoders.text.model"] == "./none" for t in failed)
-    assert all("there is no such folder" in t.outcome.reason for t in failed)
+    assert every(t.outcome.settings["encoders.text.model"] == "./none" for t in failed)
+    assert every("there is no such folder" in t.outcome.reason for t in failed)
     assert found.best.state == "complete"
 
 
@@ -255,7 +256,7 @@ def test_settings_are_tried_once_and_a_spent_range_ends_the_study(
     again = [t for t in found.tried if t.outcome.repeats is not None]
     assert len(found.tried) - len(again) == 2
     assert len(found.tried) < 99
-    assert all(t.value == found.tried[t.outcome.repeats or 0].value for t in again)
+    assert every(t.value == found.tried[t.outcome.repeats or 0].value for t in again)
 
 
 def test_recall_is_of_retrieval_alone_and_trains_no_ranker(shop: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from sklearn.isotonic import IsotonicRegression
 from ranking.calibration.calibration import (
     CALIBRATIONS,
     FILE,
+    LARGEST_LINE,
+    LARGEST_LOGIT,
     MAX_BYTES,
     MOST_KNOTS,
     SIGMOID,
@@ -290,6 +292,54 @@ def test_a_file_that_is_no_calibration_is_refused_by_its_name(case: str, tmp_pat
 
     with pytest.raises(UnknownCalibration, match=rf"calibration\.json.*{said}.*build again"):
         read(tmp_path)
+
+
+def test_as_many_heads_and_knots_as_allowed_are_read(tmp_path: Path) -> None:
+    logits = np.linspace(-1, 1, MOST_KNOTS).tolist()
+    most = Isotonic(tuple(logits), (0.5,) * MOST_KNOTS)
+    heads = {str(i): SIGMOID for i in range(7)} | {"most": most}
+
+    save(heads, tmp_path)
+
+    assert read(tmp_path) == heads
+
+
+def test_a_file_may_be_as_large_as_the_bound_says(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b'{"heads": {}}'.ljust(MAX_BYTES))
+
+    assert read(tmp_path) == {}
+
+
+def test_calibrations_are_saved_where_there_is_no_folder_yet_and_over_earlier_ones(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "a/b"
+    save({"purchase": SIGMOID}, folder)
+    save({"click": SIGMOID}, folder)
+
+    assert read(folder) == {"click": SIGMOID}
+
+
+def test_a_line_may_be_as_steep_and_as_far_away_as_the_bound_says() -> None:
+    for line in (Platt(LARGEST_LINE, 0.0), Platt(0.0, LARGEST_LINE), Platt(0.0, -LARGEST_LINE)):
+        assert len(line.probabilities(SOME)) == 2
+    for slope, intercept in ((-1e-9, 0.0), (1.1e100, 0.0), (1.0, 1.1e100), (1.0, -1.1e100)):
+        with pytest.raises(ValueError, match="should be finite"):
+            Platt(slope, intercept)
+
+
+def test_a_knot_may_be_the_largest_logit() -> None:
+    ends = Isotonic((-LARGEST_LOGIT, LARGEST_LOGIT), (0.0, 1.0))
+
+    assert ends.probabilities(np.zeros(1, np.float32)).tolist() == [0.5]
+
+
+def test_between_knots_a_share_lies_on_the_line() -> None:
+    steps = Isotonic((0.0, 2.0, 3.0, 7.0), (0.2, 0.6, 0.7, 0.9))
+
+    found = steps.probabilities(np.array([-9, 0, 0.5, 2, 2.5, 4, 7, 9], np.float32))
+
+    assert found.tolist() == pytest.approx([0.2, 0.2, 0.3, 0.6, 0.65, 0.75, 0.9, 0.9])
 
 
 SOME, TRUE = np.array([0, 1], np.float32), np.array([True, False])

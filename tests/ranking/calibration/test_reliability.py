@@ -14,6 +14,7 @@ from ranking.calibration.reliability import (
     brier,
     expected_calibration_error,
     log_loss,
+    refuse_lengths,
     reliability,
 )
 
@@ -153,8 +154,23 @@ def test_nothing_is_measured_of_what_is_no_probability() -> None:
         log_loss(np.zeros(0), np.zeros(0, bool))
     with pytest.raises(CalibrationError, match=r"2 of 2 probabilities are not in \[0, 1\]"):
         brier(np.array([1.5, np.nan]), np.array([True, False]))
+    with pytest.raises(CalibrationError, match="2 probabilities for 1 labels"):
+        refuse_lengths("probabilities", np.zeros(2), np.zeros(1, bool))
+    with pytest.raises(CalibrationError, match="1 of 1 probabilities are not in"):
+        reliability(np.array([-0.1]), np.array([True]))
     with pytest.raises(CalibrationError, match="0 bins"):
         reliability(np.array([0.5]), np.array([True]), 0)
+
+
+def test_probabilities_are_binned_by_fifteenths_unless_told_otherwise() -> None:
+    middles = (np.arange(60) + 0.5) / 60
+
+    found = reliability(middles, middles > 0.5, binning="equal_width")
+
+    assert found.counts.tolist() == [4] * 15
+    assert expected_calibration_error(
+        middles, middles > 0.5, binning="equal_width"
+    ) == pytest.approx(expected_calibration_error(middles, middles > 0.5, 15, "equal_width"))
 
 
 def test_an_unknown_binning_is_answered_with_the_known_ones() -> None:

@@ -17,6 +17,7 @@ from ranking.features.definitions import (
 from ranking.slate.reasons import reasons
 from retrieval.behaviour.purchases import DAY, NO_HISTORY, Purchases
 from retrieval.behaviour.tables import Behaviour
+from tests.assertions import each, every
 
 NOW = 100 * DAY
 LOG = [  # user, product, day, basket
@@ -74,8 +75,8 @@ def test_what_was_never_bought_says_so(behaviour: Behaviour, catalogue: Catalogu
 
 
 def test_a_stranger_has_features_too(behaviour: Behaviour, catalogue: Catalogue) -> None:
-    for own in features_of(behaviour, catalogue, "nobody", [0, 4]):
-        assert all(math.isfinite(value) for value in own.values())
+    for own in each(features_of(behaviour, catalogue, "nobody", [0, 4])):
+        assert every(math.isfinite(value) for value in own.values())
         assert own["history_baskets"] == 0
 
 
@@ -158,7 +159,7 @@ def test_what_only_the_past_tells_are_features_of_it() -> None:
 
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning() -> None:
     assert len(set(NAMES)) == len(NAMES)
-    assert all(f.unit and f.meaning for f in FEATURES)
+    assert every(f.unit and f.meaning for f in FEATURES)
 
 
 def test_reasons_are_said_in_the_order_of_their_strength(

@@ -14,6 +14,7 @@ from ranking.features.text_attributes import read_attributes
 from ranking.features.word_match import MOST_WORDS
 from ranking.text_heads.match_features import MATCH_NAMES, Rarity, TextHeadReader, match
 from retrieval.encoders.text import TokenVectors
+from tests.assertions import each, every
 
 TEXT = (
     "red wool scarf scarves red-brown pan 12 inch 12in 10 inches 500 g without lid for the phone "
@@ -109,8 +110,8 @@ def test_all_candidates_at_once_get_what_each_gets_one_by_one(seed: int) -> None
     words, plain = CatalogueWords.read(shop, "english"), PlainShop.of(shop)
     rows = random.integers(0, len(shop), 15).tolist()
 
-    for query in [some_text(random, 12) for _ in range(20)] + ["", "never heard", "a " * 90]:
-        for found, row in zip(served(words, query, rows), rows, strict=True):
+    for query in each([some_text(random, 12) for _ in range(20)] + ["", "never heard", "a " * 90]):
+        for found, row in each(zip(served(words, query, rows), rows, strict=True)):
             expected = one_by_one(query, shop[row], plain)
             assert list(found.values()) == pytest.approx(list(expected.values()), abs=1e-6), query
 
@@ -124,7 +125,7 @@ def test_text_heads_and_the_ranker_see_the_same_numbers() -> None:
     rarity = Rarity.of(read)
     words = CatalogueWords.read(shop, "english")
 
-    for query, asked in zip(queries, reader.queries(queries), strict=True):
+    for query, asked in each(zip(queries, reader.queries(queries), strict=True)):
         heads = match(asked, read, rarity)[:, [MATCH_NAMES.index(name) for name in NAMES]]
         ranker = served(words, query, list(range(len(shop))))
         np.testing.assert_allclose(heads, [[f[name] for name in NAMES] for f in ranker], rtol=1e-6)
@@ -138,7 +139,7 @@ NO_PIECES = TokenVectors(
 def test_a_row_is_the_same_to_the_last_bit_in_whatever_company() -> None:
     random = np.random.default_rng(5)
     words = CatalogueWords.read(some_shop(random), "english")
-    for query in [some_text(random, 40) for _ in range(20)]:
+    for query in each([some_text(random, 40) for _ in range(20)]):
         every = served(words, query, list(range(40)))
 
         rows = random.permutation(40)[: int(random.integers(1, 40))].tolist()
@@ -226,9 +227,9 @@ def test_without_words_every_feature_is_its_default(query: str) -> None:
 def test_every_number_is_finite_whatever_the_text() -> None:
     odd = ["", "🍞", "a" * 9_000, "½ \" ' 5/8-in", "牛奶", "w/o", "-" * 500, "1 " * 500]
 
-    for query in odd:
-        for found in matched(query, *odd):
-            assert all(math.isfinite(value) for value in found.values()), query
+    for query in each(odd):
+        for found in each(matched(query, *odd)):
+            assert every(math.isfinite(value) for value in found.values()), query
 
 
 def test_no_candidates_and_an_empty_shop_have_no_rows() -> None:
@@ -244,7 +245,7 @@ def test_a_saved_catalogue_says_the_same(tmp_path: Path) -> None:
     again = CatalogueWords.open(tmp_path / "words")
 
     rows = list(range(40))
-    for query in [some_text(random, 9) for _ in range(10)]:
+    for query in each([some_text(random, 9) for _ in range(10)]):
         assert served(again, query, rows) == served(words, query, rows)
 
 
@@ -273,7 +274,7 @@ def test_a_product_beside_the_catalogue_answers_as_it_would_within(seed: int) ->
     shop = some_shop(random)
     words = CatalogueWords.read(shop, "english")
 
-    for query in [some_text(random, 12) for _ in range(20)]:
+    for query in each([some_text(random, 12) for _ in range(20)]):
         within, beside = words.match(query, np.arange(len(shop))), words.match_texts(query, shop)
 
         assert within.keys() == beside.keys()
@@ -288,3 +289,39 @@ def test_words_that_the_catalogue_lacks_are_told_apart_beside_it() -> None:
 
     assert found["rare_text"].tolist() == [1, 0]
     assert words.match_texts("zucchini", []) == {}
+
+
+def test_new_words_of_one_product_are_told_from_those_of_the_catalogue() -> None:
+    words = CatalogueWords.read([ProductText("red scarf")], "english")
+
+    found = words.match_texts("scarf", [ProductText("zucchini aubergine"), ProductText("scarf")])
+
+    assert found["rare_text"].tolist() == [0, 1]
+
+
+def test_a_text_without_words_and_no_product_at_all_are_compared_with_nothing() -> None:
+    words = CatalogueWords.read([ProductText("red scarf")], "english")
+
+    assert words.match(" ", np.arange(1)) == words.match("scarf", np.arange(0)) == {}
+    assert words.match_texts(" ", [ProductText("scarf")]) == {}
+
+
+def test_words_beyond_the_bounds_of_a_query_and_of_a_title_are_not_looked_at() -> None:
+    long, longer = (ProductText("zucchini " * count + "scarf") for count in (511, 512))
+    words = CatalogueWords.read([ProductText("scarf"), long, longer], "english")
+
+    asked, too_far = (
+        words.match("aubergine " * count + "scarf", np.arange(1))["rare_text"] for count in (63, 64)
+    )
+
+    assert asked[0] > 0 == too_far[0]
+    assert words.match("scarf", np.arange(3))["rare_title"].tolist() == [1, 1, 0]
+
+
+def test_a_word_that_no_product_has_is_the_rarest() -> None:
+    words = CatalogueWords.read([ProductText("red scarf"), ProductText("scarf")], "english")
+
+    found = words.match("scarf zucchini", np.arange(2))
+
+    known, new = math.log1p((2 - 2 + 0.5) / (2 + 0.5)), math.log1p((2 + 0.5) / 0.5)
+    assert found["rare_text"].tolist() == pytest.approx([known / (known + new)] * 2)

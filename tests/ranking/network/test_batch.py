@@ -7,6 +7,7 @@ import torch
 from ranking.network.batch import Sizes, batch_in, batch_of, fill, inputs, memory, sizes_of
 from ranking.rank_call import RankCall
 from ranking.runtimes.torch_runtime import TorchRuntime
+from tests.assertions import each
 from tests.ranking.calls import call, network, tokens, without_numbers
 from tests.ranking.shapes import SHAPE
 
@@ -28,7 +29,7 @@ def test_a_request_scores_the_same_alone_and_beside_others(
 ) -> None:
     together = runtime.logits(calls)
 
-    for one, found in zip(calls, together, strict=True):
+    for one, found in each(zip(calls, together, strict=True)):
         [alone] = runtime.logits([one])
         np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
 
@@ -64,7 +65,7 @@ def test_nothing_of_an_earlier_batch_is_left_in_unused_places() -> None:
 
     fresh = memory(sizes, SHAPE)
     fill(batch_in(fresh, sizes, SHAPE), [call(5, 9)])
-    for part, expected in zip(held, fresh, strict=True):
+    for part, expected in each(zip(held, fresh, strict=True)):
         torch.testing.assert_close(part, expected, rtol=0, atol=0)
 
 

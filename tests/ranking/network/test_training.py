@@ -26,6 +26,7 @@ from ranking.network.validation import (
 )
 from ranking.ranker import Ranker, UnfitLogits, UnknownRanker, save
 from retrieval.context_facts import FACT_BUCKETS, MAX_FACTS
+from tests.assertions import each, every
 
 SETTINGS = RankerSettings(dim=8, heads=2, layers=1, epochs=12, learning_rate=1e-2)
 FEATURE = NAMES.index("frequency_60")
@@ -88,7 +89,7 @@ def test_the_same_seed_gives_the_same_ranker(
 ) -> None:
     again = train(examples[:100], examples[100:], products, SETTINGS)
 
-    for one, other in zip(trained.model.parameters(), again.model.parameters(), strict=True):
+    for one, other in each(zip(trained.model.parameters(), again.model.parameters(), strict=True)):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -99,7 +100,7 @@ def test_a_saved_ranker_gives_the_scores_of_training(
     save(trained, products, ("search",), heads, tmp_path)
     ranker = Ranker.open(tmp_path)
 
-    for asked in examples[:10]:
+    for asked in each(examples[:10]):
         served, said = ranker.rank(asked.rows, asked.features, asked.context)
         batch = collate([asked], products)
         with torch.inference_mode():
@@ -186,7 +187,7 @@ def test_a_ranker_knows_where_it_was_better(
     ranker = Ranker.open(tmp_path)
 
     assert set(found) == {"search", "recommendation"}
-    assert all(w.ranked > w.retrieved for w in found.values())
+    assert every(w.ranked > w.retrieved for w in found.values())
     assert ranker.is_better("search")
     assert not ranker.is_better("recommendation")
 

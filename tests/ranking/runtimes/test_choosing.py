@@ -21,6 +21,7 @@ from ranking.runtimes.choosing import AUTO, CUDA, ONNX, choose
 from ranking.runtimes.cuda_graphs import has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
 from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
+from tests.assertions import each
 from tests.ranking.calls import call
 
 VECTOR_DIM, NUM_PRODUCTS = 6, 1_500  # as many as the requests of `calls` name
@@ -184,7 +185,7 @@ def test_batched_requests_get_the_answers_that_they_get_alone(plain: Path) -> No
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda one: batched.rank(*one, 60_000.0), calls))
 
-    for one, answer in zip(calls, found, strict=True):
+    for one, answer in each(zip(calls, found, strict=True)):
         np.testing.assert_allclose(answer.logits, alone.rank(*one).logits, rtol=1e-4, atol=1e-5)
 
 

@@ -10,6 +10,7 @@ from ranking.rank_call import RankCall
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
 from ranking.runtimes.torch_runtime import TorchRuntime
 from ranking.runtimes.types import Runtime
+from tests.assertions import each, every
 from tests.ranking.calls import call, network, tokens, without_numbers
 
 PATIENCE = 60  # seconds after which a test fails rather than hangs
@@ -217,7 +218,7 @@ def test_many_threads_each_get_the_scores_of_their_own_request(
 
     found = list(threads.map(batching.logits, calls, timeout=PATIENCE))
 
-    for one, answer in zip(calls, found, strict=True):
+    for one, answer in each(zip(calls, found, strict=True)):
         [alone] = runtime.logits([one])
         np.testing.assert_allclose(answer, alone, rtol=1e-4, atol=1e-5)
 
@@ -233,6 +234,6 @@ def test_under_load_with_short_times_every_request_is_answered_or_too_late(
         except TooLate:
             return True
 
-    assert all(threads.map(one, range(300), timeout=PATIENCE))
+    assert every(threads.map(one, range(300), timeout=PATIENCE))
     assert not batching._waiting
     assert not batching._busy

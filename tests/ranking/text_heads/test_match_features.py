@@ -15,6 +15,7 @@ from ranking.text_heads.match_features import (
     match,
 )
 from retrieval.encoders.text import TokenVectors
+from tests.assertions import each, every
 
 Match = Callable[..., list[dict[str, float]]]
 
@@ -120,9 +121,9 @@ def test_what_cannot_be_compared_keeps_its_default() -> None:
 def test_every_number_is_finite_whatever_the_text() -> None:
     odd = ["", "  ", "🍞", "a" * 9_000, "½ \" ' 5/8-in", "牛奶", "w/o", "-" * 500, "1" * 500]
 
-    for query in odd:
-        for found in matched(query, *odd):
-            assert all(np.isfinite(value) for value in found.values()), query
+    for query in each(odd):
+        for found in each(matched(query, *odd)):
+            assert every(np.isfinite(value) for value in found.values()), query
 
 
 def test_reordering_products_reorders_rows() -> None:
@@ -130,7 +131,7 @@ def test_reordering_products_reorders_rows() -> None:
 
     rows = matched("red scarf", *titles)
 
-    for one, other in zip(matched("red scarf", *titles[::-1])[::-1], rows, strict=True):
+    for one, other in each(zip(matched("red scarf", *titles[::-1])[::-1], rows, strict=True)):
         assert one == pytest.approx(other, abs=1e-6)
 
 

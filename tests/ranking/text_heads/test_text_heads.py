@@ -19,6 +19,7 @@ from ranking.text_heads import (
 from ranking.text_heads.lists import collate
 from ranking.text_heads.networks import TextNetwork
 from ranking.text_heads.training import TooFewLists, UnknownChoice, hold_out, mean_ndcg
+from tests.assertions import every
 
 QUICK = NetworkRecipe(dim=8, epochs=4, lists_at_once=8, feature_learning_rate=0.1)
 RECIPES: dict[str, Recipe] = {
@@ -171,7 +172,7 @@ def test_a_reader_finds_what_no_feature_tells(lists: list[JudgedList]) -> None:
         for name in ("", *READERS)
     }
 
-    assert all(scores[name] > scores[""] + 0.05 for name in READERS), scores
+    assert every(scores[name] > scores[""] + 0.05 for name in READERS), scores
 
 
 def hide(judged: JudgedList, rng: np.random.Generator) -> JudgedList:

@@ -20,6 +20,7 @@ from retrieval.behaviour.relations import BehaviourSettings, ease_scores
 from retrieval.behaviour.tables import Behaviour
 from retrieval.channels.habit import EaseChannel, NextChannel, ScoredChannel, SeasonChannel
 from retrieval.encoded_query import EncodedQuery
+from tests.assertions import each
 
 UNTIL = 1_000 * DAY
 WANTED = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1], [0, 1, 0]], float)
@@ -271,5 +272,5 @@ def test_nothing_at_or_after_the_moment_is_in_any_table() -> None:
 
     whole, past = (Behaviour.build(np.array(["a", "b"]), part, 3, UNTIL) for part in (log, seen))
 
-    for name, array in whole._arrays().items():
+    for name, array in each(whole._arrays().items()):
         np.testing.assert_array_equal(array, past._arrays()[name], err_msg=name)

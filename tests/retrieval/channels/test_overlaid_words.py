@@ -53,3 +53,33 @@ def test_a_word_that_only_changed_rows_have_is_one_of_all_words(
     assert channel.holding_all(EncodedQuery(text="oat barista")).tolist() == [3]
     assert channel.holding_all(EncodedQuery(text="rye crisp")).tolist() == [1]
     assert channel.holding_all(EncodedQuery(text="crisp barista")).tolist() == []
+
+
+def test_a_rewritten_product_is_scored_by_the_words_that_it_has_now(
+    channel: OverlaidWordChannel,
+) -> None:
+    rows = np.array([3, 2, 1, 0])
+
+    drink = channel.score(EncodedQuery(text="drink"), rows)
+    crisp = channel.score(EncodedQuery(text="crisp"), rows)
+    oat = channel.score(EncodedQuery(text="oat"), rows)
+
+    assert drink is not None
+    assert crisp is not None
+    assert oat is not None
+    assert drink.tolist() == [0, 0, 0, 0]  # row 1 had this word when the release was built
+    assert np.flatnonzero(crisp).tolist() == [2]
+    assert np.flatnonzero(oat).tolist() == [0, 3]
+
+
+def test_a_rewritten_product_is_proposed_by_the_words_that_it_has_now(
+    channel: OverlaidWordChannel,
+) -> None:
+    oat = channel.propose(EncodedQuery(text="oat"), 4)
+    rye = channel.propose(EncodedQuery(text="rye"), 4)
+    drink = channel.propose(EncodedQuery(text="drink"), 4)
+
+    assert oat is not None
+    assert rye is not None
+    assert drink is not None
+    assert [set(hits.rows.tolist()) for hits in (oat, rye, drink)] == [{0, 3}, {1, 2}, set()]

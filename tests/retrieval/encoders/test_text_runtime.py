@@ -37,6 +37,7 @@ from retrieval.encoders.text_runtime import (
     still_true,
 )
 from retrieval.encoders.weights import EncoderError
+from tests.assertions import every
 
 KINDS = ("rye bread", "oat milk", "garden hose", "men's running shoe", "LED bulb", "bath towel")
 TITLES = [f"{kind}, size {size}" + " in blue" * (size % 4) for kind in KINDS for size in range(8)]
@@ -354,7 +355,7 @@ def test_batches_hold_each_text_once_alike_in_length_and_bounded() -> None:
     batches = list(in_batches(lengths))
 
     assert sorted(place for batch in batches for place in batch) == list(range(500))
-    assert all(len(b) * max(lengths[i] for i in b) <= TOKENS_PER_BATCH for b in batches)
+    assert every(len(b) * max(lengths[i] for i in b) <= TOKENS_PER_BATCH for b in batches)
     flat = [lengths[place] for batch in batches for place in batch]
     assert flat == sorted(flat)
 

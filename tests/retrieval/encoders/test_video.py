@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import retrieval.encoders.video as video
 from retrieval.encoders.video import BrokenVideo, encode_video, frames_of
+from tests.assertions import every
 
 
 def filmed(frames: int = 24, kind: str = "mp4", codec: str = "mpeg4", size: int = 32) -> bytes:
@@ -111,4 +112,4 @@ def test_overwritten_bytes_give_frames_or_a_reason(place: float, noise: bytes) -
     except BrokenVideo:
         return
 
-    assert all(frame.mode == "RGB" for frame in found)
+    assert every(frame.mode == "RGB" for frame in found)

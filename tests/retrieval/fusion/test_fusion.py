@@ -10,8 +10,10 @@ from retrieval.fusion.fusion import (
     fuse,
     fuse_given,
     fuse_normalised,
+    fuse_relevant,
     fuse_scored,
     normalised,
+    positions_by_score,
     reciprocal_rank_fusion,
     score_fusion,
 )
@@ -220,3 +222,31 @@ def test_given_rows_are_fused_by_normalised_score_as_proposed_ones_are() -> None
 
     assert proposed.rows.tolist() == given.rows.tolist()
     np.testing.assert_array_equal(proposed.fused, given.fused)
+
+
+def test_by_position_the_scores_are_those_of_the_proposals() -> None:
+    candidates = fuse({"a": hits(7, 3, 5), "b": hits(3)}, 60.0, 10)
+
+    assert candidates.rows.tolist() == [3, 7, 5]
+    assert candidates.scores["a"].tolist() == [1.5, 2.0, 1.0]
+    assert candidates.scores["b"].tolist() == [2.0, 0.0, 0.0]
+    assert candidates.positions["a"].tolist() == [2, 1, 3]
+
+
+def test_positions_count_from_the_best_score_and_leave_out_what_has_none() -> None:
+    scores = np.array([0.5, 0, 2, -1, 2], np.float32)
+
+    assert positions_by_score(scores).tolist() == [3, 0, 1, 4, 2]
+
+
+def test_by_relevance_only_what_is_relevant_enough_is_a_candidate() -> None:
+    relevances = np.array([0.2, 0.9, 0.5, 0.7], np.float32)  # of rows 3, 5, 7 and 9
+    enough = np.array([True, True, False, True])
+    scores = {"a": np.arange(4, dtype=np.float32)}
+
+    found = fuse_relevant({"a": hits(9, 3), "b": hits(5, 7)}, scores, relevances, 2, enough)
+
+    assert found.rows.tolist() == [5, 9]
+    assert found.fused.tolist() == found.relevance.tolist() == pytest.approx([0.9, 0.7])
+    assert found.scores["a"].tolist() == [1, 3]
+    assert found.positions["a"].tolist() == [0, 1]

@@ -3,6 +3,7 @@ import pytest
 
 from index import WordMatches
 from retrieval.fusion.relevance import (
+    NARROW,
     bands,
     order_within_bands,
     relevance,
@@ -78,3 +79,23 @@ def test_what_is_sold_out_stands_last_in_its_band() -> None:
     band, in_stock = np.array([0, 0, 1]), np.array([False, True, True])
 
     assert order_within_bands(band, in_stock, column(9, 1, 5)).tolist() == [1, 0, 2]
+
+
+def test_shares_of_words_are_the_sum_that_they_say() -> None:
+    named, anywhere = column(1, 1, 0.5, 0.5), column(1, 1, 1, 0.9)
+    head, code = column(0, 1, 0, 1), column(1, 0, 1, 1)
+
+    shares = word_shares(WordMatches(named, anywhere, head, code))
+
+    assert shares.tolist() == pytest.approx([2.0, 1.125, 0.85 + 1.0, 0.78 + 0.125])
+
+
+def test_what_is_just_relevant_enough_answers() -> None:
+    nothing = column(0, 0, 0)
+
+    assert relevant_enough(column(0.4, 0.2, 0.19), nothing, 0.5).tolist() == [True, True, False]
+    assert relevant_enough(column(-0.1, 0.0, 0.0), nothing, 0.5).tolist() == [False, True, True]
+
+
+def test_a_narrow_band_is_a_part_of_a_band() -> None:
+    assert 0 < NARROW < 1

@@ -4,6 +4,7 @@ import pytest
 from index import Hits
 from retrieval.fusion.fusion import fuse, fuse_scored, reciprocal_rank_fusion
 from retrieval.fusion.weight_fitting import (
+    STEPS,
     ChannelOutcome,
     cross_fitted_worth,
     fit_fusion_weights,
@@ -183,3 +184,9 @@ def test_the_same_requests_give_the_same_balance() -> None:
     one, two = (fit_fusion_weights(sure(20), {"proof": 0.1}, 60.0, 12) for _ in range(2))
 
     assert one == two
+
+
+def test_weights_are_tried_from_none_upwards_and_around_one() -> None:
+    assert STEPS[0] == 0
+    assert list(STEPS) == sorted(set(STEPS))
+    assert STEPS.index(1.0) == len(STEPS) // 2 + 1

@@ -20,6 +20,7 @@ from pipelines.progress import silent
 from pipelines.release.layout import LEXICAL
 from pipelines.shop.reader import Shop
 from pipelines.shop.searched_text import LEXICAL_FIELDS, searched_text
+from tests.assertions import every
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 NOT_BY_WORDS = ("stock",)  # kinds that something else decides
@@ -177,7 +178,7 @@ def test_turkish_capitals_are_the_small_letters_that_readers_type(
     found = [words.search(text) for text in texts]
 
     assert found == [["2"], ["1"], ["3"], ["3"], ["5"], ["4"], ["4"]]
-    assert all(words.index.read(text).rewrites == () for text in texts)
+    assert every(words.index.read(text).rewrites == () for text in texts)
 
 
 @pytest.mark.parametrize("language", ["none", "english"])

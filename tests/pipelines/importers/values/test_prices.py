@@ -11,6 +11,7 @@ from pipelines.importers.values.prices import Price, PriceStyle, price_of, read_
 from pipelines.importers.values.survey import SaidStyle, Survey
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.remarks import Remarks
+from tests.assertions import each, every
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_grouped_numbers_are_read_back(cents: int, group: str, comma: bool) -> N
 def test_a_sign_of_several_currencies_is_that_of_the_shop() -> None:
     shops = {"NOK": "kr", "AUD": "$", "CNY": "¥", "PKR": "Rs.", "MAD": "dh"}
 
-    for currency, sign in shops.items():
+    for currency, sign in each(shops.items()):
         assert price_of(f"12.50 {sign}", PriceStyle(currency=currency)) == (12.5, currency)
 
 
@@ -164,5 +165,5 @@ def surveyed(column: list[str], said: SaidStyle) -> tuple[PriceStyle, str]:
 
 
 def test_every_sign_is_of_currencies_that_there_are() -> None:
-    assert all(code in CODES for codes in SIGNS.values() for code in codes)
+    assert every(code in CODES for codes in SIGNS.values() for code in codes)
     assert not [sign for sign, code in product(SIGNS, CODES) if sign.upper() == code]

@@ -25,6 +25,7 @@ from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS
 from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.text import packaged_folder
+from tests.assertions import every
 
 COLOURS = ("red", "green", "blue", "black", "orange", "purple")
 SHAPES = ("circle", "square", "bar", "ring")
@@ -481,7 +482,7 @@ def test_dropped_tokens_leave_the_ends_and_the_order() -> None:
     drawn = torch.cat([without_some(tokens, 0.5) for _ in range(50)])
     rows = [[token for token in row if token] for row in drawn.tolist()]
 
-    assert all(row[0] == 7 and row[-1] == 9 for row in rows)
-    assert all(row[1:-1] == sorted(row[1:-1]) for row in rows)
+    assert every(row[0] == 7 and row[-1] == 9 for row in rows)
+    assert every(row[1:-1] == sorted(row[1:-1]) for row in rows)
     assert {len(row) for row in rows} >= {2, 3, 4, 5}
     assert torch.equal(without_some(tokens, 0.0), tokens)

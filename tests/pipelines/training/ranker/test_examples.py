@@ -30,6 +30,7 @@ from retrieval import Query, Scene
 from retrieval.behaviour.purchases import DAY
 from retrieval.encoded_query import EncodedQuery
 from retrieval.types import local_seconds
+from tests.assertions import each, every
 from tests.conftest import UNTIL, products, purchases
 
 BORDER = local_seconds(UNTIL)
@@ -60,7 +61,7 @@ def test_training_sees_the_very_features_that_serving_computes(
     baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + length)
     ids = np.array(parts.products.ids)
 
-    for example, basket in list(zip(replayed, baskets, strict=True))[:10]:
+    for example, basket in each(list(zip(replayed, baskets, strict=True))[:10]):
         at = np.datetime64(basket.at_seconds, "s").astype(object)
         slate = real_engine.answer(
             Query(
@@ -74,7 +75,7 @@ def test_training_sees_the_very_features_that_serving_computes(
         )
         served = {p.product.id: p.features for p in slate.products}
 
-        for product_id, learned in zip(ids[example.rows], example.features, strict=True):
+        for product_id, learned in each(zip(ids[example.rows], example.features, strict=True)):
             assert served[product_id] == dict(zip(NAMES, map(float, learned), strict=True))
 
 
@@ -248,11 +249,11 @@ def test_training_sees_the_very_words_that_serving_sees(
     asked = Query(user="u1", scene=Scene(at=at), candidates=tuple(ids[rows]), explain=True)
 
     _, examples = from_impressions(past, log, lists, BORDER + length, silent)
-    for text, example in zip(texts, examples, strict=True):
+    for text, example in each(zip(texts, examples, strict=True)):
         slate = real_engine.answer(msgspec.structs.replace(asked, text=text, deadline_ms=60_000))
 
         served = {p.product.id: p.features for p in slate.products}
-        for row, learned in zip(example.rows, example.features, strict=True):
+        for row, learned in each(zip(example.rows, example.features, strict=True)):
             found, expected = served[ids[row]], dict(zip(NAMES, map(float, learned), strict=True))
             # Texts that are encoded together differ from one alone in the last bits.
             assert found.pop("text_match") == pytest.approx(expected.pop("text_match"), abs=1e-6)
@@ -268,7 +269,7 @@ def test_made_up_searches_carry_the_words_of_what_was_bought(
     training, _ = from_baskets(past, log, BORDER, silent)
     words = {name: NAMES.index(name) for name in ("rare_title", "rare_text", "query_words")}
 
-    for example in training:
+    for example in each(training):
         found = {name: example.features[:, column] for name, column in words.items()}
         if example.context.query is None:
             assert not any(column.any() for column in found.values())
@@ -300,7 +301,7 @@ def test_baskets_are_the_first_of_each_user_in_their_window(parts: Parts, shop: 
     baskets = next_baskets(log.user_ids, log.purchases, BORDER, BORDER + 14 * DAY)
 
     assert len({b.user_id for b in baskets}) == len(baskets)
-    assert all(BORDER <= b.at_seconds < BORDER + 14 * DAY for b in baskets)
+    assert every(BORDER <= b.at_seconds < BORDER + 14 * DAY for b in baskets)
 
 
 def test_without_a_session_a_day_is_a_basket(parts: Parts, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pipelines.training.text.losses import (
 )
 from pipelines.training.text.train import TextReport, train_text
 from retrieval.encoders.text import open_sentence_model, open_text_encoder
+from tests.assertions import every
 
 T = TypeVar("T")
 THINGS = ("bread", "milk", "soup", "tea", "chocolate", "juice")
@@ -203,7 +204,7 @@ def test_where_training_does_not_help_the_model_stays_as_it_was(
     assert report.blend == 0
     assert report.test[0].p == 1
     old, new = (load_file(f / "model.safetensors") for f in (tiny, tmp_path / "text"))
-    assert all(torch.equal(old[name], new[name]) for name in old)
+    assert every(torch.equal(old[name], new[name]) for name in old)
 
 
 def test_a_folder_of_something_else_is_not_overwritten(

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.live.bounded_cache import BoundedCache
+from index.columns.bounded_cache import BoundedCache
 
 
 @pytest.fixture
@@ -47,3 +47,24 @@ def test_a_value_takes_the_place_of_the_one_with_its_key(cache: BoundedCache[str
     cache.keep("b", "B", 2)
 
     assert [cache.get(key) for key in "ab"] == ["new", "B"]
+
+
+def test_a_value_is_made_once_and_again_after_it_was_dropped(cache: BoundedCache[str]) -> None:
+    made: list[str] = []
+
+    def of(key: str) -> str:
+        def make() -> str:
+            made.append(key)
+            return key.upper()
+
+        return cache.of(key, make, lambda _: 4)
+
+    assert [of(key) for key in "aabcab"] == ["A", "A", "B", "C", "A", "B"]
+    assert made == ["a", "b", "c", "a", "b"]
+    assert cache.size == 8
+
+
+def test_a_value_may_be_as_large_as_the_whole_cache(cache: BoundedCache[str]) -> None:
+    cache.keep("a", "A", 10)
+
+    assert cache.get("a") == "A"

@@ -1,6 +1,6 @@
 """A thread-safe LRU cache with a bound on entries and on their total size."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -18,11 +18,24 @@ class BoundedCache(Generic[V]):
         self._values: LRUCache[Hashable, tuple[V, int]] = LRUCache(largest, lambda one: one[1])
         self._lock = Lock()
 
+    @property
+    def size(self) -> int:
+        """The sizes of all values, added up."""
+        return int(self._values.currsize)
+
     def get(self, key: Hashable) -> V | None:
         """Return the value of a key, or None."""
         with self._lock:
             entry = self._values.get(key)
         return None if entry is None else entry[0]
+
+    def of(self, key: Hashable, make: Callable[[], V], size: Callable[[V], int]) -> V:
+        """Return the value of a key, or make and store it; two threads may make it at once."""
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.keep(key, value, size(value))
+        return value
 
     def keep(self, key: Hashable, value: V, size: int) -> None:
         """Store a value; one that alone is too large only removes what its key held."""
