@@ -73,9 +73,15 @@ BENCHMARKS = {
         Benchmark("misspelt", 5, data=("esci_us",)),
         Benchmark("plain_searches", 4, suite=True),
         Benchmark("rank_batching", 2),
-        Benchmark("rank_latency", 5, extras=("edge",), beside=("lightgbm", "xgboost"), suite=True),
+        Benchmark("rank_latency", 5, beside=("lightgbm", "xgboost"), suite=True),
         Benchmark("gpu_ranking", 1, needs="a GPU"),
         Benchmark("rebuild", 15),
+        Benchmark(
+            "serving",
+            5,
+            beside=("sentence-transformers", "hnswlib", "lightgbm", "fastapi"),
+            needs="--releases and --shop of `make demo`; --python with those packages",
+        ),
         Benchmark("sharded_build", 8, needs="12 GB of disk"),
         Benchmark(
             "supermarket",

@@ -22,6 +22,7 @@ from ranking.calibration.calibration import (
 from ranking.rank_call import Context
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
+PROBES = "probes.npz"  # of a release: what a few requests hold, and what torch answers to them
 INPUTS = (
     "candidates",
     "features",
@@ -152,8 +153,12 @@ class Bundle:
         context: RequestContext,
     ) -> Float32[np.ndarray, "c o"]:
         """Return the answer of the network, whatever it is; the facts are numbers."""
+        return self.run(self._inputs(rows, features, context))
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "c o"]:
+        """Return the answer of the network to what it takes by name."""
         logits: np.ndarray
-        [logits] = self._session.run(None, self._inputs(rows, features, context))
+        [logits] = self._session.run(None, dict(inputs))
         return logits
 
     def _numbers(self, codes: Int64[np.ndarray, "f"]) -> Int64[np.ndarray, "f"]:

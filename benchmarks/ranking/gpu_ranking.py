@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks.machine import run_benchmark
-from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.network.shape import RankerShape
 from ranking.rank_call import Context, RankCall
 from ranking.runtimes.cuda_graphs import GraphRuntime, has_gpu
 from ranking.runtimes.torch_runtime import TorchRuntime

@@ -32,11 +32,15 @@ from ranking.compression.export import WholeCall, example_inputs, export
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
-from ranking.network.cross_attention import OUTCOMES, CrossAttentionRanker, RankerShape
+from ranking.network.architecture import Architecture
+from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.network.examples import RankedProducts
+from ranking.network.files import open_network, save
 from ranking.network.model import Model, shape_of
+from ranking.network.shape import OUTCOMES, RankerShape
 from ranking.network.training import TrainedRanker
-from ranking.ranker import Architecture, Ranker, open_network, save, told
+from ranking.ranker import Ranker
+from ranking.runtimes.onnx_runtime import described
 from retrieval.context_facts import EVERY_NUMBER
 from retrieval.encoders.openvino_network import Network, precisions, trace
 from retrieval.encoders.openvino_network import is_installed as has_openvino
@@ -224,7 +228,7 @@ def in_openvino(folder: Path, precision: str, threads: int) -> Bundle:
         windows=(),
         facts=EVERY_NUMBER.codes,
     )
-    return Bundle(OpenVinoSession(traced, precision, threads), tokens, told(about), {})
+    return Bundle(OpenVinoSession(traced, precision, threads), tokens, described(about), {})
 
 
 Peer = tuple[str, Callable[[], Callable[[], Any]], str]

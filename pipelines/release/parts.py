@@ -1,5 +1,7 @@
 """Opens the parts of a verified release, memory-mapped."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,23 +46,34 @@ from pipelines.release.layout import (
 from pipelines.release.vector_indexes import open_space
 from ranking.features.catalogue_words import CatalogueWords
 from ranking.features.definitions import Catalogue
+from ranking.ranker import Ranker, UnknownRanker
 from ranking.runtimes.types import IN_TORCH, RuntimeSettings
 from retrieval.behaviour.cold_start import Content
 from retrieval.behaviour.promotions import open_promotions
 from retrieval.behaviour.tables import Behaviour
 
-if TYPE_CHECKING:  # they import torch, which takes seconds, and many releases have neither
-    from ranking.ranker import Ranker
+if TYPE_CHECKING:  # it imports torch, which takes seconds, and many releases have none
     from retrieval.towers.model import Towers
 
 
-class ReleaseTowers(NamedTuple):
+@dataclass(frozen=True)
+class ReleaseTowers:
     """The towers of a release, with the vectors that they gave its products."""
 
-    towers: "Towers"
+    folder: Path
     vectors: Float32[np.ndarray, "n d"]
     nearest: VectorIndex
     request_kinds: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
+
+    @cached_property
+    def towers(self) -> "Towers":
+        """The network, opened with torch for the first request that it reads."""
+        from retrieval.towers.model import Towers, UnknownTowers
+
+        try:
+            return Towers.open(self.folder)
+        except UnknownTowers as e:
+            raise ReleaseError(f"{self.folder} cannot be opened: {e}") from None
 
 
 class Parts(NamedTuple):
@@ -127,12 +140,10 @@ def open_album(folder: Path) -> Album:
     return Album(Columns.open(folder / PICTURES), map_array(folder / PICTURE_OF))
 
 
-def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> "Ranker | None":
+def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
     """Open the ranker of a release folder, or return None where none was trained."""
     if not (folder / RANKER).is_dir():
         return None
-    from ranking.ranker import Ranker, UnknownRanker
-
     try:
         return Ranker.open(folder / RANKER, how)
     except UnknownRanker as e:
@@ -149,15 +160,9 @@ def save_request_kinds(folder: Path, request_kinds: tuple[str, ...]) -> None:
 def _trained(folder: Path) -> ReleaseTowers | None:
     if not (folder / REQUEST_KINDS).exists():
         return None
-    from retrieval.towers.model import Towers, UnknownTowers
-
-    try:
-        towers = Towers.open(folder / TOWERS)
-    except UnknownTowers as e:
-        raise ReleaseError(f"release {folder.name} cannot be opened: {e}") from None
     vectors = map_array(folder / TOWER_VECTORS)
     return ReleaseTowers(
-        towers,
+        folder / TOWERS,
         vectors,
         open_space(folder, TOWERS, vectors),
         msgspec.json.decode((folder / REQUEST_KINDS).read_bytes(), type=tuple[str, ...]),

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.model import RankerSettings
+from ranking.network.shape import OUTCOMES
 from ranking.network.training import TrainedRanker, train
 
 Teacher = Callable[[Example], Float32[np.ndarray, "c"]]  # one logit a candidate

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import jaxtyping
 import msgspec
+import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranking.bundle import ABOUT, INPUTS, NETWORK, TOKENS, Bundle
+from ranking.bundle import ABOUT, INPUTS, NETWORK, PROBES, TOKENS, Bundle
 from ranking.calibration.calibration import FILE as CALIBRATION
 from ranking.network.cross_attention import CrossAttentionRanker
-from ranking.ranker import open_network, told
+from ranking.network.files import open_network
+from ranking.runtimes.onnx_runtime import described
+
+PROBED = ((1, 0, 1), (7, 5, 3), (200, 32, 10), (1_000, 32, 12))  # candidates, recent, facts
 
 
 class WholeCall(nn.Module):
@@ -83,7 +87,7 @@ def export(ranker: Path, bundle: Path) -> None:
     write_onnx(network, bundle / NETWORK)
     for name in (TOKENS, CALIBRATION):
         shutil.copyfile(ranker / name, bundle / name)
-    (bundle / ABOUT).write_bytes(msgspec.json.encode(told(about)))
+    (bundle / ABOUT).write_bytes(msgspec.json.encode(described(about)))
     Bundle.open(bundle)  # a network whose lengths were fixed by mistake is refused here
 
 
@@ -91,6 +95,23 @@ def write_graph(ranker: Path) -> None:
     """Write the network of a ranker's folder beside its weights, for the ONNX runtime."""
     _, network = open_network(ranker)
     write_onnx(network, ranker / NETWORK)
+    write_probes(network, ranker / PROBES)
+
+
+def write_probes(network: CrossAttentionRanker, path: Path) -> None:
+    """Write what a few requests hold, and what torch answers, to compare other runtimes with."""
+    torch.manual_seed(0)
+    arrays: dict[str, np.ndarray] = {"count": np.array(len(PROBED))}
+    whole = WholeCall(network.eval())
+    for number, (candidates, recent, facts) in enumerate(PROBED):
+        inputs = example_inputs(network, candidates, recent, facts)
+        reader = network.from_features
+        inputs["features"] = reader.mean + reader.scale * inputs["features"]
+        inputs["asked"][:] = number % 2 > 0
+        with torch.no_grad():
+            arrays[f"{number}_logits"] = whole(*inputs.values()).numpy()
+        arrays |= {f"{number}_{name}": one.numpy() for name, one in inputs.items()}
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def write_onnx(network: CrossAttentionRanker, path: Path) -> None:

@@ -10,9 +10,10 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Float16, Int64
 from torch import Tensor, nn
 
-from ranking.network.cross_attention import CrossAttention, CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttention, CrossAttentionRanker
 from ranking.network.examples import Example, ExampleBatch, RankedProducts, collate
 from ranking.network.model import RankerSettings
+from ranking.network.shape import RankerShape
 from ranking.network.training import loss
 
 HEADS, HIDDEN = "heads", "hidden"  # of an attention, and of the feed-forward behind it

@@ -9,7 +9,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.network.shape import RankerShape
 from ranking.rank_call import RankCall
 
 TokensOf = Callable[[Tensor], Tensor]  # rows [*s] -> tokens [*s d]; any token for an unused row

@@ -1,31 +1,14 @@
 """Scores candidates by letting each attend to the query, the shopper, the scene and the list."""
 
-from typing import NamedTuple
-
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ranking.network.shape import OUTCOMES, RankerShape
+
 FARTHEST = 6.0  # standard deviations; a feature beyond is cut, so that no outlier rules a list
-OUTCOMES = ("click", "cart", "purchase", "relevance")  # what a logit can be asked of
-
-
-class RankerShape(NamedTuple):
-    """What the parameters of a ranker look like."""
-
-    dim: int  # width of a token
-    heads: int
-    head_dim: int
-    hidden: int  # units of a feed-forward
-    layers: int
-    points: int  # through which candidates see each other; 0: they do not
-    vector_dim: int  # of the joined space
-    num_features: int
-    bins: int  # that a feature is parted into
-    num_facts: int
-    dropout: float = 0.0  # share of the units that a training step leaves out
 
 
 class CrossAttention(nn.Module):

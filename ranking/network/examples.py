@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
 from ranking.features.context import Context
-from ranking.network.cross_attention import OUTCOMES
+from ranking.network.shape import OUTCOMES
 
 
 class Example(NamedTuple):

@@ -9,13 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ranking.features.definitions import FEATURES
-from ranking.network.cross_attention import (
-    OUTCOMES,
-    CrossAttentionRanker,
-    ProductTokens,
-    RankerShape,
-)
+from ranking.network.cross_attention import CrossAttentionRanker, ProductTokens
 from ranking.network.examples import ExampleBatch, RankedProducts
+from ranking.network.shape import OUTCOMES, RankerShape
 from retrieval.context_facts import EVERY_NUMBER, FACT_BUCKETS, FactVocabulary
 
 BINS = 16  # that a feature is parted into

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ranking.network.cross_attention import OUTCOMES, CrossAttentionRanker
+from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.network.examples import Example, ExampleBatch, RankedProducts, collate, thinned
 from ranking.network.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.network.model import Model, RankerSettings
+from ranking.network.shape import OUTCOMES
 from ranking.network.validation import mean_ndcg, strongest
 from retrieval.context_facts import FactVocabulary
 from retrieval.learning_rate import Schedule

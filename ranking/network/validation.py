@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts, collate
 from ranking.network.model import Model
+from ranking.network.shape import OUTCOMES
 from retrieval.ndcg import ndcg
 
 WORTH_PAGE = 20  # validation counts what is right among the first so many

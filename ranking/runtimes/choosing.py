@@ -21,11 +21,18 @@ from ranking.runtimes.cuda_graphs import CANDIDATES, REQUESTS, GraphRuntime, has
 from ranking.runtimes.onnx_runtime import OnnxRuntime, has_graph
 from ranking.runtimes.request_batching import BatchingRuntime
 from ranking.runtimes.torch_runtime import TorchRuntime
-from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
+from ranking.runtimes.types import (
+    AUTO,
+    CLOSE,
+    CUDA,
+    ONNX,
+    TORCH,
+    OpenRuntime,
+    Runtime,
+    RuntimeSettings,
+)
 from retrieval.context_facts import MAX_FACTS
 
-AUTO, ONNX, CUDA = "auto", "onnx", "cuda"
-CLOSE = 5e-5  # of a logit: half of what a replay takes for rounding
 PROBES = (1, 7, 200, MAX_CANDIDATES)  # candidates of the requests that are compared
 
 log = logging.getLogger(__name__)
@@ -40,15 +47,7 @@ class RankerFiles(NamedTuple):
     about: BundleDescription
 
 
-class OpenRuntime(NamedTuple):
-    """What runs the network, by name, and the queue before it, if requests are batched."""
-
-    name: str
-    runtime: Runtime
-    queue: BatchingRuntime | None
-
-
-def open_runtime(place: RankerFiles, how: RuntimeSettings) -> OpenRuntime:
+def fastest_runtime(place: RankerFiles, how: RuntimeSettings) -> OpenRuntime:
     """Return what this machine runs the ranker on."""
     plain = TorchRuntime(place.network, place.tokens)
     name, runtime = choose(plain, _others(place, how), how.runtime, probes(place, how))

@@ -20,7 +20,8 @@ from jaxtyping import Float, Float16, Float32
 from torch import Tensor
 
 from ranking.network.batch import Batch, Sizes, batch_in, fill, inputs, memory, sizes_of
-from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.network.shape import RankerShape
 from ranking.rank_call import RankCall
 
 CANDIDATES = (256, 512, 1_024)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16, Float32, Int64
 from torch import Tensor
 
+from ranking.answers import Explanation
 from ranking.network.batch import Inputs, batch_of, inputs
 from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.network.explanation import explain
 from ranking.rank_call import RankCall
 
 
@@ -24,6 +26,12 @@ class TorchRuntime:
         with torch.inference_mode():
             logits = self._network(*self.inputs(calls)).numpy()
         return [logits[place, : len(call.rows)] for place, call in enumerate(calls)]
+
+    def explain(self, call: RankCall, outcome: int, places: Int64[np.ndarray, "k"]) -> Explanation:
+        """Explain the logits of one outcome for the candidates at these places."""
+        with torch.no_grad():
+            inputs = self.inputs([call])
+        return explain(self._network, inputs, outcome, places)
 
     def inputs(self, calls: Sequence[RankCall]) -> Inputs:
         """Return what the network takes of these requests."""

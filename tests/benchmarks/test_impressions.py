@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.ranking.banner_policies import best, by_chance, examples, policies
 from benchmarks.ranking.open_bandit import Log, Shop, read
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.model import RankerSettings
+from ranking.network.shape import OUTCOMES
 from tests.assertions import each
 
 LINES, FAVOURITE = 3_000, 2  # of the products for men, which are the first four of nine

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttentionRanker
+from ranking.network.shape import RankerShape
 from ranking.rank_call import Context, RankCall
 from tests.ranking.shapes import SHAPE
 

@@ -1,6 +1,6 @@
 """The shape of a ranker that is small enough to check by hand."""
 
-from ranking.network.cross_attention import RankerShape
+from ranking.network.shape import RankerShape
 
 SHAPE = RankerShape(
     dim=8,

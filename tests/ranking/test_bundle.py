@@ -15,9 +15,10 @@ from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
 from ranking.network.examples import RankedProducts
+from ranking.network.files import save
 from ranking.network.model import Model, RankerSettings
 from ranking.network.training import TrainedRanker
-from ranking.ranker import Ranker, UnfitLogits, save
+from ranking.ranker import Ranker, UnfitLogits
 from retrieval.context_facts import FACT_BUCKETS, MAX_FACTS
 
 ROOT = Path(__file__).parents[2]

@@ -22,10 +22,11 @@ from pipelines.training.ranker.examples import from_baskets, from_impressions
 from pipelines.training.ranker.impressions import read_shown
 from pipelines.training.ranker.setup import past_shop, products_of, training_settings
 from ranking.compression.export import write_graph
+from ranking.network.architecture import TOKEN_WEIGHTS, TOKENS
 from ranking.network.examples import Example, RankedProducts
+from ranking.network.files import save_tokens
 from ranking.network.training import train
-from ranking.ranker import TOKEN_WEIGHTS, TOKENS, save_tokens
-from ranking.runtimes.choosing import AUTO, ONNX
+from ranking.runtimes.types import AUTO, ONNX
 
 
 class TrainingRequests(NamedTuple):

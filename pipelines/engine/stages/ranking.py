@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -19,6 +19,7 @@ from pipelines.release.parts import Parts
 from ranking.answers import MAX_CANDIDATES, RankerAnswer, UnfitLogits
 from ranking.features.request import request_context, request_features
 from ranking.rank_call import RankCall
+from ranking.ranker import Ranker
 from ranking.runtimes.request_batching import TooLate
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Query, Stage
@@ -26,9 +27,6 @@ from retrieval.behaviour.statistics import selling_now
 from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
-
-if TYPE_CHECKING:  # it imports torch, which takes seconds, and many releases have no ranker
-    from ranking.ranker import Ranker
 
 QUERY_TOKEN = "what was asked"  # the name of the query among the tokens of an explanation
 
@@ -50,7 +48,7 @@ class RankingStage:
         self,
         release: str,
         parts: Parts,
-        ranker: "Ranker | None",
+        ranker: Ranker | None,
         settings: RankingConfig,
         fit_order: FitOrder,
     ) -> None:

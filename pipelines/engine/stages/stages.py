@@ -13,16 +13,22 @@ from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
 from pipelines.live.base import Base
-from pipelines.release.layout import RANKER, TOWERS
+from pipelines.release.layout import RANKER
 from pipelines.release.manifest import read_manifest
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.retriever import retriever
 from pipelines.release.store import Release, current
+from ranking.bundle import NETWORK as GRAPH
 from ranking.runtimes.types import RuntimeSettings
+from retrieval.encoders.clip.text_reader import NETWORK
+from retrieval.encoders.saved_image import TEXT_FOLDER
 
 # Requests share the cores, one each: more threads in a request would wait for those of the others.
 THREADS_A_REQUEST = 1
-IN_TORCH = (IMAGE_FOLDER, RANKER, TOWERS)  # the folders of a release whose parts import torch
+WITHOUT_TORCH = {  # parts of a release, and the file that spares them torch
+    IMAGE_FOLDER: f"{IMAGE_FOLDER}/{TEXT_FOLDER}/{NETWORK}",
+    RANKER: f"{RANKER}/{GRAPH}",
+}
 
 
 class Stages(NamedTuple):
@@ -42,7 +48,10 @@ def import_torch(releases: Path, name: str | None = None) -> None:
     is read.
     """
     files = read_manifest(releases / (name or current(releases))).files
-    if any(file.split("/")[0] in IN_TORCH for file in files):
+    parts = {
+        part: {file for file in files if file.startswith(f"{part}/")} for part in WITHOUT_TORCH
+    }
+    if any(some and WITHOUT_TORCH[part] not in some for part, some in parts.items()):
         import torch  # noqa: F401
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from pipelines.training.ranker.calibration import calibrate
 from ranking.calibration.calibration import CalibrationChoice
 from ranking.network.examples import Example, RankedProducts
+from ranking.network.files import save
 from ranking.network.training import TrainedRanker
 from ranking.network.validation import ValidationNdcg, validation_ndcg
-from ranking.ranker import save
 
 
 class CalibratedRanker(NamedTuple):

@@ -12,9 +12,9 @@ from ranking.calibration.calibration import (
     fit,
     head_name,
 )
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.model import Model
+from ranking.network.shape import OUTCOMES
 from ranking.network.validation import scores
 
 

@@ -35,9 +35,11 @@ from ranking.compression.export import export
 from ranking.compression.pruning import PruneError, importances, prune, strongest
 from ranking.compression.quantisation import quantise
 from ranking.features.context import Context
+from ranking.network.architecture import TOKENS
 from ranking.network.examples import Example, RankedProducts
+from ranking.network.files import open_network, save_network
 from ranking.network.validation import ndcg_of_request
-from ranking.ranker import TOKENS, Ranker, UnknownRanker, open_network, save_network
+from ranking.ranker import Ranker, UnknownRanker
 from retrieval.context_facts import FactVocabulary
 
 LEAST_REQUESTS = 10  # that came to something, for a difference to be told

@@ -19,7 +19,7 @@ from pipelines.durable.locks import lock_file
 from pipelines.errors import ReleaseError
 from pipelines.release import manifest as manifest_module
 from pipelines.release import store
-from pipelines.release.manifest import MANIFEST, SEAL, read_manifest
+from pipelines.release.manifest import FORMAT, MANIFEST, SEAL, read_manifest
 from pipelines.release.store import current, draft, names, open_release, prune, rollback
 from pipelines.release.verdict import UnfitDraft, Verdict, at_least
 
@@ -216,12 +216,12 @@ DAMAGE = {
     "a link": (link, r"b\.bin is a link"),
     "other format": (lambda r: change(r, format=99), "has format 99, this vetrina reads format 4"),
     "older format": (lambda r: unsealed(r, 2), "has format 2, this vetrina reads format 4"),
-    "no seal": (lambda r: unsealed(r, 3), r"manifest\.sha256 is missing"),
+    "no seal": (lambda r: unsealed(r, FORMAT), r"manifest\.sha256 is missing"),
     "edited manifest": (edit, r"manifest\.json is not what was built"),
     "a pipe": (pipe, r"b\.bin is not a plain file"),
     "foreign folder": (lambda r: (r / "ranker").mkdir(), "is damaged: ranker does not belong"),
     "foreign pipe": (lambda r: os.mkfifo(r / "c"), "is damaged: c does not belong to it"),
-    "deep manifest": (lambda r: seal(r, b'{"format":3,"a":' + b"[" * 100_000), "cannot be read"),
+    "deep manifest": (lambda r: seal(r, b'{"format":4,"a":' + b"[" * 100_000), "cannot be read"),
     "no manifest": (lambda r: (r / MANIFEST).unlink(), r"manifest\.json is missing"),
     "no manifest format": (lambda r: change(r, format="x"), "cannot be read"),
     "unknown key": (lambda r: change(r, extra=1), "unknown field `extra`"),

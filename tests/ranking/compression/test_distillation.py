@@ -4,9 +4,9 @@ import pytest
 from ranking.compression.distillation import distil, soften
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts, labels_of
 from ranking.network.model import RankerSettings
+from ranking.network.shape import OUTCOMES
 from ranking.network.validation import mean_ndcg
 from retrieval.context_facts import MAX_FACTS
 

@@ -16,9 +16,10 @@ from ranking.compression.pruning import (
 )
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
-from ranking.network.cross_attention import CrossAttentionRanker, RankerShape
+from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.network.examples import Example, RankedProducts, collate, labels_of
 from ranking.network.model import RankerSettings
+from ranking.network.shape import RankerShape
 from retrieval.context_facts import FACT_BUCKETS
 
 SHAPE = RankerShape(

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ranking.network.cross_attention import OUTCOMES, CrossAttentionRanker, FeatureTokens
+from ranking.network.cross_attention import CrossAttentionRanker, FeatureTokens
+from ranking.network.shape import OUTCOMES
 from tests.ranking.shapes import SHAPE
 
 

@@ -11,10 +11,11 @@ import torch
 from ranking.calibration.calibration import KINDS, SIGMOID, head_name
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
-from ranking.network.cross_attention import OUTCOMES
 from ranking.network.examples import Example, RankedProducts, collate, labels_of, thinned
+from ranking.network.files import save
 from ranking.network.losses import ORDER_LOSSES, VALUE_LOSSES
 from ranking.network.model import Model, RankerSettings, shape_of
+from ranking.network.shape import OUTCOMES
 from ranking.network.training import Progress, TrainedRanker, loss, train
 from ranking.network.validation import (
     mean_ndcg,
@@ -24,7 +25,7 @@ from ranking.network.validation import (
     strongest,
     validation_ndcg,
 )
-from ranking.ranker import Ranker, UnfitLogits, UnknownRanker, save
+from ranking.ranker import Ranker, UnfitLogits, UnknownRanker
 from retrieval.context_facts import FACT_BUCKETS, MAX_FACTS
 from tests.assertions import each, every
 

@@ -11,16 +11,17 @@ import ranking.runtimes.choosing
 from ranking.bundle import NETWORK
 from ranking.calibration.calibration import SIGMOID
 from ranking.compression.export import write_graph
-from ranking.network.cross_attention import RankerShape
 from ranking.network.examples import RankedProducts
+from ranking.network.files import save
 from ranking.network.model import Model, RankerSettings, shape_of
+from ranking.network.shape import RankerShape
 from ranking.network.training import TrainedRanker
 from ranking.rank_call import RankCall
-from ranking.ranker import Ranker, save
-from ranking.runtimes.choosing import AUTO, CUDA, ONNX, choose
+from ranking.ranker import Ranker
+from ranking.runtimes.choosing import choose
 from ranking.runtimes.cuda_graphs import has_gpu
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
-from ranking.runtimes.types import TORCH, Runtime, RuntimeSettings
+from ranking.runtimes.types import AUTO, CUDA, ONNX, TORCH, Runtime, RuntimeSettings
 from tests.assertions import each
 from tests.ranking.calls import call
 

@@ -16,7 +16,8 @@ from pipelines.training.ranker.compression import (
     ranker_of,
 )
 from ranking.bundle import Bundle
-from ranking.ranker import Ranker, open_network
+from ranking.network.files import open_network
+from ranking.ranker import Ranker
 
 
 def is_sound(report: CompressionReport) -> bool:

@@ -11,7 +11,7 @@ from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.shop.writer import ShopWriter
 from pipelines.training.ranker.impressions import HEAVIEST, read_shown
-from ranking.network.cross_attention import OUTCOMES
+from ranking.network.shape import OUTCOMES
 
 NOON = datetime(2024, 3, 4, 12)
 CLICK, CART, PURCHASE = (OUTCOMES.index(name) for name in ("click", "cart", "purchase"))

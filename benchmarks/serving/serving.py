@@ -1,0 +1,167 @@
+"""How many requests a server carries, and how fast, beside the usual libraries put together.
+
+Both sides answer from the products and vectors of one release, over HTTP, in turn on the same
+cores, to the same load: searches whose words never come twice (`cold`), a query log with Zipf's
+distribution (`log`), and recommendations to shoppers with a past. First the most that each carries
+is found by a closed loop, then both get half of our most by an open loop. `plain_assembly.py` is
+the other side; `--python` names a Python with its packages.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.machine import run_benchmark
+from benchmarks.serving.load import Load, Outcome
+from pipelines.release.store import current
+
+OUR_PORT, PLAIN_PORT = 8_471, 8_472
+QUERIES, CONNECTIONS = 20_000, 8
+DEMO = Path("artifacts/demo")  # what `make demo` leaves
+LISTS = Path(__file__).parents[1] / "searches"
+FEWEST_WORDS, MOST_WORDS = 2, 4
+
+
+def main() -> None:
+    """Print a row a side and kind of request."""
+    asked = _arguments()
+    release = asked.releases / current(asked.releases)
+    with TemporaryDirectory() as folder:
+        kinds = write_bodies(asked.shop, Path(folder))
+        ours = [sys.executable, "-m", "pipelines.cli.main", "serve", "--port", str(OUR_PORT)]
+        ours += ["--releases", str(asked.releases), *(f"--set={one}" for one in asked.set)]
+        most = {}
+        with server(ours, OUR_PORT):
+            for kind, (path, bodies) in kinds.items():
+                most[kind] = measured(OUR_PORT, path, bodies, asked.seconds)
+                _print("vetrina", f"{kind}, most", most[kind])
+                rate = most[kind].per_second / 2
+                _print(
+                    "vetrina",
+                    f"{kind}, {rate:.0f}/s",
+                    measured(OUR_PORT, path, bodies, asked.seconds, rate),
+                )
+        if not asked.python:
+            return
+        script = str(Path(__file__).with_name("plain_assembly.py"))
+        plain = [asked.python, script, str(asked.shop), str(release), str(PLAIN_PORT), asked.model]
+        with server(plain, PLAIN_PORT):
+            for kind, (path, bodies) in kinds.items():
+                found = measured(PLAIN_PORT, path, bodies, asked.seconds)
+                ratio = most[kind].per_second / found.per_second
+                _print("plain", f"{kind}, most", found, f"vetrina {ratio:.1f} x")
+                rate = min(most[kind].per_second, found.per_second) / 2
+                _print(
+                    "plain",
+                    f"{kind}, {rate:.0f}/s",
+                    measured(PLAIN_PORT, path, bodies, asked.seconds, rate),
+                )
+
+
+def write_bodies(shop: Path, folder: Path) -> dict[str, tuple[str, Path]]:
+    """Write the requests of each kind; return the route and the file of each."""
+    random = np.random.default_rng(0)
+    titles = pq.read_table(shop / "products.parquet", columns=["title"])["title"].to_pylist()
+    users = pq.read_table(shop / "users.parquet", columns=["id"])["id"].to_pylist()
+    listed = [line for name in sorted(LISTS.glob("supermarket*.tsv")) for line in _queries(name)]
+    weights = 1 / np.arange(1, len(listed) + 1)
+    drawn = random.choice(len(listed), QUERIES, p=weights / weights.sum())
+    kinds = {
+        "search cold": ("/v1/search", [{"text": one} for one in distinct_words(titles, random)]),
+        "search log": ("/v1/search", [{"text": listed[place]} for place in drawn]),
+        "recommend": ("/v1/recommend", [{"user": one} for one in random.permutation(users)]),
+    }
+    written = {}
+    for kind, (path, bodies) in kinds.items():
+        file = folder / f"{kind.replace(' ', '-')}.jsonl"
+        file.write_text("\n".join(json.dumps({"k": 20, **body}) for body in bodies))
+        written[kind] = (path, file)
+    return written
+
+
+def distinct_words(titles: Sequence[str], random: np.random.Generator) -> list[str]:
+    """Return two to four words of two titles each time, none of them twice."""
+    found: dict[str, None] = {}
+    while len(found) < QUERIES:
+        words = " ".join(titles[place] for place in random.integers(0, len(titles), 2)).split()
+        count = int(random.integers(FEWEST_WORDS, MOST_WORDS + 1))
+        found[" ".join(random.permutation(words)[:count]).lower()] = None
+    return list(found)
+
+
+def _queries(path: Path) -> list[str]:
+    lines = path.read_text("utf-8").splitlines()
+    return [line.split("\t")[0] for line in lines if line.strip() and line[0] != "#"][1:]
+
+
+@contextmanager
+def server(command: Sequence[str], port: int) -> Iterator[None]:
+    """Run a server until the end, and wait until it answers a search."""
+    running = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    try:
+        for _ in range(1_200):
+            if running.poll() is not None:
+                raise SystemExit(f"{command[0]} ended with {running.returncode}")
+            try:
+                body = json.dumps({"text": "tea", "k": 3}).encode()
+                head = {"content-type": "application/json"}
+                with urlopen(Request(f"http://127.0.0.1:{port}/v1/search", body, head)) as answer:
+                    if answer.status == 200:
+                        break
+            except (URLError, OSError):
+                sleep(0.25)
+        yield
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def measured(port: int, path: str, bodies: Path, seconds: float, rate: float = 0.0) -> Outcome:
+    """Load a server from a process of its own, after a second to warm up."""
+    for length in (1.0, seconds):
+        load = Load(port, path, CONNECTIONS if not rate else 64, length, rate, str(bodies))
+        command = [sys.executable, "-m", "benchmarks.serving.load", json.dumps(load._asdict())]
+        printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return Outcome(**json.loads(printed))
+
+
+def _print(side: str, what: str, found: Outcome, note: str = "") -> None:
+    print(
+        f"{side:8} {what:22} {found.per_second:7.0f}/s  p50 {found.p50:7.1f} ms  "
+        f"p99 {found.p99:7.1f} ms  refused {found.refused}  "
+        f"sending took {found.own_cpu:.0%} of a core  {note}",
+        flush=True,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--releases", type=Path, default=Path("artifacts/demo/releases"), help="of `make demo`"
+    )
+    parser.add_argument("--shop", type=Path, default=Path("artifacts/demo/shop"))
+    parser.add_argument("--python", default="", help="a Python with the packages of the other side")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the model of the other side")
+    parser.add_argument("--set", action="append", default=[], help="a setting of our server")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_benchmark(main)
