@@ -125,7 +125,7 @@ def _opened(folder: Path) -> tantivy.Index:
 
     So who may only read a folder can open it, and nothing in it is written meanwhile.
     """
-    with TemporaryDirectory(prefix="vetrina-words-") as links:
+    with TemporaryDirectory(prefix="vetrina-words-", ignore_cleanup_errors=True) as links:
         for path in folder.iterdir():
             if path.suffix != ".lock":  # of who wrote the index
                 (Path(links) / path.name).symlink_to(path.resolve())

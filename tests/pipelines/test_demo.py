@@ -32,6 +32,7 @@ from pipelines.release.build_status import describe_progress, read_status, write
 from pipelines.release.store import draft, names
 from pipelines.release.verdict import UnfitDraft, Verdict, at_least
 from pipelines.reports import output
+from pipelines.shop.place import with_place
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
 from tests.conftest import UNTIL, products, purchases, write_shop
@@ -75,7 +76,7 @@ class Making:
         self.done.append(f"build {place + 1}")
         with draft(releases) as new:
             new.seal(
-                config=msgspec.to_builtins(config),
+                config=msgspec.to_builtins(with_place(config, Shop(shop).meta)),
                 shop=describe(Shop(shop)),
                 until=until.isoformat(),
                 fingerprints={},

@@ -185,13 +185,13 @@ def tune(
     target: float = 0.95,
 ) -> BuiltShards:
     """Double the effort until recall@k on these queries meets the target; exact search streams."""
-    last = [hits.scores[-1] for hits in exact_stream(source, queries, k)]
+    truth = list(exact_stream(source, queries, k))  # fewer than k where there are no more
     effort = 8
     while True:
         index.effort = effort
         shares = [
-            np.mean(np.pad(hits.scores, (0, k))[:k] >= score - SAME_SCORE)
-            for hits, score in zip(index.search(queries, k), last, strict=True)
+            np.mean(np.pad(hits.scores, (0, k))[: len(true.scores)] >= true.scores[-1] - SAME_SCORE)
+            for hits, true in zip(index.search(queries, k), truth, strict=True)
         ]
         recall = float(np.mean(shares))
         if recall >= target or effort >= index.most_effort:

@@ -80,20 +80,6 @@ def test_a_broad_filter_over_many_rows_loses_nothing(tmp_path: Path) -> None:
     assert set(hits.rows) == set(range(9_000, 20_000))
 
 
-def test_a_broad_filter_is_searched_deeper_until_there_are_enough_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lexical_index, "RESTRICTED_ROWS", 100)
-    shorter, longer = [{"title": "soup"}] * 1_000, [{"title": "soup of many other words"}] * 1_000
-    index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, [*shorter, *longer])
-    allowed = np.arange(2_000) >= 1_000  # what scores lowest
-
-    hits = index.search("soup", 10, allowed)
-
-    assert len(hits.rows) == 10
-    assert allowed[hits.rows].all()
-
-
 def test_an_index_is_opened_and_searched_without_writing_beside_it(tmp_path: Path) -> None:
     LexicalIndex.build(tmp_path / "x", {"title": 2.0, "brand": 1.0}, DOCUMENTS)
     for lock in (tmp_path / "x").glob(".*.lock"):

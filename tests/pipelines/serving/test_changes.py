@@ -84,7 +84,7 @@ def test_an_id_may_be_any_path(writer: Client, engine: Any) -> None:
         ("%00", {"id": "\0", "title": "x"}, "id", "control character"),
         ("x" * 129, {"id": "x" * 129, "title": "x"}, "id", "128"),
         ("%20p1%20", {"id": " p1 ", "title": "x"}, "id", "begins or ends with a space; send 'p1'"),
-        ("%FF", {"id": "p1", "title": "x"}, "id", "is not UTF-8"),
+        ("%FF", {"id": "p1", "title": "x"}, "id", "not UTF-8"),
         ("p1", {"id": "p1", "title": " \t "}, "title", "is empty"),
         ("p1", {"id": "p1", "title": "\x1b\x00"}, "title", "is empty"),
         ("p1", {"id": "p1", "title": "x" * 30_000}, "title", "30,000 characters, at most 2,000"),

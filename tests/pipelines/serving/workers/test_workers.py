@@ -22,6 +22,7 @@ from pipelines.building.build import build
 from pipelines.config.sections import Config
 from pipelines.progress import silent
 from pipelines.release.store import current, point_current
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 JSON = {"content-type": "application/json"}
@@ -144,7 +145,7 @@ def test_a_change_is_in_the_next_answer_of_every_process_that_is_asked_for_it(
 ) -> None:
     for number in range(10):
         sequence = put(server, f"new{number}")
-        assert all(knows(server, f"new{number}", sequence) for _ in range(4))
+        assert every(knows(server, f"new{number}", sequence) for _ in range(4))
 
 
 def test_changes_of_all_processes_have_one_order(server: Server) -> None:
