@@ -29,10 +29,10 @@ NUM_PRODUCTS, NUM_USERS, DAYS = 48, 40, 120
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtimes_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def runtimes_of_their_own(run_folder: Path) -> Iterator[None]:
     """Keep the choices of runtimes that tests make out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VETRINA_RUNTIMES", str(tmp_path_factory.mktemp("runtimes")))
+        patch.setenv("VETRINA_RUNTIMES", str(run_folder / "runtimes"))
         yield
 
 
