@@ -81,10 +81,7 @@ def test_a_broad_filter_over_many_rows_loses_nothing(tmp_path: Path) -> None:
     assert set(hits.rows) == set(range(9_000, 20_000))
 
 
-def test_a_broad_filter_is_searched_deeper_until_there_are_enough_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lexical_index, "RESTRICTED_ROWS", 100)
+def test_a_filter_that_only_the_lowest_scores_pass_still_fills_the_answer(tmp_path: Path) -> None:
     shorter, longer = [{"title": "soup"}] * 1_000, [{"title": "soup of many other words"}] * 1_000
     index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, [*shorter, *longer])
     allowed = np.arange(2_000) >= 1_000  # what scores lowest
