@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.mutants.operators import Mutant, mutants_of, mutated
 from benchmarks.mutants.rooms import Equivalent, Table, files_of, read_table, sort_out
-from tests.assertions import every
+from tests.assertions import each, every
 
 ROOT = Path(__file__).parents[2]
 SOURCE = '''"""A room."""
@@ -89,7 +89,7 @@ def test_each_mutant_of_a_module_differs_from_it_in_one_place(file: str) -> None
     source = (ROOT / file).read_text()
     before = ast.unparse(ast.parse(source)).splitlines()
 
-    for one in mutants_of(file, source):
+    for one in each(mutants_of(file, source)):
         after = ast.unparse(mutated(source, one.number)).splitlines()
         differing = [line for line, other in zip(before, after, strict=False) if line != other]
         assert differing, one

@@ -21,6 +21,7 @@ from pipelines.release.manifest import config_of
 from pipelines.release.store import Release, open_release
 from pipelines.shop.reader import PINNED, Shop
 from pipelines.shop.writer import ShopWriter
+from tests.assertions import each
 from tests.conftest import NUM_PRODUCTS, UNTIL, products, purchases
 
 EARLIER = UNTIL - timedelta(days=21)
@@ -138,7 +139,7 @@ def test_what_is_measured_in_a_build_hangs_on_nothing_that_came_later(
 
 
 def test_a_promotion_that_was_known_before_is_kept(futures: tuple[Release, Release]) -> None:
-    for release in futures:
+    for release in each(futures):
         rows = {
             kind: np.load(release.path / f"promotions/{kind}_rows.npy").tolist()
             for kind in ("offer", "display")

@@ -15,6 +15,7 @@ from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
 from pipelines.serving.app import create_app
 from pipelines.serving.connections import http_server, request_guard
+from tests.assertions import every
 
 Serve = Callable[[Litestar], AbstractContextManager[str]]
 HEAD = (
@@ -301,8 +302,7 @@ def test_answers_are_not_held_back_until_the_client_has_confirmed_their_first_pa
         with serve(create_app(engine, Config())):  # type: ignore[arg-type]
             pass
 
-    assert delays
-    assert all(delays)
+    assert every(delays)
 
 
 def test_two_hosts_are_none(serve: Serve, engine: object) -> None:

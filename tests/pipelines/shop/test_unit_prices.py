@@ -15,6 +15,7 @@ from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.shop.unit_prices import medians
 from pipelines.shop.writer import ShopWriter
 from retrieval.types import local_seconds
+from tests.assertions import each
 
 DAY = datetime(2024, 3, 1)
 LINES = (  # type, product, day, quantity, value, consent to train
@@ -71,7 +72,7 @@ def test_a_log_tells_the_usual_prices_of_each_moment_and_none_of_the_catalogue(
         log.before(local_seconds(datetime(2024, 3, day))).usual_prices(8) for day in (1, 5, 10)
     ]
 
-    for found, price in zip(usual, (0, 4, 5), strict=True):
+    for found, price in each(zip(usual, (0, 4, 5), strict=True)):
         assert found.tolist() == [0, price, 0, 0, 0, 0, 0, 0]
 
 

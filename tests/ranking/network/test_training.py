@@ -173,7 +173,7 @@ def test_a_kind_of_request_has_only_probabilities_that_were_calibrated_on_it(
     save(trained, products, KINDS, {head_name(kind, "purchase"): SIGMOID}, tmp_path)
     ranker = Ranker.open(tmp_path)
 
-    for one in examples[:10]:
+    for one in each(examples[:10]):
         said = ranker.rank(one.rows, one.features, one.context).probabilities
 
         assert set(said) == ({"purchase"} if one.kind == kind else set())

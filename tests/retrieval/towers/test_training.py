@@ -28,6 +28,7 @@ from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 from retrieval.towers.settings import TowerTrainingSettings
 from retrieval.towers.training import train
+from tests.assertions import each
 
 GROUPS, SIZE, DIM = 4, 6, 16
 PRODUCTS = GROUPS * SIZE
@@ -239,7 +240,7 @@ def test_what_is_known_now_changes_no_weight_of_towers_that_learn_from_the_past(
         for given in (past, past._replace(now=later))
     )
 
-    for weights, others in zip(one.parameters(), other.parameters(), strict=True):
+    for weights, others in each(zip(one.parameters(), other.parameters(), strict=True)):
         assert torch.equal(weights, others)
 
 

@@ -18,6 +18,7 @@ from pipelines.engine.deadline import Deadline
 from pipelines.serving.admission import control
 from pipelines.serving.app import create_app
 from retrieval import Query, Slate, Stage
+from tests.assertions import every
 
 Serve = Callable[[Litestar], AbstractContextManager[str]]
 JSON = {"content-type": "application/json"}
@@ -97,7 +98,7 @@ def test_too_many_are_refused_with_429_and_when_to_come_again(
     refused = [one for one in answers if one[0] != 200]
     assert len(refused) == 4
     assert {status for status, _, _ in refused} == {429}
-    assert all(int(headers["retry-after"]) >= 1 for _, headers, _ in refused)
+    assert every(int(headers["retry-after"]) >= 1 for _, headers, _ in refused)
 
 
 def test_a_deadline_in_the_head_is_one_as_in_the_body(serve: Serve, held: HeldEngine) -> None:

@@ -25,6 +25,7 @@ from pipelines.progress import silent
 from pipelines.release.store import current, point_current
 from pipelines.serving.workers.protocol import End, Task, encode
 from pipelines.serving.workers.supervisor import COMMAND
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 JSON = {"content-type": "application/json"}
@@ -147,7 +148,7 @@ def test_a_change_is_in_the_next_answer_of_every_process_that_is_asked_for_it(
 ) -> None:
     for number in range(10):
         sequence = put(server, f"new{number}")
-        assert all(knows(server, f"new{number}", sequence) for _ in range(4))
+        assert every(knows(server, f"new{number}", sequence) for _ in range(4))
 
 
 def test_changes_of_all_processes_have_one_order(server: Server) -> None:

@@ -8,6 +8,7 @@ from ranking.features.definitions import NAMES
 from ranking.network.examples import Example, RankedProducts, labels_of
 from ranking.network.model import Model, RankerSettings
 from retrieval.context_facts import NO_FACTS
+from tests.assertions import each
 
 NUM_PRODUCTS, CANDIDATES = 40, 30
 SHARES = {"recommendation": 0.4, "search": 0.05}  # of the candidates are bought
@@ -85,6 +86,8 @@ def test_which_calibration_is_better_is_told_by_requests_that_came_later(
 
     before, after = (calibrate(model, given, products)["purchase"] for given in (examples, later))
 
-    for name in before.figures:  # fitted on the earlier half: only what is measured on differs
+    for name in each(
+        before.figures
+    ):  # fitted on the earlier half: only what is measured on differs
         assert before.figures[name].mean_predicted == after.figures[name].mean_predicted
         assert after.figures[name].mean_observed > before.figures[name].mean_observed

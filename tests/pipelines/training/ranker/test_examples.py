@@ -288,7 +288,7 @@ def test_searches_of_the_newest_window_are_for_other_products_than_those_before(
 
     sides = [[e for e in part if e.context.query is not None] for part in (training, newest)]
     meant = [{int(row) for e in part for row in e.rows[e.wanted()]} for part in sides]
-    assert all(meant)
+    assert every(meant)
     assert not set.intersection(*meant)
     asked = [{e.context.query.tobytes() for e in part if e.context.query is not None}
              for part in sides]  # fmt: skip
