@@ -111,8 +111,9 @@ class PostingsWriter:
         for rank, term in enumerate(terms):
             ranks[self._numbers[term]] = rank
         keys, rows, times = (np.concatenate(column) for column in zip(*self._blocks, strict=True))
-        numbers, places = np.divmod(keys, len(self._weights))
-        keys = ranks[numbers] * len(self._weights) + places
+        self._blocks.clear()
+        fields = len(self._weights)
+        keys = ranks[keys // fields] * fields + keys % fields
         order = np.argsort(keys, kind="stable")
         return Counted(keys[order], rows[order], times[order])
 
@@ -144,14 +145,19 @@ class PostingsWriter:
             [field_bits(field, weight) for field, weight in self._weights.items()], np.uint8
         )[places]
         order = np.lexsort((counted.rows, numbers))
-        numbers, rows = numbers[order], counted.rows[order]
+        numbers, rows, impacts, bits = (
+            numbers[order],
+            counted.rows[order],
+            impacts[order],
+            bits[order],
+        )
         new = np.ones(len(rows), bool)
         new[1:] = (numbers[1:] != numbers[:-1]) | (rows[1:] != rows[:-1])
         firsts = np.flatnonzero(new)
         if not len(firsts):
             return np.zeros(num_terms + 1, np.int64), *TermPostings.none(), most
-        sums = np.add.reduceat(impacts[order], firsts) + PRESENCE
-        fields = np.bitwise_or.reduceat(bits[order], firsts)
+        sums = np.add.reduceat(impacts, firsts) + PRESENCE
+        fields = np.bitwise_or.reduceat(bits, firsts)
         starts = np.searchsorted(numbers[firsts], np.arange(num_terms + 1))
         return starts.astype(np.int64), rows[firsts], sums.astype(np.float32), fields, most
 
