@@ -476,8 +476,8 @@ def test_modules_hold_no_state_but_caches_and_the_steps_in_work() -> None:
         "retrieval/fusion/fusion.py: EQUAL",
     }
     assert empty - constants == {
-        "pipelines/progress.py: _STEPS",
         "pipelines/engine/deadline.py: _RUNNING",
+        "pipelines/progress.py: _STEPS",
     }
 
 

@@ -153,16 +153,17 @@ class DeltaIndex:
         return np.where((scores > 0).all(axis=0), sums, 0) if form.together else sums
 
     def _term(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
-        found = [np.zeros(size), *(self._in_fields(one, size) for one in self._terms(term))]
-        sums = np.max(found, axis=0)
-        return np.where(sums > 0, sums + PRESENCE * self._index.rarity(term), 0)
+        impacts = [np.zeros(size), *(self._in_fields(one, size) for one in self._terms(term))]
+        most = np.max(impacts, axis=0)
+        return np.where(most > 0, self._index.rarity(term) * (most + PRESENCE), 0)
 
     def _in_fields(self, term: str, size: int) -> Float64[np.ndarray, "m"]:
+        """Return the impact of one term in each document, before PRESENCE and its idf."""
         sums = np.zeros(size, np.float64)
         for field, weight in self._index.weights.items():
             if postings := self._postings.get((field, term)):
                 places, shares = self._shares(field, np.array(postings, np.int64), size)
-                sums[places] += weight * self._index.rarity(term) * shares
+                sums[places] += weight * shares
         return sums
 
     def _shares(

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,7 @@ ANALYZER = "words"
 SYNONYMS, LEXICON = "synonyms.txt", "lexicon.txt"
 SETTINGS = "lexical.json"
 HEAP_BYTES = 128_000_000
+MOST_REMOVALS = 10
 REMEMBERED_TEXTS, LONGEST_REMEMBERED = 50_000, 200  # while documents are written
 
 Document = Mapping[str, str]  # its text by field
@@ -125,11 +127,22 @@ def _opened(folder: Path) -> tantivy.Index:
 
     So who may only read a folder can open it, and nothing in it is written meanwhile.
     """
-    with TemporaryDirectory(prefix="vetrina-words-", ignore_cleanup_errors=True) as links:
+    links = Path(mkdtemp(prefix="vetrina-words-"))
+    try:
         for path in folder.iterdir():
             if path.suffix != ".lock":  # of who wrote the index
-                (Path(links) / path.name).symlink_to(path.resolve())
-        return tantivy.Index.open(links)
+                (links / path.name).symlink_to(path.resolve())
+        return tantivy.Index.open(str(links))
+    finally:
+        _remove(links)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which a thread of tantivy, begun by opening, may yet write a lock."""
+    for _ in range(MOST_REMOVALS):
+        rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def check_synonyms(content: bytes, language: str) -> None:

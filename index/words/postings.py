@@ -25,7 +25,7 @@ NAMING_WEIGHT = 1.0  # fields of at least this weight name a product, such as it
 ANYWHERE, NAMED, IN_HEAD, IN_CODE = 1, 2, 4, 8  # bits: in which fields of a row a term is
 MOST_BEGINNING = 64  # terms that begin alike
 BLOCK = 1 << 22  # occurrences that are counted together
-CACHED_TERMS = 1 << 16
+CACHED_TERMS, CACHED_BEGINNINGS = 1 << 16, 64
 COLUMNS = ("starts", "rows", "impacts", "fields", "most")
 
 
@@ -111,8 +111,9 @@ class PostingsWriter:
         for rank, term in enumerate(terms):
             ranks[self._numbers[term]] = rank
         keys, rows, times = (np.concatenate(column) for column in zip(*self._blocks, strict=True))
-        numbers, places = np.divmod(keys, len(self._weights))
-        keys = ranks[numbers] * len(self._weights) + places
+        self._blocks.clear()
+        fields = len(self._weights)
+        keys = ranks[keys // fields] * fields + keys % fields
         order = np.argsort(keys, kind="stable")
         return Counted(keys[order], rows[order], times[order])
 
@@ -144,14 +145,19 @@ class PostingsWriter:
             [field_bits(field, weight) for field, weight in self._weights.items()], np.uint8
         )[places]
         order = np.lexsort((counted.rows, numbers))
-        numbers, rows = numbers[order], counted.rows[order]
+        numbers, rows, impacts, bits = (
+            numbers[order],
+            counted.rows[order],
+            impacts[order],
+            bits[order],
+        )
         new = np.ones(len(rows), bool)
         new[1:] = (numbers[1:] != numbers[:-1]) | (rows[1:] != rows[:-1])
         firsts = np.flatnonzero(new)
         if not len(firsts):
             return np.zeros(num_terms + 1, np.int64), *TermPostings.none(), most
-        sums = np.add.reduceat(impacts[order], firsts) + PRESENCE
-        fields = np.bitwise_or.reduceat(bits[order], firsts)
+        sums = np.add.reduceat(impacts, firsts) + PRESENCE
+        fields = np.bitwise_or.reduceat(bits, firsts)
         starts = np.searchsorted(numbers[firsts], np.arange(num_terms + 1))
         return starts.astype(np.int64), rows[firsts], sums.astype(np.float32), fields, most
 
@@ -165,6 +171,7 @@ class Postings:
         self._starts, self._rows, self._impacts, self._fields, self._most = plain
         self.num_rows = num_rows
         self._place = lru_cache(CACHED_TERMS)(self._terms.place)
+        self._all_beginning = lru_cache(CACHED_BEGINNINGS)(self._read_beginning)
 
     @classmethod
     def open(cls, folder: Path, num_rows: int) -> "Postings":
@@ -176,15 +183,18 @@ class Postings:
         """Return the postings of a term, empty if no row has it; for a beginning, of all such."""
         prefix = beginning(term)
         if prefix is not None:
-            return _largest([self._at(place) for place in self._beginning(prefix)])
+            return self._all_beginning(prefix)
         place = self._place(term)
         return TermPostings.none() if place is None else self._at(place)
 
     def most_rows(self, term: str) -> int:
-        """Return in how many rows a term stands, in the field where that is most."""
+        """Return in how many rows a term stands, in the field where that is most.
+
+        A beginning stands where one of its terms does; codes are in one field.
+        """
         prefix = beginning(term)
         if prefix is not None:
-            return len(self._beginning(prefix))
+            return len(self._all_beginning(prefix).rows)
         place = self._place(term)
         return 0 if place is None else int(self._most[place])
 
@@ -192,8 +202,9 @@ class Postings:
         """Return the idf of a term; one that no row has is as rare as if one had it."""
         return rarity(max(self.most_rows(term), 1), self.num_rows)
 
-    def _beginning(self, prefix: str) -> range:
-        return self._terms.starting_with(prefix)[:MOST_BEGINNING]
+    def _read_beginning(self, prefix: str) -> TermPostings:
+        places = self._terms.starting_with(prefix)[:MOST_BEGINNING]
+        return _largest([self._at(place) for place in places])
 
     def _at(self, place: int) -> TermPostings:
         here = slice(self._starts[place], self._starts[place + 1])

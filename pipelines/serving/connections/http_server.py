@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import socket
 from asyncio import TimerHandle
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pipelines.serving.bodies import Failure, FailureBody
+from pipelines.serving.connections.head_lines import HeadLines
 from pipelines.serving.connections.open_files import most_connections, raise_file_limit
 
 HEAD_SECONDS = 10.0  # for the head of a request, from its first byte or the connection's opening
@@ -23,7 +23,6 @@ UNREAD_SECONDS = 30.0  # that a client may read nothing of an answer
 MOST_CONNECTIONS = 4_096  # of one process
 BACKLOG = 4_096  # connections that wait to be accepted
 END_SECONDS = 2  # for the connections that are open when the port is closed
-UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class HttpServer:
@@ -89,6 +88,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._in_head = True  # the head of the next request is not whole yet
         self._head_bytes = 0
+        self._lines = HeadLines()
         self._head_begun = False
         self._heads = 0  # that were whole
         self._ending = False  # answered, and the rest of the body is thrown away
@@ -111,7 +111,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._ending:
             return
         before = self._in_head, self._heads
-        super().data_received(_without_upgrade(data) if self._in_head else data)
+        self._feed(data)
         if not self._in_head or self.transport.is_closing():
             return
         if before == (True, self._heads):  # all of it is of this head
@@ -121,6 +121,15 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._timer is None and self._head_begun:
             self._limit(HEAD_SECONDS)
 
+    def _feed(self, data: bytes) -> None:
+        """Let the parser read, a line at a time where a head wishes for another protocol."""
+        while data and self._in_head and not self.transport.is_closing():
+            part, data = self._lines.take(data)
+            if part:
+                super().data_received(part)
+        if data and not self.transport.is_closing():
+            super().data_received(data)
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
@@ -129,6 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer, on a connection that ends only when its client could read the answer."""
         self._in_head, self._head_begun, self._head_bytes = False, False, 0
+        self._lines = HeadLines()
         self._heads += 1
         self._limit(None)
         super().on_headers_complete()
@@ -231,16 +241,6 @@ class _AnsweringTransport:
 
     def close(self) -> None:
         self._protocol.close_after_answer()
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """Hide the wish for another protocol in the head of a request, which may be ignored.
-
-    Clients of HTTP/2 such as Java's ask for it with each request (RFC 9110, section 7.8); the
-    parser would take the body for the other protocol's.
-    """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest if b"pgrade" in head.lower() else data
 
 
 def make_room(connections: list[LimitedProtocol]) -> None:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from typing import BinaryIO
 
 import msgspec
 
@@ -49,54 +50,51 @@ def main(descriptor: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(descriptor))
-    reports = ControlReports(control)
-    task = msgspec.json.decode(_line(control), type=Task)
+    reports, orders = ControlReports(control), control.makefile("rb")
+    line = _line(orders)
+    if not line:  # the supervisor has gone
+        os._exit(0)
+    task = msgspec.json.decode(line, type=Task)
     try:
-        (_write if task.writes else _answer)(task, control, reports)
+        (_write if task.writes else _answer)(task, orders, reports)
     except UserError as e:
         reports.failed(str(e))
         os._exit(1)
     os._exit(0)  # everything is closed, and to free the models one by one would take a second
 
 
-def _answer(task: Task, control: socket.socket, reports: ControlReports) -> None:
+def _answer(task: Task, orders: BinaryIO, reports: ControlReports) -> None:
     from pipelines.serving.workers.worker import answer
 
     listener = socket.socket(fileno=task.listener)
-    asyncio.run(answer(task, listener, reports, lambda: _end(control)))
+    asyncio.run(answer(task, listener, reports, lambda: _end(orders)))
 
 
-def _write(task: Task, control: socket.socket, reports: ControlReports) -> None:
+def _write(task: Task, orders: BinaryIO, reports: ControlReports) -> None:
     from pipelines.serving.workers.writer import write
 
     ending = threading.Event()
 
     def end_when_told() -> None:
-        _end(control)
+        _end(orders)
         ending.set()
 
     threading.Thread(target=end_when_told, daemon=True).start()
     write(task, reports, ending)
 
 
-def _end(control: socket.socket) -> End:
+def _end(orders: BinaryIO) -> End:
     """Wait for the last line; a supervisor that has gone is one, too."""
-    line = _line(control)
+    line = _line(orders)
     return msgspec.json.decode(line, type=End) if line else End(notice_seconds=0.0)
 
 
-def _line(control: socket.socket) -> bytes:
-    """Return the next line; the supervisor sends one only when the one before is read."""
-    line = b""
-    while not line.endswith(b"\n"):
-        try:
-            part = control.recv(65_536)
-        except OSError:
-            return b""
-        if not part:
-            return b""
-        line += part
-    return line
+def _line(orders: BinaryIO) -> bytes:
+    """Return the next line from the supervisor; none where it has gone."""
+    try:
+        return orders.readline()
+    except OSError:
+        return b""
 
 
 if __name__ == "__main__":

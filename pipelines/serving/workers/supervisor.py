@@ -20,6 +20,7 @@ COMMAND = (sys.executable, "-P", "-m", "pipelines.serving.workers.process")
 END_SECONDS = 7.0  # that a process has to end in order, after the notice
 AGAIN_SECONDS = 1.0  # before a process that ended is started again
 LINE_BYTES = 1 << 20
+LONGEST_PATH = 100  # bytes of a socket's path; systems allow 104 to 108 with the zero at its end
 
 
 class Reports(Protocol):
@@ -50,10 +51,20 @@ async def supervise(
             listener=listener.fileno(),
             folder=folder,
         )
+        check_length(task.socket_path)
         listener.listen()  # connections wait while no process listens
         supervisor = Supervisor(task, reports)
         on_stop_signals(supervisor.end, config.serve.drain_seconds, supervisor.kill)
         await supervisor.run()
+
+
+def check_length(path: Path) -> None:
+    """Raise a UserError where a socket cannot have this path."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise UserError(
+            f"the folder of temporary files, {path.parent.parent}, has too long a path for a "
+            "socket; set TMPDIR to a shorter one, such as /tmp"
+        )
 
 
 class Supervisor:
@@ -145,7 +156,7 @@ class _Child:
                 *COMMAND,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=self._environment(),
                 pass_fds=inherited,
                 start_new_session=True,  # so that Ctrl-C reaches us alone
             )
@@ -160,6 +171,11 @@ class _Child:
         code = await self._process.wait()
         self._control.close()
         return code
+
+    def _environment(self) -> dict[str, str]:
+        """Return the variables of the process; temporary files go with the server's folder."""
+        path = os.pathsep.join(filter(None, sys.path))
+        return {**os.environ, "PYTHONPATH": path, "TMPDIR": self._task.folder}
 
     def end(self, notice_seconds: float) -> None:
         """Tell the process to end in order."""

@@ -103,3 +103,22 @@ def test_an_index_without_a_word_in_a_field_does_not_stop_it(tmp_path: Path) -> 
     few.add({"title": "Zucchini", "brand": "North"})
 
     assert few.scores("north", 1)[0] > 0
+
+
+@pytest.mark.parametrize("text", ["4006", "ab12", "ab-123 oat", "400638 AB-1234"])
+def test_the_beginning_of_codes_scores_as_it_does_within(tmp_path: Path, text: str) -> None:
+    documents = [
+        {"title": "Oat milk", "codes": "AB-1234/X\n4006381333931"},
+        {"title": "Oat flakes", "codes": "AB-1235/X"},
+        {"title": "Rye", "codes": "4006381333948\n4006381333931\nAB-1234/X"},
+        {"title": "Oat 4006"},
+    ]
+    index = LexicalIndex.build(tmp_path / "words", {"title": 2.0, "codes": 1.5}, documents)
+    few = DeltaIndex(index)
+    for document in documents:
+        few.add(document)
+
+    scores = index.score(text, np.arange(len(documents)))
+
+    assert scores.any()
+    assert np.allclose(few.scores(text, few.size), scores, atol=1e-5)

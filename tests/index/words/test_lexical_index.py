@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_a_broad_filter_over_many_rows_loses_nothing(tmp_path: Path) -> None:
     assert set(hits.rows) == set(range(9_000, 20_000))
 
 
+def test_a_filter_that_only_the_lowest_scores_pass_still_fills_the_answer(tmp_path: Path) -> None:
+    shorter, longer = [{"title": "soup"}] * 1_000, [{"title": "soup of many other words"}] * 1_000
+    index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, [*shorter, *longer])
+    allowed = np.arange(2_000) >= 1_000  # what scores lowest
+
+    hits = index.search("soup", 10, allowed)
+
+    assert len(hits.rows) == 10
+    assert allowed[hits.rows].all()
+
+
 def test_an_index_is_opened_and_searched_without_writing_beside_it(tmp_path: Path) -> None:
     LexicalIndex.build(tmp_path / "x", {"title": 2.0, "brand": 1.0}, DOCUMENTS)
     for lock in (tmp_path / "x").glob(".*.lock"):
@@ -91,6 +103,26 @@ def test_an_index_is_opened_and_searched_without_writing_beside_it(tmp_path: Pat
     after = tmp_path.joinpath("x").stat().st_mtime_ns, sorted((tmp_path / "x").iterdir())
     assert found == [0, 2]
     assert before == after  # a lock that comes and goes changes the time of its folder
+
+
+def test_an_index_is_opened_though_a_lock_is_written_while_its_links_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LexicalIndex.build(tmp_path / "x", {"title": 2.0, "brand": 1.0}, DOCUMENTS)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    removed, rmdir = [], os.rmdir
+
+    def remove(path: Path, *, dir_fd: int | None = None) -> None:
+        removed.append(path)
+        if len(removed) == 1:  # as the thread of tantivy that looks for commits
+            Path(path, ".tantivy-meta.lock").touch()
+        rmdir(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", remove)
+
+    assert LexicalIndex.open(tmp_path / "x").search("bread", 3).rows.tolist() == [0, 2]
+    assert len(removed) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 SHELF = [

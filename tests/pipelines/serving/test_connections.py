@@ -1,9 +1,11 @@
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPConnection
+from time import sleep
 from typing import Any
 
 import pytest
@@ -245,6 +247,45 @@ def test_the_wish_for_http2_is_ignored_and_the_body_is_read(address: str, name: 
     assert statuses == [(200, True)] * 2
 
 
+def sent_in_parts(address: str, *parts: bytes) -> list[int]:
+    """Send parts that arrive one by one; return the statuses of all answers."""
+    with socket.create_connection(place_of(address), timeout=20) as client:
+        for part in parts:
+            client.sendall(part)
+            sleep(0.05)
+        answers = everything(client)
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", answers)]
+
+
+LAST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        (b"connection: Upgrade\r\nupgr", b"ade: h2c\r\n\r\n"),
+        (b"connection: Upgrade\r\n", b"Upgrade: h2c\r", b"\n\r", b"\n"),
+        (b"connection: Upgrade\r\nupgrade: h2c\r\n\r\n",),
+    ],
+)
+def test_the_wish_for_http2_is_ignored_wherever_its_packets_end(
+    address: str, wish: tuple[bytes, ...]
+) -> None:
+    assert sent_in_parts(address, HEAD + b"16\r\n", *wish, b'{"text": "milk"}', LAST) == [200, 200]
+
+
+@pytest.mark.parametrize("parts", [(b"\r", b"\n"), (b"", b"\r\n"), (b"\r\n", b"")])
+def test_what_looks_like_a_head_within_a_body_is_left_alone(
+    address: str, parts: tuple[bytes, bytes]
+) -> None:
+    body = b"\r\nupgrade: h2c" * 9 + b"\r\n\r\n"
+    head = HEAD + str(len(body)).encode() + b"\r\n"
+
+    statuses = sent_in_parts(address, head + parts[0], parts[1] + body, LAST)
+
+    assert statuses == [400, 200]  # the body is no JSON, and ends where it said
+
+
 def test_answers_are_not_held_back_until_the_client_has_confirmed_their_first_part(
     serve: Serve, engine: object
 ) -> None:
@@ -261,7 +302,6 @@ def test_answers_are_not_held_back_until_the_client_has_confirmed_their_first_pa
         with serve(create_app(engine, Config())):  # type: ignore[arg-type]
             pass
 
-    assert delays
     assert every(delays)
 
 

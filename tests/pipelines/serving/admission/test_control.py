@@ -9,6 +9,8 @@ from pipelines.config.sections import ServeConfig
 from pipelines.serving.admission import (
     QUEUED_PER_THREAD,
     AdmissionControl,
+    Arrival,
+    ClientLeft,
     Overloaded,
     Unavailable,
 )
@@ -114,3 +116,56 @@ def test_nobody_is_answered_before_the_release_is_open_nor_after_admission_has_c
     admission.close()
     with pytest.raises(Unavailable, match="stopping"):
         asyncio.run(admission.answer(Query()))
+
+
+async def leaves() -> dict[str, str]:
+    return {"type": "http.disconnect"}
+
+
+def test_who_has_left_while_an_answer_is_in_work_hears_nothing_of_a_stage() -> None:
+    go = threading.Event()
+    admission = admission_over(SlowEngine(go.wait), threads=1, deadline_ms=60_000)
+
+    async def one() -> None:
+        try:
+            await admission.answer(Query(deadline_ms=60_000), arrival=Arrival(receive=leaves))
+        finally:
+            go.set()
+
+    with pytest.raises(ClientLeft):
+        asyncio.run(one())
+
+
+def test_who_has_left_while_waiting_is_dropped_and_not_told_to_be_late() -> None:
+    go = threading.Event()
+    engine = SlowEngine(go.wait)
+    admission = admission_over(engine, threads=1, deadline_ms=60_000)
+
+    async def two() -> tuple[Slate | BaseException, ...]:
+        first = asyncio.create_task(admission.answer(Query(deadline_ms=60_000)))
+        await asyncio.sleep(0.05)
+        gone = admission.answer(Query(deadline_ms=60_000), arrival=Arrival(receive=leaves))
+        [left] = await asyncio.gather(gone, return_exceptions=True)
+        go.set()
+        return await first, left
+
+    first, left = asyncio.run(two())
+
+    assert isinstance(first, Slate)
+    assert isinstance(left, ClientLeft)
+    assert len(engine.asked) == 1
+
+
+def test_a_body_that_goes_on_is_no_client_that_leaves() -> None:
+    admission = admission_over(SlowEngine(lambda: sleep(0.05)), threads=1)
+    messages = iter([{"type": "http.request"}, {"type": "http.request"}])
+
+    async def receive() -> dict[str, str]:
+        for message in messages:
+            return message
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    slate = asyncio.run(admission.answer(Query(), arrival=Arrival(receive=receive)))
+
+    assert slate.release == "r1"

@@ -16,12 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from pipelines.building.build import build
 from pipelines.config.sections import Config
 from pipelines.progress import silent
 from pipelines.release.store import current, point_current
+from pipelines.serving.workers.protocol import End, Task, encode
+from pipelines.serving.workers.supervisor import COMMAND
 from tests.assertions import every
 from tests.conftest import UNTIL
 
@@ -240,6 +243,51 @@ def test_processes_end_when_their_supervisor_is_killed(both: Path) -> None:
 
         assert len(children) == WORKERS
         wait_for(lambda: not any(alive(pid) for pid in children))
+
+
+def test_a_process_that_is_told_to_end_while_it_starts_ends_in_order(
+    both: Path, tmp_path: Path
+) -> None:
+    ours, theirs = socket.socketpair()
+    config = msgspec.structs.replace(Config().serve, live=str(tmp_path / "live"))
+    task = Task(
+        writes=True,
+        releases=str(both),
+        config=msgspec.structs.replace(Config(), serve=config),
+        listener=-1,
+        folder=str(tmp_path),
+    )
+    ours.sendall(encode(task) + encode(End(notice_seconds=0.0)))
+    with ours, theirs:
+        ended = subprocess.run(
+            [*COMMAND, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_folder_of_temporary_files_with_a_long_path_is_refused_with_one_line(
+    both: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(both)]
+    answer = subprocess.run(
+        [*command, "--port", "0", "--set", "serve.workers=2", "--live", str(tmp_path / "live")],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "set TMPDIR" in answer.stderr
 
 
 def test_a_release_that_cannot_be_opened_ends_the_server_with_one_line(tmp_path: Path) -> None:
