@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Expression, FiltersItself, LexicalIndex, parse
+from index.columns.bounded_cache import BoundedCache
 from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
@@ -24,7 +25,9 @@ from retrieval.query_rewriting import query_vectors
 from retrieval.relevance_feedback import rocchio
 from retrieval.types import local_seconds
 
-CACHED_QUERIES = 4096
+CACHED_QUERIES = 4096  # with their vectors, for all threads
+CACHED_BYTES = 16_000_000
+CACHED_SECONDS = 3_600.0
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
 
@@ -60,7 +63,10 @@ class RequestEncoder:
         self._place = place
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
-        self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder, words))
+        self._encode_text = partial(_text_vector, encoder, words)
+        self._text_vectors: BoundedCache[Float32[np.ndarray, d]] = BoundedCache(
+            CACHED_QUERIES, CACHED_BYTES, CACHED_SECONDS
+        )
 
     def encode(self, query: Query, eligible: Eligible, *, by_words: bool = False) -> EncodedRequest:
         """Return the request encoded, or RequestError where its picture or moment is unfit.
@@ -89,7 +95,12 @@ class RequestEncoder:
 
     def forget(self) -> None:
         """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
-        self._text_vector.cache_clear()
+        self._text_vectors.clear()
+
+    def _text_vector(self, text: str) -> Float32[np.ndarray, "d"]:
+        return self._text_vectors.of(
+            text, lambda: self._encode_text(text), lambda vector: vector.nbytes + len(text)
+        )
 
     def _where(self, text: str, snapshot: CatalogueSnapshot) -> Expression | None:
         """Return the filter of a request with that of every answer, for an index that reads it.

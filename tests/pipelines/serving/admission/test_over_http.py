@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
+from math import inf
 from typing import Any
 
 import msgspec
@@ -35,7 +36,7 @@ class HeldEngine:
         self.begun = threading.Semaphore(0)
         self.users: list[str | None] = []
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         self.users.append(query.user)
         deadline = Deadline(query.deadline_ms)
         with deadline.timer("encode"):
