@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -66,7 +66,7 @@ def called_by(caller: CodeType, steps: Walk) -> list[tuple[str, str]]:
     return [call for call in calls if call[0] in files]
 
 
-def called_by_any(methods: Iterable[FunctionType], steps: Walk) -> list[tuple[str, str]]:
+def called_by_any(methods: Iterable[Any], steps: Walk) -> list[tuple[str, str]]:
     """Return the same for functions of which one calls the other."""
     inside = {method.__code__ for method in methods}
     first = next(iter(inside))

@@ -179,6 +179,14 @@ def test_a_channel_that_fails_is_left_out_and_the_coverage_says_so(engine: Engin
     assert no_numbers.products
 
 
+def test_a_vector_that_is_not_a_number_leaves_the_words_and_is_not_kept(engine: Engine) -> None:
+    spoilt = Chaos(engine).answer(SEARCH, Fault("encode", "nan"))
+
+    assert spoilt.stage is Stage.WORDS
+    assert set(reasons(spoilt).values()) == {"failure"}
+    assert engine.answer(SEARCH).skipped == ()
+
+
 def test_where_every_channel_fails_something_is_answered_all_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
