@@ -93,24 +93,24 @@ class Chaos:
         with self._happening(fault, query), _replaced(deadline, "perf_counter", self._clock):
             return self._engine.answer(query)
 
-    def expected(self, query: Query, fault: Fault, *, remembered: bool) -> Label:
+    def expected(self, query: Query, fault: Fault, *, cached: bool) -> Label:
         """Return what the answer, given just now, had to say, as docs/architecture.md has it."""
         ranks = self._engine.probe.ranks(query)
         best = Stage.RANKING if ranks else Stage.RETRIEVAL
-        cheap = Stage.REMEMBERED if remembered else Stage.POPULAR
+        cheap = Stage.CACHED if cached else Stage.POPULAR
         below = Stage.WORDS if query.text else cheap
         late: Because = "deadline"
         if fault.place == "popular" or not self._touches(query, fault):
             return Label(best)
         if fault.kind == "delay":
             if fault.place in ("filter", "encode"):
-                return Label(cheap, late, whole=remembered)
+                return Label(cheap, late, whole=cached)
             is_before_ranking = fault.place not in ("rank", "compose")
             return Label(Stage.RETRIEVAL, late) if ranks and is_before_ranking else Label(best)
         if fault.place in ("filter", "compose"):
-            return Label(Stage.REMEMBERED if remembered else None, "failure")
+            return Label(Stage.CACHED if cached else None, "failure")
         if fault.place == "encode":
-            return Label(below, "failure", whole=below is Stage.REMEMBERED)
+            return Label(below, "failure", whole=below is Stage.CACHED)
         if fault.place == "rank":
             return Label(Stage.RETRIEVAL, "failure")
         return Label(best, whole=False)
@@ -203,15 +203,15 @@ def wrong_labels(
 ) -> Iterator[tuple[Query, Fault, Label, Label]]:
     """Ask `count` times, and return each answer whose label is not what it should be."""
     random = np.random.default_rng(seed)
-    remembered = {(query.text, query.filter) for query in queries if query.user is None}
+    cached = {(query.text, query.filter) for query in queries if query.user is None}
     for query in queries:
         chaos.answer(query, Fault("popular", "delay"))  # which nobody reaches
     for _ in range(count):
         query = queries[int(random.integers(len(queries)))]
         fault = Fault(str(random.choice(chaos.places(query))), KINDS[int(random.integers(3))])
         got = label_of(lambda: chaos.answer(query, fault))  # noqa: B023 - called at once
-        known = (query.text, query.filter) in remembered
-        label = chaos.expected(query, fault, remembered=known)
+        known = (query.text, query.filter) in cached
+        label = chaos.expected(query, fault, cached=known)
         if got != label._replace(whole=got.whole if label.stage is None else label.whole):
             yield query, fault, label, got
 

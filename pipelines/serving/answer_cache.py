@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from index.columns.bounded_cache import BoundedCache
 from pipelines.config.sections import ServeConfig
-from pipelines.engine.ladder.remembered import request_digest
+from pipelines.engine.ladder.cached_answers import request_digest
 from pipelines.serving.admission import ServedEngine
 from retrieval import Query, Slate, Stage
 

@@ -76,7 +76,7 @@ class Stage(StrEnum):
     SHORT_RANKING = "short_ranking"  # fewer candidates were ranked
     RETRIEVAL = "retrieval"
     WORDS = "words"  # the words of the search alone, without an encoder
-    REMEMBERED = "remembered"  # an earlier answer to the same request, of no shopper
+    CACHED = "cached"  # an earlier answer to the same request, of no shopper
     POPULAR = "popular"
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines.engine.deadline import Deadline
+from pipelines.engine.ladder.cached_answers import CachedAnswers
 from pipelines.engine.ladder.descent import Descent
-from pipelines.engine.ladder.remembered import RememberedAnswers
 from pipelines.engine.ladder.rungs import BY_MODELS, FEW_RANKED, POPULAR, WORDS, Prices
 from pipelines.engine.stages.eligibility import Eligible
-from pipelines.engine.stages.faults import report
+from pipelines.engine.stages.faults import FaultLog
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.engine.stages.ranking import Depth
 from pipelines.engine.stages.stages import Stages
@@ -43,11 +43,12 @@ class LadderAnswers:
         self._stages = stages
         self._candidates = candidates
         self._few = few_ranked
-        self._remembered = RememberedAnswers()
+        self._cached = CachedAnswers()
         self._tolerant = False
+        self._faults = FaultLog()
         self._ways = dict.fromkeys(BY_MODELS, self._by_models) | {
             Stage.WORDS: self._by_words,
-            Stage.REMEMBERED: self._by_memory,
+            Stage.CACHED: self._by_cache,
             Stage.POPULAR: self._by_sales,
         }
 
@@ -95,7 +96,7 @@ class LadderAnswers:
             Stage.SHORT_RANKING: ranks and few < most,
             Stage.RETRIEVAL: True,
             Stage.WORDS: bool(query.text.strip()) and retrieval.searches_words,
-            Stage.REMEMBERED: True,
+            Stage.CACHED: True,
             Stage.POPULAR: True,
         }
         return tuple(stage for stage, applies in can.items() if applies)
@@ -135,15 +136,15 @@ class LadderAnswers:
             )
         return self._composed(attempt, ranked)
 
-    def _by_memory(self, attempt: Attempt) -> Slate | None:
-        """Return the remembered answer; None: there is none."""
+    def _by_cache(self, attempt: Attempt) -> Slate | None:
+        """Return the cached answer; None: there is none."""
         sequence = attempt.snapshot.sequence
-        slate = self._remembered.get(attempt.query, sequence, attempt.wanted)
+        slate = self._cached.get(attempt.query, sequence, attempt.wanted)
         if slate is None:
             attempt.descent.drop()
             return None
         timings_ms = attempt.deadline.timings_ms
-        return msgspec.structs.replace(slate, stage=Stage.REMEMBERED, timings_ms=timings_ms)
+        return msgspec.structs.replace(slate, stage=Stage.CACHED, timings_ms=timings_ms)
 
     def _by_sales(self, attempt: Attempt) -> Slate:
         """Return what sells best of what the request may have."""
@@ -170,7 +171,7 @@ class LadderAnswers:
         together = BY_MODELS if failed in BY_MODELS else (failed,)
         if not self._tolerant or not attempt.descent.fall(together):
             raise error
-        report(f"the stage `{failed}` failed", error)
+        self._faults.report(f"the stage `{failed}` failed", error)
 
     def _finished(self, attempt: Attempt, slate: Slate) -> Slate:
         """Return the answer with what was skipped, and learn from it."""
@@ -180,7 +181,7 @@ class LadderAnswers:
             self.prices.note(query, attempt.deadline.timings_ms, slate.stage)
             self.prices.fade(query, [one.stage for one in skipped], slate.stage)
         if not skipped and slate.coverage == 1:
-            self._remembered.keep(query, attempt.snapshot.sequence, attempt.wanted, slate)
+            self._cached.keep(query, attempt.snapshot.sequence, attempt.wanted, slate)
         return msgspec.structs.replace(slate, skipped=skipped)
 
     def _depth(self, stage: Stage, limit: int) -> Depth:

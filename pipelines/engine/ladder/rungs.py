@@ -15,7 +15,7 @@ STEPS: Mapping[Stage, tuple[str, ...]] = {  # the best answer first
     Stage.SHORT_RANKING: (*MODELS, SHORT_RANK, "compose"),
     Stage.RETRIEVAL: (*MODELS, "compose"),
     Stage.WORDS: ("filter", WORDS, "compose"),
-    Stage.REMEMBERED: (),
+    Stage.CACHED: (),
     Stage.POPULAR: ("filter", POPULAR, "compose"),
 }
 BY_MODELS = (Stage.RANKING, Stage.SHORT_RANKING, Stage.RETRIEVAL)

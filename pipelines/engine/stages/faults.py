@@ -1,12 +1,12 @@
 """The failure of a stage, as told to whoever can answer without it, and to the log."""
 
 import logging
+from math import inf
 from time import monotonic
 
 QUIET_SECONDS = 60.0  # between two reports of the same fault: each request may meet it
 
 log = logging.getLogger(__name__)
-_reported: dict[str, float] = {}  # when, by fault
 
 
 class StageFault(Exception):
@@ -17,9 +17,15 @@ class StageFault(Exception):
         self.stage = stage
 
 
-def report(fault: str, error: Exception) -> None:
-    """Write a fault that is survived to the log, once a minute."""
-    now = monotonic()
-    if now - _reported.get(fault, -QUIET_SECONDS) >= QUIET_SECONDS:
-        _reported[fault] = now
-        log.error("%s, and requests are answered without it", fault, exc_info=error)
+class FaultLog:
+    """Writes faults that are survived to the log, each once a minute."""
+
+    def __init__(self) -> None:
+        self._reported: dict[str, float] = {}  # when, by fault
+
+    def report(self, fault: str, error: Exception) -> None:
+        """Write a fault with its error, unless it was written a moment ago."""
+        now = monotonic()
+        if now - self._reported.get(fault, -inf) >= QUIET_SECONDS:
+            self._reported[fault] = now
+            log.error("%s, and requests are answered without it", fault, exc_info=error)

@@ -12,7 +12,7 @@ from pipelines.config.sections import OFFLINE_DEADLINE_MS, RankingConfig
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
-from pipelines.engine.stages.faults import report
+from pipelines.engine.stages.faults import FaultLog
 from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranked_candidates import RankedCandidates, falling, in_retrieval_order
 from pipelines.engine.stages.request_encoding import EncodedRequest
@@ -62,6 +62,7 @@ class RankingStage:
         """Rank as these settings say; `fit_order` binds the ranker."""
         self.listener: RankingListener | None = None
         self.tolerant = False  # whether candidates stay as retrieved where the ranker fails
+        self._faults = FaultLog()
         self._release = release
         self._parts = parts
         self._ranker = ranker
@@ -97,7 +98,7 @@ class RankingStage:
             survives = self.tolerant and not isinstance(e, UserError)
             if not (survives or isinstance(e, UnfitLogits)):
                 raise
-            report("the ranker failed", e)
+            self._faults.report("the ranker failed", e)
         return self.unranked(request, candidates, snapshot, "failure")
 
     def unranked(

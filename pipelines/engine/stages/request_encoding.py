@@ -154,5 +154,5 @@ def _text_vector(
 ) -> Float32[np.ndarray, "d"]:
     vector = np.asarray(query_vectors(encoder, words, [text])[0])
     if not np.isfinite(vector).all():
-        raise StageFault("encode")  # before it is remembered
+        raise StageFault("encode")  # before it is cached
     return vector

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from pipelines.engine.stages.eligibility import Eligible
-from pipelines.engine.stages.faults import StageFault, report
+from pipelines.engine.stages.faults import FaultLog, StageFault
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates, Query
 from retrieval.channels.checked import ChannelFault, checked
@@ -27,6 +27,7 @@ class RetrievalStage:
 
     def __init__(self, retriever: Retriever) -> None:
         self.tolerant = False  # whether the other channels answer where one fails
+        self._faults = FaultLog()
         self._retriever = retriever
         self._at = lru_cache(CACHED_SNAPSHOTS)(partial(_over, retriever))
         self._checked_at = lru_cache(CACHED_SNAPSHOTS)(partial(_checked_over, retriever))
@@ -93,7 +94,7 @@ class RetrievalStage:
             try:
                 candidates, rest = answer(retriever.without(failed) if failed else retriever)
             except ChannelFault as e:
-                report(str(e), e)
+                self._faults.report(str(e), e)
                 failed[e.channel] = e
                 continue
             if not failed:

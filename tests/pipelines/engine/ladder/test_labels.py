@@ -12,6 +12,7 @@ from pipelines.engine.ladder.rungs import Prices
 from pipelines.errors import RequestError
 from retrieval import Query, Slate, Stage
 from retrieval.types import Skipped
+from tests.assertions import every
 
 SEARCH = Query(text="oat milk", user="u3", deadline_ms=60_000)
 SHOPPER = Query(user="u1", deadline_ms=60_000)
@@ -26,7 +27,7 @@ def opened(releases: Path) -> Engine:
 
 @pytest.fixture
 def engine(opened: Engine) -> Engine:
-    """The same with nothing remembered, and three candidates in a short ranking."""
+    """The same with nothing cached, and three candidates in a short ranking."""
     stages, config = opened._stages, 40
     opened._ladder = LadderAnswers(stages, config, most_ranked=200, few_ranked=3)
     opened._ladder.tolerate()
@@ -112,7 +113,7 @@ def test_who_has_no_time_to_spare_is_still_answered(engine: Engine) -> None:
     assert engine.answer(SHOPPER, Stage.RANKING, -inf).stage is Stage.POPULAR
 
 
-def test_a_remembered_answer_is_that_of_the_same_request_under_the_same_filter(
+def test_a_cached_answer_is_that_of_the_same_request_under_the_same_filter(
     engine: Engine,
 ) -> None:
     cheap = Query(text="oat milk", filter="price < 20", deadline_ms=60_000)
@@ -122,9 +123,9 @@ def test_a_remembered_answer_is_that_of_the_same_request_under_the_same_filter(
 
     again, under_another = engine.answer(cheap), engine.answer(other)
 
-    assert (again.stage, again.products) == (Stage.REMEMBERED, full.products)
+    assert (again.stage, again.products) == (Stage.CACHED, full.products)
     assert under_another.stage is Stage.POPULAR
-    assert all((placed.product.price or 0) >= 20 for placed in under_another.products)
+    assert every((placed.product.price or 0) >= 20 for placed in under_another.products)
 
 
 def test_nobody_is_answered_with_what_a_shopper_was_answered(engine: Engine) -> None:
@@ -138,7 +139,7 @@ def test_a_shopper_is_answered_with_what_a_stranger_was_answered(engine: Engine)
     engine.answer(STRANGER)
     priced(engine, SHOPPER, encode=90_000.0)
 
-    assert engine.answer(SHOPPER).stage is Stage.REMEMBERED
+    assert engine.answer(SHOPPER).stage is Stage.CACHED
 
 
 def test_what_sells_best_keeps_to_the_filter_the_candidates_and_the_marks(engine: Engine) -> None:
@@ -159,7 +160,7 @@ def test_what_sells_best_keeps_to_the_filter_the_candidates_and_the_marks(engine
     cheap, among, without = (engine.answer(query) for query in asked)
 
     assert {slate.stage for slate in (cheap, among, without)} == {Stage.POPULAR}
-    assert all((placed.product.price or 0) < 9 for placed in cheap.products)
+    assert every((placed.product.price or 0) < 9 for placed in cheap.products)
     assert sorted(placed.product.id for placed in among.products) == sorted(given)
     assert "p1" not in {placed.product.id for placed in without.products}
     assert "p47" not in {placed.product.id for placed in without.products}  # it is hidden
@@ -255,4 +256,4 @@ def test_the_chaos_sees_a_label_that_is_wrong(
     got = label_of(lambda: chaos.answer(SHOPPER, fault))
 
     assert got == Label(Stage.RETRIEVAL, "load")
-    assert got != chaos.expected(SHOPPER, fault, remembered=False)
+    assert got != chaos.expected(SHOPPER, fault, cached=False)

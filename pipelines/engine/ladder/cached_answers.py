@@ -1,4 +1,4 @@
-"""Remembered answers: what was answered to the same request before, of no shopper."""
+"""Cached answers: what was answered to the same request before, of no shopper."""
 
 from hashlib import blake2b
 
@@ -15,7 +15,7 @@ MOST_CANDIDATES = 1_000  # that are compared
 Key = tuple[bytes, int, Stage]
 
 
-class RememberedAnswers:
+class CachedAnswers:
     """Answers without a shopper, by request and by the change that they show."""
 
     def __init__(self) -> None:
