@@ -61,7 +61,9 @@ def held() -> Iterator[HeldEngine]:
 
 @contextmanager
 def server(serve: Serve, engine: HeldEngine, **asked: Any) -> Iterator[tuple[str, int]]:
-    config = msgspec.structs.replace(Config(), serve=ServeConfig(**({"threads": 1} | asked)))
+    config = msgspec.structs.replace(
+        Config(), serve=ServeConfig(**({"threads": 1, "cache_mb": 0} | asked))
+    )
     with serve(create_app(engine, config)) as address:  # type: ignore[arg-type]
         host, _, port = address.removeprefix("http://").rpartition(":")
         yield host, int(port)
