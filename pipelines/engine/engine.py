@@ -45,6 +45,7 @@ class Engine:
         self._base = open_base(release, config)
         self._overlay = Overlay(self._base)
         self._log: SharedLog | None = None
+        self._followed = 0  # the newest change of the log when this engine had caught up with it
         self._stages = open_stages(release, self._base, config)
         candidates = config.retrieval.candidates
         self._ladder = LadderAnswers(self._stages, candidates, config.ranking.most_ranked)
@@ -81,8 +82,10 @@ class Engine:
             engine = cls(release, config_of(release.manifest))
         if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
+            engine._followed = engine._log.last
         elif live is not None:
             engine._log = live()
+            engine._followed = engine._log.last
             follow_on(engine._log, engine._overlay, release.manifest)
         if tolerant:
             engine._ladder.tolerate()
@@ -97,6 +100,7 @@ class Engine:
         Both engines see every change until `old.detach()`.
         """
         if old._log is not None:
+            self._followed = old._log.last
             follow_on(old._log, self._overlay, self._manifest)
         self._log = old._log
         self._stages.ranking.listener = old._stages.ranking.listener
@@ -140,7 +144,7 @@ class Engine:
     @property
     def newest_change(self) -> int:
         """The number of the newest change that answers show; 0 without a log."""
-        return 0 if self._log is None else self._log.last
+        return max(self._followed, self._overlay.sequence)  # the log is ahead while it applies
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
