@@ -91,6 +91,7 @@ BENCHMARKS = {
             needs="--releases of `make demo`, to measure a release",
             suite=True,
         ),
+        Benchmark("stage_chaos", 5, needs="--releases of `make demo`"),
         Benchmark("supermarket_ranking", 45, extras=("demo",), beside=("lightgbm",), suite=True),
         Benchmark("supermarket_recall", 3, extras=("demo",), suite=True),
         Benchmark("supermarket_towers", 25, extras=("demo",)),

@@ -1,6 +1,6 @@
 """Asks every channel that has something to say and fuses what they propose."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -65,9 +65,39 @@ class Retriever:
 
     def over(self, wrap: Callable[[Channel], Channel]) -> "Retriever":
         """Return the same with each channel wrapped."""
-        return Retriever(
+        return self._with(
             [wrap(channel) for channel in self._searching],
             [wrap(channel) for channel in self._recommending],
+            None if self._fallback is None else wrap(self._fallback),
+        )
+
+    def without(self, names: Collection[str]) -> "Retriever":
+        """Return the same without the channels of these names."""
+        fallback = self._fallback
+        return self._with(
+            [channel for channel in self._searching if channel.name not in names],
+            [channel for channel in self._recommending if channel.name not in names],
+            None if fallback is None or fallback.name in names else fallback,
+        )
+
+    @property
+    def word_channels(self) -> tuple[str, ...]:
+        """The names of the channels that search the words of a request."""
+        return tuple(c.name for c in self._searching if isinstance(c, WordChannel))
+
+    def channels(self, *, searching: bool) -> tuple[str, ...]:
+        """Return the names of all channels that answer searches, or recommendations."""
+        return tuple(c.name for c in (self._searching if searching else self._recommending))
+
+    def _with(
+        self,
+        searching: Sequence[Channel],
+        recommending: Sequence[Channel],
+        fallback: Channel | None,
+    ) -> "Retriever":
+        return Retriever(
+            searching,
+            recommending,
             per_channel=self._per_channel,
             rrf_k=self._rrf_k,
             weights=self._weights,
@@ -75,7 +105,7 @@ class Retriever:
             fusion=self._fusion,
             words_weight=self._words_weight,
             floor=self._floor,
-            fallback=None if self._fallback is None else wrap(self._fallback),
+            fallback=fallback,
         )
 
     def retrieve(self, ask: EncodedQuery, limit: int) -> Candidates:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache, TTLCache
 
 V = TypeVar("V")
 
@@ -12,16 +12,25 @@ V = TypeVar("V")
 class BoundedCache(Generic[V]):
     """Values by key; the least recently used ones are dropped first. Any thread may call."""
 
-    def __init__(self, most: int, largest: int) -> None:
-        """Hold at most `most` values, whose sizes add up to at most `largest`."""
+    def __init__(self, most: int, largest: int, seconds: float | None = None) -> None:
+        """Hold at most `most` values, whose sizes add up to at most `largest`, for `seconds`."""
         self._most = most
-        self._values: LRUCache[Hashable, tuple[V, int]] = LRUCache(largest, lambda one: one[1])
+        self._values: Cache[Hashable, tuple[V, int]] = (
+            LRUCache(largest, _size)
+            if seconds is None
+            else TTLCache(largest, seconds, getsizeof=_size)
+        )
         self._lock = Lock()
 
     @property
     def size(self) -> int:
         """The sizes of all values, added up."""
         return int(self._values.currsize)
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._lock:
+            self._values.clear()
 
     def get(self, key: Hashable) -> V | None:
         """Return the value of a key, or None."""
@@ -46,3 +55,7 @@ class BoundedCache(Generic[V]):
             self._values[key] = (value, size)
             if len(self._values) > self._most:
                 self._values.popitem()
+
+
+def _size(entry: tuple[V, int]) -> int:
+    return entry[1]

@@ -298,6 +298,8 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     log: str = ""  # folder for what is ranked; "": nothing is kept
     hosts: tuple[str, ...] = ()  # further names that a server with `live` may be called by
     drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
+    cache_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32  # of answers, of each process; 0: none
+    cache_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0  # that an answer is kept; 0: none
 
 
 class GateConfig(Section, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What answers a request: an engine, or whatever stands in for one."""
 
+from math import inf
 from typing import Protocol
 
 from retrieval import Query, Slate, Stage
@@ -13,6 +14,9 @@ class Answering(Protocol):
         """The name of the release."""
         ...
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
-        """Return a page for this request, or a RequestError that names the field."""
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
+        """Return a page for this request, or a RequestError that names the field.
+
+        `spare_ms` is what it may take before it makes others late.
+        """
         ...

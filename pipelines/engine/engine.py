@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from index import use_threads
 from pipelines.config.place import ShopPlace
-from pipelines.config.sections import Config, not_hidden
+from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config, not_hidden
 from pipelines.engine.completion import Completion
 from pipelines.engine.deadline import Deadline
+from pipelines.engine.ladder.answers import LadderAnswers
 from pipelines.engine.lists.list_answers import ListAnswers
 from pipelines.engine.lists.listing import is_listed
 from pipelines.engine.probe import Probe
-from pipelines.engine.stages.ranking import Depth, RankingListener
+from pipelines.engine.stages.ranking import RankingListener
 from pipelines.engine.stages.stages import (
     THREADS_A_REQUEST,
     import_torch,
@@ -43,9 +45,11 @@ class Engine:
         self._base = open_base(release, config)
         self._overlay = Overlay(self._base)
         self._log: SharedLog | None = None
+        self._followed = 0  # the newest change of the log when this engine had caught up with it
         self._stages = open_stages(release, self._base, config)
-        self._candidates = config.retrieval.candidates
-        self._lists = ListAnswers(self.release, self._stages, self._candidates, self.place)
+        candidates = config.retrieval.candidates
+        self._ladder = LadderAnswers(self._stages, candidates, config.ranking.most_ranked)
+        self._lists = ListAnswers(self.release, self._stages, candidates, self.place)
         parts, language = self._base.parts, config.retrieval.language
         self._completion = Completion(parts.completions, parts.lexical, language)
         self._storefront = Storefront(parts, release)
@@ -61,13 +65,16 @@ class Engine:
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
         warm: bool = False,
+        tolerant: bool = False,
     ) -> "Engine":
         """Open the current release, or the one named; every file is checked first.
 
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
         of that folder's log that the release does not hold are applied, and more are taken; a
         function opens a log that another process writes. `warm` opens at once what is opened
-        lazily else, so that the first shopper does not wait for it.
+        lazily else, so that the first shopper does not wait for it. A `tolerant` engine answers in
+        a cheaper way where a stage fails or takes too long, as a server should; any other raises
+        the error, as a measurement should.
         """
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
@@ -75,9 +82,13 @@ class Engine:
             engine = cls(release, config_of(release.manifest))
         if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
+            engine._followed = engine._log.last
         elif live is not None:
             engine._log = live()
+            engine._followed = engine._log.last
             follow_on(engine._log, engine._overlay, release.manifest)
+        if tolerant:
+            engine._ladder.tolerate()
         if warm:
             engine._warm_up()
         engine._stages.ranking.listener = watch
@@ -89,38 +100,36 @@ class Engine:
         Both engines see every change until `old.detach()`.
         """
         if old._log is not None:
+            self._followed = old._log.last
             follow_on(old._log, self._overlay, self._manifest)
         self._log = old._log
         self._stages.ranking.listener = old._stages.ranking.listener
+        self._ladder.prices.take_over(old._ladder.prices)
 
     def detach(self) -> None:
         """Unsubscribe from the change log: another engine answers."""
         if self._log is not None:
             self._log.unsubscribe(self._overlay.apply)
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         """Return a page for this request, or a RequestError that names the field.
 
-        Ranking begins only while there is time; the slate says which stage answered.
+        Ranking begins only while there is time; the slate says which stage answered, and which
+        were skipped. `spare_ms` is what it may take before it makes others late.
         """
         deadline, snapshot = Deadline(query.deadline_ms), self._overlay.snapshot()
         if is_listed(query):
             return self._lists.answer(query, stage, snapshot, deadline)
-        depth = Depth(stage, max(self._candidates, query.k))
-        eligibility, encoder, retrieval, ranking, composer = self._stages
-        with deadline.timer("filter"):
-            eligible = eligibility.of(query, snapshot)
-        with deadline.timer("encode"):
-            request = encoder.encode(query, eligible)
-        with deadline.timer("retrieve"):
-            candidates = retrieval.retrieve(request.encoded, eligible, depth.candidates)
-        ranked = ranking.rank(request, candidates, snapshot, depth, deadline)  # or leaves it out
-        with deadline.timer("compose"):
-            return composer.compose(query, eligible, ranked, deadline.timings_ms)
+        return self._ladder.answer(query, stage, snapshot, deadline, spare_ms)
 
     def _warm_up(self) -> None:
+        """Open what is opened lazily, then answer to know the prices."""
         self._base.encoder.warm_up()
-        self.answer(Query(text="warm"))
+        self._stages.popular.warm_up()
+        for text in ("warm", "prices"):
+            self._ladder.prices.forget()
+            for query in Query(text=text, deadline_ms=OFFLINE_DEADLINE_MS), Query():
+                self.answer(query)
         self._storefront.warm_up()
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
@@ -135,7 +144,7 @@ class Engine:
     @property
     def newest_change(self) -> int:
         """The number of the newest change that answers show; 0 without a log."""
-        return 0 if self._log is None else self._log.last
+        return max(self._followed, self._overlay.sequence)  # the log is ahead while it applies
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""

@@ -34,6 +34,12 @@ class Overlay:
         self._lock = Lock()
         self._snapshot: CatalogueSnapshot | None = None
 
+    @property
+    def sequence(self) -> int:
+        """The number of the newest change that every snapshot from now on shows; 0: none yet."""
+        with self._lock:
+            return self._sequence
+
     def snapshot(self) -> CatalogueSnapshot:
         """Return the products as they are now."""
         snapshot = self._snapshot

@@ -8,10 +8,11 @@ from litestar.types import Message, Scope
 
 from pipelines.config.sections import Config
 from pipelines.serving.admission import AdmissionControl, ServedEngine
+from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
 from pipelines.serving.routes import changes, health, search, storefront
-from pipelines.serving.routes.handlers import admission_of
+from pipelines.serving.routes.handlers import admission_of, answers_of
 from pipelines.serving.routes.pages import DocsPage, page_routes
 
 HEADERS = {
@@ -35,8 +36,11 @@ def create_app(engine: ServedEngine | None, config: Config) -> Litestar:
     admission = AdmissionControl(engine, config.serve)
     app = Litestar(
         [*search.ROUTES, *storefront.ROUTES, *health.ROUTES, *changes.ROUTES, *page_routes()],
-        state=State({"admission": admission}),
-        dependencies={"admission": Provide(admission_of, sync_to_thread=False)},
+        state=State({"admission": admission, "answers": AnswerCache(config.serve)}),
+        dependencies={
+            "admission": Provide(admission_of, sync_to_thread=False),
+            "answers": Provide(answers_of, sync_to_thread=False),
+        },
         exception_handlers=HANDLERS,
         before_send=[_add_headers],
         on_shutdown=[admission.close],

@@ -47,7 +47,11 @@ class EngineReloader:
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
         self._serving = Engine.open(
-            self._releases, watch=self._watch, live=self._live, warm=self._warm
+            self._releases,
+            watch=self._watch,
+            live=self._live,
+            warm=self._warm,
+            tolerant=True,
         )
         return self._serving
 
@@ -69,7 +73,9 @@ class EngineReloader:
             monotonic() + RETRY_SECONDS,
         )  # unless it can be opened
         try:
-            engine = Engine.open(self._releases, current_release.name, warm=self._warm)
+            engine = Engine.open(
+                self._releases, current_release.name, warm=self._warm, tolerant=True
+            )
             engine.take_over(self._serving)
         except UserError:
             self._retry_at = float("inf")

@@ -237,4 +237,5 @@ def take(candidates: Candidates, order: Int64[np.ndarray, "o"]) -> Candidates:
         scores={name: column[order] for name, column in candidates.scores.items()},
         relevance=None if candidates.relevance is None else candidates.relevance[order],
         searched=candidates.searched,
+        silent=candidates.silent,
     )

@@ -21,12 +21,14 @@ from retrieval.types.promotion import Campaign, Promotion, PromotionKind
 from retrieval.types.query import Collapse, Direction, Facet, Query, Sort
 from retrieval.types.scene import Placement, Scene, local_seconds
 from retrieval.types.slate import (
+    Because,
     FacetCounts,
     FacetValue,
     Filtered,
     Matched,
     Placed,
     Reading,
+    Skipped,
     Slate,
     Stage,
 )
@@ -34,6 +36,7 @@ from retrieval.types.user import Consent, UserProfile
 
 __all__ = [
     "Availability",
+    "Because",
     "Campaign",
     "Candidates",
     "Collapse",
@@ -64,6 +67,7 @@ __all__ = [
     "Scene",
     "Searched",
     "Share",
+    "Skipped",
     "Slate",
     "Sort",
     "Stage",

@@ -28,7 +28,8 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     `scores[channel]` is comparable within its channel only; 0 where it has no opinion.
     `fused` orders them; rows stand best first. `relevance` says how well each fits the words of a
     search; None: the request has none, or its lists are fused in another way. `searched[channel]`
-    says how a channel of vectors got along with a filter.
+    says how a channel of vectors got along with a filter. `silent` are the channels that should
+    have answered, and did not.
     """
 
     rows: Int64[np.ndarray, "c"]
@@ -37,3 +38,10 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[str, Float32[np.ndarray, "c"]]
     relevance: Float32[np.ndarray, "c"] | None = None
     searched: dict[str, Searched] = {}
+    silent: tuple[str, ...] = ()
+
+    @property
+    def coverage(self) -> float:
+        """The share of the channels for such a request that answered; 1 where there are none."""
+        asked = len(self.positions) + len(self.silent)
+        return len(self.positions) / asked if asked else 1.0

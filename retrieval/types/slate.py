@@ -1,12 +1,12 @@
 """Slate: the answer to a query, with its placed products, its counts and its explanation."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from retrieval.types.candidates import Searched
-from retrieval.types.fields import Interval, Noun
+from retrieval.types.fields import Interval, Noun, Share
 from retrieval.types.product import Product
 
 
@@ -70,11 +70,28 @@ class Matched(Noun, frozen=True, kw_only=True):
 
 
 class Stage(StrEnum):
-    """How far an answer got before its deadline."""
+    """The stage that gave an answer its order, the best and dearest first."""
 
     RANKING = "ranking"
+    SHORT_RANKING = "short_ranking"  # fewer candidates were ranked
     RETRIEVAL = "retrieval"
+    WORDS = "words"  # the words of the search alone, without an encoder
+    CACHED = "cached"  # an earlier answer to the same request, of no shopper
     POPULAR = "popular"
+
+
+Because = Literal["deadline", "load", "failure"]
+
+
+class Skipped(Noun, frozen=True, kw_only=True):
+    """A stage that would have given a better answer, and why it was left out.
+
+    `saved_ms` is how many milliseconds longer its answer takes as a rule; 0 of one that failed.
+    """
+
+    stage: Stage
+    because: Because
+    saved_ms: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class Placed(Noun, frozen=True, kw_only=True):
@@ -96,14 +113,17 @@ class Placed(Noun, frozen=True, kw_only=True):
 class Slate(Noun, frozen=True, kw_only=True):
     """The answer: placed products, which stage and release gave it, and what each stage cost.
 
-    `guessed` says that no product holds a word of the search, so that these are the nearest in
-    meaning, however far that is.
+    `skipped` has the stages that would have given a better one, and `coverage` the share of the
+    channels for such a request that answered. `guessed` says that no product holds a word of the
+    search, so that these are the nearest in meaning, however far that is.
     """
 
     products: tuple[Placed, ...]
     stage: Stage
     release: str
     timings_ms: dict[str, float] = {}
+    skipped: tuple[Skipped, ...] = ()
+    coverage: Share = 1.0
     guessed: bool = False
     missing: tuple[str, ...] = ()  # asked for by id, but not in this release
     filtered: Filtered | None = None  # for `explain`, where not every product might be shown

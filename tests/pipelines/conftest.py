@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -65,6 +66,7 @@ class FakeEngine:
     """Answers from seven products, in the order of the shelf; refuses what the real one would."""
 
     release = "20171115-031500-fake"
+    newest_change = 0
 
     def __init__(self) -> None:
         self.asked: list[Query] = []
@@ -72,7 +74,7 @@ class FakeEngine:
         self.taken: list[Change] = []
         self.disk_is_full = False
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         self.asked.append(query)
         self.threads.add(threading.current_thread().name)
         chosen = [p for p, fits in zip(PRODUCTS, _fits(query), strict=True) if fits]

@@ -37,6 +37,8 @@ class SlateComposer:
             stage=ranked.stage,
             release=self._release,
             timings_ms=timings_ms,
+            skipped=ranked.skipped,
+            coverage=candidates.coverage,
             guessed=self._is_guessed(query, candidates),
             missing=eligible.missing,
             filtered=eligible.filtered_by(candidates) if query.explain else None,

@@ -61,11 +61,12 @@ class FitOrder(NamedTuple):
         width: float,
     ) -> Int64[np.ndarray, "c"]:
         band = np.zeros(len(preference), np.int64) if fit is None else bands(fit, width)
-        return order_within_bands(band, self._in_stock(candidates, snapshot), preference)
+        return order_within_bands(band, self.in_stock(candidates.rows, snapshot), preference)
 
-    def _in_stock(
-        self, candidates: Candidates, snapshot: CatalogueSnapshot
+    def in_stock(
+        self, rows: Int64[np.ndarray, "c"], snapshot: CatalogueSnapshot
     ) -> Bool[np.ndarray, "c"]:
+        """Return which products do not stand behind the others for being sold out."""
         if not self.sold_out_behind:
-            return np.ones(len(candidates.rows), bool)
-        return np.asarray(~snapshot.allowed(SOLD_OUT)[candidates.rows])
+            return np.ones(len(rows), bool)
+        return np.asarray(~snapshot.allowed(SOLD_OUT)[rows])

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int64
 
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Stage
+from retrieval.types import Because, Skipped
 
 Rows = Int64[np.ndarray, "c"]
 Reasons = Callable[[Rows], Reasoning]  # of candidates at these places
@@ -20,12 +21,20 @@ class RankedCandidates(NamedTuple):
     stage: Stage
     is_search: bool  # else what is eligible is all that matches
     reasons: Reasons | None = None
+    skipped: tuple[Skipped, ...] = ()
 
 
-def in_retrieval_order(candidates: Candidates, *, is_search: bool) -> RankedCandidates:
-    """Return candidates as retrieval ordered them."""
+def in_retrieval_order(
+    candidates: Candidates,
+    *,
+    is_search: bool,
+    stage: Stage = Stage.RETRIEVAL,
+    unranked: Because | None = None,
+) -> RankedCandidates:
+    """Return candidates as retrieval ordered them; `unranked` says why they were not ranked."""
     ordered = Ordered(candidates, falling(candidates.fused), None, {})
-    return RankedCandidates(ordered, Stage.RETRIEVAL, is_search)
+    skipped = () if unranked is None else (Skipped(stage=Stage.RANKING, because=unranked),)
+    return RankedCandidates(ordered, stage, is_search, skipped=skipped)
 
 
 def falling(scores: Float32[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,11 @@ from pipelines.config.sections import OFFLINE_DEADLINE_MS, RankingConfig
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ranking_log import LoggedRanking
 from pipelines.engine.request import request_kind
+from pipelines.engine.stages.faults import FaultLog
 from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranked_candidates import RankedCandidates, falling, in_retrieval_order
 from pipelines.engine.stages.request_encoding import EncodedRequest
+from pipelines.errors import UserError
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
 from pipelines.release.parts import Parts
 from ranking.answers import MAX_CANDIDATES, RankerAnswer, UnfitLogits
@@ -27,6 +30,7 @@ from retrieval.behaviour.statistics import selling_now
 from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
+from retrieval.types import Because
 
 QUERY_TOKEN = "what was asked"  # the name of the query among the tokens of an explanation
 
@@ -39,6 +43,7 @@ class Depth(NamedTuple):
     stage: Stage  # the last one
     candidates: int
     rank_when_late: bool = False  # rank, even past the deadline
+    most_ranked: int | None = None  # candidates; None: as many as are configured
 
 
 class RankingStage:
@@ -54,6 +59,8 @@ class RankingStage:
     ) -> None:
         """Rank as these settings say; `fit_order` binds the ranker."""
         self.listener: RankingListener | None = None
+        self.tolerant = False  # whether candidates stay as retrieved where the ranker fails
+        self._faults = FaultLog()
         self._release = release
         self._parts = parts
         self._ranker = ranker
@@ -75,18 +82,38 @@ class RankingStage:
         cannot where such requests are not ranked, where the ranker answers with something that is
         not a number, and where the time is over before it begins or before it is free.
         """
-        ranked, left_ms = None, deadline.left_ms()
-        if depth.stage is Stage.RANKING and (depth.rank_when_late or left_ms > 0):
+        if depth.stage is not Stage.RANKING or not self.ranks(request.query):
+            return self.unranked(request, candidates, snapshot)
+        left_ms = float(OFFLINE_DEADLINE_MS) if depth.rank_when_late else deadline.left_ms()
+        if left_ms <= 0:
+            return self.unranked(request, candidates, snapshot, "deadline")
+        try:
             with deadline.timer("rank"):
-                left_ms = float(OFFLINE_DEADLINE_MS) if depth.rank_when_late else left_ms
-                ranked = self._ranked(request, candidates, snapshot, left_ms)
-        if ranked is None:
-            popularity = self._popularity(candidates.rows)
-            asked = request.query.is_search
-            order = self._fit_order.retrieved(candidates, snapshot, popularity, asked=asked)
-            is_search = searches(request.encoded)
-            return in_retrieval_order(take(candidates, order), is_search=is_search)
-        return ranked
+                return self._ranked(request, candidates, snapshot, depth, left_ms)
+        except TooLate:
+            return self.unranked(request, candidates, snapshot, "deadline")
+        except Exception as e:
+            survives = self.tolerant and not isinstance(e, UserError)
+            if not (survives or isinstance(e, UnfitLogits)):
+                raise
+            self._faults.report("the ranker failed", e)
+        return self.unranked(request, candidates, snapshot, "failure")
+
+    def unranked(
+        self,
+        request: EncodedRequest,
+        candidates: Candidates,
+        snapshot: CatalogueSnapshot,
+        because: Because | None = None,
+        stage: Stage = Stage.RETRIEVAL,
+    ) -> RankedCandidates:
+        """Return the candidates as they were retrieved by a stage, and why they are not ranked."""
+        popularity = self.popularity(candidates.rows)
+        asked = request.query.is_search
+        order = self._fit_order.retrieved(candidates, snapshot, popularity, asked=asked)
+        is_search = searches(request.encoded)
+        candidates = take(candidates, order)
+        return in_retrieval_order(candidates, is_search=is_search, stage=stage, unranked=because)
 
     def ranks(self, query: Query) -> bool:
         """Tell whether such a request is ranked: where that was measured to be better.
@@ -102,38 +129,39 @@ class RankingStage:
         request: EncodedRequest,
         candidates: Candidates,
         snapshot: CatalogueSnapshot,
+        depth: Depth,
         left_ms: float,
-    ) -> RankedCandidates | None:
+    ) -> RankedCandidates:
         """Score the best candidates; the rest keep their order behind them."""
-        if self._ranker is None or not self.ranks(request.query) or not len(candidates.rows):
-            return None
-        most = min(len(candidates.rows), self._most_ranked(request.query))
+        if self._ranker is None or not len(candidates.rows):
+            return self.unranked(request, candidates, snapshot)
+        most = min(len(candidates.rows), self.most_ranked(request.query, depth.most_ranked))
         best = take(candidates, np.arange(most))
         call = self._call(request, best, snapshot)
-        try:
-            answer = self._ranker.rank(*call, left_ms)
-        except (UnfitLogits, TooLate):
-            return None
+        answer = self._ranker.rank(*call, left_ms)
+        if isnan(answer.logits.sum()):
+            raise UnfitLogits(f"{most} candidates, not all with a number")
         if snapshot.unchanged:
             self._report(request, best, call.features, answer.logits)
         order = self._fit_order.ranked(best, snapshot, answer.logits)
         ordered = _in_order(candidates, call.features, answer, order)
         call = RankCall(call.rows[order], call.features[order], call.context)
         reasons = partial(self._reasoning, request, call)
-        return RankedCandidates(ordered, Stage.RANKING, searches(request.encoded), reasons)
+        stage = Stage.RANKING if depth.most_ranked is None else Stage.SHORT_RANKING
+        return RankedCandidates(ordered, stage, searches(request.encoded), reasons)
 
-    def _most_ranked(self, query: Query) -> int:
+    def most_ranked(self, query: Query, most: int | None = None) -> int:
         """Return how many candidates the ranker scores: of given ones, all that it can."""
         if query.candidates is not None:
             return MAX_CANDIDATES
-        return min(max(self._most, query.k), MAX_CANDIDATES)
+        return min(max(self._most if most is None else most, query.k), MAX_CANDIDATES)
 
     @cached_property
     def _sales(self) -> Float32[np.ndarray, "n"]:
         """Baskets a day of each product of the release, these weeks."""
         return selling_now(self._parts.behaviour.statistics)
 
-    def _popularity(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
+    def popularity(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
         """Return the sales of each product; 0 of a new one."""
         size = self._parts.products.size
         return np.where(rows < size, self._sales[np.minimum(rows, size - 1)], np.float32(0))

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import Expression, FiltersItself, LexicalIndex, parse
+from index.columns.bounded_cache import BoundedCache
 from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
+from pipelines.engine.stages.faults import StageFault
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.parts import Parts
@@ -23,7 +25,9 @@ from retrieval.query_rewriting import query_vectors
 from retrieval.relevance_feedback import rocchio
 from retrieval.types import local_seconds
 
-CACHED_QUERIES = 4096
+CACHED_QUERIES = 4096  # with their vectors, for all threads
+CACHED_BYTES = 16_000_000
+CACHED_SECONDS = 3_600.0
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
 
@@ -59,29 +63,44 @@ class RequestEncoder:
         self._place = place
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
-        self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder, words))
+        self._encode_text = partial(_text_vector, encoder, words)
+        self._text_vectors: BoundedCache[Float32[np.ndarray, d]] = BoundedCache(
+            CACHED_QUERIES, CACHED_BYTES, CACHED_SECONDS
+        )
 
-    def encode(self, query: Query, eligible: Eligible) -> EncodedRequest:
-        """Return the request encoded, or RequestError where its picture or moment is unfit."""
+    def encode(self, query: Query, eligible: Eligible, *, by_words: bool = False) -> EncodedRequest:
+        """Return the request encoded, or RequestError where its picture or moment is unfit.
+
+        With `by_words` no model is asked: the request has its words, and no vector.
+        """
         query = self._place.localised(query)
         text, at_seconds = query.text.strip(), self._moment(query)
         traits = traits_of(self._parts.users, query.user) if query.user else {}
         scene = scene_of(query)
         encoded = EncodedQuery(
             text=text,
-            joined_vector=self._text_vector(text) if text else None,
-            image_vector=None if query.image is None else self._image_vector(query.image),
+            joined_vector=self._text_vector(text) if text and not by_words else None,
+            image_vector=(
+                None if by_words or query.image is None else self._image_vector(query.image)
+            ),
             history=self._parts.behaviour.history(query.user, at_seconds),
             at_seconds=at_seconds,
             allowed=None if eligible.allowed.all() else eligible.allowed,
             where=self._where(query.filter, eligible.snapshot),
             facts=hashed_facts(at_seconds, traits, scene),
         )
-        return EncodedRequest(query, self._with_marks(encoded, eligible), scene, traits)
+        if not by_words:
+            encoded = self._with_marks(encoded, eligible)
+        return EncodedRequest(query, encoded, scene, traits)
 
     def forget(self) -> None:
         """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
-        self._text_vector.cache_clear()
+        self._text_vectors.clear()
+
+    def _text_vector(self, text: str) -> Float32[np.ndarray, "d"]:
+        return self._text_vectors.of(
+            text, lambda: self._encode_text(text), lambda vector: vector.nbytes + len(text)
+        )
 
     def _where(self, text: str, snapshot: CatalogueSnapshot) -> Expression | None:
         """Return the filter of a request with that of every answer, for an index that reads it.
@@ -133,4 +152,7 @@ class RequestEncoder:
 def _text_vector(
     encoder: QueryEncoder, words: LexicalIndex | None, text: str
 ) -> Float32[np.ndarray, "d"]:
-    return np.asarray(query_vectors(encoder, words, [text])[0])
+    vector = np.asarray(query_vectors(encoder, words, [text])[0])
+    if not np.isfinite(vector).all():
+        raise StageFault("encode")  # before it is cached
+    return vector

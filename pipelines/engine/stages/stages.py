@@ -9,6 +9,7 @@ from pipelines.encoding.encoders import IMAGE_FOLDER, open_query_encoder
 from pipelines.engine.stages.composition import SlateComposer
 from pipelines.engine.stages.eligibility import Eligibility
 from pipelines.engine.stages.fit_order import FitOrder
+from pipelines.engine.stages.popular import PopularProducts
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
@@ -32,13 +33,17 @@ WITHOUT_TORCH = {  # parts of a release, and the file that spares them torch
 
 
 class Stages(NamedTuple):
-    """One object a stage; each is given the results of those before it, and knows no other."""
+    """One object a stage; each is given the results of those before it, and knows no other.
+
+    `popular` stands in for those between filter and compose.
+    """
 
     eligibility: Eligibility
     encoder: RequestEncoder
     retrieval: RetrievalStage
     ranking: RankingStage
     composer: SlateComposer
+    popular: PopularProducts
 
 
 def import_torch(releases: Path, name: str | None = None) -> None:
@@ -67,6 +72,7 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
     """Open the ranker of a release, and put its five stages together."""
     name, parts, visible = release.manifest.name, base.parts, not_hidden(config)
     ranker = open_ranker(release.path, _runtime_settings(config))
+    fit_order = FitOrder.of(config.retrieval)
     searches_words = "lexical" in config.retrieval.channels
     return Stages(
         Eligibility(visible),
@@ -78,8 +84,9 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
             searches_words=searches_words,
         ),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
-        RankingStage(name, parts, ranker, config.ranking, FitOrder.of(config.retrieval)),
+        RankingStage(name, parts, ranker, config.ranking, fit_order),
         SlateComposer(name, parts.lexical if searches_words else None),
+        PopularProducts(parts, fit_order),
     )
 
 

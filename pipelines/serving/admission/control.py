@@ -209,12 +209,19 @@ class AdmissionControl:
         left_ms = int(deadline_ms - waited_ms)
         if left_ms < 1:
             raise _late(waited_ms, deadline_ms)
-        slate = engine.answer(msgspec.structs.replace(query, deadline_ms=left_ms), stage)
+        spare_ms = 1_000 * self._queue.spare_seconds()
+        in_time = msgspec.structs.replace(query, deadline_ms=left_ms)
+        slate = engine.answer(in_time, stage, spare_ms)
         seconds = monotonic() - start
-        ranking = slate.timings_ms.get("rank", 0.0) / 1_000
-        self._costs.note(kind, seconds, max(seconds - ranking, 0.0))
+        models = sum(slate.timings_ms.get(step, 0.0) for step in _left_out_first(query)) / 1_000
+        self._costs.note(kind, seconds, max(seconds - models, 0.0))
         timings_ms = {"wait": round(waited_ms, 3)} | slate.timings_ms
         return msgspec.structs.replace(slate, timings_ms=timings_ms)
+
+
+def _left_out_first(query: Query) -> tuple[str, ...]:
+    """Return the steps without which an answer is still of use: a search has its words."""
+    return ("encode", "rank") if query.text.strip() else ("rank",)
 
 
 async def _left(receive: Receive) -> None:

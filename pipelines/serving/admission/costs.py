@@ -10,7 +10,7 @@ class Cost(NamedTuple):
 
     mean: float = 0.0
     deviation: float = 0.0  # mean absolute deviation of `least_mean`
-    least_mean: float = 0.0  # without the ranker, which is left out when time is short
+    least_mean: float = 0.0  # without what is left out first when time is short
 
     @property
     def least(self) -> float:
@@ -29,7 +29,7 @@ class Costs:
         return self._costs.get(kind, Cost())
 
     def note(self, kind: str, seconds: float, least_seconds: float) -> None:
-        """Take in how long an answer took, and how long it would have taken without the ranker."""
+        """Take in how long an answer took, and how long without what is left out first."""
         old = self._costs.get(kind)
         if old is None:
             self._costs[kind] = Cost(seconds, least_seconds / 2, least_seconds)

@@ -6,6 +6,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from threading import Condition, Thread, get_ident
 from time import monotonic
 from typing import Any
@@ -83,6 +84,16 @@ class DeadlineQueue:
             self._begin_thread()
             self._changed.notify()
             return work
+
+    def spare_seconds(self) -> float:
+        """Return for how long the call that begins now may run before one that waits is late."""
+        with self._changed:
+            now, ahead, spare = monotonic(), 0.0, inf
+            for work in self._waiting:
+                end = now + ahead / self._threads + work.cost.least
+                spare = min(spare, work.deadline - end)
+                ahead += work.cost.mean
+            return spare
 
     def withdraw(self, work: Work) -> bool:
         """Return whether a call had not begun; it is dropped then."""

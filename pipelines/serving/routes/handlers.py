@@ -19,6 +19,7 @@ from pipelines.engine import decoding
 from pipelines.errors import RequestError
 from pipelines.serving import bodies
 from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
+from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
@@ -34,6 +35,7 @@ T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 RouteDecorator = Callable[[AnyCallable], HTTPRouteHandler]
 Admission = NamedDependency[AdmissionControl]
+Answers = NamedDependency[AnswerCache]
 After = Annotated[
     int,
     QueryParameter(
@@ -113,6 +115,12 @@ def admission_of(state: State) -> AdmissionControl:
     """Return the admission control of the application."""
     admission: AdmissionControl = state.admission
     return admission
+
+
+def answers_of(state: State) -> AnswerCache:
+    """Return the answer cache of the application."""
+    answers: AnswerCache = state.answers
+    return answers
 
 
 def arrival_of(

@@ -68,3 +68,14 @@ def test_a_value_may_be_as_large_as_the_whole_cache(cache: BoundedCache[str]) ->
     cache.keep("a", "A", 10)
 
     assert cache.get("a") == "A"
+
+
+def test_a_value_is_forgotten_when_its_seconds_are_over() -> None:
+    lasting: BoundedCache[str] = BoundedCache(most=3, largest=10, seconds=1_000.0)
+    over: BoundedCache[str] = BoundedCache(most=3, largest=10, seconds=0.0)
+
+    for cache in (lasting, over):
+        cache.keep("key", "value", 1)
+
+    assert lasting.get("key") == "value"
+    assert over.get("key") is None

@@ -1,6 +1,7 @@
 import base64
 import logging
 import re
+from math import inf
 from typing import Any
 
 import pytest
@@ -126,8 +127,11 @@ def test_a_fault_leaves_a_traceback_in_the_log_and_none_on_the_wire(
 ) -> None:
     class Broken:
         release = "r1"
+        newest_change = 0
 
-        def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+        def answer(
+            self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf
+        ) -> Slate:
             raise ZeroDivisionError("a secret of /etc")
 
     with (
@@ -245,8 +249,11 @@ def test_what_is_listed_reaches_the_engine_and_comes_back(client: Client, engine
 def test_a_list_of_a_release_that_is_served_no_more_is_a_conflict() -> None:
     class Newer:
         release = "r2"
+        newest_change = 0
 
-        def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+        def answer(
+            self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf
+        ) -> Slate:
             raise StaleCursor("cursor", "is of release 'r1'; begin the list again")
 
     with TestClient(create_app(Newer(), Config())) as client:

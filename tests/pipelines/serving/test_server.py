@@ -34,8 +34,8 @@ def server(
         from pipelines.serving.one_process import serve_engine
         from retrieval import Slate
         class SlowEngine:
-            release = "r1"
-            def answer(self, query, stage):
+            release, newest_change = "r1", 0
+            def answer(self, query, stage, spare_ms):
                 print("working", flush=True)
                 time.sleep(0.7)
                 return Slate(products=(), stage=stage, release="r1")
@@ -48,7 +48,7 @@ def server(
         def damaged():
             raise ReleaseError("release r3 is damaged")
         def next_engine(name):
-            return SimpleNamespace(release=name)
+            return SimpleNamespace(release=name, newest_change=0)
         quick = msgspec.structs.replace(Config().serve, follow_seconds=0.05)
         config = msgspec.structs.replace(Config(), serve=quick)
         try:

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from math import inf
 from time import sleep
 
 import pytest
@@ -24,7 +25,7 @@ class SlowEngine:
         self.work = work
         self.asked: list[Query] = []
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         self.asked.append(query)
         self.work()
         return Slate(products=(), stage=stage, release=self.release, timings_ms={"rank": 1.0})

@@ -1,4 +1,5 @@
 import threading
+from math import inf
 from time import monotonic
 
 import pytest
@@ -130,3 +131,18 @@ def test_costs_follow_what_is_measured_and_the_least_has_room_for_its_spread() -
     assert costs.of("search").mean == pytest.approx(0.023)
     assert costs.of("search").least > 0.013 + 2 * 0.0029
     assert costs.of("rank") == Cost(0.0, 0.0, 0.0)
+
+
+def test_a_call_may_take_as_long_as_those_that_wait_have_time_to_spare() -> None:
+    blocked = Blocked()
+    without = blocked.queue.spare_seconds()
+    blocked.add("soon", SOON, DEAR)
+    alone = blocked.queue.spare_seconds()
+    blocked.add("later", SOON + 1, DEAR)
+
+    both = blocked.queue.spare_seconds()
+
+    assert without == inf
+    assert SOON - DEAR.least - 5 < alone <= SOON - DEAR.least
+    assert SOON + 1 - 2 * DEAR.mean - 5 < both <= SOON + 1 - 2 * DEAR.mean
+    blocked.finish()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
+from math import inf
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ class HeldEngine:
         self.begun = threading.Semaphore(0)
         self.users: list[str | None] = []
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         self.users.append(query.user)
         deadline = Deadline(query.deadline_ms)
         with deadline.timer("encode"):
@@ -61,7 +62,9 @@ def held() -> Iterator[HeldEngine]:
 
 @contextmanager
 def server(serve: Serve, engine: HeldEngine, **asked: Any) -> Iterator[tuple[str, int]]:
-    config = msgspec.structs.replace(Config(), serve=ServeConfig(**({"threads": 1} | asked)))
+    config = msgspec.structs.replace(
+        Config(), serve=ServeConfig(**({"threads": 1, "cache_mb": 0} | asked))
+    )
     with serve(create_app(engine, config)) as address:  # type: ignore[arg-type]
         host, _, port = address.removeprefix("http://").rpartition(":")
         yield host, int(port)
