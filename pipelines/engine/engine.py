@@ -22,6 +22,7 @@ from pipelines.engine.stages.stages import (
 )
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
+from pipelines.events.profiles import Profiles
 from pipelines.live.catch_up import SharedLog, follow, follow_on
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change
@@ -35,7 +36,7 @@ from retrieval import Query, Slate, Stage
 class Engine:
     """Everything that one answer needs, opened once from one verified release."""
 
-    def __init__(self, release: Release, config: Config) -> None:
+    def __init__(self, release: Release, config: Config, profiles: Profiles | None = None) -> None:
         use_threads(THREADS_A_REQUEST)
         self.release = release.manifest.name
         self._manifest = release.manifest
@@ -43,7 +44,7 @@ class Engine:
         self._base = open_base(release, config)
         self._overlay = Overlay(self._base)
         self._log: SharedLog | None = None
-        self._stages = open_stages(release, self._base, config)
+        self._stages = open_stages(release, self._base, config, profiles)
         self._candidates = config.retrieval.candidates
         self._lists = ListAnswers(self.release, self._stages, self._candidates, self.place)
         parts, language = self._base.parts, config.retrieval.language
@@ -60,19 +61,21 @@ class Engine:
         watch: RankingListener | None = None,
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
+        profiles: Profiles | None = None,
         warm: bool = False,
     ) -> "Engine":
         """Open the current release, or the one named; every file is checked first.
 
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
         of that folder's log that the release does not hold are applied, and more are taken; a
-        function opens a log that another process writes. `warm` opens at once what is opened
+        function opens a log that another process writes. `profiles` have the acts of shoppers
+        since the release, which count in their next answer. `warm` opens at once what is opened
         lazily else, so that the first shopper does not wait for it.
         """
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
             release = open_release(releases, name)
-            engine = cls(release, config_of(release.manifest))
+            engine = cls(release, config_of(release.manifest), profiles)
         if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
         elif live is not None:

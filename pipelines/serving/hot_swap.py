@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
+from pipelines.events.profiles import Profiles
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.store import CURRENT, current
 
@@ -35,10 +36,12 @@ class EngineReloader:
         watch: RankingListener | None = None,
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
+        profiles: Profiles | None = None,
         warm: bool = True,
     ) -> None:
         self._releases = releases
         self._watch, self._live, self._warm = watch, live, warm
+        self._profiles = profiles
         self._serving: Engine | None = None
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
@@ -47,7 +50,11 @@ class EngineReloader:
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
         self._serving = Engine.open(
-            self._releases, watch=self._watch, live=self._live, warm=self._warm
+            self._releases,
+            watch=self._watch,
+            live=self._live,
+            profiles=self._profiles,
+            warm=self._warm,
         )
         return self._serving
 
@@ -69,7 +76,9 @@ class EngineReloader:
             monotonic() + RETRY_SECONDS,
         )  # unless it can be opened
         try:
-            engine = Engine.open(self._releases, current_release.name, warm=self._warm)
+            engine = Engine.open(
+                self._releases, current_release.name, profiles=self._profiles, warm=self._warm
+            )
             engine.take_over(self._serving)
         except UserError:
             self._retry_at = float("inf")

@@ -11,6 +11,7 @@ from index import Expression, FiltersItself, LexicalIndex, parse
 from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
+from pipelines.engine.stages.shopper_history import ShopperHistory
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.parts import Parts
@@ -45,6 +46,7 @@ class RequestEncoder:
         encoder: QueryEncoder,
         visible: str,
         place: ShopPlace,
+        history: ShopperHistory,
         *,
         searches_words: bool,
     ) -> None:
@@ -57,6 +59,7 @@ class RequestEncoder:
         self._encoder = encoder
         self._visible = visible
         self._place = place
+        self._history = history
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
         self._text_vector = lru_cache(CACHED_QUERIES)(partial(_text_vector, encoder, words))
@@ -71,7 +74,7 @@ class RequestEncoder:
             text=text,
             joined_vector=self._text_vector(text) if text else None,
             image_vector=None if query.image is None else self._image_vector(query.image),
-            history=self._parts.behaviour.history(query.user, at_seconds),
+            history=self._history.of(query, at_seconds),
             at_seconds=at_seconds,
             allowed=None if eligible.allowed.all() else eligible.allowed,
             where=self._where(query.filter, eligible.snapshot),

@@ -1,0 +1,164 @@
+"""An act over HTTP changes the shopper's next answer, as an event of a release would."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from pipelines.building.build import build
+from pipelines.config.loading import with_live
+from pipelines.config.sections import Config
+from pipelines.engine.engine import Engine
+from pipelines.events.door import EventWriter
+from pipelines.progress import silent
+from pipelines.serving.app import create_app
+from retrieval import Query
+from tests.conftest import UNTIL
+
+Client = TestClient[Litestar]
+
+
+@pytest.fixture
+def door(quick_releases: Path, tmp_path: Path) -> Iterator[Client]:
+    events = EventWriter(tmp_path / "changes", 35)
+    engine = Engine.open(quick_releases, profiles=events.profiles)
+    with TestClient(create_app(engine, with_live(Config(), "x"), events)) as client:
+        yield client
+    events.close()
+
+
+def act(client: Client, kind: str, *products: str, **fields: Any) -> int:
+    body = {"type": kind, "lines": [{"product": one} for one in products]} | fields
+    answer = client.post("/v1/events", json=body)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json().get("sequence") or 0)
+
+
+def recommended(client: Client, after: int = 0, **fields: Any) -> dict[str, dict[str, float]]:
+    answer = client.post(f"/v1/recommend?after={after}", json={"k": 48, "explain": True} | fields)
+    assert answer.status_code == 200, answer.text
+    return {one["product"]["id"]: one["channels"] for one in answer.json()["products"]}
+
+
+def test_a_purchase_is_in_the_next_answer_of_its_user(door: Client) -> None:
+    before = recommended(door, user="new")
+
+    number = act(door, "purchase", "p3", user="new", order="o1")
+
+    after = recommended(door, number, user="new")
+    assert "repeat" not in before.get("p3", {})
+    assert "repeat" in after["p3"]
+
+
+def test_a_visitor_without_a_name_is_answered_by_the_acts_of_the_visit(door: Client) -> None:
+    number = act(door, "view", "p3", visitor="v1")
+
+    assert recommended(door, number, visitor="v1") != recommended(door, visitor="v2")
+
+
+def test_the_acts_of_a_visit_are_the_user_s_after_a_login(door: Client) -> None:
+    act(door, "purchase", "p3", visitor="v1", session="s")
+    number = act(door, "search", visitor="v1", user="new", text="bread")
+
+    assert "repeat" in recommended(door, number, user="new")["p3"]
+    assert "repeat" not in recommended(door, number, visitor="v1").get("p3", {})
+    assert "repeat" not in recommended(door, number, user="another").get("p3", {})
+
+
+def test_what_consent_denies_is_not_in_an_answer(door: Client) -> None:
+    consent = {"recommend": "denied"}
+
+    number = act(door, "purchase", "p3", user="new", consent=consent)
+
+    assert recommended(door, number, user="new") == recommended(door, user="another")
+
+
+def test_a_refund_takes_a_purchase_back(door: Client) -> None:
+    act(door, "purchase", "p3", "p5", user="new", order="o1")
+    number = act(door, "refund", "p3", user="new", order="o1")
+
+    answer = recommended(door, number, user="new")
+
+    assert "repeat" not in answer.get("p3", {})
+    assert "repeat" in answer["p5"]
+
+
+BASKETS = [  # of a shopper that the release knows, and of one that it does not
+    ("u1", "x1", 1, ["p1", "p9"], "purchase"),
+    ("u1", "x2", 3, ["p9", "p2", "p9"], "purchase"),
+    ("u1", "x2", 4, ["p9"], "refund"),
+    ("new", "y1", 2, ["p4", "p5"], "purchase"),
+    ("new", "y1", 2.2, ["p6"], "purchase"),
+    ("new", "", 5, ["p7", "unknown"], "purchase"),
+]
+
+
+def test_events_that_are_live_count_as_those_in_a_release(
+    shop: Path, quick: Config, quick_releases: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "shop"
+    shutil.copytree(shop, later)
+    cut = UNTIL
+    drop_from(later, cut)
+    write_events(later)
+    at = cut + timedelta(days=10)
+    build(later, tmp_path / "releases", quick, at, silent)
+    events = EventWriter(tmp_path / "changes", 10_000)
+    live = Engine.open(quick_releases, profiles=events.profiles)
+    with TestClient(create_app(live, with_live(Config(), "x"), events)) as client:
+        for user, session, days, products, kind in BASKETS:
+            moment = (cut + timedelta(days=days)).isoformat()
+            act(client, kind, *products, user=user, session=session, at=moment)
+
+    built = Engine.open(tmp_path / "releases")
+    for user in ("u1", "new", "u2"):
+        query = msgspec.convert({"user": user, "scene": {"at": at.isoformat()}}, Query)
+        one, two = (history_of(engine, query) for engine in (live, built))
+        assert [row.tolist() for row in one[:2]] == [row.tolist() for row in two[:2]], user
+        assert np.unique(one[2], return_inverse=True)[1].tolist() == (
+            np.unique(two[2], return_inverse=True)[1].tolist()
+        ), user
+    events.close()
+
+
+def history_of(engine: Engine, query: Query) -> Any:
+    stages = engine._stages
+    eligible = stages.eligibility.of(query, engine._overlay.snapshot())
+    return stages.encoder.encode(query, eligible).encoded.history
+
+
+def drop_from(shop: Path, cut: Any) -> None:
+    """Leave out the days that a release as of the cut has not seen."""
+    for folder in (shop / "events").iterdir():
+        if folder.name.removeprefix("day=") >= f"{cut:%Y-%m-%d}":
+            shutil.rmtree(folder)
+
+
+def write_events(shop: Path) -> None:
+    """Put the same acts into the shop's files."""
+    from pipelines.shop.schemas import EVENT_SCHEMA, conform
+
+    for user, session, days, products, kind in BASKETS:
+        moment = UNTIL + timedelta(days=days)
+        table = pa.table(
+            {
+                "type": [kind] * len(products),
+                "user": [user] * len(products),
+                "session": [session] * len(products),
+                "time": pa.array([moment] * len(products), pa.timestamp("s")),
+                "product": products,
+            }
+        )
+        folder = shop / "events" / f"day={moment:%Y-%m-%d}"
+        folder.mkdir(exist_ok=True)
+        number = len(list(folder.iterdir()))
+        pa.parquet.write_table(conform(table, EVENT_SCHEMA), folder / f"part-{number}.parquet")
