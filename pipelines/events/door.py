@@ -1,12 +1,15 @@
 """Takes acts in one process: writes them itself, or sends them to the process that does."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from threading import Event, Thread
 from typing import Protocol
 
 import msgspec
 
+from pipelines.events.archive_writer import ArchiveWriter
 from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, open_event_log
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.profiles import Profiles
@@ -19,6 +22,9 @@ WIRE: Wire[KeptAct, int | UnwrittenAct] = Wire(
     msgspec.json.Decoder(list[int | UnwrittenAct] | Fault),
     "events",
 )
+ARCHIVE_SECONDS = 300.0  # between two looks for acts that are not archived
+
+log = logging.getLogger(__name__)
 Outcomes = Future[list[ActOutcome]]
 
 
@@ -53,16 +59,33 @@ class EventWriter:
             self._log.close()
             raise
         self.profiles: Profiles = SqliteProfiles(folder)
+        self._archive = ArchiveWriter(folder)
+        self._closed = Event()
+        self._archiving = Thread(target=self._archive_for_ever, name="archive", daemon=True)
+        self._archiving.start()
 
     def submit(self, acts: Sequence[KeptAct]) -> Outcomes:
         """Return at once the future of the outcomes."""
         return self._log.submit(acts)
 
     def close(self) -> None:
-        """Write what waits, and take no more."""
+        """Write what waits, archive it, and take no more."""
+        self._closed.set()
+        self._archiving.join()
         self._log.close()
+        self._write_archive()
         self._shown.close()
         self.profiles.close()
+
+    def _archive_for_ever(self) -> None:
+        while not self._closed.wait(ARCHIVE_SECONDS):
+            self._write_archive()
+
+    def _write_archive(self) -> None:
+        try:
+            self._archive.write()
+        except Exception:  # of any kind: the log has the acts, and the next time may do better
+            log.exception("acts were not archived")
 
 
 class EventForwarder:

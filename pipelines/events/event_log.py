@@ -49,7 +49,7 @@ class EventFormat:
     title = "log of events"
     entry = "event"
     begin = "`vetrina serve --live` begins one"
-    full = "archive the events with `vetrina archive-events`, and begin a new log"
+    full = "stop the server and move the log to another folder, leaving its archive where it is"
     error: type[Exception] = LiveError
     refusal = UnwrittenAct
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from pipelines.config.zones import local_time
 from pipelines.events.clock import believed
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
@@ -28,13 +29,15 @@ class ActFault(NamedTuple):
 class KeptAct(Noun, frozen=True, kw_only=True):
     """An act as the log, the profiles and the archive have it.
 
-    `act.at` is the instant that is believed, in UTC, and `created_at` what the sender said. `key`
+    `act.at` is the instant that is believed, in UTC, `local_at` the same in the shop's local time
+    to the second, and `created_at` what the sender said. `key`
     is the same for each copy of an act, `order_key` for each that tells of the same purchase.
     """
 
     act: Act
     key: str
     order_key: str | None = None
+    local_at: datetime
     created_at: datetime | None = None
     received_at: datetime
     clamped: bool = False
@@ -66,6 +69,7 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> Kep
         act=msgspec.structs.replace(act, at=instant.at),
         key=_key(act, order_key),
         order_key=order_key,
+        local_at=local_time(instant.at, zone).replace(microsecond=0),
         created_at=act.at,
         received_at=received_at,
         clamped=instant.clamped,

@@ -42,7 +42,7 @@ class LiveHistory:
 
     def joined(
         self,
-        released: Sequence[History],
+        released: History,
         lines: Sequence[ProfileLine],
         at_seconds: int,
         *,
@@ -50,15 +50,14 @@ class LiveHistory:
     ) -> History:
         """Return the history of a shopper before a moment; with `now` every act is before it.
 
-        `released` are the histories that the release has of the shopper, as user and as visitor.
+        `released` is the history that the release has of the shopper.
         """
-        known = merged(released)
         if not lines:
-            return known
+            return released
         rows = self._rows_of(list({line.product for line in lines if line.product}))
         acts = self._table(lines, rows, now_seconds=at_seconds if now else None)
         until = at_seconds + now
-        history = self._of_kind(known, acts, self._kind, until)
+        history = self._of_kind(released, acts, self._kind, until)
         kinds = iter(kind for kind in WEAKER if kind is not self._kind)
         while not len(history.rows) and (kind := next(kinds, None)) is not None:
             history = self._of_kind(NO_HISTORY, acts, kind, until)
@@ -108,16 +107,6 @@ class LiveHistory:
     def seconds(self, at_ms: int) -> int:
         """Return the shop's local time of an instant, in whole seconds since 1970."""
         return local_seconds(self._place.local(datetime.fromtimestamp(at_ms // 1_000, UTC)))
-
-
-def merged(histories: Sequence[History]) -> History:
-    """Return the histories of one shopper under several names as one."""
-    held = [one for one in histories if len(one.rows)]
-    if len(held) < 2:
-        return held[0] if held else NO_HISTORY
-    columns = [np.concatenate(column) for column in zip(*held, strict=True)]
-    order = np.lexsort((columns[0], columns[2], columns[1]))
-    return History(*(column[order] for column in columns))
 
 
 def _as_table(history: History) -> pa.Table:

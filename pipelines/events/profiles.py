@@ -19,6 +19,7 @@ class ProfileLine(NamedTuple):
     text: str  # that was searched
     purposes: frozenset[Purpose]
     sequence: int
+    person: str  # as the archive calls who acted: a user, or a visitor whom nobody had named
 
 
 class Profiles(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.durable.journal import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
-from pipelines.events.kept_act import PURPOSES, KeptAct
+from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
 from pipelines.events.profiles import ProfileLine
 from retrieval.types import EventType
 
@@ -34,7 +34,9 @@ CREATE INDEX IF NOT EXISTS of_time ON lines (at_ms);
 PRAGMA user_version = {FORMAT};
 """
 ORDER = "at_ms DESC, key DESC, line DESC"
-COLUMNS = "at_ms, type, product, quantity, visit, text, purposes, sequence, key, line"
+COLUMNS = (
+    "at_ms, type, product, quantity, visit, text, purposes, sequence, user, visitor, key, line"
+)
 NEXT_LOGIN = (
     "(SELECT b.user FROM lines b WHERE b.visitor = a.visitor AND b.visitor <> '' AND b.user <> '' "
     "AND b.at_ms >= a.at_ms ORDER BY b.at_ms, b.key LIMIT 1)"
@@ -84,7 +86,7 @@ class SqliteProfiles:
         for name in visitors:
             unnamed = (user or "") if name == visitor else ""  # who acts where nobody logged in
             rows += read(ANONYMOUS, (name, unnamed, user or ""))
-        rows.sort(key=lambda row: (row[0], row[8], row[9]))
+        rows.sort(key=lambda row: (row[0], row[10], row[11]))
         return [_line(row) for row in rows[-MOST_LINES:]]
 
     def close(self) -> None:
@@ -197,9 +199,12 @@ def _bits(kept: KeptAct) -> int:
 
 
 def _line(row: Any) -> ProfileLine:
-    at_ms, kind, product, quantity, visit, text, bits, sequence, *_ = row
+    at_ms, kind, product, quantity, visit, text, bits, sequence, user, visitor, *_ = row
     purposes = frozenset(one for i, one in enumerate(PURPOSES) if bits >> i & 1)
-    return ProfileLine(at_ms, EventType(kind), product, quantity, visit, text, purposes, sequence)
+    person = user or visitor_name(visitor)
+    return ProfileLine(
+        at_ms, EventType(kind), product, quantity, visit, text, purposes, sequence, person
+    )
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -27,25 +27,30 @@ class ShopperHistory:
 
         Acts without consent for the purpose of this request are not looked at.
         """
-        names = [query.user] if query.user else []
-        if query.visitor and self._profiles is not None:
-            names.append(visitor_name(query.visitor))
-        released = [self._parts.behaviour.history(name, at_seconds) for name in names]
-        lines = self._lines(query)
-        now = query.scene.at is None
-        return self._live.joined(released, lines, at_seconds, now=now)
+        person = query.user
+        if self._profiles is None:
+            return self._parts.behaviour.history(person, at_seconds)
+        if person is None and query.visitor:
+            person = visitor_name(query.visitor)
+        released = self._parts.behaviour.history(person, at_seconds)
+        lines = [] if person is None else self._lines(query, person, self._profiles)
+        return self._live.joined(released, lines, at_seconds, now=query.scene.at is None)
 
-    def _lines(self, query: Query) -> list[ProfileLine]:
-        """Return the acts that this request may use and that the release does not hold."""
-        if self._profiles is None or not (query.user or query.visitor):
-            return []
-        lines = self._profiles.lines(query.user, query.visitor)
+    def _lines(self, query: Query, person: str, profiles: Profiles) -> list[ProfileLine]:
+        """Return the acts that this request may use and that the release does not hold.
+
+        A visitor's acts that a later login gave to a user stand under the visitor in a release.
+        """
+        lines = profiles.lines(query.user, query.visitor)
         if not lines:
             return []
         purpose = "search" if query.is_search else "recommend"
-        upto = archived_upto(self._manifest.shop, self._profiles.log)
+        upto = archived_upto(self._manifest.shop, profiles.log)
         return [
-            line for line in lines if purpose in line.purposes and not self._is_released(line, upto)
+            line
+            for line in lines
+            if purpose in line.purposes
+            and not (line.person == person and self._is_released(line, upto))
         ]
 
     def _is_released(self, line: ProfileLine, upto: int) -> bool:

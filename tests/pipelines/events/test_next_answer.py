@@ -162,3 +162,36 @@ def write_events(shop: Path) -> None:
         folder.mkdir(exist_ok=True)
         number = len(list(folder.iterdir()))
         pa.parquet.write_table(conform(table, EVENT_SCHEMA), folder / f"part-{number}.parquet")
+
+
+def test_a_release_that_learnt_from_the_archive_counts_no_act_twice(
+    shop: Path, quick: Config, quick_releases: Path, tmp_path: Path
+) -> None:
+    earlier, changes = tmp_path / "shop", tmp_path / "changes"
+    shutil.copytree(shop, earlier)
+    drop_from(earlier, UNTIL)
+    live = EventWriter(changes, 10_000)
+    engine = Engine.open(quick_releases, profiles=live.profiles)
+    with TestClient(create_app(engine, with_live(Config(), "x"), live)) as client:
+        for user, session, days, products, kind in BASKETS:
+            moment = (UNTIL + timedelta(days=days)).isoformat()
+            act(client, kind, *products, user=user, session=session, at=moment)
+        act(client, "view", "p8", visitor="v1", at=moment)
+    live.close()
+    archive = changes / "events" / "archive"
+    at = UNTIL + timedelta(days=10)
+
+    build(earlier, tmp_path / "releases", quick, at, silent, archive=archive)
+
+    later = EventWriter(changes, 10_000)
+    before, alone, both = (
+        Engine.open(quick_releases, profiles=later.profiles),
+        Engine.open(tmp_path / "releases"),
+        Engine.open(tmp_path / "releases", profiles=later.profiles),
+    )
+    for user in ("u1", "new", "u2"):
+        query = msgspec.convert({"user": user, "scene": {"at": at.isoformat()}}, Query)
+        one, two, three = (history_of(engine, query) for engine in (before, alone, both))
+        assert [row.tolist() for row in one[:2]] == [row.tolist() for row in two[:2]], user
+        assert [row.tolist() for row in two] == [row.tolist() for row in three], user
+    later.close()
