@@ -251,7 +251,11 @@ def _source(folder: Path, config: Config) -> PinnedSource:
 def describe(shop: Shop) -> dict[str, Any]:
     """Return what a manifest says about the shop it was made from."""
     meta = shop.meta
-    about = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    about: dict[str, Any] = {
+        "name": meta.name,
+        "fingerprint": shop.fingerprint(),
+        "pictures": meta.pictures,
+    }
     if shop.archived:
         about[ARCHIVED] = shop.archived
     return about | shop.folded() if isinstance(shop, FoldedShop) else about

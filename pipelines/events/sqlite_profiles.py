@@ -113,7 +113,6 @@ class ProfileWriter:
     def __init__(self, folder: Path, retention_days: int) -> None:
         self._path = folder / FILE
         self._retention_ms = retention_days * DAY_MS
-        self._since_look = LOOK_EVERY
         self._open: sqlite3.Connection | None = None
 
     def catch_up(self) -> None:
@@ -157,11 +156,9 @@ class ProfileWriter:
 
     def _forget_old(self, connection: sqlite3.Connection, logged: Sequence[LoggedAct]) -> None:
         """Remove what is older than the retention, now and then."""
-        self._since_look += len(logged)
-        if self._since_look >= LOOK_EVERY:
+        if (logged[0].sequence - 1) // LOOK_EVERY != logged[-1].sequence // LOOK_EVERY:
             newest = max(_milliseconds(one.kept.received_at) for one in logged)
             connection.execute("DELETE FROM lines WHERE at_ms < ?", (newest - self._retention_ms,))
-            self._since_look = 0
 
     def _begin(self, log: str) -> int:
         """Make the tables where there are none; return up to which act of the log they are."""

@@ -90,8 +90,9 @@ class LogServer(Generic[Item, AnyOutcome]):
         self, connection: socket.socket, outcomes: "Queue[Future[list[AnyOutcome]] | None]"
     ) -> None:
         while (future := outcomes.get()) is not None:
+            result = _result(future)
             with suppress(OSError):  # what was submitted is in the log, whoever hears of it
-                write_message(connection, encode(_result(future)))
+                write_message(connection, encode(result))
         with self._lock:
             self._open.discard(connection)
         connection.close()
