@@ -70,11 +70,13 @@ class RequestEncoder:
         text, at_seconds = query.text.strip(), self._moment(query)
         traits = traits_of(self._parts.users, query.user) if query.user else {}
         scene = scene_of(query)
+        history, visit = self._history.of(query, at_seconds)
         encoded = EncodedQuery(
             text=text,
             joined_vector=self._text_vector(text) if text else None,
             image_vector=None if query.image is None else self._image_vector(query.image),
-            history=self._history.of(query, at_seconds),
+            history=history,
+            visit=visit,
             at_seconds=at_seconds,
             allowed=None if eligible.allowed.all() else eligible.allowed,
             where=self._where(query.filter, eligible.snapshot),

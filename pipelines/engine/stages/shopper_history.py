@@ -9,6 +9,7 @@ from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query
 from retrieval.behaviour.purchases import History
+from retrieval.encoded_query import NO_VISIT, Visit
 
 
 class ShopperHistory:
@@ -22,14 +23,14 @@ class ShopperHistory:
         self._live = LiveHistory(self._rows_of, place, kind_of(manifest))
         self._manifest = manifest
 
-    def of(self, query: Query, at_seconds: int) -> History:
-        """Return what the shopper of a request did before it, oldest first.
+    def of(self, query: Query, at_seconds: int) -> tuple[History, Visit]:
+        """Return what the shopper of a request did before it, oldest first, and in this visit.
 
         Acts without consent for the purpose of this request are not looked at.
         """
         person = query.user
         if self._profiles is None:
-            return self._parts.behaviour.history(person, at_seconds)
+            return self._parts.behaviour.history(person, at_seconds), NO_VISIT
         if person is None and query.visitor:
             person = visitor_name(query.visitor)
         released = self._parts.behaviour.history(person, at_seconds)

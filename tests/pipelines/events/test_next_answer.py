@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from pipelines.events.door import EventWriter
 from pipelines.progress import silent
 from pipelines.serving.app import create_app
 from retrieval import Query
+from retrieval.encoded_query import NO_VISIT
 from tests.conftest import UNTIL
 
 Client = TestClient[Litestar]
@@ -92,6 +94,23 @@ def test_a_refund_takes_a_purchase_back(door: Client) -> None:
     assert "repeat" in answer["p5"]
 
 
+def test_what_a_known_shopper_views_changes_what_is_proposed(door: Client) -> None:
+    before = recommended(door, user="u1")
+
+    number = act(door, "view", "p30", user="u1")
+
+    after = recommended(door, number, user="u1")
+    channels = [
+        name for name in ("together", "ease") if proposals(before, name) != proposals(after, name)
+    ]
+    assert channels == ["together", "ease"]
+    assert proposals(before, "repeat").keys() == proposals(after, "repeat").keys()
+
+
+def proposals(answer: dict[str, dict[str, float]], channel: str) -> dict[str, float]:
+    return {name: round(c[channel], 4) for name, c in answer.items() if channel in c}
+
+
 BASKETS = [  # of a shopper that the release knows, and of one that it does not
     ("u1", "x1", 1, ["p1", "p9"], "purchase"),
     ("u1", "x2", 3, ["p9", "p2", "p9"], "purchase"),
@@ -127,7 +146,22 @@ def test_events_that_are_live_count_as_those_in_a_release(
         assert np.unique(one[2], return_inverse=True)[1].tolist() == (
             np.unique(two[2], return_inverse=True)[1].tolist()
         ), user
+        asked = msgspec.structs.replace(query, k=48, explain=True)
+        assert shown(live, asked) == shown(with_history(quick_releases, two), asked), user
     events.close()
+
+
+def with_history(releases: Path, history: Any) -> Engine:
+    """Return an engine with the tables of a release and somebody's history of another."""
+    engine = Engine.open(releases)
+    given = SimpleNamespace(of=lambda *_: (history, NO_VISIT))
+    engine._stages.encoder._history = given  # type: ignore[assignment]
+    return engine
+
+
+def shown(engine: Engine, query: Query) -> list[Any]:
+    """Return what an answer holds but for its times: products, channels, features and reasons."""
+    return [msgspec.structs.replace(one, attended={}) for one in engine.answer(query).products]
 
 
 def history_of(engine: Engine, query: Query) -> Any:
