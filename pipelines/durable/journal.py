@@ -496,9 +496,11 @@ def _connect(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> sqlite
 
 
 def _bytes(connection: sqlite3.Connection) -> int:
+    """Return how many bytes a database uses, without the pages that it would fill again."""
     [[pages]] = connection.execute("PRAGMA page_count")
+    [[free]] = connection.execute("PRAGMA freelist_count")
     [[size]] = connection.execute("PRAGMA page_size")
-    return int(pages * size)
+    return int((pages - free) * size)
 
 
 def _unfit(folder: Path, form: Format[Item, Record, Entry, Refusal], error: Exception) -> Exception:

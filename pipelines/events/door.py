@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from pipelines.events.archive_writer import ArchiveWriter
-from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, open_event_log
+from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, forget, open_event_log
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.profiles import Profiles
 from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles
@@ -22,6 +23,7 @@ WIRE: Wire[KeptAct, int | UnwrittenAct] = Wire(
     msgspec.json.Decoder(list[int | UnwrittenAct] | Fault),
     "events",
 )
+KEY_DAYS = 35  # that an act is known when it is sent again
 ARCHIVE_SECONDS = 300.0  # between two looks for acts that are not archived
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ class EventWriter:
 
     def __init__(self, live: Path, retention_days: int) -> None:
         """Open the log in the folder of --live, or begin one; LiveError where it cannot be."""
-        folder = live / FOLDER
+        folder = self._folder = live / FOLDER
+        self._kept_for = timedelta(days=max(retention_days, KEY_DAYS))
         self._shown = ProfileWriter(folder, retention_days)
         self._log = open_event_log(folder, self._shown.apply)
         try:
@@ -83,7 +86,8 @@ class EventWriter:
 
     def _write_archive(self) -> None:
         try:
-            self._archive.write()
+            upto = self._archive.write()
+            forget(self._folder, upto, datetime.now(UTC) - self._kept_for)
         except Exception:  # of any kind: the log has the acts, and the next time may do better
             log.exception("acts were not archived")
 

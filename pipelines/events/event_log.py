@@ -2,6 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +17,7 @@ from pipelines.live.change_log import LiveError
 
 LARGEST_ACT = 65_536  # bytes of its JSON
 FIRST = 1 << 48  # the number of the first act: no change has one as high, so `after` says which log
+FORGOTTEN_AT_ONCE = 500  # the writer waits meanwhile
 FOLDER = "events"  # inside the folder of --live
 
 
@@ -135,6 +139,37 @@ def open_event_log(
     keys = KnownKeys(folder, lambda: log.last)
     log = Journal(folder, EVENTS, prepare=keys.prepare, apply=apply, most_bytes=most_bytes)
     return log
+
+
+def forget(folder: Path, upto: int, before: datetime) -> int:
+    """Remove acts up to a number that arrived before a moment; return how many.
+
+    Purchases with an order stay: a page may tell of one again months later.
+    """
+    removed = 0
+    with closing(sqlite3.connect(folder / EVENTS.file, timeout=30, isolation_level=None)) as log:
+        while old := _oldest(log, upto, before):
+            log.execute(
+                "DELETE FROM events WHERE order_key IS NULL AND sequence BETWEEN ? AND ?",
+                (old[0], old[-1]),
+            )
+            removed += len(old)
+    return removed
+
+
+def _oldest(log: sqlite3.Connection, upto: int, before: datetime) -> list[int]:
+    """Return the numbers of the oldest acts that arrived before a moment, a few at once."""
+    rows = log.execute(
+        "SELECT sequence, body FROM events WHERE order_key IS NULL AND sequence <= ? "
+        "ORDER BY sequence LIMIT ?",
+        (upto, FORGOTTEN_AT_ONCE),
+    )
+    return [
+        number
+        for number, body in takewhile(
+            lambda row: msgspec.json.decode(row[1], type=KeptAct).received_at < before, rows
+        )
+    ]
 
 
 def replay(folder: Path, after: int = 0, upto: int | None = None) -> Iterator[LoggedAct]:

@@ -182,7 +182,9 @@ def with_visit(
     """Return scores and what the products of this visit say by the same table."""
     if not len(visit.rows):
         return scores
-    return scores + speak_for(table, visit.rows, np.log2(1 + visit.weights), len(scores))
+    weights: np.ndarray = np.log2(1 + visit.weights)
+    summed: np.ndarray = scores + speak_for(table, visit.rows, weights, len(scores))
+    return summed
 
 
 def best(scores: Float32[np.ndarray, "n"], k: int, ask: EncodedQuery) -> Hits:

@@ -12,7 +12,7 @@ import pytest
 from pipelines.errors import ShopError
 from pipelines.events import archive_writer
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
-from pipelines.events.event_log import EventLog, open_event_log
+from pipelines.events.event_log import EventLog, forget, open_event_log, replay
 from pipelines.events.kept_act import kept_act
 from pipelines.shop.archive import archive_parts, read_index
 from pipelines.shop.reader import Shop
@@ -128,3 +128,20 @@ def test_a_shop_with_an_archive_has_its_events_too(
 def test_a_folder_that_is_no_archive_is_refused_by_name(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(ShopError, match=r"is no archive of events \(no archive.json\)"):
         Shop(shop, tmp_path)
+
+
+def test_old_acts_leave_the_log_once_archived_and_purchases_stay(
+    log: EventLog, tmp_path: Path
+) -> None:
+    write(log, *range(1200), type="view", order="", currency="", lines=[{"product": "p1"}])
+    write(log, 1200, order="o1")
+    upto = ArchiveWriter(tmp_path).write()
+    later = NOW + timedelta(days=1)
+
+    assert forget(tmp_path, upto, NOW) == 0
+    assert forget(tmp_path, upto - 600, later) == 601
+    assert forget(tmp_path, upto, later) == 599
+
+    assert [one.kept.act.order for one in replay(tmp_path)] == ["o1"]
+    write(log, 1201)
+    assert log.last == upto + 1
