@@ -7,7 +7,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import Message, Scope
 
 from pipelines.config.sections import Config
-from pipelines.events.door import EventIntake
+from pipelines.events.intake import EventIntake
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY

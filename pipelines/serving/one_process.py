@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from pipelines.config.sections import Config
-from pipelines.events.door import EventIntake, EventWriter
+from pipelines.events.intake import EventIntake, EventWriter
 from pipelines.serving.admission import ServedEngine
 from pipelines.serving.answering import Answering, Composition, EngineSource, Reports
 from pipelines.serving.app import create_app

@@ -13,8 +13,8 @@ import msgspec
 
 from pipelines.config.sections import ServeConfig
 from pipelines.engine.deadline import running_stage
-from pipelines.events.door import EventIntake
 from pipelines.events.event_log import FIRST, ActOutcome
+from pipelines.events.intake import EventIntake
 from pipelines.events.kept_act import KeptAct, Unset
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipelines.engine.engine import Engine
-from pipelines.events.door import EventForwarder
+from pipelines.events.intake import EventForwarder
 from pipelines.live.remote.change_client import ChangeClient, connect
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.serving.answering import Answering, Composition, Reports, beside_the_loop

@@ -5,8 +5,8 @@ import threading
 from pathlib import Path
 
 from pipelines.errors import UserError
-from pipelines.events.door import WIRE, EventWriter
 from pipelines.events.event_log import ActOutcome
+from pipelines.events.intake import WIRE, EventWriter
 from pipelines.events.kept_act import KeptAct
 from pipelines.live.remote.change_server import ChangeServer, LogServer
 from pipelines.serving.answering import Reports

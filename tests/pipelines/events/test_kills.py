@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
-from pipelines.events.door import EventWriter
 from pipelines.events.event_log import FOLDER, identity, replay
+from pipelines.events.intake import EventWriter
 from pipelines.shop.archive import archive_parts, read_index
 
 WRITER = """
@@ -21,14 +21,14 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
-from pipelines.events import archive_writer, door
+from pipelines.events import archive_writer, intake
 from pipelines.events.kept_act import kept_act
 from retrieval.types import Act, ActLine
 
-archive_writer.ACTS_AT_ONCE, archive_writer.MOST_PARTS, door.ARCHIVE_SECONDS = 7, 2, 0.01
-events = door.EventWriter(Path(sys.argv[1]), 35)
+archive_writer.ACTS_AT_ONCE, archive_writer.MOST_PARTS, intake.ARCHIVE_SECONDS = 7, 2, 0.01
+events = intake.EventWriter(Path(sys.argv[1]), 35)
 print("open", flush=True)
-now = datetime(2024, 3, 2, tzinfo=UTC)
+now = datetime.now(UTC) - timedelta(days=3)
 for number in range(10**9):
     name = f"{sys.argv[2]}-{number}"
     act = Act(id=name, type="purchase", user=f"u{number % 3}",

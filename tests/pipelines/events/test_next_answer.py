@@ -19,7 +19,7 @@ from pipelines.building.build import build
 from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
-from pipelines.events.door import EventWriter
+from pipelines.events.intake import EventWriter
 from pipelines.progress import silent
 from pipelines.serving.app import create_app
 from retrieval import Query
@@ -30,7 +30,7 @@ Client = TestClient[Litestar]
 
 
 @pytest.fixture
-def door(quick_releases: Path, tmp_path: Path) -> Iterator[Client]:
+def taking(quick_releases: Path, tmp_path: Path) -> Iterator[Client]:
     events = EventWriter(tmp_path / "changes", 35)
     engine = Engine.open(quick_releases, profiles=events.profiles)
     with TestClient(create_app(engine, with_live(Config(), "x"), events)) as client:
@@ -51,55 +51,55 @@ def recommended(client: Client, after: int = 0, **fields: Any) -> dict[str, dict
     return {one["product"]["id"]: one["channels"] for one in answer.json()["products"]}
 
 
-def test_a_purchase_is_in_the_next_answer_of_its_user(door: Client) -> None:
-    before = recommended(door, user="new")
+def test_a_purchase_is_in_the_next_answer_of_its_user(taking: Client) -> None:
+    before = recommended(taking, user="new")
 
-    number = act(door, "purchase", "p3", user="new", order="o1")
+    number = act(taking, "purchase", "p3", user="new", order="o1")
 
-    after = recommended(door, number, user="new")
+    after = recommended(taking, number, user="new")
     assert "repeat" not in before.get("p3", {})
     assert "repeat" in after["p3"]
 
 
-def test_a_visitor_without_a_name_is_answered_by_the_acts_of_the_visit(door: Client) -> None:
-    number = act(door, "view", "p3", visitor="v1")
+def test_a_visitor_without_a_name_is_answered_by_the_acts_of_the_visit(taking: Client) -> None:
+    number = act(taking, "view", "p3", visitor="v1")
 
-    assert recommended(door, number, visitor="v1") != recommended(door, visitor="v2")
-
-
-def test_the_acts_of_a_visit_are_the_user_s_after_a_login(door: Client) -> None:
-    act(door, "purchase", "p3", visitor="v1", session="s")
-    number = act(door, "search", visitor="v1", user="new", text="bread")
-
-    assert "repeat" in recommended(door, number, user="new")["p3"]
-    assert "repeat" not in recommended(door, number, visitor="v1").get("p3", {})
-    assert "repeat" not in recommended(door, number, user="another").get("p3", {})
+    assert recommended(taking, number, visitor="v1") != recommended(taking, visitor="v2")
 
 
-def test_what_consent_denies_is_not_in_an_answer(door: Client) -> None:
+def test_the_acts_of_a_visit_are_the_user_s_after_a_login(taking: Client) -> None:
+    act(taking, "purchase", "p3", visitor="v1", session="s")
+    number = act(taking, "search", visitor="v1", user="new", text="bread")
+
+    assert "repeat" in recommended(taking, number, user="new")["p3"]
+    assert "repeat" not in recommended(taking, number, visitor="v1").get("p3", {})
+    assert "repeat" not in recommended(taking, number, user="another").get("p3", {})
+
+
+def test_what_consent_denies_is_not_in_an_answer(taking: Client) -> None:
     consent = {"recommend": "denied"}
 
-    number = act(door, "purchase", "p3", user="new", consent=consent)
+    number = act(taking, "purchase", "p3", user="new", consent=consent)
 
-    assert recommended(door, number, user="new") == recommended(door, user="another")
+    assert recommended(taking, number, user="new") == recommended(taking, user="another")
 
 
-def test_a_refund_takes_a_purchase_back(door: Client) -> None:
-    act(door, "purchase", "p3", "p5", user="new", order="o1")
-    number = act(door, "refund", "p3", user="new", order="o1")
+def test_a_refund_takes_a_purchase_back(taking: Client) -> None:
+    act(taking, "purchase", "p3", "p5", user="new", order="o1")
+    number = act(taking, "refund", "p3", user="new", order="o1")
 
-    answer = recommended(door, number, user="new")
+    answer = recommended(taking, number, user="new")
 
     assert "repeat" not in answer.get("p3", {})
     assert "repeat" in answer["p5"]
 
 
-def test_what_a_known_shopper_views_changes_what_is_proposed(door: Client) -> None:
-    before = recommended(door, user="u1")
+def test_what_a_known_shopper_views_changes_what_is_proposed(taking: Client) -> None:
+    before = recommended(taking, user="u1")
 
-    number = act(door, "view", "p30", user="u1")
+    number = act(taking, "view", "p30", user="u1")
 
-    after = recommended(door, number, user="u1")
+    after = recommended(taking, number, user="u1")
     channels = [
         name for name in ("together", "ease") if proposals(before, name) != proposals(after, name)
     ]

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipelines.events.door import EventWriter
 from pipelines.events.event_log import FOLDER
+from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.events.profiles import ProfileLine, cart
 from pipelines.events.sqlite_profiles import FILE, MOST_LINES
 from retrieval.types import Act
 
-NOW = datetime(2024, 3, 2, 12, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 
 
 def act(number: int, **fields: Any) -> KeptAct:

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
-from pipelines.events.door import EventWriter
+from pipelines.events.intake import EventWriter
 from pipelines.serving.app import create_app
 
 pytestmark = pytest.mark.foreign
@@ -22,7 +22,7 @@ VIEW = {"type": "view", "visitor": "v1", "lines": [{"product": "p1"}]}
 
 
 @pytest.fixture
-def door(engine: Any, tmp_path: Path) -> Iterator[Client]:
+def taking(engine: Any, tmp_path: Path) -> Iterator[Client]:
     events = EventWriter(tmp_path, 35)
     with TestClient(create_app(engine, with_live(Config(), str(tmp_path)), events)) as client:
         yield client
@@ -40,38 +40,40 @@ def lines(client: Client, *events: object) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in answer.content.splitlines()]
 
 
-def test_an_event_is_taken_under_a_number_of_its_own(door: Client) -> None:
-    first, second = (send(door, id=name).json()["sequence"] for name in ("a", "b"))
+def test_an_event_is_taken_under_a_number_of_its_own(taking: Client) -> None:
+    first, second = (send(taking, id=name).json()["sequence"] for name in ("a", "b"))
 
     assert second == first + 1
     assert first >= 1 << 48
 
 
-def test_an_event_that_is_sent_again_is_taken_once(door: Client) -> None:
-    first = send(door, id="a").json()
+def test_an_event_that_is_sent_again_is_taken_once(taking: Client) -> None:
+    first = send(taking, id="a").json()
 
-    again = send(door, id="a").json()
+    again = send(taking, id="a").json()
 
     assert again == first | {"duplicate": True}
 
 
-def test_of_two_equal_events_in_one_body_one_is_taken(door: Client) -> None:
-    one, two = lines(door, VIEW | {"id": "a"}, VIEW | {"id": "a"})
+def test_of_two_equal_events_in_one_body_one_is_taken(taking: Client) -> None:
+    one, two = lines(taking, VIEW | {"id": "a"}, VIEW | {"id": "a"})
 
     assert two["taken"]["sequence"] == one["taken"]["sequence"]
     assert [one["taken"]["duplicate"], two["taken"]["duplicate"]] == [False, True]
 
 
-def test_a_purchase_that_a_reloaded_page_tells_under_another_id_is_taken_once(door: Client) -> None:
+def test_a_purchase_that_a_reloaded_page_tells_again_is_taken_once(
+    taking: Client,
+) -> None:
     order = VIEW | {"type": "purchase", "order": "o1"}
 
-    one, two = lines(door, order | {"id": "a"}, order | {"id": "b"})
+    one, two = lines(taking, order | {"id": "a"}, order | {"id": "b"})
 
     assert two["taken"] == one["taken"] | {"duplicate": True}
 
 
-def test_a_line_that_is_no_event_stops_no_other(door: Client) -> None:
-    one, two, three = lines(door, VIEW, b"{", VIEW | {"user": "u1"})
+def test_a_line_that_is_no_event_stops_no_other(taking: Client) -> None:
+    one, two, three = lines(taking, VIEW, b"{", VIEW | {"user": "u1"})
 
     assert [one["status"], two["status"], three["status"]] == [200, 400, 200]
     assert two["line"] == 2
@@ -110,38 +112,38 @@ def test_a_line_that_is_no_event_stops_no_other(door: Client) -> None:
     ],
 )
 def test_an_event_that_cannot_be_used_is_refused_by_field(
-    door: Client, fields: dict[str, Any], field: str
+    taking: Client, fields: dict[str, Any], field: str
 ) -> None:
-    answer = send(door, **fields)
+    answer = send(taking, **fields)
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["field"] == field
 
 
-def test_a_field_that_is_written_twice_is_refused(door: Client) -> None:
+def test_a_field_that_is_written_twice_is_refused(taking: Client) -> None:
     body = b'{"type": "view", "type": "click", "visitor": "v", "lines": [{"product": "p1"}]}'
 
-    answer = door.post("/v1/events", content=body, headers={"content-type": "application/json"})
+    answer = taking.post("/v1/events", content=body, headers={"content-type": "application/json"})
 
     assert answer.json()["error"]["field"] == "type"
 
 
-def test_deep_json_and_long_events_are_refused(door: Client) -> None:
+def test_deep_json_and_long_events_are_refused(taking: Client) -> None:
     deep, long = b'{"lines":' + b"[" * 50_000, msgspec.json.encode(VIEW | {"text": "x" * 70_000})
 
-    statuses = [one["status"] for one in lines(door, deep, long, VIEW)]
+    statuses = [one["status"] for one in lines(taking, deep, long, VIEW)]
 
     assert statuses == [400, 413, 200]
 
 
-def test_an_event_from_the_future_happened_when_it_arrived(door: Client) -> None:
-    assert send(door, at="2190-01-01T00:00:00Z").json()["clamped"]
+def test_an_event_from_the_future_happened_when_it_arrived(taking: Client) -> None:
+    assert send(taking, at="2190-01-01T00:00:00Z").json()["clamped"]
 
 
-def test_an_event_without_consent_is_acknowledged_and_not_kept(door: Client) -> None:
+def test_an_event_without_consent_is_acknowledged_and_not_kept(taking: Client) -> None:
     denied = dict.fromkeys(("search", "recommend", "ads", "train"), "denied")
 
-    answer = send(door, consent=denied)
+    answer = send(taking, consent=denied)
 
     assert (answer.json()["kept"], answer.json().get("sequence")) == (False, None)
 
@@ -154,11 +156,11 @@ def test_a_server_that_was_not_told_to_takes_no_event(client: Client) -> None:
 
 
 def test_after_a_number_of_an_event_needs_a_server_that_takes_events(
-    client: Client, door: Client
+    client: Client, taking: Client
 ) -> None:
-    number = send(door).json()["sequence"]
+    number = send(taking).json()["sequence"]
 
     refused = client.post(f"/v1/recommend?after={number}", json={})
-    answered = door.post(f"/v1/recommend?after={number}", json={"visitor": "v1"})
+    answered = taking.post(f"/v1/recommend?after={number}", json={"visitor": "v1"})
 
     assert (refused.status_code, answered.status_code) == (400, 200)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
-from pipelines.events.door import EventWriter
+from pipelines.events.intake import EventWriter
 from pipelines.serving.app import create_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
