@@ -1,5 +1,6 @@
 """Profiles in SQLite: written by the process that writes the log of events, read by all."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,6 +14,8 @@ from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
 from pipelines.events.profiles import ProfileLine
 from retrieval.types import EventType
+
+logger = logging.getLogger(__name__)
 
 FILE = "profiles.sqlite"
 MOST_LINES = 500  # of one shopper
@@ -76,7 +79,17 @@ class SqliteProfiles:
         return str(self._about()[0])
 
     def lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
-        """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES."""
+        """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES.
+
+        Nothing where the file cannot be read: an answer is better without them than not given.
+        """
+        try:
+            return self._lines(user, visitor)
+        except (sqlite3.Error, OSError):
+            logger.exception("%s cannot be read; shoppers are answered without it", self._path)
+            return []
+
+    def _lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
         rows: list[Any] = []
         visitors = [visitor] if visitor else []
         read = self._connection().execute
@@ -94,16 +107,19 @@ class SqliteProfiles:
         connection = getattr(self._mine, "connection", None)
         if connection is not None:
             connection.close()
-            del self._mine.connection
+            del self._mine.connection, self._mine.inode
 
     def _about(self) -> tuple[str, int]:
         [about] = self._connection().execute("SELECT log, upto FROM about").fetchall()
         return about  # type: ignore[no-any-return]
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
-        if connection is None:
-            connection = self._mine.connection = _connect(self._path)
+        """Return this thread's connection to the file that is there now; it may be a new one."""
+        inode = self._path.stat().st_ino
+        if getattr(self._mine, "inode", None) != inode:
+            self.close()
+            self._mine.connection, self._mine.inode = _connect(self._path), inode
+        connection: sqlite3.Connection = self._mine.connection
         return connection
 
 

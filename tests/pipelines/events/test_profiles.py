@@ -13,7 +13,7 @@ from pipelines.events.event_log import FOLDER
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.events.profiles import ProfileLine, cart
-from pipelines.events.sqlite_profiles import FILE, MOST_LINES
+from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
 from retrieval.types import Act
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
@@ -106,3 +106,18 @@ def test_a_cart_holds_what_was_put_in_and_neither_taken_out_nor_bought(tmp_path:
     ]
 
     assert cart(profile(tmp_path, acts, "u")) == {"p1": 1.0, "p9": 2.0}
+
+
+def test_profiles_that_are_made_again_are_seen_by_who_reads_them_already(tmp_path: Path) -> None:
+    acts = [act(i, user="u") for i in range(5)]
+    profile(tmp_path, acts[:4], "u")
+    reader = SqliteProfiles(tmp_path / FOLDER)
+    before = reader.lines("u", None)
+    (tmp_path / FOLDER / FILE).write_bytes(b"not a database" * 1_000)
+    unreadable = reader.lines("somebody else", None)
+
+    profile(tmp_path, acts, "u")
+
+    assert (len(before), unreadable) == (4, [])
+    assert products(reader.lines("u", None)) == [f"p{i}" for i in range(5)]
+    reader.close()
