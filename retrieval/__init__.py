@@ -1,6 +1,7 @@
 """The nouns of the shop, and nothing that costs time to import."""
 
 from retrieval.types import (
+    Act,
     Availability,
     Campaign,
     Candidates,
@@ -18,6 +19,7 @@ from retrieval.types import (
 )
 
 __all__ = [
+    "Act",
     "Availability",
     "Campaign",
     "Candidates",

@@ -28,6 +28,7 @@ from pipelines.evaluation.pinned_queries import (
     read_pinned,
     save_pinned,
 )
+from pipelines.events.archived import ARCHIVED
 from pipelines.live.catch_up import refuse_older
 from pipelines.live.change_log import identity
 from pipelines.live.folded_shop import FoldedShop, open_shop
@@ -62,19 +63,21 @@ def build(  # noqa: PLR0913 - the options of a verb
     until: datetime | None,
     track: Track,
     live: Path | None = None,
+    archive: Path | None = None,
     *,
     force: bool = False,
 ) -> str:
     """Build, judge and publish a release; return its name.
 
     Nothing in it has seen an event at or after `until`. With `live`, the changes that this log
-    holds when the build begins are in it. A build that fails or is killed leaves the published
+    holds when the build begins are in it, with `archive` the acts of shoppers that are archived
+    then. A build that fails or is killed leaves the published
     release as it was, and what it has encoded in the embedding cache. One that the gate does not
     let pass is kept dark under its name, and raises UnfitDraft; by `force` it is published all the
     same.
     """
     _refuse_unfit(config)
-    shop, encoders = open_shop(shop_folder, live), open_remembered(config)
+    shop, encoders = open_shop(shop_folder, live, archive), open_remembered(config)
     config = with_place(config, shop.meta)
     until = until and ShopPlace.of(config.shop).local(until)
     with draft(releases) as new, tidied(releases, config.index):
@@ -248,7 +251,13 @@ def _source(folder: Path, config: Config) -> PinnedSource:
 def describe(shop: Shop) -> dict[str, Any]:
     """Return what a manifest says about the shop it was made from."""
     meta = shop.meta
-    about = {"name": meta.name, "fingerprint": shop.fingerprint(), "pictures": meta.pictures}
+    about: dict[str, Any] = {
+        "name": meta.name,
+        "fingerprint": shop.fingerprint(),
+        "pictures": meta.pictures,
+    }
+    if shop.archived:
+        about[ARCHIVED] = shop.archived
     return about | shop.folded() if isinstance(shop, FoldedShop) else about
 
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 @releases_option
 @click.option("--until", metavar="TIME", help="Nothing at or after it is seen: 2017-11-15.")
 @click.option("--live", type=click.Path(path_type=Path), help="Fold in this log of changes.")
+@click.option(
+    "--events",
+    "archive",
+    type=click.Path(path_type=Path),
+    help="Learn from this archive of events, too.",
+)
 @click.option("--force", is_flag=True, help="Publish it even if the gate says no.")
 @click.option("--plan", is_flag=True, help="Tell what each step would do and why; build nothing.")
 @configured
@@ -26,6 +32,7 @@ def build(  # noqa: PLR0913 - the options of a verb
     releases: Path,
     until: str | None,
     live: Path | None,
+    archive: Path | None,
     force: bool,  # noqa: FBT001
     plan: bool,  # noqa: FBT001
     config: Path | None,
@@ -39,14 +46,14 @@ def build(  # noqa: PLR0913 - the options of a verb
 
     settings, at = load(config, overrides), moment(until) if until else None
     if plan:
-        click.echo(_plan(shop, releases, settings, at, live))
+        click.echo(_plan(shop, releases, settings, at, live, archive))
         return
     from pipelines.building.build import build
     from pipelines.progress import track
     from pipelines.release.manifest import read_manifest
     from pipelines.release.tables import quality_table, verdict_table
 
-    name = build(shop, releases, settings, at, track, live, force=force)
+    name = build(shop, releases, settings, at, track, live, archive, force=force)
     manifest = read_manifest(releases / name)
     click.echo(quality_table(manifest))
     if manifest.gate is not None:
@@ -54,14 +61,19 @@ def build(  # noqa: PLR0913 - the options of a verb
 
 
 def _plan(
-    shop: Path, releases: Path, settings: "Config", until: datetime | None, live: Path | None
+    shop: Path,
+    releases: Path,
+    settings: "Config",
+    until: datetime | None,
+    live: Path | None,
+    archive: Path | None,
 ) -> str:
     """Return the table of what a build would do, without loading what a build runs on."""
     from pipelines.building.preview import preview
     from pipelines.shop.reader import Shop
 
     if live is None:
-        return preview(Shop(shop), releases, settings, until).table()
+        return preview(Shop(shop, archive), releases, settings, until).table()
     from pipelines.live.folded_shop import open_shop
 
-    return preview(open_shop(shop, live), releases, settings, until).table()
+    return preview(open_shop(shop, live, archive), releases, settings, until).table()

@@ -296,6 +296,8 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     )
     live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
+    unset_consent: Literal["granted", "denied"] = "granted"  # what an event that is silent means
+    profile_days: Positive = 35  # that acts of shoppers stay in their profiles
     hosts: tuple[str, ...] = ()  # further names that a server with `live` may be called by
     drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
     cache_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32  # of answers, of each process; 0: none

@@ -43,6 +43,7 @@ class Format(Protocol[ItemIn, RecordIn, EntryOut, Refusal]):
     columns: str  # in SQL, without the number
     application_id: int  # so that nobody else's database is taken for this journal
     version: int
+    first: int  # the number of the first entry
     title: str  # what the journal is called in messages, such as "log of changes"
     entry: str  # what one entry is called in messages
     begin: str  # how a journal is begun
@@ -476,6 +477,7 @@ def _script(form: Format[Item, Record, Entry, Refusal]) -> str:
         f"CREATE TABLE {form.table} (sequence INTEGER PRIMARY KEY AUTOINCREMENT, {form.columns}); "
         "CREATE TABLE about (id TEXT NOT NULL); "
         f"INSERT INTO about VALUES ('{secrets.token_hex(16)}'); "
+        f"INSERT INTO sqlite_sequence VALUES ('{form.table}', {form.first - 1}); "
         f"PRAGMA application_id = {form.application_id}; "
         f"PRAGMA user_version = {form.version}; COMMIT;"
     )
@@ -494,9 +496,11 @@ def _connect(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> sqlite
 
 
 def _bytes(connection: sqlite3.Connection) -> int:
+    """Return how many bytes a database uses, without the pages that it would fill again."""
     [[pages]] = connection.execute("PRAGMA page_count")
+    [[free]] = connection.execute("PRAGMA freelist_count")
     [[size]] = connection.execute("PRAGMA page_size")
-    return int(pages * size)
+    return int((pages - free) * size)
 
 
 def _unfit(folder: Path, form: Format[Item, Record, Entry, Refusal], error: Exception) -> Exception:

@@ -77,6 +77,7 @@ def invalid_body(
 def _texts(query: Query) -> Iterator[tuple[str, str]]:
     yield "text", query.text
     yield "user", query.user or ""
+    yield "visitor", query.visitor or ""
     yield "filter", query.filter
     yield "facets", "".join(facet.field for facet in query.facets)
     yield "sort", "".join(sort.field for sort in query.sort)

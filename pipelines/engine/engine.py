@@ -24,6 +24,7 @@ from pipelines.engine.stages.stages import (
 )
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
+from pipelines.events.profiles import Profiles
 from pipelines.live.catch_up import SharedLog, follow, follow_on
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change
@@ -37,7 +38,7 @@ from retrieval import Query, Slate, Stage
 class Engine:
     """Everything that one answer needs, opened once from one verified release."""
 
-    def __init__(self, release: Release, config: Config) -> None:
+    def __init__(self, release: Release, config: Config, profiles: Profiles | None = None) -> None:
         use_threads(THREADS_A_REQUEST)
         self.release = release.manifest.name
         self._manifest = release.manifest
@@ -46,7 +47,7 @@ class Engine:
         self._overlay = Overlay(self._base)
         self._log: SharedLog | None = None
         self._followed = 0  # the newest change of the log when this engine had caught up with it
-        self._stages = open_stages(release, self._base, config)
+        self._stages = open_stages(release, self._base, config, profiles)
         candidates = config.retrieval.candidates
         self._ladder = LadderAnswers(self._stages, candidates, config.ranking.most_ranked)
         self._lists = ListAnswers(self.release, self._stages, candidates, self.place)
@@ -57,13 +58,14 @@ class Engine:
         self._overlay.snapshot().allowed(not_hidden(config))  # refuses what cannot be read
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - what an engine may be given, by name
         cls,
         releases: Path,
         name: str | None = None,
         watch: RankingListener | None = None,
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
+        profiles: Profiles | None = None,
         warm: bool = False,
         tolerant: bool = False,
     ) -> "Engine":
@@ -71,7 +73,8 @@ class Engine:
 
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
         of that folder's log that the release does not hold are applied, and more are taken; a
-        function opens a log that another process writes. `warm` opens at once what is opened
+        function opens a log that another process writes. `profiles` have the acts of shoppers
+        since the release, which count in their next answer. `warm` opens at once what is opened
         lazily else, so that the first shopper does not wait for it. A `tolerant` engine answers in
         a cheaper way where a stage fails or takes too long, as a server should; any other raises
         the error, as a measurement should.
@@ -79,7 +82,7 @@ class Engine:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
             release = open_release(releases, name)
-            engine = cls(release, config_of(release.manifest))
+            engine = cls(release, config_of(release.manifest), profiles)
         if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
             engine._followed = engine._log.last

@@ -54,6 +54,7 @@ class ChangeFormat:
     columns = "body BLOB NOT NULL, vector BLOB, encoder TEXT NOT NULL"
     application_id = 0x56_4C_4F_47  # "VLOG"
     version = 1
+    first = 1
     title = "log of changes"
     entry = "change"
     begin = "`vetrina serve --live` begins one"

@@ -55,8 +55,8 @@ class LoggedChanges:
 class FoldedShop(Shop):
     """A shop with the changes of a log up to the newest when it was opened."""
 
-    def __init__(self, folder: Path, live: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, live: Path, archive: Path | None = None) -> None:
+        super().__init__(folder, archive)
         self._log, self._sequence = identity(live)
         changes = (logged.change for logged in replay(live, upto=self._sequence))
         self._outlook = LoggedChanges(changes)
@@ -101,6 +101,6 @@ class FoldedShop(Shop):
         return batch_of([now for one in records if (now := self._outlook.of(one)) is not None])
 
 
-def open_shop(folder: Path, live: Path | None) -> Shop:
-    """Open a shop folder, with the changes of a log where one is named."""
-    return Shop(folder) if live is None else FoldedShop(folder, live)
+def open_shop(folder: Path, live: Path | None, archive: Path | None = None) -> Shop:
+    """Open a shop folder, with the changes of a log and the acts of an archive where named."""
+    return Shop(folder, archive) if live is None else FoldedShop(folder, live, archive)

@@ -39,10 +39,10 @@ class AnswerCache:
     ) -> AnswerKey | None:
         """Return the key of an answer that shows the change `after`; None: it is not to be kept.
 
-        An explained answer is not, nor one to a named shopper, whose history may change. What
-        holds "now" (the hour, promotions) is the same for a minute.
+        An explained answer is not, nor one to a shopper or a visitor, whose history may change.
+        What holds "now" (the hour, promotions) is the same for a minute.
         """
-        if not self._is_on or query.user is not None or query.explain:
+        if not self._is_on or query.user or query.visitor or query.explain:
             return None
         sequence = engine.newest_change
         digest = request_digest(query)

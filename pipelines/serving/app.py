@@ -7,11 +7,13 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import Message, Scope
 
 from pipelines.config.sections import Config
+from pipelines.events.intake import EventIntake
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
 from pipelines.serving.routes import changes, health, search, storefront
+from pipelines.serving.routes import events as events_route
 from pipelines.serving.routes.handlers import admission_of, answers_of
 from pipelines.serving.routes.pages import DocsPage, page_routes
 
@@ -31,11 +33,20 @@ OPENAPI = OpenAPIConfig(
 )
 
 
-def create_app(engine: ServedEngine | None, config: Config) -> Litestar:
+def create_app(
+    engine: ServedEngine | None, config: Config, events: EventIntake | None = None
+) -> Litestar:
     """Return the application; without an engine, it answers once `state.admission` has one."""
-    admission = AdmissionControl(engine, config.serve)
+    admission = AdmissionControl(engine, config.serve, events)
     app = Litestar(
-        [*search.ROUTES, *storefront.ROUTES, *health.ROUTES, *changes.ROUTES, *page_routes()],
+        [
+            *search.ROUTES,
+            *storefront.ROUTES,
+            *health.ROUTES,
+            *changes.ROUTES,
+            *events_route.ROUTES,
+            *page_routes(),
+        ],
         state=State({"admission": admission, "answers": AnswerCache(config.serve)}),
         dependencies={
             "admission": Provide(admission_of, sync_to_thread=False),

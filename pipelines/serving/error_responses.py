@@ -16,6 +16,7 @@ from pipelines.errors import RequestError, StaleCursor
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
 from pipelines.serving.bodies import Failure, FailureBody
+from pipelines.serving.event_bodies import TakenEvent
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
 LONGEST_REPEATED = 80  # characters of a foreign value that a message repeats
@@ -47,6 +48,10 @@ CHANGE_ERRORS = BODY_ERRORS | {
     403: _spec("This server takes no changes."),
     404: _spec("There is no such product."),
     507: _spec("No more changes can be kept before a build folds them in."),
+}
+EVENT_ERRORS = BODY_ERRORS | {
+    200: ResponseSpec(TakenEvent, generate_examples=False, description="The event is kept."),
+    403: _spec("This server takes no events."),
 }
 ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]
@@ -96,6 +101,15 @@ def changes_disabled() -> HTTPException:
     """Return the error of a change on a server that was not started to take any."""
     return HTTPException(
         "this server takes no changes; start it with --live FOLDER, and keep strangers from it",
+        status_code=403,
+        extra={"field": ""},
+    )
+
+
+def events_disabled() -> HTTPException:
+    """Return the error of an event on a server that was not started to take any."""
+    return HTTPException(
+        "this server takes no events; start it with --live FOLDER",
         status_code=403,
         extra={"field": ""},
     )

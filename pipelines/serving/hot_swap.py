@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
+from pipelines.events.profiles import Profiles
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.store import CURRENT, current
 
@@ -35,10 +36,12 @@ class EngineReloader:
         watch: RankingListener | None = None,
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
+        profiles: Profiles | None = None,
         warm: bool = True,
     ) -> None:
         self._releases = releases
         self._watch, self._live, self._warm = watch, live, warm
+        self._profiles = profiles
         self._serving: Engine | None = None
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
@@ -50,6 +53,7 @@ class EngineReloader:
             self._releases,
             watch=self._watch,
             live=self._live,
+            profiles=self._profiles,
             warm=self._warm,
             tolerant=True,
         )
@@ -74,7 +78,11 @@ class EngineReloader:
         )  # unless it can be opened
         try:
             engine = Engine.open(
-                self._releases, current_release.name, warm=self._warm, tolerant=True
+                self._releases,
+                current_release.name,
+                profiles=self._profiles,
+                warm=self._warm,
+                tolerant=True,
             )
             engine.take_over(self._serving)
         except UserError:

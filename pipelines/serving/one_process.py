@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from pipelines.config.sections import Config
+from pipelines.events.intake import EventIntake, EventWriter
 from pipelines.serving.admission import ServedEngine
 from pipelines.serving.answering import Answering, Composition, EngineSource, Reports
 from pipelines.serving.app import create_app
@@ -44,18 +45,26 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
     from pipelines.serving.hot_swap import EngineReloader  # loads torch and FAISS
 
     live = Path(config.serve.live) if config.serve.live else None
-    with ranking_log(config, say) as watch:
-        engines = EngineReloader(releases, watch=watch, live=live)
-        with closing(engines):
-            yield compose_over(engines.open_first, config, engines)
+    with ExitStack() as stack:
+        events = None
+        if live is not None:
+            events = stack.enter_context(closing(EventWriter(live, config.serve.profile_days)))
+        watch = stack.enter_context(ranking_log(config, say))
+        profiles = None if events is None else events.profiles
+        engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles)
+        stack.enter_context(closing(engines))
+        yield compose_over(engines.open_first, config, engines, events)
 
 
 def compose_over(
-    open_engine: Callable[[], ServedEngine], config: Config, successors: EngineSource | None
+    open_engine: Callable[[], ServedEngine],
+    config: Config,
+    successors: EngineSource | None,
+    events: EventIntake | None = None,
 ) -> Composition:
     """Put together a server that opens its engine so."""
     return Composition(
-        create_app(None, config), open_engine, successors, config.serve.follow_seconds
+        create_app(None, config, events), open_engine, successors, config.serve.follow_seconds
     )
 
 

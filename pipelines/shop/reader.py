@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipelines.errors import ShopError, first_line
+from pipelines.shop.archive import archive_parts, read_index
 from pipelines.shop.schemas import (
     CAMPAIGN_SCHEMA,
     EVENT_SCHEMA,
@@ -47,10 +48,19 @@ class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shop:
-    """One shop folder, opened for reading; nothing is held in memory."""
+    """One shop folder, opened for reading; nothing is held in memory.
 
-    def __init__(self, folder: Path) -> None:
+    With `archive`, the acts that a server archived there until now are events of the shop, too.
+    """
+
+    def __init__(self, folder: Path, archive: Path | None = None) -> None:
         self.folder = folder
+        self.archived: dict[str, int] = {}  # the newest archived act of each log
+        self._archived_days: dict[date, list[Path]] = {}
+        if archive is not None:
+            index = read_index(archive)
+            self.archived = index.logs
+            self._archived_days = dict(archive_parts(archive, index))
         self.meta = _read_meta(folder)
         self._check("products.parquet", PRODUCT_SCHEMA)
         self._check("users.parquet", USER_SCHEMA)
@@ -73,6 +83,8 @@ class Shop:
         A part is `products`, `events`, `users`, `campaigns`, `promotions`, `pictures` or `videos`.
         """
         digest = xxhash.xxh3_128()
+        if self.archived and (not parts or "events" in parts):
+            digest.update(msgspec.json.encode(sorted(self.archived.items())))
         for path in sorted(self.folder.rglob("*.parquet")):
             if (
                 parts
@@ -143,7 +155,7 @@ class Shop:
 
     def days(self) -> list[date]:
         """Return the days that have events, in order."""
-        return [day for day, _ in self._day_folders()]
+        return [day for day, _ in self._day_files()]
 
     def event_batches(
         self, until: datetime | None = None, columns: Sequence[str] | None = None
@@ -154,16 +166,22 @@ class Shop:
         in which they were written, and the rows of one file are in order of time.
         """
         names = list(columns or EVENT_SCHEMA.names)
-        for day, folder in self._day_folders():
+        for day, paths in self._day_files():
             if until is not None and datetime.combine(day, time.min) >= until:
                 return
             cut = until if until is not None and until.date() == day else None
-            for path in sorted(folder.glob("part-*.parquet"), key=_part_number):
+            for path in paths:
                 yield from _events(path, names, cut)
 
-    def _day_folders(self) -> list[tuple[date, Path]]:
-        folders = (self.folder / "events").glob("day=*")
-        return sorted((_day_of(folder), folder) for folder in folders)
+    def _day_files(self) -> list[tuple[date, list[Path]]]:
+        """Return the files of each day, those of the shop folder before those of an archive."""
+        days = {
+            _day_of(folder): sorted(folder.glob("part-*.parquet"), key=_part_number)
+            for folder in (self.folder / "events").glob("day=*")
+        }
+        for day, paths in self._archived_days.items():
+            days[day] = days.get(day, []) + paths
+        return sorted(days.items())
 
     def _check(self, name: str, schema: pa.Schema) -> None:
         with _open(self.folder / name) as file:

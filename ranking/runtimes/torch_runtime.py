@@ -1,17 +1,19 @@
 """Runs the network of a ranker with torch on the processor."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float16, Float32, Int64
 from torch import Tensor
 
-from ranking.answers import Explanation
 from ranking.network.batch import Inputs, batch_of, inputs
 from ranking.network.cross_attention import CrossAttentionRanker
-from ranking.network.explanation import explain
 from ranking.rank_call import RankCall
+
+if TYPE_CHECKING:  # it imports what a machine that only ranks may lack
+    from ranking.answers import Explanation
 
 
 class TorchRuntime:
@@ -27,8 +29,12 @@ class TorchRuntime:
             logits = self._network(*self.inputs(calls)).numpy()
         return [logits[place, : len(call.rows)] for place, call in enumerate(calls)]
 
-    def explain(self, call: RankCall, outcome: int, places: Int64[np.ndarray, "k"]) -> Explanation:
+    def explain(
+        self, call: RankCall, outcome: int, places: Int64[np.ndarray, "k"]
+    ) -> "Explanation":
         """Explain the logits of one outcome for the candidates at these places."""
+        from ranking.network.explanation import explain
+
         with torch.no_grad():
             inputs = self.inputs([call])
         return explain(self._network, inputs, outcome, places)

@@ -1,13 +1,15 @@
 """What every runtime of a ranker promises, and how one is asked for; nothing here loads torch."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from ranking.answers import Explanation
 from ranking.rank_call import RankCall
+
+if TYPE_CHECKING:  # it imports what a machine that only ranks may lack
+    from ranking.answers import Explanation
 
 AUTO, TORCH, ONNX, CUDA = "auto", "torch", "onnx", "cuda"
 CLOSE = 5e-5  # of a logit: half of what a replay takes for rounding
@@ -29,7 +31,9 @@ IN_TORCH = RuntimeSettings()
 class Explainer(Protocol):
     """Says why candidates stand where they stand."""
 
-    def explain(self, call: RankCall, outcome: int, places: Int64[np.ndarray, "k"]) -> Explanation:
+    def explain(
+        self, call: RankCall, outcome: int, places: Int64[np.ndarray, "k"]
+    ) -> "Explanation":
         """Explain the logits of one outcome for the candidates at these places."""
         ...
 

@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from index import Hits
+from retrieval.behaviour.neighbours import Neighbours, speak_for
 from retrieval.behaviour.purchases import decay
 from retrieval.behaviour.relations import ease_scores, next_scores, together_scores
 from retrieval.behaviour.season import at_season
 from retrieval.behaviour.statistics import selling_now
 from retrieval.behaviour.tables import Behaviour
-from retrieval.encoded_query import EncodedQuery
+from retrieval.encoded_query import EncodedQuery, Visit
 
 KIND_HALF_LIFE_DAYS = 120.0  # a taste for a kind outlives one for a product
 TINY = 1e-9
@@ -77,11 +78,10 @@ class TogetherChannel(ScoredChannel):
 
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return summed similarities to the recent products; None for a stranger."""
-        return (
-            together_scores(self._behaviour.relations, ask.history)
-            if len(ask.history.rows)
-            else None
-        )
+        if not len(ask.history.rows):
+            return None
+        relations = self._behaviour.relations
+        return with_visit(together_scores(relations, ask.history), relations.together, ask.visit)
 
 
 class NextChannel(ScoredChannel):
@@ -111,7 +111,9 @@ class EaseChannel(ScoredChannel):
         """Return sums of weights, below 0 where the history speaks against; None for a stranger."""
         if not len(ask.history.rows):
             return None
-        return ease_scores(self._behaviour.relations, ask.history, ask.at_seconds)
+        relations = self._behaviour.relations
+        scores = ease_scores(relations, ask.history, ask.at_seconds)
+        return with_visit(scores, relations.ease, ask.visit)
 
 
 class SeasonChannel(ScoredChannel):
@@ -172,6 +174,17 @@ class TrendingChannel:
     ) -> Float32[np.ndarray, "c"] | None:
         """Return each row's popularity."""
         return np.asarray(self._popularity[rows])
+
+
+def with_visit(
+    scores: Float32[np.ndarray, "n"], table: Neighbours, visit: Visit
+) -> Float32[np.ndarray, "n"]:
+    """Return scores and what the products of this visit say by the same table."""
+    if not len(visit.rows):
+        return scores
+    weights: np.ndarray = np.log2(1 + visit.weights)
+    summed: np.ndarray = scores + speak_for(table, visit.rows, weights, len(scores))
+    return summed
 
 
 def best(scores: Float32[np.ndarray, "n"], k: int, ask: EncodedQuery) -> Hits:

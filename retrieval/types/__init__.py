@@ -1,5 +1,6 @@
 """The types of the shop: what a file, the wire and memory all hold."""
 
+from retrieval.types.act import Act, ActLine, ConsentState, StatedConsent
 from retrieval.types.candidates import Candidates, Searched
 from retrieval.types.event import Event, EventType
 from retrieval.types.fields import (
@@ -35,12 +36,15 @@ from retrieval.types.slate import (
 from retrieval.types.user import Consent, UserProfile
 
 __all__ = [
+    "Act",
+    "ActLine",
     "Availability",
     "Because",
     "Campaign",
     "Candidates",
     "Collapse",
     "Consent",
+    "ConsentState",
     "Direction",
     "Event",
     "EventType",
@@ -71,6 +75,7 @@ __all__ = [
     "Slate",
     "Sort",
     "Stage",
+    "StatedConsent",
     "Text",
     "UserId",
     "UserProfile",

@@ -20,7 +20,8 @@ from PIL import Image
 
 from index import FilterError
 from index.columns.filter_masks import matching
-from pipelines.config.sections import Config
+from pipelines.config.place import ShopPlace
+from pipelines.config.sections import Config, ShopConfig
 from pipelines.errors import RequestError
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change, RejectedChange, Upsert
@@ -67,6 +68,7 @@ class FakeEngine:
 
     release = "20171115-031500-fake"
     newest_change = 0
+    place = ShopPlace.of(ShopConfig())
 
     def __init__(self) -> None:
         self.asked: list[Query] = []

@@ -28,7 +28,7 @@ class CachedAnswers:
 
     def keep(self, query: Query, sequence: int, stage: Stage, slate: Slate) -> None:
         """Store an answer to a request without a shopper."""
-        key = None if query.user is not None or query.explain else _key(query, sequence, stage)
+        key = None if query.user or query.visitor or query.explain else _key(query, sequence, stage)
         if key is not None:
             self._slates.keep(key, slate, PLACED_BYTES * (1 + len(slate.products)))
 
@@ -43,6 +43,8 @@ def request_digest(query: Query) -> bytes | None:
 
 def _key(query: Query, sequence: int, stage: Stage) -> Key | None:
     scene = msgspec.structs.replace(query.scene, at=None)
-    plain = msgspec.structs.replace(query, user=None, deadline_ms=1, explain=False, scene=scene)
+    plain = msgspec.structs.replace(
+        query, user=None, visitor=None, deadline_ms=1, explain=False, scene=scene
+    )
     digest = request_digest(plain)
     return None if digest is None else (digest, sequence, stage)

@@ -13,6 +13,7 @@ from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.faults import StageFault
+from pipelines.engine.stages.shopper_history import ShopperHistory
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.parts import Parts
@@ -49,6 +50,7 @@ class RequestEncoder:
         encoder: QueryEncoder,
         visible: str,
         place: ShopPlace,
+        history: ShopperHistory,
         *,
         searches_words: bool,
     ) -> None:
@@ -61,6 +63,7 @@ class RequestEncoder:
         self._encoder = encoder
         self._visible = visible
         self._place = place
+        self._history = history
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
         self._encode_text = partial(_text_vector, encoder, words)
@@ -77,13 +80,15 @@ class RequestEncoder:
         text, at_seconds = query.text.strip(), self._moment(query)
         traits = traits_of(self._parts.users, query.user) if query.user else {}
         scene = scene_of(query)
+        history, visit = self._history.of(query, at_seconds)
         encoded = EncodedQuery(
             text=text,
             joined_vector=self._text_vector(text) if text and not by_words else None,
             image_vector=(
                 None if by_words or query.image is None else self._image_vector(query.image)
             ),
-            history=self._parts.behaviour.history(query.user, at_seconds),
+            history=history,
+            visit=visit,
             at_seconds=at_seconds,
             allowed=None if eligible.allowed.all() else eligible.allowed,
             where=self._where(query.filter, eligible.snapshot),

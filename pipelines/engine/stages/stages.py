@@ -13,6 +13,8 @@ from pipelines.engine.stages.popular import PopularProducts
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
+from pipelines.engine.stages.shopper_history import ShopperHistory
+from pipelines.events.profiles import Profiles
 from pipelines.live.base import Base
 from pipelines.release.layout import RANKER
 from pipelines.release.manifest import read_manifest
@@ -68,9 +70,12 @@ def open_base(release: Release, config: Config) -> Base:
     return Base(parts, encoder, fingerprints["text"], config.encoders.text.fields)
 
 
-def open_stages(release: Release, base: Base, config: Config) -> Stages:
+def open_stages(
+    release: Release, base: Base, config: Config, profiles: Profiles | None = None
+) -> Stages:
     """Open the ranker of a release, and put its five stages together."""
-    name, parts, visible = release.manifest.name, base.parts, not_hidden(config)
+    manifest, place = release.manifest, ShopPlace.of(config.shop)
+    name, parts, visible = manifest.name, base.parts, not_hidden(config)
     ranker = open_ranker(release.path, _runtime_settings(config))
     fit_order = FitOrder.of(config.retrieval)
     searches_words = "lexical" in config.retrieval.channels
@@ -80,7 +85,8 @@ def open_stages(release: Release, base: Base, config: Config) -> Stages:
             parts,
             base.encoder,
             visible,
-            ShopPlace.of(config.shop),
+            place,
+            ShopperHistory(parts, manifest, place, profiles),
             searches_words=searches_words,
         ),
         RetrievalStage(retriever(parts, parts.behaviour, config)),

@@ -1,4 +1,4 @@
-"""The side of a process that does not write: sends changes to the writer, and hears of them."""
+"""The side of a process that does not write: sends items to the writer, and hears of them."""
 
 import socket
 from collections import deque
@@ -9,35 +9,33 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import monotonic, sleep
+from typing import Any, Generic
 
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
-from pipelines.live.remote.messages import (
-    decode_outcomes,
-    encode_changes,
-    read_message,
-    write_message,
-)
+from pipelines.live.remote.messages import CHANGES, Item, Wire, encode, read_message, write_message
+from pipelines.live.remote.messages import Outcome as AnyOutcome
 
 CONNECT_SECONDS = 5.0  # to a writer that is just being started again
 
-Outcomes = Future[list[Outcome]]
 
+class LogClient(Generic[Item, AnyOutcome]):
+    """Sends items to the writer of a log; one connection, which is made again after a fault."""
 
-class ChangeClient:
-    """Sends changes to the writer of a log; one connection, which is made again after a fault."""
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wire: Wire[Item, AnyOutcome]) -> None:
         self._path = path
+        self._wire = wire
         self._lock = Lock()
         self._connection: socket.socket | None = None
-        self._queue: SimpleQueue[tuple[Sequence[Change], Outcomes] | None] = SimpleQueue()
-        Thread(target=self._send, name="send changes", daemon=True).start()
+        self._queue: SimpleQueue[tuple[Sequence[Item], Future[list[AnyOutcome]]] | None] = (
+            SimpleQueue()
+        )
+        Thread(target=self._send, name=f"send {wire.title}", daemon=True).start()
 
-    def submit(self, changes: Sequence[Change]) -> Outcomes:
+    def submit(self, items: Sequence[Item]) -> Future[list[AnyOutcome]]:
         """Return at once the future of the outcomes; a LiveError in it where none was written."""
-        future: Outcomes = Future()
-        self._queue.put((changes, future))
+        future: Future[list[AnyOutcome]] = Future()
+        self._queue.put((items, future))
         return future
 
     def close(self) -> None:
@@ -45,34 +43,36 @@ class ChangeClient:
         self._queue.put(None)
 
     def _send(self) -> None:
-        waiting: deque[Outcomes] = deque()
+        waiting: deque[Future[list[AnyOutcome]]] = deque()
         while (item := self._queue.get()) is not None:
-            changes, future = item
+            items, future = item
             connection = self._connection
             try:
                 if connection is None:
                     connection, waiting = self._connect()
                 waiting.append(future)
-                write_message(connection, encode_changes(changes))
+                write_message(connection, encode(items))
             except OSError as e:
-                self._end(connection, waiting, f"the writer of changes does not answer: {e}")
-                _fail(future, f"the writer of changes does not answer: {e}")
+                self._end(
+                    connection, waiting, f"the writer of {self._wire.title} does not answer: {e}"
+                )
+                _fail(future, f"the writer of {self._wire.title} does not answer: {e}")
         if self._connection is not None:
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
 
-    def _connect(self) -> tuple[socket.socket, deque[Outcomes]]:
+    def _connect(self) -> tuple[socket.socket, deque[Future[list[AnyOutcome]]]]:
         connection = connect(self._path, CONNECT_SECONDS)
-        waiting: deque[Outcomes] = deque()
+        waiting: deque[Future[list[AnyOutcome]]] = deque()
         self._connection = connection
         Thread(target=self._hear, args=(connection, waiting), daemon=True).start()
         return connection, waiting
 
-    def _hear(self, connection: socket.socket, waiting: deque[Outcomes]) -> None:
-        reason = "the writer of changes has ended"
+    def _hear(self, connection: socket.socket, waiting: deque[Future[list[AnyOutcome]]]) -> None:
+        reason = f"the writer of {self._wire.title} has ended"
         try:
             while (message := read_message(connection)) is not None:
-                outcomes = decode_outcomes(message)
+                outcomes = self._wire.outcomes.decode(message)
                 future = waiting.popleft()
                 if isinstance(outcomes, str):
                     _fail(future, outcomes)
@@ -82,8 +82,13 @@ class ChangeClient:
             reason = f"{reason}: {e}"
         self._end(connection, waiting, reason)
 
-    def _end(self, connection: socket.socket | None, waiting: deque[Outcomes], reason: str) -> None:
-        """Close a connection; whether the changes on their way were written is not known."""
+    def _end(
+        self,
+        connection: socket.socket | None,
+        waiting: deque[Future[list[AnyOutcome]]],
+        reason: str,
+    ) -> None:
+        """Close a connection; whether the items on their way were written is not known."""
         with self._lock:
             if connection is not None and connection is self._connection:
                 self._connection = None
@@ -92,6 +97,13 @@ class ChangeClient:
         while waiting:
             with suppress(IndexError):
                 _fail(waiting.popleft(), reason)
+
+
+class ChangeClient(LogClient[Change, Outcome]):
+    """Sends changes of products to the writer of their log."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, CHANGES)
 
 
 def connect(path: Path, seconds: float) -> socket.socket:
@@ -110,7 +122,7 @@ def connect(path: Path, seconds: float) -> socket.socket:
             return connection
 
 
-def _fail(future: Outcomes, reason: str) -> None:
+def _fail(future: Future[Any], reason: str) -> None:
     with suppress(InvalidStateError, RuntimeError):  # somebody else told of it
         future.set_running_or_notify_cancel()
         future.set_exception(LiveError(reason))

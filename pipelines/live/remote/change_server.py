@@ -1,4 +1,4 @@
-"""The writer's side: takes changes from other processes over a local socket."""
+"""The writer's side: takes items from other processes over a local socket."""
 
 import logging
 import socket
@@ -8,44 +8,45 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from threading import Lock, Thread
+from typing import Generic
 
 from pipelines.errors import UserError
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change
-from pipelines.live.remote.messages import (
-    decode_changes,
-    encode_outcomes,
-    read_message,
-    write_message,
-)
+from pipelines.live.remote.messages import CHANGES, Item, Wire, encode, read_message, write_message
+from pipelines.live.remote.messages import Outcome as AnyOutcome
 
 WAITING = 1_024  # messages of one connection whose outcomes are to come
 
 log = logging.getLogger(__name__)
-Outcomes = Future[list[Outcome]]
-Submit = Callable[[Sequence[Change]], Outcomes]
 
 
-class ChangeServer:
+class LogServer(Generic[Item, AnyOutcome]):
     """Submits what arrives on a socket, and sends the outcomes back in the same order."""
 
-    def __init__(self, path: Path, submit: Submit) -> None:
+    def __init__(
+        self,
+        path: Path,
+        submit: Callable[[Sequence[Item]], Future[list[AnyOutcome]]],
+        wire: Wire[Item, AnyOutcome],
+    ) -> None:
         """Listen at `path`, in a folder that nobody else may read."""
         self._submit = submit
+        self._wire = wire
         self._lock = Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.socket(socket.AF_UNIX)
         path.unlink(missing_ok=True)  # of a writer that was killed
         self._listener.bind(str(path))
         self._listener.listen()
-        Thread(target=self._accept, name="changes", daemon=True).start()
+        Thread(target=self._accept, name=wire.title, daemon=True).start()
 
-    def replace(self, submit: Submit) -> None:
+    def replace(self, submit: Callable[[Sequence[Item]], Future[list[AnyOutcome]]]) -> None:
         """Submit with another function from here on."""
         self._submit = submit
 
     def close(self) -> None:
-        """Take no more changes; what was submitted is still answered."""
+        """Take no more items; what was submitted is still answered."""
         self._listener.close()
         with self._lock:
             for connection in self._open:
@@ -60,11 +61,13 @@ class ChangeServer:
                 return
             with self._lock:
                 self._open.add(connection)
-            outcomes: Queue[Outcomes | None] = Queue(WAITING)
+            outcomes: Queue[Future[list[AnyOutcome]] | None] = Queue(WAITING)
             Thread(target=self._read, args=(connection, outcomes), daemon=True).start()
             Thread(target=self._answer, args=(connection, outcomes), daemon=True).start()
 
-    def _read(self, connection: socket.socket, outcomes: "Queue[Outcomes | None]") -> None:
+    def _read(
+        self, connection: socket.socket, outcomes: "Queue[Future[list[AnyOutcome]] | None]"
+    ) -> None:
         try:
             while (message := read_message(connection)) is not None:
                 outcomes.put(self._begin(message))
@@ -75,24 +78,36 @@ class ChangeServer:
         finally:
             outcomes.put(None)
 
-    def _begin(self, message: bytes) -> Outcomes:
+    def _begin(self, message: bytes) -> Future[list[AnyOutcome]]:
         try:
-            return self._submit(decode_changes(message))
+            return self._submit(self._wire.items.decode(message))
         except UserError as e:  # the log is closed
-            failed: Outcomes = Future()
+            failed: Future[list[AnyOutcome]] = Future()
             failed.set_exception(e)
             return failed
 
-    def _answer(self, connection: socket.socket, outcomes: "Queue[Outcomes | None]") -> None:
+    def _answer(
+        self, connection: socket.socket, outcomes: "Queue[Future[list[AnyOutcome]] | None]"
+    ) -> None:
         while (future := outcomes.get()) is not None:
+            result = _result(future)
             with suppress(OSError):  # what was submitted is in the log, whoever hears of it
-                write_message(connection, encode_outcomes(_result(future)))
+                write_message(connection, encode(result))
         with self._lock:
             self._open.discard(connection)
         connection.close()
 
 
-def _result(future: Outcomes) -> list[Outcome] | str:
+class ChangeServer(LogServer[Change, Outcome]):
+    """Submits changes of products."""
+
+    def __init__(
+        self, path: Path, submit: Callable[[Sequence[Change]], Future[list[Outcome]]]
+    ) -> None:
+        super().__init__(path, submit, CHANGES)
+
+
+def _result(future: Future[list[AnyOutcome]]) -> list[AnyOutcome] | str:
     try:
         return future.result()
     except Exception as e:

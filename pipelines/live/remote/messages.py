@@ -1,17 +1,20 @@
-"""What goes over the socket between the writer of a log of changes and the other processes."""
+"""What goes over the socket between the writer of a log and the other processes."""
 
 import socket
 import struct
 from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change, RejectedChange
 
 LENGTH = struct.Struct("!I")
 MOST_BYTES = 256 << 20  # of one message; a bulk of 16 MB is far below
-Fault = str  # why none of the changes was written
+Fault = str  # why none of the items was written
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 def write_message(connection: socket.socket, content: bytes) -> None:
@@ -31,24 +34,24 @@ def read_message(connection: socket.socket) -> bytes | None:
     return _exactly(connection, length)
 
 
-def encode_changes(changes: Sequence[Change]) -> bytes:
-    """Return changes as JSON."""
-    return msgspec.json.encode(list(changes))
+class Wire(NamedTuple, Generic[Item, Outcome]):
+    """How the items of one log, and their outcomes, are read from a message."""
+
+    items: "msgspec.json.Decoder[list[Item]]"
+    outcomes: "msgspec.json.Decoder[list[Outcome] | Fault]"
+    title: str  # what the items are called
 
 
-def decode_changes(content: bytes) -> list[Change]:
-    """Read what `encode_changes` wrote."""
-    return msgspec.json.decode(content, type=list[Change])
+CHANGES: Wire[Change, int | RejectedChange] = Wire(
+    msgspec.json.Decoder(list[Change]),
+    msgspec.json.Decoder(list[int | RejectedChange] | Fault),
+    "changes",
+)
 
 
-def encode_outcomes(outcomes: Sequence[Outcome] | Fault) -> bytes:
-    """Return the outcome of each change, or why none was written, as JSON."""
-    return msgspec.json.encode(outcomes if isinstance(outcomes, str) else list(outcomes))
-
-
-def decode_outcomes(content: bytes) -> list[Outcome] | Fault:
-    """Read what `encode_outcomes` wrote."""
-    return msgspec.json.decode(content, type=list[int | RejectedChange] | Fault)
+def encode(items: Sequence[object] | Fault) -> bytes:
+    """Return items, the outcome of each, or why none was written, as JSON."""
+    return msgspec.json.encode(items if isinstance(items, str) else list(items))
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes | None:

@@ -13,6 +13,9 @@ import msgspec
 
 from pipelines.config.sections import ServeConfig
 from pipelines.engine.deadline import running_stage
+from pipelines.events.event_log import FIRST, ActOutcome
+from pipelines.events.intake import EventIntake
+from pipelines.events.kept_act import KeptAct, Unset
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs
@@ -22,6 +25,7 @@ from pipelines.serving.admission.served_engine import ServedEngine
 from retrieval import Query, Slate, Stage
 
 MOST_WRITES = 256  # requests whose changes are on their way to the disk
+MOST_ACTS = 50_000  # that are on their way to the disk
 MOST_BULKS = 8  # that wait; one is in work
 GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
@@ -49,21 +53,29 @@ UNKNOWN = Arrival()
 class AdmissionControl:
     """Keeps the event loop free: every answer is computed in one of its threads."""
 
-    def __init__(self, engine: ServedEngine | None, config: ServeConfig) -> None:
+    def __init__(
+        self,
+        engine: ServedEngine | None,
+        config: ServeConfig,
+        events: EventIntake | None = None,
+    ) -> None:
         self.engine = engine
+        self.events = events  # None: none are taken
+        self.unset_consent: Unset = config.unset_consent
         self.draining = False  # told to end: not ready any more, and every connection ends
         self.takes_changes = bool(config.live)
         self._deadline_ms = config.deadline_ms
         self._queue = DeadlineQueue(config.threads)
         self._costs = Costs()
         self._writes = 0
+        self._events = 0
         self._bulks = 0
         self._bulk = asyncio.Lock()
 
     @property
     def busy(self) -> bool:
         """Return whether requests wait or are in work."""
-        return self._queue.busy or self._writes > 0
+        return self._queue.busy or self._writes > 0 or self._events > 0
 
     def opened(self) -> ServedEngine:
         """Return the engine, or Unavailable while the release is still being read."""
@@ -127,6 +139,28 @@ class AdmissionControl:
         finally:
             self._writes -= 1
 
+    async def take(self, acts: Sequence[KeptAct]) -> list[ActOutcome]:
+        """Return the outcome of each act, once all are on the disk and in the profiles.
+
+        Acts have a bound of their own and wait for no search, so they are taken while searches
+        are refused. Overloaded past that bound, Unavailable where they cannot be written.
+        """
+        if self.events is None or not acts:
+            return []
+        if self._events + len(acts) > MOST_ACTS:
+            raise Overloaded("too many events are waiting")
+        self._events += len(acts)
+        try:
+            written = asyncio.wrap_future(self.events.submit(acts))
+            return await asyncio.wait_for(asyncio.shield(written), CHANGE_SECONDS)
+        except LiveError as e:
+            log.error("events were not written: %s", e)
+            raise Unavailable("events cannot be written now; the server's log says why") from None
+        except TimeoutError:
+            raise StageTimeout("events", CHANGE_SECONDS) from None
+        finally:
+            self._events -= len(acts)
+
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:
         """Let one bulk in at a time; Overloaded where MOST_BULKS wait."""
@@ -154,11 +188,17 @@ class AdmissionControl:
         return self._deadline_ms if deadline_ms is None else min(deadline_ms, self._deadline_ms)
 
     async def _show(self, engine: ServedEngine, number: int, deadline: float) -> None:
-        """Wait until the answers of this process show a change that another one took."""
-        while engine.newest_change < number:
+        """Wait until the answers of this process show what another one took under a number."""
+        while self._newest(engine, number) < number:
             if monotonic() > deadline:
                 raise StageTimeout("after", GRACE_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _newest(self, engine: ServedEngine, number: int) -> int:
+        """Return the newest number of the log that a number is of."""
+        if number >= FIRST and self.events is not None:
+            return self.events.profiles.upto
+        return engine.newest_change
 
     async def _run(self, call: Callable[[], T], deadline: float, arrival: Arrival) -> T:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from pipelines.config.place import ShopPlace
 from pipelines.engine.answering import Answering
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change
@@ -11,6 +12,11 @@ from pipelines.live.changes import Change
 
 class ServedEngine(Answering, Protocol):
     """What the HTTP server needs of an engine. Its methods are called from several threads."""
+
+    @property
+    def place(self) -> ShopPlace:
+        """Where the shop is, which says what a time without an offset means."""
+        ...
 
     @property
     def newest_change(self) -> int:

@@ -78,6 +78,49 @@ function base64(file) {
   });
 }
 
+// What is done to a card is an event, where the server takes them; the next answer knows it.
+
+const ACTS = { view: "View", add_to_cart: "Put in cart", purchase: "Buy" };
+
+function visitor() {
+  const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
+  try {
+    localStorage.visitor ??= random();
+    return localStorage.visitor;
+  } catch {
+    return (visitor.once ??= random()); // this browser keeps nothing
+  }
+}
+
+function momentOf(second) {
+  return $("at").value ? `${$("at").value}T${second}` : undefined;
+}
+
+async function act(type, product) {
+  const body = { type, visitor: visitor(), lines: [{ product }], at: momentOf("09:59:59"), placement: "page" };
+  if ($("user").value.trim()) body.user = $("user").value.trim();
+  body.id = `${body.visitor}-${Date.now()}-${Math.random()}`;
+  try {
+    const { sequence } = await call("/v1/events", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    await ask(sequence ?? 0);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function acts(product) {
+  if (!about.events) return null;
+  const buttons = Object.entries(ACTS).map(([type, name]) => {
+    const label = `${name}: ${product.title || product.id}`;
+    return make("button", { type: "button", textContent: name, ariaLabel: label, onclick: () => act(type, product.id) });
+  });
+  return make("div", { className: "acts" }, ...buttons);
+}
+
 async function request() {
   const text = $("text").value.trim();
   const searches = Boolean(text || picture);
@@ -85,18 +128,19 @@ async function request() {
   if (text) body.text = text;
   if (picture) body.image = await base64(picture);
   if ($("user").value.trim()) body.user = $("user").value.trim();
+  if (about.events) body.visitor = visitor();
   if ($("filter").value.trim()) body.filter = $("filter").value.trim();
-  if ($("at").value) body.scene.at = `${$("at").value}T10:00:00`;
+  if ($("at").value) body.scene.at = momentOf("10:00:00");
   return { path: searches ? "/v1/search" : "/v1/recommend", body };
 }
 
-async function ask() {
+async function ask(after = 0) {
   asking.abort();
   const mine = (asking = new AbortController());
   main.setAttribute("aria-busy", "true");
   try {
     const { path, body } = await request();
-    const slate = await call(path, {
+    const slate = await call(after ? `${path}?after=${after}` : path, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -194,6 +238,7 @@ function card(placed, release) {
       ? null
       : make("p", { textContent: product.availability.toLowerCase().replaceAll("_", " ") }),
     make("ul", { className: "why" }, ...placed.why.map((why) => make("li", { textContent: why }))),
+    acts(product),
     explanation(placed),
   );
   return make("li", {}, make("article", { className: "card" }, pictureOf(placed, release), words));

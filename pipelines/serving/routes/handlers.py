@@ -17,6 +17,7 @@ from litestar.types import AnyCallable
 
 from pipelines.engine import decoding
 from pipelines.errors import RequestError
+from pipelines.events.event_log import FIRST
 from pipelines.serving import bodies
 from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
 from pipelines.serving.answer_cache import AnswerCache
@@ -39,7 +40,9 @@ Answers = NamedDependency[AnswerCache]
 After = Annotated[
     int,
     QueryParameter(
-        ge=0, lt=2**62, description="Number of a change that the answer shows, if it must."
+        ge=0,
+        lt=2**62,
+        description="Number of a change or an event that the answer knows, if it must.",
     ),
 ]
 DeadlineHeader = Annotated[
@@ -61,11 +64,12 @@ class JsonRequest(AnyRequest):
     """A request whose body is a Query in JSON, read strictly."""
 
     expected: str = MediaType.JSON.value
+    others: tuple[str, ...] = ()
 
     async def body(self) -> bytes:
         """Return the body, if its headers say that we can read it and it has arrived whole."""
         media_type, _ = self.content_type
-        if media_type != self.expected:
+        if media_type != self.expected and media_type not in self.others:
             raise unsupported("content-type", media_type, self.expected)
         encoding = self.headers.get("content-encoding", "identity")
         if encoding != "identity":
@@ -111,6 +115,12 @@ class LinesRequest(JsonRequest):
     expected = LINES
 
 
+class EventsRequest(JsonRequest):
+    """A request whose body is one JSON object, or one a line."""
+
+    others = (LINES,)
+
+
 def admission_of(state: State) -> AdmissionControl:
     """Return the admission control of the application."""
     admission: AdmissionControl = state.admission
@@ -132,6 +142,8 @@ def arrival_of(
     """Return what is known of a request beside its body."""
     if after and not admission.takes_changes:
         raise RequestError("after", "this server takes no changes; leave it out")
+    if after >= FIRST and admission.events is None:
+        raise RequestError("after", "this server takes no events; leave it out")
     return Arrival(request.route_handler.handler_name, x_deadline_ms, after, request.receive)
 
 
@@ -147,7 +159,7 @@ def query_route(path: str) -> RouteDecorator:
         status_code=200,
         request_class=JsonRequest,
         responses=QUERY_ERRORS,
-        operation_id=_operation_id,
+        operation_id=operation_id,
         dependencies={"arrival": Provide(arrival_of, sync_to_thread=False)},
     )
 
@@ -165,7 +177,7 @@ def change_route(
         request_class=request_class,
         media_type=media_type,
         responses=CHANGE_ERRORS,
-        operation_id=_operation_id,
+        operation_id=operation_id,
         guards=[_allow_changes],
     )
 
@@ -181,7 +193,7 @@ def read_route(
         path,
         media_type=media_type,
         responses=errors,
-        operation_id=_operation_id,
+        operation_id=operation_id,
     )
 
 
@@ -197,7 +209,8 @@ def last_part(request: AnyRequest, start: str) -> str:
         raise RequestError("id", bodies.NOT_UTF8) from None
 
 
-def _operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
+def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
+    """Return what a route is called in the OpenAPI document."""
     return handler.handler_name
 
 

@@ -48,8 +48,12 @@ async def picture(
 
 @read_route("/v1/about", READ_ERRORS)
 async def about(request: AnyRequest, admission: Admission) -> dict[str, Any]:
-    """Return the shop's name and size, the release, its last day and its measured quality."""
-    return await admission.call(lambda engine: engine.about(), small(request))
+    """Return the shop's name and size, the release, its last day and its measured quality.
+
+    `events` tells whether this server takes events.
+    """
+    known = await admission.call(lambda engine: engine.about(), small(request))
+    return known | {"events": admission.events is not None}
 
 
 @read_route("/v1/shoppers", FIELD_ERRORS)

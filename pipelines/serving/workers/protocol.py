@@ -9,6 +9,7 @@ from pipelines.config.sections import Config
 from retrieval.types import Noun
 
 SOCKET = "changes"  # of the writer, in the folder that the processes share
+EVENTS = "events"  # of the writer, for acts of shoppers
 TURN = "turn"  # lock of the process that opens a release
 
 
@@ -26,6 +27,11 @@ class Task(Noun, frozen=True, kw_only=True):
     def socket_path(self) -> Path:
         """Where the writer listens."""
         return Path(self.folder) / SOCKET
+
+    @property
+    def events_path(self) -> Path:
+        """Where the writer listens for acts of shoppers."""
+        return Path(self.folder) / EVENTS
 
 
 class End(Noun, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipelines.engine.engine import Engine
+from pipelines.events.intake import EventForwarder
 from pipelines.live.remote.change_client import ChangeClient, connect
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.serving.answering import Answering, Composition, Reports, beside_the_loop
@@ -59,21 +60,29 @@ async def answer(
 ) -> None:
     """Answer on a socket until `end`, called in a thread, returns."""
     with ranking_log(task.config, reports.say) as watch:
-        live = partial(open_tail, task) if task.config.serve.live else None
-        engines = EngineReloader(Path(task.releases), watch=watch, live=live)
-        with closing(engines):
-            await _serve(task, engines, listener, reports, end)
+        if not task.config.serve.live:
+            engines = EngineReloader(Path(task.releases), watch=watch)
+            await _serve(task, engines, None, listener, reports, end)
+            return
+        events = EventForwarder(Path(task.config.serve.live), task.events_path)
+        live = partial(open_tail, task)
+        engines = EngineReloader(
+            Path(task.releases), watch=watch, live=live, profiles=events.profiles
+        )
+        with closing(events), closing(engines):
+            await _serve(task, engines, events, listener, reports, end)
 
 
 async def _serve(
     task: Task,
     engines: EngineReloader,
+    events: EventForwarder | None,
     listener: socket.socket,
     reports: Reports,
     end: Callable[[], End],
 ) -> None:
     server = Composition(
-        create_app(None, task.config),
+        create_app(None, task.config, events),
         engines.open_first,
         InTurn(engines, Path(task.folder) / TURN),
         task.config.serve.follow_seconds,

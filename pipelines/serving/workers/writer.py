@@ -5,7 +5,10 @@ import threading
 from pathlib import Path
 
 from pipelines.errors import UserError
-from pipelines.live.remote.change_server import ChangeServer
+from pipelines.events.event_log import ActOutcome
+from pipelines.events.intake import WIRE, EventWriter
+from pipelines.events.kept_act import KeptAct
+from pipelines.live.remote.change_server import ChangeServer, LogServer
 from pipelines.serving.answering import Reports
 from pipelines.serving.hot_swap import EngineReloader
 from pipelines.serving.workers.protocol import Task
@@ -17,7 +20,10 @@ log = logging.getLogger(__name__)
 
 def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     """Take changes until `ending` is set; a UserError where the release or log cannot be opened."""
-    engines = EngineReloader(Path(task.releases), live=Path(task.config.serve.live), warm=False)
+    live = Path(task.config.serve.live)
+    engines = EngineReloader(Path(task.releases), live=live, warm=False)
+    events = EventWriter(live, task.config.serve.profile_days)
+    acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
     try:
         engine = engines.open_first()
         server = ChangeServer(task.socket_path, engine.change)
@@ -26,6 +32,8 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
             _follow(engines, server)
         server.close()
     finally:
+        acts.close()
+        events.close()
         engines.close()
 
 

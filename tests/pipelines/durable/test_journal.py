@@ -25,6 +25,7 @@ class Notes:
     columns = "body BLOB NOT NULL"
     application_id = 7
     version = 1
+    first = 1
     title = "log of notes"
     entry = "note"
     begin = "write one"

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -7,7 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
+from pipelines.events.intake import EventWriter
 from pipelines.serving.app import create_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -364,3 +367,34 @@ def test_it_says_nothing_of_a_plan_where_there_is_none(page: Page) -> None:
     open_page(page)
 
     expect(page.locator("#building")).to_be_hidden()
+
+
+LIVE = with_live(Config(), "live")
+
+
+def test_what_is_done_to_a_card_is_an_event_that_the_next_answer_knows(
+    browser: Browser, engine: Any, tmp_path: Path, serve: Any
+) -> None:
+    events = EventWriter(tmp_path, 35)
+    with closing(events), serve(create_app(engine, LIVE, events)) as address:
+        page = browser.new_page(base_url=address)
+        open_page(page)
+        asked = len(engine.asked)
+
+        with page.expect_response("**/v1/recommend?after=*"):
+            page.get_by_role("button", name="Put in cart").first.click()
+        answered(page)
+
+        query = engine.asked[-1]
+        assert len(engine.asked) == asked + 1
+        [line] = events.profiles.lines(None, query.visitor)
+        assert (line.type, line.product) == ("add_to_cart", "p1")
+        page.close()
+
+
+def test_a_server_that_takes_no_events_offers_none(page: Page, engine: Any) -> None:
+    open_page(page)
+
+    expect(page.locator(".card")).not_to_have_count(0)
+    expect(page.locator(".acts")).to_have_count(0)
+    assert engine.asked[-1].visitor is None

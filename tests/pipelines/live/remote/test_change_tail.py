@@ -12,11 +12,9 @@ from pipelines.live.remote.change_client import ChangeClient
 from pipelines.live.remote.change_server import ChangeServer
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.live.remote.messages import (
+    CHANGES,
     MOST_BYTES,
-    decode_changes,
-    decode_outcomes,
-    encode_changes,
-    encode_outcomes,
+    encode,
     read_message,
     write_message,
 )
@@ -50,9 +48,9 @@ def test_what_is_sent_over_the_socket_comes_back_as_it_was() -> None:
     changes = [MILK, Delete(id="p2")]
     outcomes = [1, RejectedChange(404, "id", "is no product"), 2]
 
-    assert decode_changes(encode_changes(changes)) == changes
-    assert decode_outcomes(encode_outcomes(outcomes)) == outcomes
-    assert decode_outcomes(encode_outcomes("the disk is full")) == "the disk is full"
+    assert CHANGES.items.decode(encode(changes)) == changes
+    assert CHANGES.outcomes.decode(encode(outcomes)) == outcomes
+    assert CHANGES.outcomes.decode(encode("the disk is full")) == "the disk is full"
 
 
 def test_a_message_that_ends_early_or_is_too_long_is_none() -> None:

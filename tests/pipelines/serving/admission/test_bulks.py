@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from math import inf
 
 import pytest
 
@@ -25,7 +26,7 @@ class OneAtATime:
         self.go = threading.Event()
         self.done: list[str] = []
 
-    def answer(self, query: Query, stage: Stage = Stage.RANKING) -> Slate:
+    def answer(self, query: Query, stage: Stage = Stage.RANKING, spare_ms: float = inf) -> Slate:
         self.go.wait(20)
         self.done.append(query.user or "")
         return Slate(products=(), stage=stage, release=self.release, timings_ms={})

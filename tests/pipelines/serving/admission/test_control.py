@@ -1,12 +1,18 @@
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
 from math import inf
 from time import sleep
+from types import SimpleNamespace
 
 import pytest
 
 from pipelines.config.sections import ServeConfig
+from pipelines.events.event_log import UnwrittenAct
+from pipelines.events.kept_act import KeptAct, kept_act
+from pipelines.live.change_log import LiveError
 from pipelines.serving.admission import (
     QUEUED_PER_THREAD,
     AdmissionControl,
@@ -15,7 +21,9 @@ from pipelines.serving.admission import (
     Overloaded,
     Unavailable,
 )
-from retrieval import Query, Slate, Stage
+from pipelines.serving.admission.control import MOST_ACTS
+from retrieval import EventType, Query, Slate, Stage
+from retrieval.types import Act
 
 
 class SlowEngine:
@@ -170,3 +178,79 @@ def test_a_body_that_goes_on_is_no_client_that_leaves() -> None:
     slate = asyncio.run(admission.answer(Query(), arrival=Arrival(receive=receive)))
 
     assert slate.release == "r1"
+
+
+class Acts:
+    """Takes acts at once, or when told to."""
+
+    def __init__(self) -> None:
+        self.profiles = SimpleNamespace(upto=0)
+        self.waiting: list[Future[list[int | UnwrittenAct]]] = []
+
+    def submit(self, acts: Sequence[KeptAct]) -> "Future[list[int | UnwrittenAct]]":
+        self.waiting.append(Future())
+        return self.waiting[-1]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+VIEW = kept_act(
+    Act(type=EventType.VIEW, visitor="v"), datetime(2024, 3, 2, tzinfo=UTC), UTC, "granted"
+)
+
+
+def test_acts_are_taken_while_searches_are_turned_away() -> None:
+    go, acts = threading.Event(), Acts()
+    admission = AdmissionControl(
+        SlowEngine(go.wait), ServeConfig(threads=1, deadline_ms=60_000), acts
+    )
+
+    async def crowd() -> list[object]:
+        asked = [admission.answer(Query(deadline_ms=60_000)) for _ in range(QUEUED_PER_THREAD + 2)]
+        answers = asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        taking = asyncio.create_task(admission.take([VIEW]))
+        await asyncio.sleep(0)
+        acts.waiting[0].set_result([7])
+        taken = await taking
+        go.set()
+        return [taken, *await answers]
+
+    taken, *answers = asyncio.run(crowd())
+
+    assert taken == [7]
+    assert sum(isinstance(answer, Overloaded) for answer in answers) == 1
+
+
+def test_more_acts_than_may_wait_are_turned_away() -> None:
+    acts = Acts()
+    admission = AdmissionControl(None, ServeConfig(), acts)
+
+    async def crowd() -> None:
+        first = asyncio.create_task(admission.take([VIEW] * MOST_ACTS))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="too many events"):
+            await admission.take([VIEW])
+        acts.waiting[0].set_result([1] * MOST_ACTS)
+        await first
+        again = asyncio.create_task(admission.take([VIEW]))
+        await asyncio.sleep(0)
+        acts.waiting[1].set_result([2])
+        assert await again == [2]
+
+    asyncio.run(crowd())
+
+
+def test_acts_that_cannot_be_written_are_told_as_unavailable() -> None:
+    acts = Acts()
+    admission = AdmissionControl(None, ServeConfig(), acts)
+
+    async def fail() -> None:
+        taking = asyncio.create_task(admission.take([VIEW]))
+        await asyncio.sleep(0)
+        acts.waiting[0].set_exception(LiveError("the disk is full"))
+        await taking
+
+    with pytest.raises(Unavailable, match="log says why"):
+        asyncio.run(fail())

@@ -1,0 +1,109 @@
+"""Takes acts in one process: writes them itself, or sends them to the process that does."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Protocol
+
+import msgspec
+
+from pipelines.events.archive_writer import ArchiveWriter
+from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, forget, open_event_log
+from pipelines.events.kept_act import KeptAct
+from pipelines.events.profiles import Profiles
+from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles
+from pipelines.live.remote.change_client import LogClient
+from pipelines.live.remote.messages import Fault, Wire
+
+WIRE: Wire[KeptAct, int | UnwrittenAct] = Wire(
+    msgspec.json.Decoder(list[KeptAct]),
+    msgspec.json.Decoder(list[int | UnwrittenAct] | Fault),
+    "events",
+)
+KEY_DAYS = 35  # that an act is known when it is sent again
+ARCHIVE_SECONDS = 300.0  # between two looks for acts that are not archived
+
+log = logging.getLogger(__name__)
+Outcomes = Future[list[ActOutcome]]
+
+
+class EventIntake(Protocol):
+    """Where acts go; its methods are called from several threads."""
+
+    @property
+    def profiles(self) -> Profiles:
+        """The profiles that show the acts."""
+        ...
+
+    def submit(self, acts: Sequence[KeptAct]) -> Outcomes:
+        """Return at once the future of the outcomes: on the disk, and in every next answer."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits, and take no more."""
+        ...
+
+
+class EventWriter:
+    """Writes acts to the log of a folder, and shows them in its profiles."""
+
+    def __init__(self, live: Path, retention_days: int) -> None:
+        """Open the log in the folder of --live, or begin one; LiveError where it cannot be."""
+        folder = self._folder = live / FOLDER
+        self._kept_for = timedelta(days=max(retention_days, KEY_DAYS))
+        self._shown = ProfileWriter(folder, retention_days)
+        self._log = open_event_log(folder, self._shown.apply)
+        try:
+            self._shown.catch_up()
+        except BaseException:
+            self._log.close()
+            raise
+        self.profiles: Profiles = SqliteProfiles(folder)
+        self._archive = ArchiveWriter(folder)
+        self._closed = Event()
+        self._archiving = Thread(target=self._archive_for_ever, name="archive", daemon=True)
+        self._archiving.start()
+
+    def submit(self, acts: Sequence[KeptAct]) -> Outcomes:
+        """Return at once the future of the outcomes."""
+        return self._log.submit(acts)
+
+    def close(self) -> None:
+        """Write what waits, archive it, and take no more."""
+        self._closed.set()
+        self._archiving.join()
+        self._log.close()
+        self._write_archive()
+        self._shown.close()
+        self.profiles.close()
+
+    def _archive_for_ever(self) -> None:
+        while not self._closed.wait(ARCHIVE_SECONDS):
+            self._write_archive()
+
+    def _write_archive(self) -> None:
+        try:
+            upto = self._archive.write()
+            forget(self._folder, upto, datetime.now(UTC) - self._kept_for)
+        except Exception:  # of any kind: the log has the acts, and the next time may do better
+            log.exception("acts were not archived")
+
+
+class EventForwarder:
+    """Sends acts to the process that writes, and reads the profiles that it writes."""
+
+    def __init__(self, live: Path, socket: Path) -> None:
+        self._client = LogClient(socket, WIRE)
+        self.profiles: Profiles = SqliteProfiles(live / FOLDER)
+
+    def submit(self, acts: Sequence[KeptAct]) -> Outcomes:
+        """Return at once the future of the outcomes."""
+        return self._client.submit(acts)
+
+    def close(self) -> None:
+        """Send no more."""
+        self._client.close()
+        self.profiles.close()

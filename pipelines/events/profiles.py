@@ -1,0 +1,61 @@
+"""Profiles: what is known of a shopper's recent acts, behind one protocol."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from pipelines.events.kept_act import Purpose
+from retrieval.types import EventType
+
+
+class ProfileLine(NamedTuple):
+    """One product of one recent act, or an act without products."""
+
+    at_ms: int  # since 1970, UTC
+    type: EventType
+    product: str  # "": none
+    quantity: float
+    visit: str  # of the basket or session; "": not said
+    text: str  # that was searched
+    purposes: frozenset[Purpose]
+    sequence: int
+    person: str  # as the archive calls who acted: a user, or a visitor whom nobody had named
+
+
+class Profiles(Protocol):
+    """Recent acts by shopper; its methods are called from several threads."""
+
+    @property
+    def upto(self) -> int:
+        """The number of the newest act that the profiles show."""
+        ...
+
+    @property
+    def log(self) -> str:
+        """The id of the log that the acts come from."""
+        ...
+
+    def lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+        """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES.
+
+        A visitor's acts without a name belong to the user who was the next to log in there, and
+        to the visitor alone while nobody was. A request that names both is such a login.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+def cart(lines: Sequence[ProfileLine]) -> dict[str, float]:
+    """Return the pieces of each product that lie in the cart, by lines from the oldest on."""
+    held: Counter[str] = Counter()
+    for line in lines:
+        if line.type is EventType.ADD_TO_CART:
+            held[line.product] += line.quantity  # type: ignore[assignment]
+        elif line.type is EventType.REMOVE_FROM_CART:
+            held[line.product] -= line.quantity  # type: ignore[assignment]
+        elif line.type is EventType.PURCHASE:
+            held.pop(line.product, None)
+    return {product: pieces for product, pieces in held.items() if pieces > 0}

@@ -1,0 +1,77 @@
+"""The route that takes events: what shoppers do, one at a time or one a line."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+
+from pipelines.events.event_log import UnwrittenAct
+from pipelines.events.kept_act import kept_act
+from pipelines.serving import event_bodies
+from pipelines.serving.admission import AdmissionControl
+from pipelines.serving.error_responses import EVENT_ERRORS, events_disabled
+from pipelines.serving.event_bodies import TakenEvent, taken_event
+from pipelines.serving.routes.handlers import (
+    LINES,
+    Admission,
+    AnyRequest,
+    EventsRequest,
+    operation_id,
+)
+from retrieval.types import Act
+
+AT_ONCE = 500  # of a body with many, so that others' come in between
+
+
+def _allow_events(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse an event before its body is read, unless the server was started to take any."""
+    if connection.app.state.admission.events is None:
+        raise events_disabled()
+
+
+@post(
+    "/v1/events",
+    status_code=200,
+    request_class=EventsRequest,
+    responses=EVENT_ERRORS,
+    operation_id=operation_id,
+    guards=[_allow_events],
+)
+async def take_events(request: AnyRequest, admission: Admission) -> Response[bytes]:
+    """Take what a shopper did: one JSON object, or with `application/x-ndjson` one a line.
+
+    The answer says under which number each is on the disk; of many it has a line for each, in
+    their order. A request with this number as `after` is answered with the event in mind.
+    """
+    body = await request.body()
+    if request.content_type[0] == LINES:
+        return Response(await _take_lines(body, admission), media_type=LINES)
+    [taken] = await _take([event_bodies.read_event(body)], admission)
+    if isinstance(taken, UnwrittenAct):
+        raise HTTPException(taken.message, status_code=taken.status, extra={"field": taken.field})
+    return Response(msgspec.json.encode(taken), media_type="application/json")
+
+
+ROUTES = (take_events,)
+
+
+async def _take_lines(body: bytes, admission: AdmissionControl) -> bytes:
+    lines = await asyncio.to_thread(event_bodies.read_event_lines, body)
+    acts = [line.act for line in lines if line.act is not None]
+    taken: list[TakenEvent | UnwrittenAct] = []
+    for start in range(0, len(acts), AT_ONCE):
+        taken += await _take(acts[start : start + AT_ONCE], admission)
+    return event_bodies.event_statuses(lines, iter(taken))
+
+
+async def _take(acts: list[Act], admission: AdmissionControl) -> list[TakenEvent | UnwrittenAct]:
+    """Write the acts that consent allows to be kept, and return what became of each."""
+    zone, received_at = admission.opened().place.zone, datetime.now(UTC)
+    kept = [kept_act(act, received_at, zone, admission.unset_consent) for act in acts]
+    outcomes = iter(await admission.take([one for one in kept if one.purposes]))
+    return [taken_event(one, next(outcomes) if one.purposes else None) for one in kept]
