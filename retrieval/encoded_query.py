@@ -18,6 +18,7 @@ class Visit(NamedTuple):
 
     rows: Int32[np.ndarray, "v"]
     weights: Float64[np.ndarray, "v"]  # above 0, below 1
+    instead: bool = False  # of purchases: then the history is made of such acts, and this is empty
 
 
 NO_VISIT = Visit(np.empty(0, np.int32), np.empty(0, np.float64))
@@ -30,7 +31,7 @@ class EncodedQuery(NamedTuple):
     joined_vector: Float32[np.ndarray, "d"] | None = None  # query text in the joined space
     image_vector: Float32[np.ndarray, "i"] | None = None  # query picture in the picture space
     history: History = NO_HISTORY
-    visit: Visit = NO_VISIT  # empty where the history itself is made of such acts
+    visit: Visit = NO_VISIT
     at_seconds: int = 0
     allowed: Bool[np.ndarray, "n"] | None = None  # products that may be returned; None: all
     where: Expression | None = None  # the filter that `allowed` was made by; None: not said

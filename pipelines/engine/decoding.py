@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pipelines.errors import RequestError, json_fault
-from retrieval import Availability, Placement, Query, Scene
+from retrieval import Availability, EventType, Placement, Query, Scene
 from retrieval.types import Collapse, Facet, Noun, Sort
 
 NOUNS: dict[str, type[Noun]] = {  # where an unknown field can stand
@@ -21,6 +21,7 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "body": 'send one JSON object in UTF-8, such as {"text": "oat milk", "k": 20}',
     "image": "send a JPEG, PNG, WebP, GIF or BMP picture of at most 10 MB as plain base64 "
     "(no `data:` in front, no line breaks)",
+    "type": f"write one of {', '.join(EventType)}",
     "availability": f"write one of {', '.join(Availability)}",
     "scene.placement": f"write one of {', '.join(Placement)}",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00, or name its offset",

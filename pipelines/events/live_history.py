@@ -72,7 +72,7 @@ class LiveHistory:
         kinds = iter(kind for kind in WEAKER if kind is not self._kind)
         while not len(history.rows) and (kind := next(kinds, None)) is not None:
             history = self._of_kind(NO_HISTORY, acts, kind, until)
-        return history, NO_VISIT
+        return history, NO_VISIT._replace(instead=len(history.rows) > 0)
 
     def _of_kind(
         self, known: History, acts: pa.Table, kind: EventType, until_seconds: int

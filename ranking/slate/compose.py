@@ -49,6 +49,7 @@ class Ordered(NamedTuple):
     features: Float32[np.ndarray, "r f"] | None
     probabilities: dict[str, Float64[np.ndarray, "r"]]  # by outcome, of those that are calibrated
     reasoning: Reasoning | None = None  # of the first places, where it was asked for
+    bought: bool = True  # whether the shopper's history is of purchases, not of views and carts
 
 
 class Page(NamedTuple):
@@ -99,7 +100,8 @@ def _standing(ordered: Ordered, place: int, *, explain: bool) -> dict[str, Any]:
             for outcome, column in ordered.probabilities.items()
             if place < len(column)
         },
-        "why": reasons(features) or tuple(CHANNEL_REASONS[name] for name in proposed),
+        "why": reasons(features, bought=ordered.bought)
+        or tuple(CHANNEL_REASONS[name] for name in proposed),
         "channels": proposed if explain else {},
         "features": features if explain else {},
         "moved": _moved(ordered.reasoning, place),

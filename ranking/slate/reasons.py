@@ -1,6 +1,7 @@
 """Reasons in a shopper's words why a product is on the page, from its features."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import expm1
 from typing import NamedTuple
 
@@ -42,12 +43,35 @@ REASONS = (
 )
 
 
-def reasons(features: Numbers) -> tuple[str, ...]:
-    """Return at most two reasons, the strongest first; none without features."""
+def _always(words: str, _: Numbers) -> str:
+    return words
+
+
+LOOKED = {  # what stands for a topic where a shopper bought nothing yet, but looked
+    "habit": "you chose it or looked at it lately",
+    "together": "goes with what you looked at lately",
+    "aisle": "from an aisle that you looked at",
+}
+
+
+REASONS_OF_LOOKS = tuple(
+    reason._replace(words=partial(_always, LOOKED[reason.about]))
+    if reason.about in LOOKED
+    else reason
+    for reason in REASONS
+    if reason.about != "baskets"
+)
+
+
+def reasons(features: Numbers, *, bought: bool = True) -> tuple[str, ...]:
+    """Return at most two reasons, the strongest first; none without features.
+
+    Without `bought` the features count views and carts in place of purchases, and so do the words.
+    """
     if not features:
         return ()
     said: dict[str, str] = {}
-    for reason in REASONS:
+    for reason in REASONS if bought else REASONS_OF_LOOKS:
         if reason.about not in said and reason.holds(features):
             said[reason.about] = reason.words(features)
     return tuple(said.values())[:MOST_REASONS]

@@ -145,6 +145,7 @@ class RankingStage:
             self._report(request, best, call.features, answer.logits)
         order = self._fit_order.ranked(best, snapshot, answer.logits)
         ordered = _in_order(candidates, call.features, answer, order)
+        ordered = ordered._replace(bought=not request.encoded.visit.instead)
         call = RankCall(call.rows[order], call.features[order], call.context)
         reasons = partial(self._reasoning, request, call)
         stage = Stage.RANKING if depth.most_ranked is None else Stage.SHORT_RANKING
