@@ -44,7 +44,7 @@ def app(shop: Path, release: Path) -> Any:
     index = hnswlib.Index(space="ip", dim=384)
     index.init_index(len(texts), M=16, ef_construction=100)
     index.add_items(texts, num_threads=2)
-    index.set_ef(CANDIDATES)
+    index.set_ef(2 * CANDIDATES)  # with fewer it finds too few now and then, and fails
     index.set_num_threads(1)
     popular = np.argsort(-sold)[:CANDIDATES]
 

@@ -91,7 +91,8 @@ def test_steps_that_are_shorter_than_a_line_make_no_long_silence(
 
 def test_only_the_innermost_step_speaks(capsys: pytest.CaptureFixture[str]) -> None:
     with working("the whole"), working("a part"):
-        capsys.readouterr()  # what the whole said before the part began, if that took long
+        sleep(2 * SHORT)
+        capsys.readouterr()  # what the whole was saying when the part began
         sleep(6 * SHORT)
 
     assert {line.partition(":")[0] for line in _said(capsys)} == {"a part"}

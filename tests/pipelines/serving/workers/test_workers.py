@@ -217,6 +217,40 @@ def test_another_release_is_answered_from_without_a_failed_request(
     assert knows(server, "new1", sequence)
 
 
+def buy(server: Server, user: str, product: str) -> int:
+    event = {"type": "purchase", "user": user, "lines": [{"product": product}]}
+    status, body = server.ask("/v1/events", event)
+    assert status == 200, body
+    sequence: int = body["sequence"]
+    return sequence
+
+
+def repeats(server: Server, user: str, product: str, after: int) -> bool:
+    query = {"user": user, "candidates": [product], "explain": True, "deadline_ms": 60_000}
+    status, slate = server.ask(f"/v1/rank?after={after}", query)
+    assert status == 200, slate
+    return "repeat" in slate["products"][0]["channels"]
+
+
+def test_an_act_is_known_to_every_process_when_it_is_acknowledged(server: Server) -> None:
+    for number in range(10):
+        sequence = buy(server, f"buyer{number}", "p3")
+        assert every(repeats(server, f"buyer{number}", "p3", sequence) for _ in range(4))
+
+
+def test_an_acknowledged_act_survives_the_end_of_the_writer(server: Server) -> None:
+    sequence = buy(server, "survivor", "p3")
+    before = len(server.lines)
+
+    os.kill(min(server.children()), signal.SIGKILL)
+
+    wait_for(lambda: any("another one begins" in x for x in server.lines[before:]))
+    event = {"type": "view", "user": "survivor", "lines": [{"product": "p5"}]}
+    wait_for(lambda: server.ask("/v1/events", event | {"id": "again"})[0] == 200)
+    assert server.ask("/v1/events", event | {"id": "again"})[1]["duplicate"]
+    assert repeats(server, "survivor", "p3", sequence)
+
+
 def test_it_ends_in_order_whatever_its_clients_do_and_leaves_no_process(server: Server) -> None:
     host, _, port = server.url.removeprefix("http://").rpartition(":")
     head = b"POST /v1/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -303,37 +337,3 @@ def test_a_release_that_cannot_be_opened_ends_the_server_with_one_line(tmp_path:
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
     assert "vetrina build" in answer.stderr
-
-
-def buy(server: Server, user: str, product: str) -> int:
-    event = {"type": "purchase", "user": user, "lines": [{"product": product}]}
-    status, body = server.ask("/v1/events", event)
-    assert status == 200, body
-    sequence: int = body["sequence"]
-    return sequence
-
-
-def repeats(server: Server, user: str, product: str, after: int) -> bool:
-    query = {"user": user, "candidates": [product], "explain": True, "deadline_ms": 60_000}
-    status, slate = server.ask(f"/v1/rank?after={after}", query)
-    assert status == 200, slate
-    return "repeat" in slate["products"][0]["channels"]
-
-
-def test_an_act_is_known_to_every_process_when_it_is_acknowledged(server: Server) -> None:
-    for number in range(10):
-        sequence = buy(server, f"buyer{number}", "p3")
-        assert every(repeats(server, f"buyer{number}", "p3", sequence) for _ in range(4))
-
-
-def test_an_acknowledged_act_survives_the_end_of_the_writer(server: Server) -> None:
-    sequence = buy(server, "survivor", "p3")
-    before = len(server.lines)
-
-    os.kill(min(server.children()), signal.SIGKILL)
-
-    wait_for(lambda: any("another one begins" in x for x in server.lines[before:]))
-    event = {"type": "view", "user": "survivor", "lines": [{"product": "p5"}]}
-    wait_for(lambda: server.ask("/v1/events", event | {"id": "again"})[0] == 200)
-    assert server.ask("/v1/events", event | {"id": "again"})[1]["duplicate"]
-    assert repeats(server, "survivor", "p3", sequence)
