@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -24,7 +25,6 @@ from index.vectors.scans.row_scores import row_scores
 from index.vectors.validation import fit_vectors, same_dimension
 
 NEARLY_ALL = 0.9  # share of the rows; if more pass, a filter seldom goes against a query
-TUNED = 0.95  # of the true answers are found without a filter: what an index is tuned to by default
 
 Found = tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]  # places and scores
 
@@ -39,6 +39,7 @@ class ApproximateIndex(ABC):
     """
 
     tuned_for = 100  # answers, for which the effort was chosen
+    recall = 0.0  # that was measured without a filter, when the effort was chosen; 0: never
     codes: ByteCodes | None = None  # of the same rows, to scan those that pass a filter
 
     def __init__(
@@ -112,9 +113,8 @@ class ApproximateIndex(ABC):
     def save(self, path: Path) -> None:
         """Write the index, and which rows it holds."""
 
-    def _save_deeper(self, path: Path) -> None:
-        if self.deeper:
-            save_array(path, np.array([self.deeper]))
+    def _save_tuning(self, path: Path) -> None:
+        save_array(path, np.array([self.deeper, self.recall]))
 
     @abstractmethod
     def _nearest(self, queries: Float32[np.ndarray, "q d"], depth: int) -> Found:
@@ -234,7 +234,7 @@ class ApproximateIndex(ABC):
         hits = self._filtered(query, k, held, depth)
         if len(hits.rows) < min(k, plan.passed):
             return None
-        how = structs.replace(plan, way=Way.OVERFETCH, effort=depth, exactness=TUNED)
+        how = structs.replace(plan, way=Way.OVERFETCH, effort=depth, exactness=self.recall)
         return structs.replace(hits, plan=how)
 
     def _filtered(
@@ -247,9 +247,16 @@ class ApproximateIndex(ABC):
         return hits
 
 
-def opened_deeper(path: Path) -> float:
-    """Return how much deeper an index searches; 0 where no file says so."""
-    return float(map_array(path)[0]) if path.exists() else 0.0
+class Tuning(NamedTuple):
+    """How much deeper an index searches, and the recall that was measured so."""
+
+    deeper: float
+    recall: float
+
+
+def opened_tuning(path: Path) -> Tuning:
+    """Return what an index was saved with."""
+    return Tuning(*map_array(path).tolist())
 
 
 def in_order(

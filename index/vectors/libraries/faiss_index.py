@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float32, Int64
 from index.arrays import map_array, save_array
 from index.errors import DamagedIndex, IndexFault
 from index.types import Hits
-from index.vectors.approximate import ApproximateIndex, Found, opened_deeper
+from index.vectors.approximate import ApproximateIndex, Found, opened_tuning
 from index.vectors.filtered_search import IndexShape, Kind
 from index.vectors.scans.row_scores import one_thread
 from index.vectors.validation import fit_vectors
 
-DEEPER = ".deeper.npy"
+TUNING = ".tuning.npy"
 # What stands around an index that is searched, and under which name it holds it.
 WRAPPERS = {
     faiss.IndexPreTransform: "index",
@@ -145,7 +145,7 @@ class FaissIndex(ApproximateIndex):
         path.parent.mkdir(parents=True, exist_ok=True)
         faiss.write_index(self._index, str(path))
         save_array(path.with_suffix(".rows.npy"), self._rows)
-        self._save_deeper(path.with_suffix(DEEPER))
+        self._save_tuning(path.with_suffix(TUNING))
 
     @classmethod
     def open(cls, path: Path, vectors: Float32[np.ndarray, "n d"]) -> "FaissIndex":
@@ -160,7 +160,10 @@ class FaissIndex(ApproximateIndex):
                 f"{path.name} holds {index.ntotal} vectors of {index.d} dimensions, but "
                 f"{len(rows)} of {vectors.shape[1]} belong to it"
             )
-        return cls(index, vectors, rows, opened_deeper(path.with_suffix(DEEPER)))
+        tuning = opened_tuning(path.with_suffix(TUNING))
+        opened = cls(index, vectors, rows, tuning.deeper)
+        opened.recall = tuning.recall
+        return opened
 
     def _nearest(
         self,

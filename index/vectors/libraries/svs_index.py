@@ -15,7 +15,7 @@ from scipy.linalg.blas import snrm2
 from index.arrays import map_array, save_array
 from index.errors import DamagedIndex, IndexFault
 from index.types import Hits
-from index.vectors.approximate import ApproximateIndex, Found, opened_deeper
+from index.vectors.approximate import ApproximateIndex, Found, opened_tuning
 from index.vectors.filtered_search import IndexShape
 from index.vectors.libraries.faiss_index import num_threads
 from index.vectors.validation import LARGEST, fit_vectors
@@ -27,7 +27,7 @@ ALPHA = 0.95  # how much nearer a detour must be to spare an edge; below 1 for i
 PADDING = 32  # bytes that a code begins at a multiple of
 PARTS = ("config", "graph", "data")  # folders that SVS writes
 ROWS = "rows.npy"
-DEEPER = "deeper.npy"
+TUNING = "tuning.npy"
 EFFORT = 100  # before it is tuned
 LEAST_SHARE = 4  # a walk may end with this part of the answers wanted
 NEAR = 0.05  # scores of compressed vectors are off by much less
@@ -133,7 +133,7 @@ class SvsIndex(ApproximateIndex):
         self._set(self._effort, self.tuned_for)
         self._index.save(*(str(path / part) for part in PARTS))
         save_array(path / ROWS, self._rows)
-        self._save_deeper(path / DEEPER)
+        self._save_tuning(path / TUNING)
 
     @classmethod
     def open(cls, path: Path, vectors: Float32[np.ndarray, "n d"]) -> "SvsIndex":
@@ -156,7 +156,10 @@ class SvsIndex(ApproximateIndex):
                 f"{path.name} holds {index.size} vectors of {index.dimensions} dimensions, but "
                 f"{len(rows)} of {vectors.shape[1]} belong to it"
             )
-        return cls(index, vectors, rows, opened_deeper(path / DEEPER))
+        tuning = opened_tuning(path / TUNING)
+        opened = cls(index, vectors, rows, tuning.deeper)
+        opened.recall = tuning.recall
+        return opened
 
     def search(
         self,

@@ -222,8 +222,8 @@ def _planned(
     index = index or design.build(vectors, rows)
     spare = SPARE * (1 - target.recall)
     curve = measured_curve(index, target.queries, target.truth, target.recall, spare)
-    recall = recall_at_k(index, target.queries, target.truth)
-    return PlannedIndex(index, form, index.effort, recall, design.name, curve)
+    index.recall = recall_at_k(index, target.queries, target.truth)
+    return PlannedIndex(index, form, index.effort, index.recall, design.name, curve)
 
 
 def survey(
