@@ -76,7 +76,7 @@ class WordCompleter:
 
     def __init__(
         self,
-        vocabulary: Vocabulary | None,
+        vocabulary: Vocabulary,
         terms_of: Callable[[str], Words],
         rows_with: Callable[[Words], int],
     ) -> None:
@@ -89,8 +89,6 @@ class WordCompleter:
 
         Looked at are the MOST_TRIED that most rows have at all; `before` may be empty.
         """
-        if self._vocabulary is None:
-            return []
         if not before.strip():  # a word of the synonyms may be in no row
             words = self._vocabulary.starting_with(prefix, k + MOST_TRIED)
             return list(islice((w for w in words if self._rows_with(self._terms_of(w))), k))

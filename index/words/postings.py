@@ -166,9 +166,8 @@ class Postings:
     """The postings of an index, mapped into memory."""
 
     def __init__(self, terms: StringArray, columns: Sequence[np.ndarray], num_rows: int) -> None:
-        plain = [column.view(np.ndarray) for column in columns]  # a memory map is slow to slice
         self._terms = terms
-        self._starts, self._rows, self._impacts, self._fields, self._most = plain
+        self._starts, self._rows, self._impacts, self._fields, self._most = columns
         self.num_rows = num_rows
         self._place = lru_cache(CACHED_TERMS)(self._terms.place)
         self._all_beginning = lru_cache(CACHED_BEGINNINGS)(self._read_beginning)

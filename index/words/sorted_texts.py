@@ -16,8 +16,8 @@ class StringArray:
     """An array of strings: one run of UTF-8 bytes, and the offset where each text begins."""
 
     def __init__(self, letters: UInt8[np.ndarray, "b"], offsets: Int64[np.ndarray, "n1"]) -> None:
-        self._letters = letters.view(np.ndarray)  # a memory map is slow to take one item from
-        self._offsets = offsets.view(np.ndarray)
+        self._letters = letters
+        self._offsets = offsets
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "StringArray":
