@@ -3,14 +3,14 @@
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranked_candidates import RankedCandidates, in_retrieval_order
+from pipelines.engine.stages.sales import Sales
 from pipelines.release.parts import Parts
 from retrieval import Candidates, Query, Stage
-from retrieval.behaviour.statistics import selling_now
 from retrieval.channels.catalogue import CatalogueChannel
 from retrieval.encoded_query import EncodedQuery
 
@@ -18,8 +18,9 @@ from retrieval.encoded_query import EncodedQuery
 class PopularProducts:
     """The products of a release by their sales of these weeks, then those of every category."""
 
-    def __init__(self, parts: Parts, fit_order: FitOrder) -> None:
+    def __init__(self, parts: Parts, sales: Sales, fit_order: FitOrder) -> None:
         self._parts = parts
+        self._sales = sales
         self._fit_order = fit_order
 
     def warm_up(self) -> None:
@@ -37,25 +38,17 @@ class PopularProducts:
         if eligible.given is None:
             rows = rows[: query.k]
         candidates = Candidates(
-            rows=rows, fused=self._sales_of(rows), positions={}, scores={}, silent=silent
+            rows=rows, fused=self._sales.of(rows), positions={}, scores={}, silent=silent
         )
         return in_retrieval_order(candidates, is_search=query.is_search, stage=Stage.POPULAR)
 
     def _eligible(self, eligible: Eligible) -> Int64[np.ndarray, "c"]:
         """Return the eligible rows, the best-selling first; new products come last."""
         if eligible.given is not None:
-            return eligible.given[np.argsort(-self._sales_of(eligible.given), kind="stable")]
+            return eligible.given[np.argsort(-self._sales.of(eligible.given), kind="stable")]
         built = self._parts.products.size
         new = built + np.flatnonzero(eligible.allowed[built:])
         return np.concatenate([self._ordered[eligible.allowed[self._ordered]], new])
-
-    def _sales_of(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
-        built = self._parts.products.size
-        return np.where(rows < built, self._sales[np.minimum(rows, built - 1)], np.float32(0))
-
-    @cached_property
-    def _sales(self) -> Float32[np.ndarray, "n"]:
-        return selling_now(self._parts.behaviour.statistics)
 
     @cached_property
     def _ordered(self) -> Int64[np.ndarray, "n"]:
@@ -63,4 +56,4 @@ class PopularProducts:
         every = np.arange(self._parts.products.size)
         spread = CatalogueChannel(self._parts.catalogue.categories).score(EncodedQuery(), every)
         assert spread is not None
-        return np.lexsort((-spread, -self._sales))
+        return np.lexsort((-spread, -self._sales.all))

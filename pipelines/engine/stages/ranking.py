@@ -1,7 +1,7 @@
 """The ranking stage: reorders the best candidates by cross-attention while there is time."""
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from math import isnan
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from pipelines.engine.stages.faults import FaultLog
 from pipelines.engine.stages.fit_order import FitOrder
 from pipelines.engine.stages.ranked_candidates import RankedCandidates, falling, in_retrieval_order
 from pipelines.engine.stages.request_encoding import EncodedRequest
+from pipelines.engine.stages.sales import Sales
 from pipelines.errors import UserError
 from pipelines.live.snapshot import CatalogueSnapshot, now_of
 from pipelines.release.parts import Parts
@@ -26,7 +27,6 @@ from ranking.ranker import Ranker
 from ranking.runtimes.request_batching import TooLate
 from ranking.slate.compose import Ordered, Reasoning
 from retrieval import Candidates, Query, Stage
-from retrieval.behaviour.statistics import selling_now
 from retrieval.context_facts import facts_of
 from retrieval.fusion.fusion import take
 from retrieval.retriever import searches
@@ -55,6 +55,7 @@ class RankingStage:
         parts: Parts,
         ranker: Ranker | None,
         settings: RankingConfig,
+        sales: Sales,
         fit_order: FitOrder,
     ) -> None:
         """Rank as these settings say; `fit_order` binds the ranker."""
@@ -66,6 +67,7 @@ class RankingStage:
         self._ranker = ranker
         self._num_recent = settings.recent_products
         self._most = settings.most_ranked
+        self._sales = sales
         self._fit_order = fit_order
 
     def rank(
@@ -108,7 +110,7 @@ class RankingStage:
         stage: Stage = Stage.RETRIEVAL,
     ) -> RankedCandidates:
         """Return the candidates as they were retrieved by a stage, and why they are not ranked."""
-        popularity = self.popularity(candidates.rows)
+        popularity = self._sales.of(candidates.rows)
         asked = request.query.is_search
         order = self._fit_order.retrieved(candidates, snapshot, popularity, asked=asked)
         is_search = searches(request.encoded)
@@ -156,16 +158,6 @@ class RankingStage:
         if query.candidates is not None:
             return MAX_CANDIDATES
         return min(max(self._most if most is None else most, query.k), MAX_CANDIDATES)
-
-    @cached_property
-    def _sales(self) -> Float32[np.ndarray, "n"]:
-        """Baskets a day of each product of the release, these weeks."""
-        return selling_now(self._parts.behaviour.statistics)
-
-    def popularity(self, rows: Int64[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
-        """Return the sales of each product; 0 of a new one."""
-        size = self._parts.products.size
-        return np.where(rows < size, self._sales[np.minimum(rows, size - 1)], np.float32(0))
 
     def _call(
         self, request: EncodedRequest, best: Candidates, snapshot: CatalogueSnapshot
