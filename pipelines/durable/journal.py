@@ -1,7 +1,6 @@
 """A numbered log in SQLite with group commit: one thread writes, one flush serves many."""
 
 import logging
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -11,61 +10,31 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, cast
 
 from filelock import FileLock, Timeout
 
-from pipelines.durable.files import flush
+from pipelines.durable.journal_file import (
+    Entry,
+    Format,
+    Item,
+    Record,
+    Refusal,
+    begin,
+    connect,
+    identity,
+    in_parts,
+    last_number,
+    replay,
+    used_bytes,
+)
 from pipelines.durable.locks import lock_file
 
 LOCK = ".lock"
 MOST_IN_GROUP = 1_000  # items that share a flush
 MOST_BYTES = 8 << 30  # of the database; past it items are refused
-READ_AT_ONCE = 1_000
 
 log = logging.getLogger(__name__)
-
-Row = tuple[bytes | str | None, ...]  # what is stored beside the number, in the order of `columns`
-Item = TypeVar("Item")  # what is submitted
-Record = TypeVar("Record")  # what will be written for an item
-Entry = TypeVar("Entry")  # a record with its number
-Refusal = TypeVar("Refusal")  # why an item is not written
-ItemIn = TypeVar("ItemIn", contravariant=True)
-RecordIn = TypeVar("RecordIn", contravariant=True)
-EntryOut = TypeVar("EntryOut", covariant=True)
-
-
-class Format(Protocol[ItemIn, RecordIn, EntryOut, Refusal]):
-    """What sets one kind of journal apart: its table, its words, and how records become bytes."""
-
-    file: str  # inside the journal's folder
-    table: str
-    columns: str  # in SQL, without the number
-    application_id: int  # so that nobody else's database is taken for this journal
-    version: int
-    first: int  # the number of the first entry
-    title: str  # what the journal is called in messages, such as "log of changes"
-    entry: str  # what one entry is called in messages
-    begin: str  # how a journal is begun
-    full: str  # what to do about one that has reached its bound
-    error: type[Exception]  # what is raised, with a message that names the folder
-    refusal: type[Refusal]
-
-    def check(self, item: ItemIn) -> Refusal | None:
-        """Return why an item cannot be written at all, before anyone prepares it."""
-        ...
-
-    def row(self, record: RecordIn) -> Row:
-        """Return the columns of a record."""
-        ...
-
-    def number(self, sequence: int, record: RecordIn) -> EntryOut:
-        """Return a record that was just written, with its number."""
-        ...
-
-    def read(self, sequence: int, row: Row) -> EntryOut:
-        """Return an entry of the table; ValueError with the reason where it is damaged."""
-        ...
 
 
 class _Batch(NamedTuple, Generic[Item, Refusal]):
@@ -118,8 +87,8 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         self._next_subscription: _Subscription | None = None  # behind the group in work
         self._lock = _locked(folder, form)
         try:
-            _begin(folder, form)
-            self.id, self._last = _identity(folder, form)
+            begin(folder, form)
+            self.id, self._last = identity(folder, form)
         except BaseException:
             self._lock.release()
             raise
@@ -128,7 +97,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
 
     @property
     def last(self) -> int:
-        """The number of the newest entry; 0 before the first."""
+        """The number of the newest entry; before the first, the number below it."""
         return self._last
 
     def append(self, items: Sequence[Item]) -> list[int | Refusal]:
@@ -205,7 +174,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
     def _write(self) -> None:
         """Write until the end comes; a fault is told to everyone who waits, then and later."""
         try:
-            with closing(_connect(self.folder, self._form)) as connection:
+            with closing(connect(self.folder, self._form)) as connection:
                 while item := self._next():
                     self._handle(connection, item)
         except BaseException as e:
@@ -315,7 +284,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         form = self._form
-        if _bytes(connection) > self._most_bytes:
+        if used_bytes(connection) > self._most_bytes:
             raise form.error(
                 f"{self.folder} holds more than {self._most_bytes:,} bytes of {form.entry}s; "
                 f"{form.full}"
@@ -334,45 +303,11 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            certain = _last(connection, self._form.table) == self._last
+            certain = last_number(connection, self._form.table) == self._last
         except sqlite3.Error:
             certain = False
         if not certain:
             self._close_because(f"it is in doubt which {self._form.entry}s were written")
-
-
-def in_parts(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Yield entries by the thousand."""
-    while part := list(islice(entries, READ_AT_ONCE)):
-        yield part
-
-
-def replay(
-    folder: Path,
-    form: Format[Item, Record, Entry, Refusal],
-    after: int = 0,
-    upto: int | None = None,
-) -> Iterator[Entry]:
-    """Yield the entries above `after` and at most `upto`, in order, while others may write."""
-    _check(folder, form)
-    with closing(_connect(folder, form)) as connection:
-        try:
-            rows = connection.execute(
-                f"SELECT * FROM {form.table} WHERE sequence > ? AND sequence <= ? "
-                "ORDER BY sequence",
-                (after, 2**62 if upto is None else upto),
-            )
-            while part := rows.fetchmany(READ_AT_ONCE):
-                for sequence, *row in part:
-                    yield _read(folder, form, sequence, tuple(row))
-        except sqlite3.Error as e:
-            raise _unfit(folder, form, e) from None
-
-
-def identity(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> tuple[str, int]:
-    """Return a journal's id and the number of its newest entry; an error where there is none."""
-    _check(folder, form)
-    return _identity(folder, form)
 
 
 def _fault_of(
@@ -408,34 +343,6 @@ def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
-def _read(
-    folder: Path, form: Format[Item, Record, Entry, Refusal], sequence: int, row: Row
-) -> Entry:
-    try:
-        return form.read(sequence, row)
-    except ValueError as e:
-        raise form.error(f"{folder}: {form.entry} {sequence} {e}; the log is damaged") from None
-
-
-def _check(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> None:
-    if not (folder / form.file).is_file():
-        raise form.error(f"{folder} holds no {form.title}; {form.begin}")
-
-
-def _identity(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> tuple[str, int]:
-    with closing(_connect(folder, form)) as connection:
-        try:
-            [[name]] = connection.execute("SELECT id FROM about").fetchall()
-            return str(name), _last(connection, form.table)
-        except (sqlite3.Error, ValueError) as e:
-            raise _unfit(folder, form, e) from None
-
-
-def _last(connection: sqlite3.Connection, table: str) -> int:
-    rows = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchall()
-    return int(rows[0][0]) if rows else 0
-
-
 def _locked(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> FileLock:
     lock = lock_file(folder / LOCK)
     try:
@@ -448,60 +355,3 @@ def _locked(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> FileLoc
     except OSError as e:
         raise form.error(f"{folder} cannot be written: {e.strerror}") from None
     return lock
-
-
-def _begin(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> None:
-    """Make the tables of a new journal in one transaction; leave one that is there as it is."""
-    with closing(_connect(folder, form)) as connection:
-        try:
-            [[application]] = connection.execute("PRAGMA application_id")
-            [[version]] = connection.execute("PRAGMA user_version")
-            if (application, version) == (form.application_id, form.version):
-                return
-            [[tables]] = connection.execute("SELECT count(*) FROM sqlite_master")
-            if tables or application or version:
-                raise form.error(
-                    f"{folder / form.file} is not a {form.title} of format {form.version}; "
-                    "choose another folder"
-                )
-            connection.executescript(_script(form))
-        except sqlite3.Error as e:
-            raise _unfit(folder, form, e) from None
-    flush(folder)
-
-
-def _script(form: Format[Item, Record, Entry, Refusal]) -> str:
-    """Return the SQL of a new journal."""
-    return (
-        "BEGIN IMMEDIATE; "
-        f"CREATE TABLE {form.table} (sequence INTEGER PRIMARY KEY AUTOINCREMENT, {form.columns}); "
-        "CREATE TABLE about (id TEXT NOT NULL); "
-        f"INSERT INTO about VALUES ('{secrets.token_hex(16)}'); "
-        f"INSERT INTO sqlite_sequence VALUES ('{form.table}', {form.first - 1}); "
-        f"PRAGMA application_id = {form.application_id}; "
-        f"PRAGMA user_version = {form.version}; COMMIT;"
-    )
-
-
-def _connect(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> sqlite3.Connection:
-    connection = sqlite3.connect(folder / form.file, timeout=30, isolation_level=None)
-    try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk
-    except sqlite3.Error as e:
-        connection.close()
-        raise _unfit(folder, form, e) from None
-    return connection
-
-
-def _bytes(connection: sqlite3.Connection) -> int:
-    """Return how many bytes a database uses, without the pages that it would fill again."""
-    [[pages]] = connection.execute("PRAGMA page_count")
-    [[free]] = connection.execute("PRAGMA freelist_count")
-    [[size]] = connection.execute("PRAGMA page_size")
-    return int((pages - free) * size)
-
-
-def _unfit(folder: Path, form: Format[Item, Record, Entry, Refusal], error: Exception) -> Exception:
-    return form.error(f"{folder / form.file} cannot be used as a {form.title}: {error}")

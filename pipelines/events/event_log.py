@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.durable import journal
-from pipelines.durable.journal import MOST_BYTES, Journal, Row
+from pipelines.durable import journal_file
+from pipelines.durable.journal import MOST_BYTES, Journal
+from pipelines.durable.journal_file import Row
 from pipelines.events.kept_act import KeptAct
 from pipelines.live.change_log import LiveError
 
@@ -174,9 +175,9 @@ def _oldest(log: sqlite3.Connection, upto: int, before: datetime) -> list[int]:
 
 def replay(folder: Path, after: int = 0, upto: int | None = None) -> Iterator[LoggedAct]:
     """Yield the acts above `after` and at most `upto`, in order, while others may write."""
-    return journal.replay(folder, EVENTS, after, upto)
+    return journal_file.replay(folder, EVENTS, after, upto)
 
 
 def identity(folder: Path) -> tuple[str, int]:
     """Return the id of a log and the number of its newest act; LiveError where there is none."""
-    return journal.identity(folder, EVENTS)
+    return journal_file.identity(folder, EVENTS)

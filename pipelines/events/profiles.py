@@ -1,7 +1,5 @@
 """Profiles: what is known of a shopper's recent acts, behind one protocol."""
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from pipelines.events.kept_act import Purpose
@@ -46,16 +44,3 @@ class Profiles(Protocol):
     def close(self) -> None:
         """Close what is open."""
         ...
-
-
-def cart(lines: Sequence[ProfileLine]) -> dict[str, float]:
-    """Return the pieces of each product that lie in the cart, by lines from the oldest on."""
-    held: Counter[str] = Counter()
-    for line in lines:
-        if line.type is EventType.ADD_TO_CART:
-            held[line.product] += line.quantity  # type: ignore[assignment]
-        elif line.type is EventType.REMOVE_FROM_CART:
-            held[line.product] -= line.quantity  # type: ignore[assignment]
-        elif line.type is EventType.PURCHASE:
-            held.pop(line.product, None)
-    return {product: pieces for product, pieces in held.items() if pieces > 0}

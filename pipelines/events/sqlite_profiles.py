@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
-from pipelines.durable.journal import in_parts
+from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
 from pipelines.events.profiles import ProfileLine

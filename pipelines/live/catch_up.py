@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.durable.journal import in_parts
+from pipelines.durable.journal_file import in_parts
 from pipelines.live.change_log import ChangeLog, LiveError, open_change_log
 from pipelines.live.overlay import Overlay
 from pipelines.live.remote.change_tail import ChangeTail

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from pipelines.durable import journal
-from pipelines.durable.journal import MOST_BYTES, Journal, Row
+from pipelines.durable import journal_file
+from pipelines.durable.journal import MOST_BYTES, Journal
+from pipelines.durable.journal_file import Row
 from pipelines.errors import UserError
 from pipelines.live.changes import (
     LARGEST_CHANGE,
@@ -126,12 +127,12 @@ def ignore(_: Sequence[Logged]) -> None:
 
 def replay(folder: Path, after: int = 0, upto: int | None = None) -> Iterator[Logged]:
     """Yield the changes above `after` and at most `upto`, in order, while others may write."""
-    return journal.replay(folder, CHANGES, after, upto)
+    return journal_file.replay(folder, CHANGES, after, upto)
 
 
 def identity(folder: Path) -> tuple[str, int]:
     """Return the id of a log and the number of its newest change; LiveError where there is none."""
-    return journal.identity(folder, CHANGES)
+    return journal_file.identity(folder, CHANGES)
 
 
 def _blob(vector: Float32[np.ndarray, "t"] | None) -> bytes | None:

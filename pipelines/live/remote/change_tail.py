@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
 
-from pipelines.durable.journal import in_parts
+from pipelines.durable.journal_file import in_parts
 from pipelines.live.change_log import FILE, Apply, Logged, Outcome, Prepare, identity, replay
 from pipelines.live.changes import Change
 from pipelines.live.remote.change_client import ChangeClient

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines.durable import journal as journal_module
-from pipelines.durable.journal import Journal, Row, identity, replay
+from pipelines.durable.journal import Journal
+from pipelines.durable.journal_file import Row, identity, replay
 
 
 class NoteError(ValueError):
@@ -203,14 +204,11 @@ def test_a_writer_that_cannot_open_the_database_tells_it_to_everyone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened(tmp_path).close()
-    real, calls = journal_module._connect, iter(range(100))
 
-    def third_fails(folder: Path, form: Any) -> sqlite3.Connection:
-        if next(calls) == 2:  # after the tables and the id were read
-            raise NoteError("the disk is gone")
-        return real(folder, form)
+    def fails(folder: Path, form: Any) -> sqlite3.Connection:  # after the id was read
+        raise NoteError("the disk is gone")
 
-    monkeypatch.setattr(journal_module, "_connect", third_fails)
+    monkeypatch.setattr(journal_module, "connect", fails)
     journal = opened(tmp_path)
 
     with pytest.raises(NoteError, match="the disk is gone"):
@@ -221,7 +219,7 @@ def test_a_writer_that_cannot_open_the_database_tells_it_to_everyone(
 def test_a_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connections: list[sqlite3.Connection] = []
     settings: list[tuple[int, str]] = []
-    real = journal_module._connect
+    real = journal_module.connect
 
     def noting(folder: Path, form: Any) -> sqlite3.Connection:
         connections.append(real(folder, form))
@@ -233,7 +231,7 @@ def test_a_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
         [[mode]] = writer.execute("PRAGMA journal_mode").fetchall()
         settings.append((synchronous, mode))
 
-    monkeypatch.setattr(journal_module, "_connect", noting)
+    monkeypatch.setattr(journal_module, "connect", noting)
     journal = opened(tmp_path, apply=ask)
     journal.append([b"a"])
     journal.close()

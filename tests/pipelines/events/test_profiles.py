@@ -12,7 +12,7 @@ import pytest
 from pipelines.events.event_log import FOLDER
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
-from pipelines.events.profiles import ProfileLine, cart
+from pipelines.events.profiles import ProfileLine
 from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
 from retrieval.types import Act
 
@@ -94,18 +94,6 @@ def test_an_act_without_consent_for_answers_is_in_no_profile(tmp_path: Path) -> 
     denied = {"search": "denied", "recommend": "denied"}
 
     assert profile(tmp_path, [act(1, user="u", consent=denied)], "u") == []
-
-
-def test_a_cart_holds_what_was_put_in_and_neither_taken_out_nor_bought(tmp_path: Path) -> None:
-    acts = [
-        act(1, user="u", type="add_to_cart"),
-        act(2, user="u", type="add_to_cart", lines=[{"product": "p9", "quantity": 3}]),
-        act(3, user="u", type="remove_from_cart", lines=[{"product": "p9", "quantity": 1}]),
-        act(4, user="u", type="add_to_cart"),
-        act(5, user="u", type="purchase", lines=[{"product": "p4"}]),
-    ]
-
-    assert cart(profile(tmp_path, acts, "u")) == {"p1": 1.0, "p9": 2.0}
 
 
 def test_profiles_that_are_made_again_are_seen_by_who_reads_them_already(tmp_path: Path) -> None:
