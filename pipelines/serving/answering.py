@@ -15,6 +15,7 @@ from litestar import Litestar
 from pipelines.errors import UserError
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.connections.http_server import HttpServer
+from pipelines.serving.progress_reports import Reports
 
 DRAIN_SECONDS = 3.0  # for the answers in progress, before the port is closed
 THREAD = "opening"  # name of a thread that nobody waits for when the process ends
@@ -32,22 +33,6 @@ class EngineSource(Protocol):
 
     def promote(self, engine: Any) -> None:
         """Make `engine` the serving one: the server answers with it now."""
-        ...
-
-
-class Reports(Protocol):
-    """Whoever is told how far the server is."""
-
-    def listens(self) -> None:
-        """Note that the port is open."""
-        ...
-
-    def answers(self, release: str) -> None:
-        """Note that requests are answered from a release."""
-        ...
-
-    def say(self, line: str) -> None:
-        """Note what a person should read."""
         ...
 
 
@@ -133,7 +118,7 @@ class Answering:
                 if engine is not None:
                     admission.engine = engine
                     say(f"release {engine.release} answers now, after {serving}")
-                    await beside_the_loop(lambda: successors.promote(engine))  # noqa: B023
+                    await beside_the_loop(partial(successors.promote, engine))
             except UserError as e:
                 say(f"{e}; release {serving} answers on")
             except Exception:  # of any kind: what answers goes on, and the next may do better

@@ -51,6 +51,7 @@ def create_app(
         dependencies={
             "admission": Provide(admission_of, sync_to_thread=False),
             "answers": Provide(answers_of, sync_to_thread=False),
+            "replies": Provide(search.replies_of, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         before_send=[_add_headers],

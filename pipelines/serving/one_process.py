@@ -9,10 +9,11 @@ from pathlib import Path
 from pipelines.config.sections import Config
 from pipelines.events.intake import EventIntake, EventWriter
 from pipelines.serving.admission import ServedEngine
-from pipelines.serving.answering import Answering, Composition, EngineSource, Reports
+from pipelines.serving.answering import Answering, Composition, EngineSource
 from pipelines.serving.app import create_app
 from pipelines.serving.connections.listening import bound_socket, listening_address
 from pipelines.serving.console import Console, say
+from pipelines.serving.progress_reports import Reports
 from pipelines.serving.ranking_logs import ranking_log
 from pipelines.serving.stopping import on_stop_signals
 

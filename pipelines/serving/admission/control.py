@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import ceil
@@ -129,13 +130,7 @@ class AdmissionControl:
             raise Overloaded("too many changes are waiting")
         self._writes += 1
         try:
-            written = asyncio.wrap_future(engine.change(changes))
-            return await asyncio.wait_for(asyncio.shield(written), CHANGE_SECONDS)
-        except LiveError as e:
-            log.error("changes were not written: %s", e)
-            raise Unavailable("changes cannot be written now; the server's log says why") from None
-        except TimeoutError:
-            raise StageTimeout("changes", CHANGE_SECONDS) from None
+            return await _written(partial(engine.change, changes), "changes")
         finally:
             self._writes -= 1
 
@@ -151,13 +146,7 @@ class AdmissionControl:
             raise Overloaded("too many events are waiting")
         self._events += len(acts)
         try:
-            written = asyncio.wrap_future(self.events.submit(acts))
-            return await asyncio.wait_for(asyncio.shield(written), CHANGE_SECONDS)
-        except LiveError as e:
-            log.error("events were not written: %s", e)
-            raise Unavailable("events cannot be written now; the server's log says why") from None
-        except TimeoutError:
-            raise StageTimeout("events", CHANGE_SECONDS) from None
+            return await _written(partial(self.events.submit, acts), "events")
         finally:
             self._events -= len(acts)
 
@@ -257,6 +246,18 @@ class AdmissionControl:
         self._costs.note(kind, seconds, max(seconds - models, 0.0))
         timings_ms = {"wait": round(waited_ms, 3)} | slate.timings_ms
         return msgspec.structs.replace(slate, timings_ms=timings_ms)
+
+
+async def _written(submit: Callable[[], "Future[T]"], what: str) -> T:
+    """Return the outcomes of what is submitted, once it is on the disk."""
+    try:
+        outcomes = asyncio.wrap_future(submit())
+        return await asyncio.wait_for(asyncio.shield(outcomes), CHANGE_SECONDS)
+    except LiveError as e:
+        log.error("%s were not written: %s", what, e)
+        raise Unavailable(f"{what} cannot be written now; the server's log says why") from None
+    except TimeoutError:
+        raise StageTimeout(what, CHANGE_SECONDS) from None
 
 
 def _left_out_first(query: Query) -> tuple[str, ...]:

@@ -1,13 +1,16 @@
 """Routes that answer a Query: search, recommendation, candidates and ranking."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Response
+from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import JSONBody
 
 from pipelines.serving import bodies
+from pipelines.serving.admission import AdmissionControl, Arrival
+from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.routes.handlers import (
     Admission,
     Answers,
@@ -21,30 +24,48 @@ CACHE_STATUS = "cache-status"  # RFC 9211
 HIT, MISS = "vetrina; hit", "vetrina; fwd=miss"
 
 
+class Replies(NamedTuple):
+    """Answers one request: with what was sent before, else with what is computed."""
+
+    admission: AdmissionControl
+    answers: AnswerCache
+    arrival: Arrival
+
+    async def to(self, query: Query) -> Response[Any]:
+        """Return the response to a query."""
+        engine, stage = self.admission.opened(), Stage.RANKING
+        key = self.answers.key(self.arrival.kind, query, stage, engine, self.arrival.after)
+        body, status = self.answers.get(key), HIT
+        if body is None:
+            slate = await self.admission.answer(query, stage, self.arrival)
+            body, status = msgspec.json.encode(slate), MISS
+            self.answers.keep(key, slate, body)
+        headers = {} if key is None else {CACHE_STATUS: status}
+        return Response(body, media_type=MediaType.JSON, headers=headers)
+
+
+def replies_of(admission: Admission, answers: Answers, arrival: RequestArrival) -> Replies:
+    """Return what answers a request."""
+    return Replies(admission, answers, arrival)
+
+
+RequestReplies = NamedDependency[Replies]
+
+
 @query_route("/v1/search")
 async def search(
-    data: JSONBody[Query],
-    admission: Admission,
-    answers: Answers,
-    arrival: RequestArrival,
-    explain: Explain = False,
+    data: JSONBody[Query], replies: RequestReplies, explain: Explain = False
 ) -> Response[Slate]:
     """Find products for a text, a picture, or both, in the order that fits the shopper."""
-    query = bodies.explained(bodies.for_search(data), explain=explain)
-    return await _answer(admission, answers, arrival, query)
+    return await replies.to(bodies.explained(bodies.for_search(data), explain=explain))
 
 
 @query_route("/v1/recommend")
 async def recommend(
-    data: JSONBody[Query],
-    admission: Admission,
-    answers: Answers,
-    arrival: RequestArrival,
-    explain: Explain = False,
+    data: JSONBody[Query], replies: RequestReplies, explain: Explain = False
 ) -> Response[Slate]:
     """Fill a window for a shopper who has not asked for anything; `user` may be left out."""
-    query = bodies.explained(bodies.for_recommendation(data), explain=explain)
-    return await _answer(admission, answers, arrival, query)
+    return await replies.to(bodies.explained(bodies.for_recommendation(data), explain=explain))
 
 
 @query_route("/v1/candidates")
@@ -58,30 +79,10 @@ async def candidates(
 
 @query_route("/v1/rank")
 async def rank(
-    data: JSONBody[Query],
-    admission: Admission,
-    answers: Answers,
-    arrival: RequestArrival,
-    explain: Explain = False,
+    data: JSONBody[Query], replies: RequestReplies, explain: Explain = False
 ) -> Response[Slate]:
     """Put `candidates` in order for this shopper, in this scene, and return the `k` best."""
-    query = bodies.explained(bodies.for_ranking(data), explain=explain)
-    return await _answer(admission, answers, arrival, query)
-
-
-async def _answer(
-    admission: Admission, answers: Answers, arrival: RequestArrival, query: Query
-) -> Response[Any]:
-    """Return the answer to a request: one that was sent before, else one that is computed."""
-    engine, stage = admission.opened(), Stage.RANKING
-    key = answers.key(arrival.kind, query, stage, engine, arrival.after)
-    body, status = answers.get(key), HIT
-    if body is None:
-        slate = await admission.answer(query, stage, arrival)
-        body, status = msgspec.json.encode(slate), MISS
-        answers.keep(key, slate, body)
-    headers = {} if key is None else {CACHE_STATUS: status}
-    return Response(body, media_type=MediaType.JSON, headers=headers)
+    return await replies.to(bodies.explained(bodies.for_ranking(data), explain=explain))
 
 
 ROUTES = (search, recommend, candidates, rank)

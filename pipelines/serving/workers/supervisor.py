@@ -7,12 +7,13 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from pipelines.config.sections import Config
 from pipelines.errors import UserError
+from pipelines.serving.progress_reports import Reports
 from pipelines.serving.stopping import on_stop_signals
 from pipelines.serving.workers.protocol import End, Report, Task, encode
 
@@ -21,22 +22,6 @@ END_SECONDS = 7.0  # that a process has to end in order, after the notice
 AGAIN_SECONDS = 1.0  # before a process that ended is started again
 LINE_BYTES = 1 << 20
 LONGEST_PATH = 100  # bytes of a socket's path; systems allow 104 to 108 with the zero at its end
-
-
-class Reports(Protocol):
-    """Whoever is told how far the server is."""
-
-    def listens(self) -> None:
-        """Note that the port is open."""
-        ...
-
-    def answers(self, release: str) -> None:
-        """Note that requests are answered from a release."""
-        ...
-
-    def say(self, line: str) -> None:
-        """Note what a person should read."""
-        ...
 
 
 async def supervise(

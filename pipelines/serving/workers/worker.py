@@ -14,9 +14,10 @@ from pipelines.engine.engine import Engine
 from pipelines.events.intake import EventForwarder
 from pipelines.live.remote.change_client import ChangeClient, connect
 from pipelines.live.remote.change_tail import ChangeTail
-from pipelines.serving.answering import Answering, Composition, Reports, beside_the_loop
+from pipelines.serving.answering import Answering, Composition, beside_the_loop
 from pipelines.serving.app import create_app
 from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.progress_reports import Reports
 from pipelines.serving.ranking_logs import ranking_log
 from pipelines.serving.workers.protocol import TURN, End, Task
 

@@ -9,8 +9,8 @@ from pipelines.events.event_log import ActOutcome
 from pipelines.events.intake import WIRE, EventWriter
 from pipelines.events.kept_act import KeptAct
 from pipelines.live.remote.change_server import ChangeServer, LogServer
-from pipelines.serving.answering import Reports
 from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.progress_reports import Reports
 from pipelines.serving.workers.protocol import Task
 
 IDLE_SECONDS = 3_600.0  # between two looks at nothing, where no release is followed

@@ -304,36 +304,32 @@ def test_a_process_that_is_told_to_end_while_it_starts_ends_in_order(
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+def refused(releases: Path, *options: str, **variables: str) -> str:
+    """Start a server that must end with one line, and return the line."""
+    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(releases)]
+    answer = subprocess.run(
+        [*command, "--port", "0", "--set", "serve.workers=2", *options],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    return answer.stderr
+
+
 def test_a_folder_of_temporary_files_with_a_long_path_is_refused_with_one_line(
     both: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / ("x" * 100)
     folder.mkdir()
-    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(both)]
-    answer = subprocess.run(
-        [*command, "--port", "0", "--set", "serve.workers=2", "--live", str(tmp_path / "live")],
-        env=os.environ | {"TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
-    assert answer.returncode == 2
-    assert answer.stderr.count("\n") == 1
-    assert "set TMPDIR" in answer.stderr
+    refusal = refused(both, "--live", str(tmp_path / "live"), TMPDIR=str(folder))
+
+    assert "set TMPDIR" in refusal
 
 
 def test_a_release_that_cannot_be_opened_ends_the_server_with_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--releases", str(tmp_path)]
-    answer = subprocess.run(
-        [*command, "--port", "0", "--set", "serve.workers=2"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert answer.returncode == 2
-    assert answer.stderr.count("\n") == 1
-    assert "vetrina build" in answer.stderr
+    assert "vetrina build" in refused(tmp_path)
