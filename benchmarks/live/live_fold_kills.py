@@ -28,12 +28,12 @@ import numpy as np
 import pyarrow as pa
 
 import pipelines.building.build as building
-import pipelines.encoding.encoders
 from benchmarks.live.live_kills import forked
 from benchmarks.live.live_model import ENCODER, record_of, told
 from benchmarks.machine import run_benchmark
 from pipelines.config.loading import load
 from pipelines.config.sections import Config
+from pipelines.encoding import encoders, release_encoders
 from pipelines.engine.engine import Engine
 from pipelines.live.catch_up import folded_upto
 from pipelines.live.change_log import Outcome, identity, open_change_log, replay
@@ -503,7 +503,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pipelines.encoding.encoders.open_text = lambda _: ENCODER  # type: ignore[assignment]
+    for module in (encoders, release_encoders):
+        module.open_text = lambda _: ENCODER  # type: ignore[assignment]
     facts_of(0, {}, Scene())  # reads the holidays of all countries, which no child has to then
     killed, done = kill_often(options.kills, options.seed)
     for phase in PHASES:

@@ -35,11 +35,8 @@ AUTO = "auto"
 MOST_CHOICES = 12  # remembered; each takes about as much room as its model
 CPU_INFO = Path("/proc/cpuinfo")
 DESCRIBES = ("model name", "flags", "Features", "CPU implementer", "CPU part")  # a processor
-LIBRARIES = (
-    "onnxruntime",
-    "openvino",
-    "torch",
-)  # whose versions decide what is fast, and what vectors are
+# Whose versions decide what is fast, and what vectors are.
+LIBRARIES = ("onnxruntime", "openvino", "torch")
 PROBES = "probes.json"
 CHECKED = "checked-{}"  # the texts of a shop, by their hash, that were compared with torch
 PROBE_TEXTS = ("tea", "rye bread 500 g", "men's running shoe, blue, size 43", "usb-c cable 2 m")

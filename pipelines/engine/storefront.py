@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.engine.lazy import Lazy
+from pipelines.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.build_status import describe_progress
 from pipelines.release.parts import Parts, open_album

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from pipelines.encoding.encoders import open_query_encoder
+from pipelines.encoding.release_encoders import open_query_encoder
 from pipelines.engine.ranking_log import MOST_LINE_BYTES, LoggedRanking, decode, files_of
 from pipelines.engine.request import scene_of, traits_of
 from pipelines.errors import ReleaseError, UserError

@@ -10,7 +10,7 @@ from index import SAMPLE, Columns, DesignTrial, IndexRequirements, map_array, su
 from pipelines.building.steps.indexes import test_queries
 from pipelines.config.loading import read_yaml
 from pipelines.config.sections import Config, IndexConfig
-from pipelines.encoding.encoders import open_query_encoder
+from pipelines.encoding.release_encoders import open_query_encoder
 from pipelines.errors import UserError
 from pipelines.release.layout import JOINED, PICTURE, PRODUCTS, vectors_of
 from pipelines.release.manifest import config_of

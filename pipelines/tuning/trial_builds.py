@@ -28,7 +28,8 @@ from pipelines.building.steps.towers import write_towers
 from pipelines.building.steps.vectors import some_pictures, write_vectors
 from pipelines.building.steps.words import write_lexical, write_words
 from pipelines.config.sections import Config
-from pipelines.encoding.encoders import open_remembered, save_encoders, with_runtimes
+from pipelines.encoding.encoders import open_remembered, with_runtimes
+from pipelines.encoding.release_encoders import save_encoders
 from pipelines.errors import ConfigError
 from pipelines.progress import Track
 from pipelines.release.manifest import FORMAT, Manifest
@@ -81,14 +82,8 @@ WORDS = tuple(f"retrieval.{name}" for name in ("language", "fuzzy", "synonyms", 
 RETRIEVAL = (  # a release that retrieves, and does not rank
     TrialStep("content", ("encoders", "index", *WORDS, "seed", "threads"), _write_content),
     TrialStep("behaviour", ("behaviour", "retrieval.channels", *LEARNT_FROM), _write_behaviour),
-    TrialStep(
-        "towers",
-        ("shop.country", "towers", "retrieval", "ranking.window_days", "seed"),
-        write_towers,
-    ),
-    TrialStep(
-        "weights", ("shop.country", "retrieval", "ranking.window_days", "seed"), write_weights
-    ),
+    TrialStep("towers", ("towers", *PAST), write_towers),
+    TrialStep("weights", PAST, write_weights),
 )
 RANKING = (
     *RETRIEVAL,

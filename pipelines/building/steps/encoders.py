@@ -1,7 +1,7 @@
 """Writes what a release needs to encode queries."""
 
 from pipelines.building.context import BuildContext
-from pipelines.encoding.encoders import save_encoders
+from pipelines.encoding.release_encoders import save_encoders
 
 
 def write_encoders(context: BuildContext) -> None:

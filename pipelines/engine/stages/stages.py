@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config, not_hidden
-from pipelines.encoding.encoders import IMAGE_FOLDER, open_query_encoder
+from pipelines.encoding.release_encoders import IMAGE_FOLDER, open_query_encoder
 from pipelines.engine.stages.composition import SlateComposer
 from pipelines.engine.stages.eligibility import Eligibility
 from pipelines.engine.stages.fit_order import FitOrder
@@ -13,6 +13,7 @@ from pipelines.engine.stages.popular import PopularProducts
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
+from pipelines.engine.stages.sales import Sales
 from pipelines.engine.stages.shopper_history import ShopperHistory
 from pipelines.events.profiles import Profiles
 from pipelines.live.base import Base
@@ -55,10 +56,8 @@ def import_torch(releases: Path, name: str | None = None) -> None:
     is read.
     """
     files = read_manifest(releases / (name or current(releases))).files
-    parts = {
-        part: {file for file in files if file.startswith(f"{part}/")} for part in WITHOUT_TORCH
-    }
-    if any(some and WITHOUT_TORCH[part] not in some for part, some in parts.items()):
+    folders = {file.partition("/")[0] for file in files}
+    if any(part in folders and file not in files for part, file in WITHOUT_TORCH.items()):
         import torch  # noqa: F401
 
 
@@ -77,7 +76,7 @@ def open_stages(
     manifest, place = release.manifest, ShopPlace.of(config.shop)
     name, parts, visible = manifest.name, base.parts, not_hidden(config)
     ranker = open_ranker(release.path, _runtime_settings(config))
-    fit_order = FitOrder.of(config.retrieval)
+    sales, fit_order = Sales(parts.behaviour.statistics), FitOrder.of(config.retrieval)
     searches_words = "lexical" in config.retrieval.channels
     return Stages(
         Eligibility(visible),
@@ -90,9 +89,9 @@ def open_stages(
             searches_words=searches_words,
         ),
         RetrievalStage(retriever(parts, parts.behaviour, config)),
-        RankingStage(name, parts, ranker, config.ranking, fit_order),
+        RankingStage(name, parts, ranker, config.ranking, sales, fit_order),
         SlateComposer(name, parts.lexical if searches_words else None),
-        PopularProducts(parts, fit_order),
+        PopularProducts(parts, sales, fit_order),
     )
 
 

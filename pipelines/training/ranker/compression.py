@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from index import map_array
 from pipelines.config.sections import Config
 from pipelines.durable.files import replaced_folder
-from pipelines.encoding.encoders import open_query_encoder
+from pipelines.encoding.release_encoders import open_query_encoder
 from pipelines.errors import ReleaseError, TrainingError, UserError
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.progress import Track

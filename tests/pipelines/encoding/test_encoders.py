@@ -13,10 +13,9 @@ from pipelines.encoding.encoders import (
     as_carried,
     carried,
     open_encoders,
-    open_query_encoder,
-    save_encoders,
     with_runtimes,
 )
+from pipelines.encoding.release_encoders import open_query_encoder, save_encoders
 from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.clip.saved import WEIGHTS as CLIP_WEIGHTS

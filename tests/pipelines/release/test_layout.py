@@ -13,7 +13,7 @@ from pipelines.release.store import open_release
 
 LAYOUT = Path(layout.__file__).relative_to(ROOT)
 OWNERS = {  # what names a file of its own folder, which a release holds a copy of
-    "pipelines/encoding/encoders.py": ("image_encoder", "text_encoder"),
+    "pipelines/encoding/release_encoders.py": ("image_encoder", "text_encoder"),
     "pipelines/shop/reader.py": ("pinned.jsonl",),  # what the owner of a shop pins in it
 }
 EVERYWHERE = 3  # letters beside the holes of an f-string, below which it says nothing

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.config.sections import Config, ShopConfig
-from pipelines.encoding.encoders import open_query_encoder
+from pipelines.encoding.release_encoders import open_query_encoder
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingStage
 from pipelines.progress import silent

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.engine import storefront
 from pipelines.engine.engine import Engine
-from pipelines.engine.lazy import Lazy
+from pipelines.lazy import Lazy
 from pipelines.release.parts import Album, open_album
 from retrieval import Query
 
