@@ -71,10 +71,9 @@ def build(  # noqa: PLR0913 - the options of a verb
 
     Nothing in it has seen an event at or after `until`. With `live`, the changes that this log
     holds when the build begins are in it, with `archive` the acts of shoppers that are archived
-    then. A build that fails or is killed leaves the published
-    release as it was, and what it has encoded in the embedding cache. One that the gate does not
-    let pass is kept dark under its name, and raises UnfitDraft; by `force` it is published all the
-    same.
+    then. A build that fails or is killed leaves the published release as it was, and what it has
+    encoded in the embedding cache. One that the gate does not let pass is kept dark under its name,
+    and raises UnfitDraft; by `force` it is published all the same.
     """
     _refuse_unfit(config)
     shop, encoders = open_shop(shop_folder, live, archive), open_remembered(config)

@@ -183,7 +183,7 @@ def choose(fit_part: Part, judge_part: Part) -> CalibrationChoice:
 def head_name(kind: str, outcome: str) -> str:
     """Return under which name the calibration of an outcome of one kind of request is kept.
 
-    That of recommendations has the name of the outcome: earlier releases were fitted on these.
+    That of recommendations has the name of the outcome alone.
     """
     return outcome if kind == KINDS[0] else f"{kind}/{outcome}"
 

@@ -1,8 +1,6 @@
 """Writes a ranker as a bundle: an ONNX network, the product tokens, and what they mean."""
 
-import logging
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from ranking.calibration.calibration import FILE as CALIBRATION
 from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.network.files import open_network
 from ranking.runtimes.onnx_runtime import described
+from retrieval.encoders.onnx_export import quiet_export
 
 PROBED = ((1, 0, 1), (7, 5, 3), (200, 32, 10), (1_000, 32, 12))  # candidates, recent, facts
 
@@ -119,7 +118,7 @@ def write_onnx(network: CrossAttentionRanker, path: Path) -> None:
     candidates, recent, facts = (torch.export.Dim(name) for name in ("c", "r", "g"))
     lengths = (candidates, candidates, None, None, recent, recent, facts)
     inputs = example_inputs(network, 7, 5, 3)
-    with _quietly(), torch.no_grad():
+    with quiet_export(), _unchecked_shapes():
         torch.onnx.export(
             WholeCall(network.eval()).eval(),
             tuple(inputs.values()),
@@ -134,15 +133,11 @@ def write_onnx(network: CrossAttentionRanker, path: Path) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep to itself what is said while a network is traced, whose shapes are not checked."""
+def _unchecked_shapes() -> Iterator[None]:
+    """Check no shapes while a network is traced: its lengths are symbols."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
-    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        logging.disable(logging.NOTSET)
         jaxtyping.config.update("jaxtyping_disable", before)

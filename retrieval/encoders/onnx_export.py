@@ -1,4 +1,4 @@
-"""What every export of an encoder from torch to ONNX has in common."""
+"""What every export of a network from torch to ONNX has in common."""
 
 import logging
 import warnings
