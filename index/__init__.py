@@ -1,6 +1,6 @@
 """Search over vectors, words and columns; nothing here knows what a product is."""
 
-from index.arrays import map_array, save_array
+from index.arrays import distinct, map_array, save_array
 from index.columns.dictionaries import RowCodes
 from index.columns.filter_language import (
     Expression,
@@ -110,6 +110,7 @@ __all__ = [
     "build_shards",
     "check_synonyms",
     "compares_keys",
+    "distinct",
     "field_named",
     "fit_vectors",
     "map_array",

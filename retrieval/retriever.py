@@ -53,6 +53,7 @@ class Retriever:
         recommendations that would be shorter than asked for.
         """
         self._searching = tuple(searching)
+        self._words = tuple(c for c in self._searching if isinstance(c, WordChannel))
         self._recommending = tuple(recommending)
         self._per_channel = per_channel
         self._rrf_k = rrf_k
@@ -83,7 +84,7 @@ class Retriever:
     @property
     def word_channels(self) -> tuple[str, ...]:
         """The names of the channels that search the words of a request."""
-        return tuple(c.name for c in self._searching if isinstance(c, WordChannel))
+        return tuple(channel.name for channel in self._words)
 
     def channels(self, *, searching: bool) -> tuple[str, ...]:
         """Return the names of all channels that answer searches, or recommendations."""
@@ -122,15 +123,14 @@ class Retriever:
 
     def matching(self, ask: EncodedQuery) -> Int64[np.ndarray, "m"] | None:
         """Return, ascending, every row that holds all words of a search; None: it has no words."""
-        for channel in self._searching:
-            if isinstance(channel, WordChannel) and ask.text.strip():
-                return channel.holding_all(ask)
-        return None
+        if not self._words or not ask.text.strip():
+            return None
+        return self._words[0].holding_all(ask)
 
     def _under_operators(self, ask: EncodedQuery) -> EncodedQuery:
         """Return the request without the products that its operators exclude."""
-        for channel in self._searching:
-            permitted = channel.permitted(ask) if isinstance(channel, WordChannel) else None
+        for channel in self._words:
+            permitted = channel.permitted(ask)
             if permitted is not None:
                 allowed = permitted if ask.allowed is None else permitted & ask.allowed
                 ask = ask._replace(allowed=allowed, where=None)
@@ -198,9 +198,8 @@ class Retriever:
     def word_shares(self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]) -> Scores:
         """Return the share of the words of a search that each row holds; 0 where none are read."""
         shares = np.zeros(len(rows), np.float32)
-        for channel in self._searching:
-            if isinstance(channel, WordChannel):
-                shares = word_shares(channel.matches(ask, rows))
+        for channel in self._words:
+            shares = word_shares(channel.matches(ask, rows))
         return shares
 
     def scores(

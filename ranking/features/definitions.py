@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
+from index import distinct
 from ranking.features.catalogue_words import NOTHING, CatalogueWords
 from retrieval.behaviour.promotions import NO_PROMOTIONS, Promotions, shares_at
 from retrieval.behaviour.purchases import DAY, History, decay
@@ -152,7 +153,7 @@ def shopper(catalogue: Catalogue, history: History, at_seconds: int) -> Shopper:
         product_sums=_sums(history, product_of, len(products), at_seconds),
         categories=categories,
         category_sums=_sums(history, category_of, len(categories), at_seconds),
-        num_baskets=len(np.unique(history.baskets)),
+        num_baskets=len(distinct(history.baskets)),
         mean_log_price=float(np.log(prices[known]).mean()) if known.any() else 0.0,
     )
 

@@ -87,14 +87,12 @@ def bridge(content: Content, bought: Bool[np.ndarray, "n"]) -> Bridge:
     return Bridge(rows[keep], near[keep], weights[keep].astype(np.float32))
 
 
-def cross(over: Bridge, scores: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """Return the scores with those of cold products filled in: the mean of whom they inherit from.
+def inherited(over: Bridge, scores: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "c"]:
+    """Return what each cold product inherits: the weighted scores above 0 of its donors.
 
     The same as giving each of them the similarity-weighted mean column of EASE.
     """
-    if not len(over.rows):
-        return scores
-    filled = np.array(scores, np.float32)
-    near = np.maximum(over.near, 0)
-    filled[over.rows] = (np.maximum(scores[near], 0) * over.weights).sum(axis=1)
-    return filled
+    above: Float32[np.ndarray, n] = np.maximum(scores, 0)
+    # Where there are no more donors, near is -1 and the weight 0.
+    sums: np.ndarray = np.einsum("cm,cm->c", above[over.near], over.weights)
+    return sums

@@ -37,12 +37,13 @@ def speak_for(
     weights: Float64[np.ndarray, "h"],
     num_products: int,
 ) -> Float32[np.ndarray, "n"]:
-    """Return what the weighted rows say about every product: one sparse row times the table."""
+    """Return what the weighted rows say about every product: the table times a sparse vector."""
     near = table.rows[rows]  # h k
-    said = table.weights[rows] * weights[:, None]  # h k
-    found = near >= 0
-    sums = np.bincount(near[found], weights=said[found], minlength=num_products)
-    return sums.astype(np.float32)
+    near += 1  # so that -1 has a place of its own, which is dropped below
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * near.shape[1]
+    columns = (table.weights[rows].ravel(), near.ravel(), ends)
+    said = sparse.csc_array(columns, shape=(num_products + 1, len(rows)))
+    return np.asarray((said @ weights.astype(np.float32))[1:])
 
 
 def strongest(block: sparse.csr_matrix, k: int) -> Neighbours:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float32
 
-from retrieval.behaviour.cold_start import Bridge, cross
+from retrieval.behaviour.cold_start import Bridge, inherited
 from retrieval.behaviour.ease import EaseSettings, ease, user_matrix, wants
 from retrieval.behaviour.item_to_item import next_after, together
 from retrieval.behaviour.neighbours import Neighbours, no_neighbours, speak_for
@@ -94,11 +94,12 @@ def ease_scores(
     """
     rows, weights = wants(history, at_seconds, relations.ease_half_life_days)
     scores = speak_for(relations.ease, rows, weights, relations.num_products)
-    if not len(relations.bridge.rows):
+    cold = relations.bridge
+    if not len(cold.rows):
         return scores
-    with_own = scores.copy()
-    most = max(float(scores.max(initial=0)), 1e-6)
-    with_own[rows] = np.minimum(with_own[rows] + weights.astype(np.float32) * most, most)
-    filled = cross(relations.bridge, with_own)
-    scores[relations.bridge.rows] = filled[relations.bridge.rows]
+    most, by_others = max(float(scores.max(initial=0)), 1e-6), scores[rows]
+    scores[rows] = np.minimum(by_others + weights.astype(np.float32) * most, most)
+    from_donors = inherited(cold, scores)
+    scores[rows] = by_others
+    scores[cold.rows] = from_donors
     return scores

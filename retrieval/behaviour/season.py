@@ -38,13 +38,10 @@ def no_weeks(num_products: int) -> Float32[np.ndarray, "w n"]:
     return np.zeros((0, num_products), np.float32)
 
 
-def at_season(
-    counts: Float32[np.ndarray, "w n"], at_seconds: int
-) -> Float32[np.ndarray, "n"] | None:
-    """Return what sold around this time of last year; None where the log does not reach back."""
+def in_week(counts: Float32[np.ndarray, "w n"], week: int) -> Float32[np.ndarray, "n"] | None:
+    """Return what sold around this week of last year; None where the log does not reach back."""
     if not len(counts):
         return None
-    week = int(week_of(at_seconds))
     around = [(week + ahead) % WEEKS for ahead in AHEAD]
     now: np.ndarray = np.asarray(tuple(AHEAD.values()), np.float32) @ counts[around]
     return now.astype(np.float32) if now.any() else None

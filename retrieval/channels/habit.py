@@ -1,21 +1,23 @@
 """Behaviour channels: repeat purchases, item-to-item, EASE, season, kinds, trends."""
 
 from abc import ABC, abstractmethod
+from functools import lru_cache, partial
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from index import Hits
 from retrieval.behaviour.neighbours import Neighbours, speak_for
 from retrieval.behaviour.purchases import decay
 from retrieval.behaviour.relations import ease_scores, next_scores, together_scores
-from retrieval.behaviour.season import at_season
+from retrieval.behaviour.season import in_week, week_of
 from retrieval.behaviour.statistics import selling_now
 from retrieval.behaviour.tables import Behaviour
 from retrieval.encoded_query import EncodedQuery, Visit
 
 KIND_HALF_LIFE_DAYS = 120.0  # a taste for a kind outlives one for a product
 TINY = 1e-9
+CACHED_WEEKS = 2  # this one, and that of an evaluation or of the turn of the week
 
 
 class ScoredChannel(ABC):
@@ -122,11 +124,11 @@ class SeasonChannel(ScoredChannel):
     name = "season"
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
+        self._in_week = lru_cache(CACHED_WEEKS)(partial(in_week, behaviour.season))
 
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return baskets in the weeks around the moment of the scene, a year before."""
-        return at_season(self._behaviour.season, ask.at_seconds)
+        return self._in_week(int(week_of(ask.at_seconds)))
 
 
 class KindChannel(ScoredChannel):
@@ -137,9 +139,11 @@ class KindChannel(ScoredChannel):
     def __init__(self, behaviour: Behaviour, kinds: Int32[np.ndarray, "n"]) -> None:
         """Know `kinds`, a number from 0 on for each product."""
         popularity = selling_now(behaviour.statistics).astype(np.float64)
-        sold = np.bincount(kinds, popularity, int(kinds.max(initial=0)) + 1)
+        self._num_kinds = int(kinds.max(initial=0)) + 1
+        sold = np.bincount(kinds, popularity, self._num_kinds)
         self._kinds = np.asarray(kinds)
-        self._shares = popularity / np.maximum(sold[kinds], TINY)  # of each product in its kind
+        shares = popularity / np.maximum(sold[kinds], TINY)  # of each product in its kind
+        self._shares = shares.astype(np.float32)
 
     def scores(self, ask: EncodedQuery) -> Float32[np.ndarray, "n"] | None:
         """Return purchases of the kind times the product's share in it; None for a stranger.
@@ -150,8 +154,9 @@ class KindChannel(ScoredChannel):
         if not len(ask.history.rows):
             return None
         weights = decay(ask.at_seconds - ask.history.seconds, KIND_HALF_LIFE_DAYS)
-        wanted = np.bincount(self._kinds[ask.history.rows], weights, int(self._kinds.max()) + 1)
-        return np.asarray(wanted[self._kinds] * self._shares, np.float32)
+        wanted = np.bincount(self._kinds[ask.history.rows], weights, self._num_kinds)
+        scores: Float32[np.ndarray, n] = wanted.astype(np.float32)[self._kinds] * self._shares
+        return scores
 
 
 class TrendingChannel:
@@ -166,14 +171,29 @@ class TrendingChannel:
 
     def propose(self, ask: EncodedQuery, k: int) -> Hits | None:
         """Return the most bought products that are allowed."""
-        order = self._order if ask.allowed is None else self._order[ask.allowed[self._order]]
-        return Hits(order[:k].astype(np.int64), self._popularity[order[:k]])
+        order = self._order[:k]
+        if ask.allowed is not None:
+            order = _first_allowed(self._order, ask.allowed, k)
+        return Hits(order.astype(np.int64), self._popularity[order])
 
     def score(
         self, ask: EncodedQuery, rows: Int64[np.ndarray, "c"]
     ) -> Float32[np.ndarray, "c"] | None:
         """Return each row's popularity."""
         return np.asarray(self._popularity[rows])
+
+
+def _first_allowed(
+    order: Int64[np.ndarray, "m"], allowed: Bool[np.ndarray, "n"], k: int
+) -> Int64[np.ndarray, "k"]:
+    """Return the first `k` rows of an order that are allowed, reading no more than is needed."""
+    length = 2 * k
+    while True:
+        head = order[:length]
+        found = head[allowed[head]]
+        if len(found) >= k or length >= len(order):
+            return np.asarray(found[:k])
+        length *= 4
 
 
 def with_visit(

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from index import Hits, VectorIndex
+from index import Hits, VectorIndex, distinct
 from retrieval.encoded_query import EncodedQuery
 
 
@@ -28,7 +28,7 @@ class TowersChannel:
         if ask.interests is None or not len(ask.interests):
             return None
         found = self._index.search(ask.interests, k, ask.allowed)
-        rows = np.unique(np.concatenate([hits.rows for hits in found]))
+        rows = distinct(np.concatenate([hits.rows for hits in found]))
         scores = self._scores(ask.interests, rows)
         order = np.argsort(-scores, kind="stable")[:k]
         plans = [hits.plan for hits in found if hits.plan is not None]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from index.arrays import distinct
 from index.words.postings import Postings
 from index.words.queries.parsed_query import Form, ParsedQuery, QueryTerm
 
@@ -61,7 +62,7 @@ def _summed(terms: list[Scored], *, together: bool) -> Scored:
     if together:
         rows = reduce(lambda some, more: np.intersect1d(some, more, assume_unique=True), all_rows)
     else:
-        rows = np.unique(np.concatenate(all_rows))
+        rows = distinct(np.concatenate(all_rows))
     sums = np.zeros(len(rows), np.float32)
     for one in terms:
         held, places = places_in(one.rows, rows)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.behaviour.purchases import DAY, Purchases
-from retrieval.behaviour.season import WEEKS, at_season, week_of, weeks
+from retrieval.behaviour.season import WEEKS, in_week, week_of, weeks
 
 UNTIL = int(np.datetime64("2011-10-01", "s").astype(int))
 
@@ -31,7 +31,7 @@ def test_only_purchases_of_last_year_are_a_season(days_ago: float, counts: int) 
 def test_what_sold_in_the_weeks_just_past_is_no_season_beside_what_sold_last_year() -> None:
     table = weeks(bought(365, 4), 2, UNTIL)
 
-    now = at_season(table, UNTIL)
+    now = in_week(table, int(week_of(UNTIL)))
 
     assert now is not None
     assert now.tolist() == [1.0, 0.0]
@@ -67,7 +67,7 @@ def test_the_weeks_around_a_moment_count_less_the_further_they_are(week: int) ->
     table = np.eye(WEEKS, dtype=np.float32)
     at = second("2011-01-01") + 7 * week * DAY
 
-    now = at_season(table, at)
+    now = in_week(table, int(week_of(at)))
 
     assert now is not None
     around = [now[(week + ahead) % WEEKS] for ahead in range(-2, 4)]
@@ -76,8 +76,8 @@ def test_the_weeks_around_a_moment_count_less_the_further_they_are(week: int) ->
 
 
 def test_a_season_in_which_nothing_sold_is_silent() -> None:
-    assert at_season(np.zeros((WEEKS, 2), np.float32), UNTIL) is None
-    assert at_season(np.zeros((0, 2), np.float32), UNTIL) is None
+    assert in_week(np.zeros((WEEKS, 2), np.float32), int(week_of(UNTIL))) is None
+    assert in_week(np.zeros((0, 2), np.float32), int(week_of(UNTIL))) is None
 
 
 def second(day: str) -> int:
