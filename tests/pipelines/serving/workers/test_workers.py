@@ -195,6 +195,7 @@ def test_another_release_is_answered_from_without_a_failed_request(
 ) -> None:
     seen: list[tuple[int, str]] = []
     done = threading.Event()
+    put(server, "before")
 
     def ask() -> None:
         while not done.is_set():
@@ -214,7 +215,7 @@ def test_another_release_is_answered_from_without_a_failed_request(
 
     assert {status for status, _ in seen} == {200}
     assert knows(server, "afterwards", sequence)
-    assert knows(server, "new1", sequence)
+    assert knows(server, "before", sequence)
 
 
 def buy(server: Server, user: str, product: str) -> int:
