@@ -14,7 +14,7 @@ from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
 from pipelines.serving.routes import changes, health, search, storefront
 from pipelines.serving.routes import events as events_route
-from pipelines.serving.routes.handlers import admission_of, answers_of
+from pipelines.serving.routes.handlers import admission_of
 from pipelines.serving.routes.pages import DocsPage, page_routes
 
 HEADERS = {
@@ -50,7 +50,6 @@ def create_app(
         state=State({"admission": admission, "answers": AnswerCache(config.serve)}),
         dependencies={
             "admission": Provide(admission_of, sync_to_thread=False),
-            "answers": Provide(answers_of, sync_to_thread=False),
             "replies": Provide(search.replies_of, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -65,7 +64,8 @@ def create_app(
     return app
 
 
-def _add_headers(message: Message, scope: Scope) -> None:
+async def _add_headers(message: Message, scope: Scope) -> None:
+    """Add the headers of every answer; not a plain function, which would run in a thread."""
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders(message)
         for name, value in HEADERS.items():

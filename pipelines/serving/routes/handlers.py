@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from litestar import Request, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -20,7 +20,6 @@ from pipelines.errors import RequestError
 from pipelines.events.event_log import FIRST
 from pipelines.serving import bodies
 from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
-from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
@@ -36,7 +35,6 @@ T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 RouteDecorator = Callable[[AnyCallable], HTTPRouteHandler]
 Admission = NamedDependency[AdmissionControl]
-Answers = NamedDependency[AnswerCache]
 After = Annotated[
     int,
     QueryParameter(
@@ -54,7 +52,6 @@ DeadlineHeader = Annotated[
         description="Milliseconds, as `deadline_ms`; known before the body is read.",
     ),
 ]
-RequestArrival = NamedDependency[Arrival]
 Explain = Annotated[
     bool, QueryParameter(description="Tell scores and features, as `explain` does.")
 ]
@@ -127,24 +124,15 @@ def admission_of(state: State) -> AdmissionControl:
     return admission
 
 
-def answers_of(state: State) -> AnswerCache:
-    """Return the answer cache of the application."""
-    answers: AnswerCache = state.answers
-    return answers
-
-
-def arrival_of(
-    request: AnyRequest,
-    admission: Admission,
-    after: After = 0,
-    x_deadline_ms: DeadlineHeader = None,
+def query_arrival(
+    request: AnyRequest, admission: AdmissionControl, after: int, deadline_ms: int | None
 ) -> Arrival:
-    """Return what is known of a request beside its body."""
+    """Return what is known of a query beside its body; RequestError where `after` is unfit."""
     if after and not admission.takes_changes:
         raise RequestError("after", "this server takes no changes; leave it out")
     if after >= FIRST and admission.events is None:
         raise RequestError("after", "this server takes no events; leave it out")
-    return Arrival(request.route_handler.handler_name, x_deadline_ms, after, request.receive)
+    return Arrival(request.route_handler.handler_name, deadline_ms, after, request.receive)
 
 
 def small(request: AnyRequest) -> Arrival:
@@ -160,7 +148,6 @@ def query_route(path: str) -> RouteDecorator:
         request_class=JsonRequest,
         responses=QUERY_ERRORS,
         operation_id=operation_id,
-        dependencies={"arrival": Provide(arrival_of, sync_to_thread=False)},
     )
 
 

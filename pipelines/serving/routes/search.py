@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Response
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import JSONBody
@@ -12,10 +13,11 @@ from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl, Arrival
 from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.routes.handlers import (
-    Admission,
-    Answers,
+    After,
+    AnyRequest,
+    DeadlineHeader,
     Explain,
-    RequestArrival,
+    query_arrival,
     query_route,
 )
 from retrieval import Query, Slate, Stage
@@ -44,9 +46,16 @@ class Replies(NamedTuple):
         return Response(body, media_type=MediaType.JSON, headers=headers)
 
 
-def replies_of(admission: Admission, answers: Answers, arrival: RequestArrival) -> Replies:
-    """Return what answers a request."""
-    return Replies(admission, answers, arrival)
+def replies_of(
+    request: AnyRequest, state: State, after: After = 0, x_deadline_ms: DeadlineHeader = None
+) -> Replies:
+    """Return what answers a request.
+
+    One dependency a route: of several each would be resolved in a task of its own.
+    """
+    admission: AdmissionControl = state.admission
+    arrival = query_arrival(request, admission, after, x_deadline_ms)
+    return Replies(admission, state.answers, arrival)
 
 
 RequestReplies = NamedDependency[Replies]
@@ -69,12 +78,11 @@ async def recommend(
 
 
 @query_route("/v1/candidates")
-async def candidates(
-    data: JSONBody[Query], admission: Admission, arrival: RequestArrival
-) -> bodies.CandidateList:
+async def candidates(data: JSONBody[Query], replies: RequestReplies) -> bodies.CandidateList:
     """Propose products for a system that ranks on its own: ids and scores, best first."""
     query = bodies.explained(bodies.for_retrieval(data), explain=True)
-    return bodies.candidate_list(await admission.answer(query, Stage.RETRIEVAL, arrival))
+    slate = await replies.admission.answer(query, Stage.RETRIEVAL, replies.arrival)
+    return bodies.candidate_list(slate)
 
 
 @query_route("/v1/rank")

@@ -1,6 +1,7 @@
 import base64
 import logging
 import re
+from asyncio import BaseEventLoop
 from math import inf
 from typing import Any
 
@@ -192,6 +193,22 @@ def test_every_answer_tells_the_browser_to_trust_nothing_else(client: Client, pa
     assert headers["content-security-policy"].startswith("default-src 'self'")
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_event_loop_sends_an_answer_without_a_thread_of_its_own(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over: list[Any] = []
+    run = BaseEventLoop.run_in_executor
+
+    def note(loop: BaseEventLoop, executor: Any, work: Any, *arguments: Any) -> Any:
+        handed_over.append(work)
+        return run(loop, executor, work, *arguments)
+
+    monkeypatch.setattr(BaseEventLoop, "run_in_executor", note)
+
+    assert client.post("/v1/search", json={"text": "tea"}).status_code == 200
+    assert handed_over == []
 
 
 @pytest.mark.parametrize("path", PAGE_FILES)
