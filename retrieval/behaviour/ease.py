@@ -141,6 +141,7 @@ def _by_users(
 ) -> tuple[Rows, Float32[np.ndarray, "m"]]:
     core = inverse(_gram(part.T.tocsr(), regularisation))
     by_product = part.T.tocsr()
+    by_product32 = by_product.astype(np.float32)  # of half the bytes, for the largest product
     own = np.zeros(part.shape[1])
     for start in range(0, part.shape[1], BLOCK_ROWS):
         rows = by_product[start : start + BLOCK_ROWS]
@@ -149,8 +150,9 @@ def _by_users(
 
     def block(start: int, end: int) -> Float32[np.ndarray, "b m"]:
         shared = by_product[start:end] @ core  # b u
-        rows = -(by_product @ np.ascontiguousarray(shared.T)).T / regularisation  # b m
-        return np.asarray(rows, np.float32)  # the diagonal is known apart
+        columns = np.ascontiguousarray(shared.T, np.float32)  # u b
+        rows = (by_product32 @ columns).T / np.float32(-regularisation)  # b m
+        return np.asarray(rows)  # the diagonal is known apart
 
     return block, diagonal.astype(np.float32)
 

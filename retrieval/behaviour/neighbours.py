@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from jaxtyping import Float, Float32, Float64, Int32, Int64
 from scipy import sparse
 
 CELL_BYTES = 40  # of a sparse product: value, column, and as much again while the best are chosen
@@ -48,27 +48,23 @@ def speak_for(
 
 def strongest(block: sparse.csr_matrix, k: int) -> Neighbours:
     """Return the k entries of each row that are furthest from 0; ties by the lower column."""
-    sources = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    keep = _contenders(block, k) & (block.data != 0)
-    sources, columns, values = sources[keep], block.indices[keep], block.data[keep]
-    order = np.lexsort((columns, -np.abs(values), sources))
-    sources, columns, values = sources[order], columns[order], values[order]
-    place = np.arange(len(sources)) - np.searchsorted(sources, sources)
-    fits = place < k
-    table = no_neighbours(block.shape[0], k)
-    table.rows[sources[fits], place[fits]] = columns[fits]
-    table.weights[sources[fits], place[fits]] = values[fits]
+    table, strengths = no_neighbours(block.shape[0], k), np.abs(block.data)
+    ends = block.indptr.tolist()
+    for row in np.flatnonzero(np.diff(block.indptr)).tolist():
+        start, end = ends[row], ends[row + 1]
+        order = start + _largest(strengths[start:end], block.indices[start:end], k)
+        table.rows[row, : len(order)] = block.indices[order]
+        table.weights[row, : len(order)] = block.data[order]
     return table
 
 
-def _contenders(block: sparse.csr_matrix, k: int) -> Bool[np.ndarray, "e"]:
-    """Tell which entries may be among the k strongest of their row, so that few need sorting."""
-    found = np.ones(len(block.data), bool)
-    for row in np.flatnonzero(np.diff(block.indptr) > k):
-        entries = slice(block.indptr[row], block.indptr[row + 1])
-        strength = np.abs(block.data[entries])
-        found[entries] = strength >= np.partition(strength, -k)[-k]
-    return found
+def _largest(
+    strengths: Float[np.ndarray, "e"], columns: Int32[np.ndarray, "e"], k: int
+) -> Int64[np.ndarray, "k"]:
+    """Return the places of the k largest numbers above 0, largest first, ties by the column."""
+    least = np.partition(strengths, -k)[-k] if 0 < k < len(strengths) else 0
+    near = np.flatnonzero((strengths >= least) & (strengths > 0))
+    return near[np.lexsort((columns[near], -strengths[near]))[:k]]
 
 
 def block_ends(
@@ -127,7 +123,7 @@ def _blocks(
 ) -> Iterator[Neighbours]:
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         block = (left[start:end] @ right).tocsr()
-        sources = np.repeat(np.arange(start, end), np.diff(block.indptr))
+        sources = np.repeat(np.arange(start, end, dtype=np.int32), np.diff(block.indptr))
         block.data = block.data * scale[sources] * scale[block.indices]
         block.data[block.indices == sources] = 0
         yield strongest(block, k)

@@ -13,7 +13,7 @@ from retrieval.types import PromotionKind
 class Runs(NamedTuple):
     """The promotions of one kind, by product and then by start."""
 
-    rows: Int32[np.ndarray, "p"]
+    first: Int64[np.ndarray, "m"]  # where those of each product begin; one more, where all end
     starts: Int64[np.ndarray, "p"]  # seconds on the shop's clock
     ends: Int64[np.ndarray, "p"]
     shares: Float32[np.ndarray, "p"]  # of the shop's places
@@ -22,16 +22,23 @@ class Runs(NamedTuple):
 Promotions = dict[PromotionKind, Runs]
 
 NO_RUNS = Runs(
-    np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 )
 NO_PROMOTIONS: Promotions = dict.fromkeys(PromotionKind, NO_RUNS)
 
 
-def in_order(runs: Runs) -> Runs:
-    """Return the runs as `shares_at` needs them; those that end before they start left out."""
-    real = np.flatnonzero(runs.ends > runs.starts)
-    order = real[np.lexsort((runs.starts[real], runs.rows[real]))]
-    return Runs(*(column[order] for column in runs))
+def by_product(
+    rows: Int32[np.ndarray, "p"],
+    starts: Int64[np.ndarray, "p"],
+    ends: Int64[np.ndarray, "p"],
+    shares: Float32[np.ndarray, "p"],
+    num_products: int,
+) -> Runs:
+    """Return runs, given in any order, as `shares_at` needs them; one that never runs is none."""
+    real = np.flatnonzero(ends > starts)
+    order = real[np.lexsort((starts[real], rows[real]))]
+    first = np.searchsorted(rows[order], np.arange(num_products + 1, dtype=rows.dtype))
+    return Runs(first, starts[order], ends[order], shares[order])
 
 
 def shares_at(
@@ -41,14 +48,13 @@ def shares_at(
 
     Of several runs of a product the one counts that began last.
     """
-    if not len(runs.rows):
+    if not len(runs.starts):
         return np.zeros(len(rows), np.float32)
-    sought = rows.astype(runs.rows.dtype)  # of another type, the whole column would be copied
-    low, high = (np.searchsorted(runs.rows, sought, side=side) for side in ("left", "right"))
-    begun = low.copy()
+    begun = low = runs.first[rows]
+    high = runs.first[rows + 1]
     while (open_ := begun < high).any():  # halving: the first run that begins after now
         middle = (begun + high) // 2
-        early = open_ & (runs.starts[np.minimum(middle, len(runs.rows) - 1)] <= at_seconds)
+        early = open_ & (runs.starts[np.minimum(middle, len(runs.starts) - 1)] <= at_seconds)
         begun = np.where(early, middle + 1, begun)
         high = np.where(open_ & ~early, middle, high)
     last = np.maximum(begun - 1, 0)

@@ -24,7 +24,7 @@ from pipelines.release.layout import (
 from pipelines.shop.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA
-from retrieval.behaviour.promotions import Promotions, Runs, in_order, save_promotions
+from retrieval.behaviour.promotions import Promotions, by_product, save_promotions
 from retrieval.types import PromotionKind
 
 
@@ -61,14 +61,14 @@ def promotions_of(shop: Shop, products: Columns, until: datetime | None = None) 
         runs = table.filter(pc.equal(table["kind"], kind.value))
         rows = pc.index_in(runs["product"], pa.array(products.ids)).fill_null(-1).to_numpy()
         starts, ends = (runs[name].to_numpy().astype("datetime64[s]") for name in ("start", "end"))
-        columns = Runs(
-            rows.astype(np.int32),
-            starts.astype(np.int64),
-            ends.astype(np.int64),
-            runs["share"].to_numpy().astype(np.float32),
+        shares, known = runs["share"].to_numpy(), np.flatnonzero(rows >= 0)
+        found[kind] = by_product(
+            rows[known].astype(np.int32),
+            starts[known].astype(np.int64),
+            ends[known].astype(np.int64),
+            shares[known].astype(np.float32),
+            products.size,
         )
-        known = np.flatnonzero(rows >= 0)
-        found[kind] = in_order(Runs(*(column[known] for column in columns)))
     return found
 
 

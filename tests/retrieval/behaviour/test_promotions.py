@@ -8,7 +8,7 @@ from retrieval.behaviour.promotions import (
     NO_PROMOTIONS,
     NO_RUNS,
     Runs,
-    in_order,
+    by_product,
     open_promotions,
     save_promotions,
     shares_at,
@@ -21,13 +21,12 @@ ROWS = np.arange(6)
 def runs(*found: tuple[int, int, int, float]) -> Runs:
     """Return runs of (row, start, end, share)."""
     rows, starts, ends, shares = np.array(found).T
-    return in_order(
-        Runs(
-            rows.astype(np.int32),
-            starts.astype(np.int64),
-            ends.astype(np.int64),
-            shares.astype(np.float32),
-        )
+    return by_product(
+        rows.astype(np.int32),
+        starts.astype(np.int64),
+        ends.astype(np.int64),
+        shares.astype(np.float32),
+        len(ROWS),
     )
 
 

@@ -49,8 +49,8 @@ def test_a_release_holds_only_promotions_that_were_known_before_its_moment(
 
     cut, whole = (promotions_of(shop, products, until) for until in (CUT, None))
 
-    assert (len(cut[PromotionKind.OFFER].rows) > 0) is seen
-    assert len(whole[PromotionKind.OFFER].rows) == 1
+    assert (len(cut[PromotionKind.OFFER].starts) > 0) is seen
+    assert len(whole[PromotionKind.OFFER].starts) == 1
 
 
 def test_a_request_sees_a_promotion_once_it_has_begun_and_is_known(tmp_path: Path) -> None:
