@@ -12,9 +12,11 @@ be; if one is, more bids take part.
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import chain
 from math import inf
+from operator import itemgetter
 from typing import TypeAlias
 
 from ranking.auction.allocation import Bid, Effort, best_page, worth
@@ -26,6 +28,7 @@ TIE_BITS = 96  # above 64 of a hash, 20 of an exposure and 8 of the number of po
 STAND_IN = -1  # the row of the first stand-in; the others have the rows below
 FIRST_SIZE = 4  # sponsored bids that take part at first, for each position that they may have
 GROWTH = 8
+ROW_OF = itemgetter(1)
 OUT = -1  # below every value
 
 Name: TypeAlias = tuple[str, str]  # of a kind: an advertiser, a product or an exclusion group
@@ -49,6 +52,7 @@ class Contest:
         self._size = FIRST_SIZE * (1 + ad_load)
         self._bids = self._all_bids()
         self.page = self.best()
+        self.worth = self.worth_of(self.page)
 
     def candidate(self, bid: Bid) -> Sponsored:
         """Return the sponsored candidate of a bid."""
@@ -61,14 +65,14 @@ class Contest:
         """
         while True:
             page = best_page(self._altered(instead), self.exposure, self._load, self._effort)
-            if all(bid.row >= 0 for bid in page):
+            if min(map(ROW_OF, page), default=0) >= 0:
                 return page
             self._size *= GROWTH
             self._bids = self._all_bids()
 
-    def most(self, instead: Bid) -> int:
-        """Return what the best page with this bid is worth, in attos times parts per million."""
-        return worth(self.best(instead), self.exposure) >> TIE_BITS
+    def worth_of(self, page: Sequence[Bid]) -> int:
+        """Return what a page is worth, in attos times parts per million."""
+        return worth(page, self.exposure) >> TIE_BITS
 
     def _altered(self, instead: Bid | None) -> list[Bid]:
         if instead is None:
@@ -91,7 +95,7 @@ class Contest:
         bids = [bid for bid in bids if score_of(bid)]
         bids += self._organic_bids()
         bids += self._stand_ins(least)
-        bids.sort(key=_falling_weight)
+        bids.sort(reverse=True)
         return bids
 
     def _least(self) -> float:
@@ -131,7 +135,7 @@ class Contest:
             for row, value in enumerate(values)
             if value >= least
         ]
-        bids.sort(key=_falling_weight)  # more than `most` where some are worth the same
+        bids.sort(reverse=True)  # more than `most` where some are worth the same
         return bids[:most]
 
     def _organic_bid(self, row: int, one: Organic) -> Bid:
