@@ -46,8 +46,10 @@ JUDGED = ("home_depot", "crowdflower", "esci_us")
 BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
+        Benchmark("auction", 9),
         Benchmark("behaviour", 15, data=("amazon_beauty", "online_retail"), suite=True),
         Benchmark("gpu_search", 3, needs="a GPU"),
+        Benchmark("creatives", 3),
         Benchmark("damaged_releases", 10),
         Benchmark("encoding", 5, data=TITLES),
         Benchmark("esci", 2, data=("esci_us",), suite=True),
