@@ -1,6 +1,7 @@
 """Takes acts in one process: writes them itself, or sends them to the process that does."""
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from pipelines.events.archive_writer import ArchiveWriter
 from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, forget, open_event_log
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.profiles import Profiles
-from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles
+from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles, forget_lines
 from pipelines.live.remote.change_client import LogClient
 from pipelines.live.remote.messages import Fault, Wire
 
@@ -53,8 +54,9 @@ class EventWriter:
     def __init__(self, live: Path, retention_days: int) -> None:
         """Open the log in the folder of --live, or begin one; LiveError where it cannot be."""
         folder = self._folder = live / FOLDER
-        self._kept_for = timedelta(days=max(retention_days, KEY_DAYS))
-        self._shown = ProfileWriter(folder, retention_days)
+        self._shown_for = timedelta(days=retention_days)
+        self._kept_for = max(self._shown_for, timedelta(days=KEY_DAYS))
+        self._shown = ProfileWriter(folder)
         self._log = open_event_log(folder, self._shown.apply)
         try:
             self._shown.catch_up()
@@ -85,11 +87,17 @@ class EventWriter:
             self._write_archive()
 
     def _write_archive(self) -> None:
+        """Archive what is new, and forget what is old; a failure is tried again the next time."""
+        now = datetime.now(UTC)
         try:
             upto = self._archive.write()
-            forget(self._folder, upto, datetime.now(UTC) - self._kept_for)
-        except Exception:  # of any kind: the log has the acts, and the next time may do better
+            forget(self._folder, upto, now - self._kept_for)
+        except Exception:  # of any kind: the log has the acts
             log.exception("acts were not archived")
+        try:
+            forget_lines(self._folder, now - self._shown_for)
+        except sqlite3.Error:
+            log.exception("old acts were not removed from the profiles")
 
 
 class EventForwarder:

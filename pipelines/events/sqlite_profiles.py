@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -19,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 FILE = "profiles.sqlite"
 MOST_LINES = 500  # of one shopper
-DAY_MS = 86_400_000
-LOOK_EVERY = 10_000  # acts between two looks for those that are too old
 FORMAT = 1
 
 SCHEMA = f"""
@@ -40,9 +39,9 @@ ORDER = "at_ms DESC, key DESC, line DESC"
 COLUMNS = (
     "at_ms, type, product, quantity, visit, text, purposes, sequence, user, visitor, key, line"
 )
-NEXT_LOGIN = (
-    "(SELECT b.user FROM lines b WHERE b.visitor = a.visitor AND b.visitor <> '' AND b.user <> '' "
-    "AND b.at_ms >= a.at_ms ORDER BY b.at_ms, b.key LIMIT 1)"
+LOGINS = (
+    "SELECT at_ms, user FROM lines WHERE visitor = ? AND visitor <> '' AND user <> '' "
+    "AND at_ms >= ? ORDER BY at_ms, key"
 )
 OWN = (
     f"SELECT {COLUMNS} FROM lines WHERE user = ? AND user <> '' ORDER BY {ORDER} LIMIT {MOST_LINES}"
@@ -52,8 +51,8 @@ VISITORS = (
     "GROUP BY visitor ORDER BY max(at_ms) DESC, visitor LIMIT 16"
 )
 ANONYMOUS = (
-    f"SELECT {COLUMNS} FROM lines a WHERE a.visitor = ? AND a.visitor <> '' AND a.user = '' "
-    f"AND coalesce({NEXT_LOGIN}, ?) = ? ORDER BY {ORDER} LIMIT {MOST_LINES}"
+    f"SELECT {COLUMNS} FROM lines WHERE visitor = ? AND visitor <> '' AND user = '' "
+    f"ORDER BY {ORDER} LIMIT {MOST_LINES}"
 )
 TOO_MANY = (
     "DELETE FROM lines WHERE (key, line) IN (SELECT key, line FROM lines WHERE {who} "
@@ -70,8 +69,11 @@ class SqliteProfiles:
 
     @property
     def upto(self) -> int:
-        """The number of the newest act that the profiles show."""
-        return int(self._about()[1])
+        """The number of the newest act that the profiles show; 0 where they cannot be read."""
+        try:
+            return int(self._about()[1])
+        except (sqlite3.Error, OSError):
+            return 0
 
     @property
     def log(self) -> str:
@@ -98,7 +100,9 @@ class SqliteProfiles:
             visitors += [name for (name,) in read(VISITORS, (user,)) if name != visitor]
         for name in visitors:
             unnamed = (user or "") if name == visitor else ""  # who acts where nobody logged in
-            rows += read(ANONYMOUS, (name, unnamed, user or ""))
+            acts = read(ANONYMOUS, (name,)).fetchall()
+            logins = read(LOGINS, (name, acts[-1][0])).fetchall() if acts else []
+            rows += [act for act in acts if _next_user(logins, act[0], unnamed) == (user or "")]
         rows.sort(key=lambda row: (row[0], row[10], row[11]))
         return [_line(row) for row in rows[-MOST_LINES:]]
 
@@ -126,10 +130,10 @@ class SqliteProfiles:
 class ProfileWriter:
     """Writes the profiles of one folder; called by the thread that writes the log."""
 
-    def __init__(self, folder: Path, retention_days: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        self._retention_ms = retention_days * DAY_MS
         self._open: sqlite3.Connection | None = None
+        self._inode = 0  # of the open file
 
     def catch_up(self) -> None:
         """Apply the acts of the log that the profiles lack; begin anew beside another log.
@@ -141,27 +145,44 @@ class ProfileWriter:
         try:
             upto = self._begin(log)
         except sqlite3.DatabaseError:
-            for path in folder.glob(f"{FILE}*"):
-                path.unlink()
+            self._remove()
             upto = self._begin(log)
+        self._open = _connect(self._path, shared=True)
+        self._inode = self._path.stat().st_ino
         for part in in_parts(replay(folder, upto, last)):
-            self.apply(part)
+            self._apply(self._open, part)
 
     def apply(self, logged: Sequence[LoggedAct]) -> None:
-        """Show these acts from here on."""
+        """Show these acts from here on, which are in the log; lost profiles are made again."""
+        if self._open is not None and self._is_in_place():
+            self._apply(self._open, logged)
+            return
+        self.close()
+        self._remove()
+        self.catch_up()
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the file that is written is the one that others find."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _remove(self) -> None:
+        for path in self._path.parent.glob(f"{FILE}*"):
+            path.unlink()
+
+    def _apply(self, open_file: sqlite3.Connection, logged: Sequence[LoggedAct]) -> None:
         rows = [row for one in logged for row in _rows(one)]
         users = {(row[2],) for row in rows if row[2]}
         visitors = {(row[3],) for row in rows if row[3] and not row[2]}
-        if self._open is None:
-            self._open = _connect(self._path, shared=True)
-        with _transaction(self._open) as connection:
+        with _transaction(open_file) as connection:
             marks = ", ".join("?" * 12)
             connection.executemany(f"INSERT OR IGNORE INTO lines VALUES ({marks})", rows)
             connection.executemany(TOO_MANY.format(who="user = ? AND user <> ''"), users)
             connection.executemany(
                 TOO_MANY.format(who="visitor = ? AND visitor <> '' AND user = ''"), visitors
             )
-            self._forget_old(connection, logged)
             connection.execute("UPDATE about SET upto = ?", (logged[-1].sequence,))
 
     def close(self) -> None:
@@ -169,12 +190,6 @@ class ProfileWriter:
         if self._open is not None:
             self._open.close()
             self._open = None
-
-    def _forget_old(self, connection: sqlite3.Connection, logged: Sequence[LoggedAct]) -> None:
-        """Remove what is older than the retention, now and then."""
-        if (logged[0].sequence - 1) // LOOK_EVERY != logged[-1].sequence // LOOK_EVERY:
-            newest = max(_milliseconds(one.kept.received_at) for one in logged)
-            connection.execute("DELETE FROM lines WHERE at_ms < ?", (newest - self._retention_ms,))
 
     def _begin(self, log: str) -> int:
         """Make the tables where there are none; return up to which act of the log they are."""
@@ -190,11 +205,20 @@ class ProfileWriter:
         return int(about[0][1])
 
 
+def forget_lines(folder: Path, before: datetime) -> None:
+    """Remove the acts before a moment from the profiles of a folder."""
+    with closing(_connect(folder / FILE)) as connection:
+        connection.execute("DELETE FROM lines WHERE at_ms < ?", (_milliseconds(before),))
+
+
 def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
-    """Yield the lines of an act that may be used for search or recommendation."""
+    """Yield the lines of an act that may be used for search or recommendation.
+
+    What was only shown is none: nothing reads it, and it would push out what was bought.
+    """
     kept = logged.kept
     act, purposes = kept.act, _bits(kept)
-    if not purposes or act.at is None:
+    if not purposes or act.at is None or act.type is EventType.IMPRESSION:
         return
     about = (act.user or "", act.visitor or "", _milliseconds(act.at), str(act.type))
     rest = (kept.visit, act.text, purposes, logged.sequence)
@@ -202,6 +226,12 @@ def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
         yield kept.key, 0, *about, "", 1.0, *rest
     for place, line in enumerate(act.lines):
         yield kept.key, place, *about, line.product, line.quantity, *rest
+
+
+def _next_user(logins: list[tuple[int, str]], at_ms: int, unnamed: str) -> str:
+    """Return the first user who logged in at a moment or later, or `unnamed` where nobody did."""
+    place = bisect_left(logins, at_ms, key=lambda login: login[0])
+    return logins[place][1] if place < len(logins) else unnamed
 
 
 def _bits(kept: KeptAct) -> int:
