@@ -3,7 +3,6 @@
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -129,12 +128,11 @@ class ArchiveWriter:
                 name = f"part-{log}-{first}-{last}.parquet"
                 _write(bucket / name, pa.concat_tables(tables))
         old = time() - KEPT_SECONDS
-        counted = {part.path for part in whole(bucket, index)}
+        counted = whole(bucket, index)
         for part in parts_of(bucket):
-            if part.last <= index.logs.get(part.log, 0) and part.path not in counted:
-                with suppress(FileNotFoundError):
-                    if part.path.stat().st_mtime < old:
-                        part.path.unlink()
+            in_another = next((one for one in counted if one.holds(part)), None)
+            if in_another is not None and in_another.path.stat().st_mtime < old:
+                part.path.unlink(missing_ok=True)
 
     def _remove_cut_off(self, index: ArchiveIndex) -> None:
         """Remove the files of a write that did not come to its end."""

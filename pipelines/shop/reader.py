@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from functools import cached_property, partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,8 @@ from pipelines.shop.schemas import (
     _stored,
     conform,
 )
+from pipelines.shop.told_twice import COLUMNS as KEY_COLUMNS
+from pipelines.shop.told_twice import act_keys, told_twice
 
 FORMAT = 1
 PINNED = "pinned.jsonl"  # what the owner of the shop pins; an import leaves it there
@@ -50,7 +53,8 @@ class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
 class Shop:
     """One shop folder, opened for reading; nothing is held in memory.
 
-    With `archive`, the acts that a server archived there until now are events of the shop, too.
+    With `archive`, the acts that a server archived there until now are events of the shop, too,
+    but for those that its own files hold.
     """
 
     def __init__(self, folder: Path, archive: Path | None = None) -> None:
@@ -155,7 +159,7 @@ class Shop:
 
     def days(self) -> list[date]:
         """Return the days that have events, in order."""
-        return [day for day, _ in self._day_files()]
+        return sorted({*self._own_days(), *self._archived_days})
 
     def event_batches(
         self, until: datetime | None = None, columns: Sequence[str] | None = None
@@ -166,22 +170,41 @@ class Shop:
         in which they were written, and the rows of one file are in order of time.
         """
         names = list(columns or EVENT_SCHEMA.names)
-        for day, paths in self._day_files():
+        own = self._own_days()
+        for day in self.days():
             if until is not None and datetime.combine(day, time.min) >= until:
                 return
             cut = until if until is not None and until.date() == day else None
-            for path in paths:
+            for path in own.get(day, []):
                 yield from _events(path, names, cut)
+            for path in self._archived_days.get(day, []):
+                yield from self._archived_events(path, names, cut)
 
-    def _day_files(self) -> list[tuple[date, list[Path]]]:
-        """Return the files of each day, those of the shop folder before those of an archive."""
-        days = {
+    def _archived_events(
+        self, path: Path, names: list[str], cut: datetime | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the acts of a file of the archive that the shop's own files do not hold."""
+        for batch in _events(path, list(dict.fromkeys([*names, *KEY_COLUMNS])), cut):
+            twice = pc.is_in(act_keys(batch), value_set=self._told_twice)
+            yield batch.filter(pc.invert(twice)).select(names)
+
+    @cached_property
+    def _told_twice(self) -> pa.Array:
+        """The keys of the archived acts that the shop's own files hold, too."""
+
+        def events(days: dict[date, list[Path]], names: list[str]) -> Iterator[pa.RecordBatch]:
+            for paths in days.values():
+                for path in paths:
+                    yield from _events(path, names, None)
+
+        return told_twice(partial(events, self._own_days()), partial(events, self._archived_days))
+
+    def _own_days(self) -> dict[date, list[Path]]:
+        """Return the files of each day of the shop folder."""
+        return {
             _day_of(folder): sorted(folder.glob("part-*.parquet"), key=_part_number)
             for folder in (self.folder / "events").glob("day=*")
         }
-        for day, paths in self._archived_days.items():
-            days[day] = days.get(day, []) + paths
-        return sorted(days.items())
 
     def _check(self, name: str, schema: pa.Schema) -> None:
         with _open(self.folder / name) as file:

@@ -20,7 +20,8 @@ class ShopperHistory:
     ) -> None:
         self._parts = parts
         self._profiles = profiles
-        self._live = LiveHistory(self._rows_of, place, kind_of(manifest))
+        self._kind = kind_of(manifest)
+        self._live = LiveHistory(self._rows_of, place, self._kind)
         self._manifest = manifest
 
     def of(self, query: Query, at_seconds: int) -> tuple[History, Visit]:
@@ -55,8 +56,10 @@ class ShopperHistory:
         ]
 
     def _is_released(self, line: ProfileLine, upto: int) -> bool:
-        """Tell whether the build of the release read an act from the archive."""
+        """Tell whether the release's history has an act that its build read from the archive."""
         if line.sequence > upto or "train" not in line.purposes:
+            return False
+        if line.type not in (self._kind, EventType.REFUND):
             return False
         return self._live.seconds(line.at_ms) < self._parts.behaviour.until_seconds
 

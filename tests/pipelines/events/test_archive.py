@@ -1,5 +1,8 @@
 """The archive of acts: whole after any interruption, and read by a build as events of the shop."""
 
+import os
+import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from pipelines.events.event_log import EventLog, forget, open_event_log, replay
 from pipelines.events.kept_act import kept_act
 from pipelines.shop.archive import archive_parts, read_index
 from pipelines.shop.reader import Shop
+from pipelines.shop.schemas import EVENT_SCHEMA, conform
 from retrieval.types import Act
 
 NOW = datetime(2024, 3, 2, 12, tzinfo=UTC)
@@ -145,3 +149,61 @@ def test_old_acts_leave_the_log_once_archived_and_purchases_stay(
     assert [one.kept.act.order for one in replay(tmp_path)] == ["o1"]
     write(log, 1201)
     assert log.last == upto + 1
+
+
+def test_a_file_that_is_in_another_one_stays_for_who_reads_it_now(
+    log: EventLog, tmp_path: Path
+) -> None:
+    writer = ArchiveWriter(tmp_path)
+    archive = tmp_path / ARCHIVE
+    long_ago = time.time() - 10 * archive_writer.KEPT_SECONDS
+    for number in range(0, 15 * archive_writer.MOST_PARTS, 15):
+        write(log, number)
+        writer.write()
+    [(_, listed)] = archive_parts(archive, read_index(archive))
+    for path in listed:
+        os.utime(path, (long_ago, long_ago))
+
+    write(log, 15 * archive_writer.MOST_PARTS)
+    writer.write()
+
+    assert all(path.exists() for path in listed)
+    [(_, [joined, _])] = archive_parts(archive, read_index(archive))
+    os.utime(joined, (long_ago, long_ago))
+    write(log, 15 * archive_writer.MOST_PARTS + 15)
+    writer.write()
+    assert not any(path.exists() for path in listed)
+
+
+def test_what_the_shop_s_own_files_hold_counts_once(
+    log: EventLog, tmp_path: Path, shop: Path
+) -> None:
+    copy = tmp_path / "shop"
+    shutil.copytree(shop, copy)
+    shop_events = {
+        "type": ["purchase", "purchase", "view"],
+        "user": ["another name", "u1", "u1"],
+        "session": ["o1", "", ""],
+        "time": pa.array([NOW.replace(tzinfo=None)] * 3, pa.timestamp("s")),
+        "product": ["p1", "p2", "p3"],
+    }
+    folder = copy / "events" / f"day={NOW:%Y-%m-%d}"
+    folder.mkdir(exist_ok=True)
+    table = conform(pa.table(shop_events), EVENT_SCHEMA)
+    pq.write_table(table, folder / "part-99.parquet")
+    at, later = NOW.isoformat(), (NOW + timedelta(minutes=9)).isoformat()
+    common: dict[str, Any] = {"user": "u1", "session": "", "at": at}
+    write(log, 1, **common | {"order": "o1", "at": later})
+    write(log, 2, **common, lines=[{"product": "p2"}])
+    write(log, 3, **common, lines=[{"product": "p3"}], type="view")
+    write(log, 4, **common | {"order": "o2"})
+    write(log, 5, **common | {"order": "o1"}, lines=[{"product": "p4"}])
+    ArchiveWriter(tmp_path).write()
+
+    own, both = Shop(copy), Shop(copy, tmp_path / ARCHIVE)
+
+    count = sum(batch.num_rows for batch in own.event_batches())
+    rows = [row for one in both.event_batches() for row in one.to_pylist()]
+    orders = sorted((row["session"], row["product"]) for row in rows if row["session"][:1] == "o")
+    assert sum(batch.num_rows for batch in both.event_batches(None, ["type"])) == count + 2
+    assert orders == [("o1", "p1"), ("o1", "p4"), ("o2", "p1")]
