@@ -1,6 +1,5 @@
 """What is kept of an act: when it happened, what makes it unique, and the purposes it may serve."""
 
-from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -8,14 +7,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from pipelines.config.zones import local_time
-from pipelines.events.clock import believed
+from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
 Purpose = Literal["search", "recommend", "ads", "train"]
 PURPOSES: tuple[Purpose, ...] = ("search", "recommend", "ads", "train")
 Unset = Literal["granted", "denied"]
 VISITOR = "visitor/"  # before the id of a visitor, where files and releases name whoever acted
-FIRST_YEAR, LAST_YEAR = 1971, 2200
 OF_A_PRODUCT = frozenset(EventType) - {EventType.SEARCH, EventType.REFUND, EventType.IMPRESSION}
 
 
@@ -50,8 +48,14 @@ class KeptAct(Noun, frozen=True, kw_only=True):
 
     @property
     def visit(self) -> str:
-        """What the lines of one basket share; "" where only the day is known."""
-        return self.act.session or self.act.order
+        """What the lines of one basket share; "" where only the day is known.
+
+        Of what was bought or paid back it is the order, as a shop's own files have it.
+        """
+        first, second = self.act.session, self.act.order
+        if self.act.type in (EventType.PURCHASE, EventType.REFUND):
+            first, second = second, first
+        return first or second
 
 
 def visitor_name(visitor: str) -> str:
@@ -67,7 +71,7 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> Kep
         order_key = _digest(["order", act.type, act.order, *_lines(act)])
     return KeptAct(
         act=msgspec.structs.replace(act, at=instant.at),
-        key=_key(act, order_key),
+        key=_key(act, order_key, received_at if act.at is None else as_utc(act.at, zone)),
         order_key=order_key,
         local_at=local_time(instant.at, zone).replace(microsecond=0),
         created_at=act.at,
@@ -108,22 +112,26 @@ def _has_money(act: Act) -> bool:
     return any(amounts) or bool(act.value_micros and act.type is not EventType.RATING)
 
 
-def _key(act: Act, order_key: str | None) -> str:
-    """Return the sender's id, else what an order or the whole act says, as a digest."""
+def _key(act: Act, order_key: str | None, moment: datetime) -> str:
+    """Return the sender's id, else what an order or the whole act says, as a digest.
+
+    An id makes an act unique among those of its type: a sender may name a purchase and its refund
+    by their order. An act without an id and a time cannot be told from one a moment later.
+    """
     if act.id is not None:
-        return _digest(["id", act.id])
+        return _digest(["id", act.id, act.type])
     if order_key is not None:
         return order_key
     if act.type is EventType.REFUND and act.order:
         return _digest(["refund", act.order, *_lines(act)])
-    moment = "" if act.at is None else act.at.isoformat()
-    whole = ["act", act.visitor or "", act.user or "", act.type, moment, act.order, act.answer]
-    return _digest([*whole, act.session, act.text, *_lines(act)])
+    who = [act.visitor or "", act.user or ""]
+    what = [act.type, moment.isoformat(), act.order, act.answer, act.session, act.text]
+    return _digest(["act", *who, *what, *_lines(act)])
 
 
-def _lines(act: Act) -> Iterable[str]:
-    for place, line in enumerate(act.lines):
-        yield f"{place} {line.product} {line.quantity!r}"
+def _lines(act: Act) -> list[str]:
+    """Return what the lines say, in one order: two senders may list an order in two ways."""
+    return sorted(f"{line.product} {line.quantity!r}" for line in act.lines)
 
 
 def _digest(parts: list[str]) -> str:

@@ -105,6 +105,8 @@ def test_a_line_that_is_no_event_stops_no_other(taking: Client) -> None:
         ({"at": "0001-01-01T00:00:00"}, "at"),
         ({"sent_at": "9999-12-31T23:59:59-12:00"}, "sent_at"),
         ({"answer": "abc"}, "answer"),
+        ({"answer": "0" * 32 + "\n"}, "answer"),
+        ({"currency": "EUR\n"}, "currency"),
         ({"consent": {"train": "maybe"}}, "consent.train"),
         ({"type": "search"}, "text"),
         ({"type": "refund", "lines": []}, "order"),
