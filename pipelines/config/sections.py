@@ -304,6 +304,12 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     cache_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0  # that an answer is kept; 0: none
 
 
+class PeopleConfig(Section, frozen=True, kw_only=True):
+    """What is kept of shoppers."""
+
+    key: str = ""  # file of the key of their names; "": `people.key` in the folder of `serve.live`
+
+
 class GateConfig(Section, frozen=True, kw_only=True):
     """What a draft must reach to be served; `index.recall_target` belongs to it, too."""
 
@@ -340,6 +346,7 @@ class Config(Section, frozen=True, kw_only=True):
     gate: GateConfig = GateConfig()
     rebuild: RebuildConfig = RebuildConfig()
     serve: ServeConfig = ServeConfig()
+    people: PeopleConfig = PeopleConfig()
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     threads: Positive = 2
 

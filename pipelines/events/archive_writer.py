@@ -2,7 +2,7 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.durable.files import flush, replaced_file
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct
+from pipelines.live.change_log import LiveError
 from pipelines.shop.archive import (
     BUCKETS,
     INDEX,
@@ -69,13 +70,20 @@ class ArchiveWriter:
     leaves files that nobody reads, and the next write replaces them.
     """
 
-    def __init__(self, log_folder: Path) -> None:
+    def __init__(self, log_folder: Path, key_ids: Sequence[str] = ("",)) -> None:
+        """Write beside a log; LiveError where none of the keys made the names in the archive."""
         self._source = log_folder
         self._folder = log_folder / ARCHIVE
         self._folder.mkdir(exist_ok=True)
         self._key = _key(self._folder / KEY)
         if not (self._folder / INDEX).exists():
-            self._put(ArchiveIndex())
+            self._put(ArchiveIndex(key=key_ids[0]))
+        if read_index(self._folder).key not in ("", *key_ids):
+            raise LiveError(
+                f"{self._folder} names its shoppers by another key than people.key; bring that "
+                "key back, or add it to the file as a further line"
+            )
+        self._key_id = key_ids[0]
         self._cut_off = True  # perhaps, by whoever wrote before
 
     def write(self) -> int:
@@ -91,7 +99,8 @@ class ArchiveWriter:
             for bucket in self._write_part(log, part):
                 self._join(bucket, index)
             upto = part[-1].sequence
-            index = ArchiveIndex(logs={**index.logs, log: upto})
+            logs = {**index.logs, log: upto}
+            index = msgspec.structs.replace(index, logs=logs, key=self._key_id)
             self._put(index)
             self._cut_off = False
         return upto

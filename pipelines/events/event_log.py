@@ -49,7 +49,7 @@ class EventFormat:
     table = "events"
     columns = "key TEXT NOT NULL UNIQUE, order_key TEXT UNIQUE, body BLOB NOT NULL"
     application_id = 0x56_45_56_54  # "VEVT"
-    version = 1
+    version = 2
     first = FIRST
     title = "log of events"
     entry = "event"

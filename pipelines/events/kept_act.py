@@ -8,6 +8,7 @@ import msgspec
 
 from pipelines.config.zones import local_time
 from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
+from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
 Purpose = Literal["search", "recommend", "ads", "train"]
@@ -63,6 +64,15 @@ def visitor_name(visitor: str) -> str:
     return VISITOR + visitor
 
 
+def pseudonymous(act: Act, names: Pseudonyms) -> Act:
+    """Return an act whose visitor and user have the names under which they are kept."""
+    return msgspec.structs.replace(
+        act,
+        visitor=None if act.visitor is None else names.visitor(act.visitor),
+        user=None if act.user is None else names.user(act.user),
+    )
+
+
 def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> KeptAct:
     """Return what is kept of an act; without any purpose it may not be kept at all."""
     instant = believed(act.at, act.sent_at, received_at, zone)
@@ -70,7 +80,7 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> Kep
     if act.type is EventType.PURCHASE and act.order:
         order_key = _digest(["order", act.type, act.order, *_lines(act)])
     return KeptAct(
-        act=msgspec.structs.replace(act, at=instant.at),
+        act=msgspec.structs.replace(act, at=instant.at, id=None),  # the key says it
         key=_key(act, order_key, received_at if act.at is None else as_utc(act.at, zone)),
         order_key=order_key,
         local_at=local_time(instant.at, zone).replace(microsecond=0),

@@ -14,6 +14,7 @@ from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
 from pipelines.events.profiles import ProfileLine
+from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import EventType
 
 logger = logging.getLogger(__name__)
@@ -63,8 +64,9 @@ TOO_MANY = (
 class SqliteProfiles:
     """The profiles of one folder, to read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Pseudonyms) -> None:
         self._path = folder / FILE
+        self.names = names
         self._mine = local()
 
     @property
@@ -80,29 +82,31 @@ class SqliteProfiles:
         """The id of the log that the acts come from."""
         return str(self._about()[0])
 
-    def lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+    def lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES.
 
         Nothing where the file cannot be read: an answer is better without them than not given.
         """
         try:
-            return self._lines(user, visitor)
+            return self._lines(users, visitors)
         except (sqlite3.Error, OSError):
             logger.exception("%s cannot be read; shoppers are answered without it", self._path)
             return []
 
-    def _lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+    def _lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         rows: list[Any] = []
-        visitors = [visitor] if visitor else []
+        browsers = dict.fromkeys(visitors)
         read = self._connection().execute
-        if user:
+        for user in users:
             rows += read(OWN, (user,))
-            visitors += [name for (name,) in read(VISITORS, (user,)) if name != visitor]
-        for name in visitors:
-            unnamed = (user or "") if name == visitor else ""  # who acts where nobody logged in
+            browsers |= dict.fromkeys(name for (name,) in read(VISITORS, (user,)))
+        for name in browsers:
             acts = read(ANONYMOUS, (name,)).fetchall()
             logins = read(LOGINS, (name, acts[-1][0])).fetchall() if acts else []
-            rows += [act for act in acts if _next_user(logins, act[0], unnamed) == (user or "")]
+            for act in acts:
+                owner = _next_user(logins, act[0])
+                if name in visitors if owner is None else owner in users:
+                    rows.append(act)
         rows.sort(key=lambda row: (row[0], row[10], row[11]))
         return [_line(row) for row in rows[-MOST_LINES:]]
 
@@ -228,10 +232,10 @@ def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
         yield kept.key, place, *about, line.product, line.quantity, *rest
 
 
-def _next_user(logins: list[tuple[int, str]], at_ms: int, unnamed: str) -> str:
-    """Return the first user who logged in at a moment or later, or `unnamed` where nobody did."""
+def _next_user(logins: list[tuple[int, str]], at_ms: int) -> str | None:
+    """Return the first user who logged in at a moment or later."""
     place = bisect_left(logins, at_ms, key=lambda login: login[0])
-    return logins[place][1] if place < len(logins) else unnamed
+    return logins[place][1] if place < len(logins) else None
 
 
 def _bits(kept: KeptAct) -> int:

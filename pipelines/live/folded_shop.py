@@ -12,6 +12,7 @@ from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.records import Record, batch_of, edits_of, record_of
+from pipelines.shop.pseudonyms import Pseudonyms
 from pipelines.shop.reader import BATCH_ROWS, Shop
 
 
@@ -55,8 +56,14 @@ class LoggedChanges:
 class FoldedShop(Shop):
     """A shop with the changes of a log up to the newest when it was opened."""
 
-    def __init__(self, folder: Path, live: Path, archive: Path | None = None) -> None:
-        super().__init__(folder, archive)
+    def __init__(
+        self,
+        folder: Path,
+        live: Path,
+        archive: Path | None = None,
+        names: Pseudonyms | None = None,
+    ) -> None:
+        super().__init__(folder, archive, names)
         self._log, self._sequence = identity(live)
         changes = (logged.change for logged in replay(live, upto=self._sequence))
         self._outlook = LoggedChanges(changes)
@@ -101,6 +108,16 @@ class FoldedShop(Shop):
         return batch_of([now for one in records if (now := self._outlook.of(one)) is not None])
 
 
-def open_shop(folder: Path, live: Path | None, archive: Path | None = None) -> Shop:
-    """Open a shop folder, with the changes of a log and the acts of an archive where named."""
-    return Shop(folder, archive) if live is None else FoldedShop(folder, live, archive)
+def open_shop(
+    folder: Path,
+    live: Path | None,
+    archive: Path | None = None,
+    names: Pseudonyms | None = None,
+) -> Shop:
+    """Open a shop folder, with the changes of a log and the acts of an archive where named.
+
+    `names` are those that the archive has for shoppers.
+    """
+    if live is None:
+        return Shop(folder, archive, names)
+    return FoldedShop(folder, live, archive, names)

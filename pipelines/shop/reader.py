@@ -15,6 +15,7 @@ import xxhash
 
 from pipelines.errors import ShopError, first_line
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.pseudonyms import Pseudonyms
 from pipelines.shop.schemas import (
     CAMPAIGN_SCHEMA,
     EVENT_SCHEMA,
@@ -54,15 +55,23 @@ class Shop:
     """One shop folder, opened for reading; nothing is held in memory.
 
     With `archive`, the acts that a server archived there until now are events of the shop, too,
-    but for those that its own files hold.
+    but for those that its own files hold. `names` are those that the archive has for shoppers.
     """
 
-    def __init__(self, folder: Path, archive: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, archive: Path | None = None, names: Pseudonyms | None = None
+    ) -> None:
         self.folder = folder
+        self._names = names
         self.archived: dict[str, int] = {}  # the newest archived act of each log
         self._archived_days: dict[date, list[Path]] = {}
         if archive is not None:
             index = read_index(archive)
+            if index.key and (names is None or index.key not in names.key_ids):
+                raise ShopError(
+                    f"{archive} names its shoppers by a key that is not here; set people.key to "
+                    "the file of the server's key"
+                )
             self.archived = index.logs
             self._archived_days = dict(archive_parts(archive, index))
         self.meta = _read_meta(folder)
@@ -184,20 +193,36 @@ class Shop:
         self, path: Path, names: list[str], cut: datetime | None
     ) -> Iterator[pa.RecordBatch]:
         """Yield the acts of a file of the archive that the shop's own files do not hold."""
-        for batch in _events(path, list(dict.fromkeys([*names, *KEY_COLUMNS])), cut):
+        for archived in _events(path, list(dict.fromkeys([*names, *KEY_COLUMNS])), cut):
+            batch = self._with_own_ids(archived)
             twice = pc.is_in(act_keys(batch), value_set=self._told_twice)
             yield batch.filter(pc.invert(twice)).select(names)
 
     @cached_property
     def _told_twice(self) -> pa.Array:
         """The keys of the archived acts that the shop's own files hold, too."""
+        own = partial(_events_of, self._own_days())
+        archived = partial(_events_of, self._archived_days)
+        return told_twice(own, lambda names: map(self._with_own_ids, archived(names)))
 
-        def events(days: dict[date, list[Path]], names: list[str]) -> Iterator[pa.RecordBatch]:
-            for paths in days.values():
-                for path in paths:
-                    yield from _events(path, names, None)
+    def _with_own_ids(self, archived: pa.RecordBatch) -> pa.RecordBatch:
+        """Return archived acts in which the shop's own users have their own ids."""
+        names, ids = self._own_users
+        user = archived.column("user")
+        own = pc.take(ids, pc.index_in(user, value_set=names))
+        place = archived.schema.get_field_index("user")
+        return archived.set_column(place, "user", pc.coalesce(own, user))
 
-        return told_twice(partial(events, self._own_days()), partial(events, self._archived_days))
+    @cached_property
+    def _own_users(self) -> tuple[pa.Array, pa.Array]:
+        """The names of the shop's own users in an archive, and their ids."""
+        found = [batch.column("user") for batch in _events_of(self._own_days(), ["user"])]
+        ids = pa.chunked_array([*found, *self.users()["id"].chunks], pa.string()).unique()
+        if self._names is None:
+            return ids, ids
+        pairs = [(name, one) for one in ids.to_pylist() for name in self._names.users(one)]
+        names, own = ([pair[i] for pair in pairs] for i in (0, 1))
+        return pa.array(names, pa.string()), pa.array(own, pa.string())
 
     def _own_days(self) -> dict[date, list[Path]]:
         """Return the files of each day of the shop folder."""
@@ -267,6 +292,12 @@ def _events(path: Path, names: list[str], cut: datetime | None) -> Iterator[pa.R
         if cut is not None:
             batch = batch.filter(pc.less(batch["time"], pa.scalar(cut, pa.timestamp("us"))))
         yield batch.select(names)
+
+
+def _events_of(days: dict[date, list[Path]], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for paths in days.values():
+        for path in paths:
+            yield from _events(path, names, None)
 
 
 def _day_of(folder: Path) -> date:

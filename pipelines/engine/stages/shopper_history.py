@@ -1,5 +1,7 @@
 """What a shopper did before a request, known from the release and from the acts since."""
 
+from collections.abc import Sequence
+
 from pipelines.config.place import ShopPlace
 from pipelines.events.archived import archived_upto
 from pipelines.events.kept_act import visitor_name
@@ -8,7 +10,7 @@ from pipelines.events.profiles import ProfileLine, Profiles
 from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query
-from retrieval.behaviour.purchases import History
+from retrieval.behaviour.purchases import NO_HISTORY, History
 from retrieval.encoded_query import NO_VISIT, Visit
 
 
@@ -29,21 +31,28 @@ class ShopperHistory:
 
         Acts without consent for the purpose of this request are not looked at.
         """
-        person = query.user
         if self._profiles is None:
-            return self._parts.behaviour.history(person, at_seconds), NO_VISIT
-        if person is None and query.visitor:
-            person = visitor_name(query.visitor)
-        released = self._parts.behaviour.history(person, at_seconds)
-        lines = [] if person is None else self._lines(query, person, self._profiles)
+            return self._parts.behaviour.history(query.user, at_seconds), NO_VISIT
+        kept = _kept_names(query, self._profiles)
+        released = self._released(query.user, kept, at_seconds)
+        lines = self._lines(query, kept, self._profiles)
         return self._live.joined(released, lines, at_seconds, now=query.scene.at is None)
 
-    def _lines(self, query: Query, person: str, profiles: Profiles) -> list[ProfileLine]:
+    def _released(self, user: str | None, kept: Sequence[str], at_seconds: int) -> History:
+        """Return the history that the release has under a shopper's id, else under a name."""
+        for name in (user, *kept):
+            history = self._parts.behaviour.history(name, at_seconds)
+            if len(history.rows):
+                return history
+        return NO_HISTORY
+
+    def _lines(self, query: Query, kept: Sequence[str], profiles: Profiles) -> list[ProfileLine]:
         """Return the acts that this request may use and that the release does not hold.
 
         A visitor's acts that a later login gave to a user stand under the visitor in a release.
         """
-        lines = profiles.lines(query.user, query.visitor)
+        names = profiles.names
+        lines = profiles.lines(names.users(query.user), names.visitors(query.visitor))
         if not lines:
             return []
         purpose = "search" if query.is_search else "recommend"
@@ -52,7 +61,7 @@ class ShopperHistory:
             line
             for line in lines
             if purpose in line.purposes
-            and not (line.person == person and self._is_released(line, upto))
+            and not (line.person in kept and self._is_released(line, upto))
         ]
 
     def _is_released(self, line: ProfileLine, upto: int) -> bool:
@@ -68,6 +77,13 @@ class ShopperHistory:
         absent = set(missing)
         known = [name for name in ids if name not in absent]
         return dict(zip(known, rows.tolist(), strict=True))
+
+
+def _kept_names(query: Query, profiles: Profiles) -> tuple[str, ...]:
+    """Return the names under which an archive has whoever asks, the newest first."""
+    if query.user is not None:
+        return profiles.names.users(query.user)
+    return tuple(visitor_name(one) for one in profiles.names.visitors(query.visitor))
 
 
 def kind_of(manifest: Manifest) -> EventType:

@@ -84,6 +84,12 @@ class AdmissionControl:
             raise Unavailable("the release is still being read; /readyz tells when it is open")
         return self.engine
 
+    def taking_events(self) -> EventIntake:
+        """Return where events go, or Unavailable where none are taken."""
+        if self.events is None:
+            raise Unavailable("this server takes no events")
+        return self.events
+
     def refusal(self, arrival: Arrival) -> Overloaded | None:
         """Return why a request cannot be answered in time, before its body is read, or None."""
         deadline = monotonic() + self._most_ms(arrival.deadline_ms) / 1_000
@@ -140,13 +146,14 @@ class AdmissionControl:
         Acts have a bound of their own and wait for no search, so they are taken while searches
         are refused. Overloaded past that bound, Unavailable where they cannot be written.
         """
-        if self.events is None or not acts:
+        if not acts:
             return []
+        events = self.taking_events()
         if self._events + len(acts) > MOST_ACTS:
             raise Overloaded("too many events are waiting")
         self._events += len(acts)
         try:
-            return await _written(partial(self.events.submit, acts), "events")
+            return await _written(partial(events.submit, acts), "events")
         finally:
             self._events -= len(acts)
 

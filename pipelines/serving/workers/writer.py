@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.errors import UserError
 from pipelines.events.event_log import ActOutcome
-from pipelines.events.intake import WIRE, EventWriter
+from pipelines.events.intake import WIRE, event_writer
 from pipelines.events.kept_act import KeptAct
 from pipelines.live.remote.change_server import ChangeServer, LogServer
 from pipelines.serving.hot_swap import EngineReloader
@@ -22,7 +22,7 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     """Take changes until `ending` is set; a UserError where the release or log cannot be opened."""
     live = Path(task.config.serve.live)
     engines = EngineReloader(Path(task.releases), live=live, warm=False)
-    events = EventWriter(live, task.config.serve.profile_days)
+    events = event_writer(live, task.config)
     acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
     try:
         engine = engines.open_first()

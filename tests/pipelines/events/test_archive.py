@@ -17,10 +17,13 @@ from pipelines.events import archive_writer
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
 from pipelines.events.event_log import EventLog, forget, open_event_log, replay
 from pipelines.events.kept_act import kept_act
+from pipelines.live.change_log import LiveError
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.pseudonyms import Pseudonyms
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import EVENT_SCHEMA, conform
 from retrieval.types import Act
+from tests.assertions import every
 
 NOW = datetime(2024, 3, 2, 12, tzinfo=UTC)
 
@@ -167,7 +170,7 @@ def test_a_file_that_is_in_another_one_stays_for_who_reads_it_now(
     write(log, 15 * archive_writer.MOST_PARTS)
     writer.write()
 
-    assert all(path.exists() for path in listed)
+    assert every(path.exists() for path in listed)
     [(_, [joined, _])] = archive_parts(archive, read_index(archive))
     os.utime(joined, (long_ago, long_ago))
     write(log, 15 * archive_writer.MOST_PARTS + 15)
@@ -207,3 +210,32 @@ def test_what_the_shop_s_own_files_hold_counts_once(
     orders = sorted((row["session"], row["product"]) for row in rows if row["session"][:1] == "o")
     assert sum(batch.num_rows for batch in both.event_batches(None, ["type"])) == count + 2
     assert orders == [("o1", "p1"), ("o1", "p4"), ("o2", "p1")]
+
+
+def test_a_build_finds_the_shop_s_own_users_under_their_names(
+    log: EventLog, tmp_path: Path, shop: Path
+) -> None:
+    old, new = Pseudonyms([bytes(32)]), Pseudonyms([bytes([1] * 32), bytes(32)])
+    for number, (names, user) in enumerate(((old, "u1"), (new, "u1"), (new, "stranger"))):
+        write(log, number, user=names.user(user), order=f"o{number}")
+    ArchiveWriter(tmp_path, new.key_ids).write()
+
+    both = Shop(shop, tmp_path / ARCHIVE, new)
+
+    rows = [row for one in both.event_batches() for row in one.to_pylist()]
+    users = {row["session"]: row["user"] for row in rows if row["session"] in ("o0", "o1", "o2")}
+    assert users == {"o0": "u1", "o1": "u1", "o2": new.user("stranger")}
+
+
+def test_an_archive_is_not_read_or_written_without_its_key(
+    log: EventLog, tmp_path: Path, shop: Path
+) -> None:
+    names, others = Pseudonyms([bytes(32)]), Pseudonyms([bytes([1] * 32)])
+    write(log, 1)
+    ArchiveWriter(tmp_path, names.key_ids).write()
+
+    for given in (None, others):
+        with pytest.raises(ShopError, match=r"set people\.key to the file of the server's key"):
+            Shop(shop, tmp_path / ARCHIVE, given)
+    with pytest.raises(LiveError, match=r"by another key than people\.key"):
+        ArchiveWriter(tmp_path, others.key_ids)

@@ -15,6 +15,7 @@ from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
 from pipelines.events.event_log import FOLDER, identity, replay
 from pipelines.events.intake import EventWriter
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.pseudonyms import FILE, open_pseudonyms
 
 WRITER = """
 import sys
@@ -75,7 +76,7 @@ def killed_writer(folder: Path, life: int, seconds: float) -> list[str]:
 
 def archived_lines(folder: Path) -> list[tuple[str, int]]:
     archive = folder / ARCHIVE
-    ArchiveWriter(folder).write()
+    ArchiveWriter(folder, open_pseudonyms(folder.parent / FILE).key_ids).write()
     assert read_index(archive).logs == dict([identity(folder)])
     paths = [path for _, day in archive_parts(archive, read_index(archive)) for path in day]
     rows = [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]

@@ -15,8 +15,10 @@ from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.events.profiles import ProfileLine
 from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
 from pipelines.live.change_log import LiveError
+from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act
 
+NAMES = Pseudonyms([bytes(32)])
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 
 
@@ -31,7 +33,7 @@ def profile(
 ) -> list[ProfileLine]:
     events = EventWriter(folder, 35)
     events.submit(acts).result()
-    lines = events.profiles.lines(user, visitor)
+    lines = events.profiles.lines((user,) if user else (), (visitor,) if visitor else ())
     events.close()
     return lines
 
@@ -100,15 +102,15 @@ def test_an_act_without_consent_for_answers_is_in_no_profile(tmp_path: Path) -> 
 def test_profiles_that_are_made_again_are_seen_by_who_reads_them_already(tmp_path: Path) -> None:
     acts = [act(i, user="u") for i in range(5)]
     profile(tmp_path, acts[:4], "u")
-    reader = SqliteProfiles(tmp_path / FOLDER)
-    before = reader.lines("u", None)
+    reader = SqliteProfiles(tmp_path / FOLDER, NAMES)
+    before = reader.lines(["u"], [])
     (tmp_path / FOLDER / FILE).write_bytes(b"not a database" * 1_000)
-    unreadable = reader.lines("somebody else", None)
+    unreadable = reader.lines(["somebody else"], [])
 
     profile(tmp_path, acts, "u")
 
     assert (len(before), unreadable) == (4, [])
-    assert products(reader.lines("u", None)) == [f"p{i}" for i in range(5)]
+    assert products(reader.lines(["u"], [])) == [f"p{i}" for i in range(5)]
     reader.close()
 
 
@@ -124,9 +126,9 @@ def test_acts_past_their_time_leave_the_profiles_of_a_quiet_shop(tmp_path: Path)
     old = (NOW - timedelta(days=40)).isoformat()
     profile(tmp_path, [act(1, user="u", at=old), act(2, user="u")], "u")
 
-    reader = SqliteProfiles(tmp_path / FOLDER)
+    reader = SqliteProfiles(tmp_path / FOLDER, NAMES)
 
-    assert products(reader.lines("u", None)) == ["p2"]
+    assert products(reader.lines(["u"], [])) == ["p2"]
     reader.close()
 
 
@@ -140,7 +142,7 @@ def test_profiles_that_are_removed_while_they_are_written_are_made_again(tmp_pat
     [number] = events.submit([act(2, user="u")]).result()
 
     assert (lost, events.profiles.upto) == (0, number)
-    assert products(events.profiles.lines("u", None)) == ["p1", "p2"]
+    assert products(events.profiles.lines(["u"], [])) == ["p1", "p2"]
     events.close()
 
 
