@@ -41,7 +41,6 @@ from pipelines.release.store import CURRENT, Draft, Release, draft, open_release
 from pipelines.release.store import check as check_files
 from pipelines.release.verdict import UnfitDraft, Verdict
 from pipelines.shop.place import with_place
-from pipelines.shop.pseudonyms import names_in
 from pipelines.shop.reader import Shop
 from retrieval import Query, Stage
 from retrieval.behaviour.tables import Behaviour
@@ -77,7 +76,7 @@ def build(  # noqa: PLR0913 - the options of a verb
     and raises UnfitDraft; by `force` it is published all the same.
     """
     _refuse_unfit(config)
-    shop = open_shop(shop_folder, live, archive, names_in(archive, config.people.key))
+    shop = open_shop(shop_folder, live, archive, config)
     encoders = open_remembered(config)
     config = with_place(config, shop.meta)
     until = until and ShopPlace.of(config.shop).local(until)

@@ -131,6 +131,12 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         self._put(subscription)
         subscription.done.result()
 
+    def between_groups(self, work: Callable[[], None]) -> None:
+        """Call a function when what was submitted before is written, and nothing after it."""
+        subscription = _Subscription(work, Future())
+        self._put(subscription)
+        subscription.done.result()
+
     def unsubscribe(self, apply: Callable[[Sequence[Entry]], None]) -> None:
         """Call this function no more."""
         self._subscribers = tuple(one for one in self._subscribers if one != apply)

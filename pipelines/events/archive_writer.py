@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.durable.files import flush, replaced_file
+from pipelines.events.erasure import erase_from_archive
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct
 from pipelines.live.change_log import LiveError
@@ -26,6 +27,7 @@ from pipelines.shop.archive import (
     read_index,
     whole,
 )
+from pipelines.shop.people_ledger import LedgerEntry
 from pipelines.shop.schemas import EVENT_SCHEMA
 from retrieval import EventType
 from retrieval.types import ActLine
@@ -105,6 +107,14 @@ class ArchiveWriter:
             self._cut_off = False
         return upto
 
+    def erase(self, entries: Sequence[LedgerEntry]) -> int:
+        """Obey the entries of the ledger that are new; return how many rows were removed."""
+        index = read_index(self._folder)
+        new = [entry for entry in entries[index.erased :] if entry.erased]
+        removed = erase_from_archive(self._folder, new) if new else 0
+        self._put(msgspec.structs.replace(index, erased=len(entries)))
+        return removed
+
     def _write_part(self, log: str, acts: list[LoggedAct]) -> list[Path]:
         """Write the acts that may be learnt from; return the folders that have a file more."""
         rows: dict[Path, list[dict[str, Any]]] = defaultdict(list)
@@ -144,7 +154,9 @@ class ArchiveWriter:
                 part.path.unlink(missing_ok=True)
 
     def _remove_cut_off(self, index: ArchiveIndex) -> None:
-        """Remove the files of a write that did not come to its end."""
+        """Remove the files of a write that did not come to its end, and drafts of files."""
+        for draft in self._folder.glob("day=*/bucket=*/*.draft"):
+            draft.unlink()
         for bucket in self._folder.glob("day=*/bucket=*"):
             for part in parts_of(bucket):
                 if part.last > index.logs.get(part.log, 0):

@@ -6,15 +6,15 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
 from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
+from pipelines.shop.people import VISITOR
 from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
 Purpose = Literal["search", "recommend", "ads", "train"]
 PURPOSES: tuple[Purpose, ...] = ("search", "recommend", "ads", "train")
-Unset = Literal["granted", "denied"]
-VISITOR = "visitor/"  # before the id of a visitor, where files and releases name whoever acted
 OF_A_PRODUCT = frozenset(EventType) - {EventType.SEARCH, EventType.REFUND, EventType.IMPRESSION}
 
 
@@ -31,6 +31,7 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     `act.at` is the instant that is believed, in UTC, `local_at` the same in the shop's local time
     to the second, and `created_at` what the sender said. `key`
     is the same for each copy of an act, `order_key` for each that tells of the same purchase.
+    `purposes` are granted, and `denied` those that the shopper said no to.
     """
 
     act: Act
@@ -41,6 +42,7 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     received_at: datetime
     clamped: bool = False
     purposes: tuple[Purpose, ...] = ()
+    denied: tuple[Purpose, ...] = ()
 
     @property
     def person(self) -> str:
@@ -73,7 +75,7 @@ def pseudonymous(act: Act, names: Pseudonyms) -> Act:
     )
 
 
-def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> KeptAct:
+def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: ConsentConfig) -> KeptAct:
     """Return what is kept of an act; without any purpose it may not be kept at all."""
     instant = believed(act.at, act.sent_at, received_at, zone)
     order_key = None
@@ -88,13 +90,18 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> Kep
         received_at=received_at,
         clamped=instant.clamped,
         purposes=granted(act.consent, unset),
+        denied=tuple(one for one in PURPOSES if getattr(act.consent, one) is ConsentState.DENIED),
     )
 
 
-def granted(consent: StatedConsent, unset: Unset) -> tuple[Purpose, ...]:
-    """Return the purposes that are granted, `unset` saying what silence means."""
-    meanings = {ConsentState.GRANTED: True, ConsentState.UNSET: unset == "granted"}
-    return tuple(one for one in PURPOSES if meanings.get(getattr(consent, one), False))
+def granted(consent: StatedConsent, unset: ConsentConfig) -> tuple[Purpose, ...]:
+    """Return the purposes that are granted, `unset` saying what silence means for each."""
+
+    def allows(purpose: Purpose) -> bool:
+        state = getattr(consent, purpose)
+        return bool((getattr(unset, purpose) if state == "unset" else state) == "granted")
+
+    return tuple(one for one in PURPOSES if allows(one))
 
 
 def fault_of(act: Act) -> ActFault | None:

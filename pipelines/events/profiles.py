@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from pipelines.events.kept_act import Purpose
-from pipelines.shop.pseudonyms import Pseudonyms
+from pipelines.shop.people import People
 from retrieval.types import EventType
 
 
@@ -36,8 +36,8 @@ class Profiles(Protocol):
         ...
 
     @property
-    def names(self) -> Pseudonyms:
-        """The names under which shoppers are kept."""
+    def people(self) -> People:
+        """The names under which shoppers are kept, and who withdrew or was erased."""
         ...
 
     def lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:

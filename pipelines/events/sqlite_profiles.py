@@ -12,9 +12,9 @@ from typing import Any
 
 from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
-from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
+from pipelines.events.kept_act import PURPOSES, KeptAct, Purpose, visitor_name
 from pipelines.events.profiles import ProfileLine
-from pipelines.shop.pseudonyms import Pseudonyms
+from pipelines.shop.people import VISITOR, People
 from retrieval.types import EventType
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ TOO_MANY = (
 class SqliteProfiles:
     """The profiles of one folder, to read."""
 
-    def __init__(self, folder: Path, names: Pseudonyms) -> None:
+    def __init__(self, folder: Path, people: People) -> None:
         self._path = folder / FILE
-        self.names = names
+        self.people = people
         self._mine = local()
 
     @property
@@ -189,6 +189,22 @@ class ProfileWriter:
             )
             connection.execute("UPDATE about SET upto = ?", (logged[-1].sequence,))
 
+    def uses(self, name: str, purpose: Purpose, after: datetime | None, upto: datetime) -> bool:
+        """Tell whether acts of a person serve a purpose after one moment and up to another."""
+        who = "visitor" if name.startswith(VISITOR) else "user"
+        assert self._open is not None, "catch_up comes first"
+        rows = self._open.execute(
+            f"SELECT 1 FROM lines WHERE {who} = ? AND {who} <> '' AND at_ms > ? AND at_ms <= ? "
+            "AND purposes & ? LIMIT 1",
+            (
+                name.removeprefix(VISITOR),
+                -1 if after is None else _milliseconds(after),
+                _milliseconds(upto),
+                1 << PURPOSES.index(purpose),
+            ),
+        )
+        return bool(rows.fetchall())
+
     def close(self) -> None:
         """Close the file."""
         if self._open is not None:
@@ -275,6 +291,7 @@ def _connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
         path, timeout=30, isolation_level=None, check_same_thread=not shared
     )
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # what a crash takes is read from the log
     return connection

@@ -8,12 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from index.columns.table import values_by_key
+from pipelines.config.sections import Config, ConsentConfig
 from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.records import Record, batch_of, edits_of, record_of
-from pipelines.shop.pseudonyms import Pseudonyms
-from pipelines.shop.reader import BATCH_ROWS, Shop
+from pipelines.shop.people import People, people_of
+from pipelines.shop.reader import BATCH_ROWS, GRANTED, Shop
+
+DEFAULTS = Config()
 
 
 class LoggedChanges:
@@ -61,9 +64,10 @@ class FoldedShop(Shop):
         folder: Path,
         live: Path,
         archive: Path | None = None,
-        names: Pseudonyms | None = None,
+        people: People | None = None,
+        unset: ConsentConfig = GRANTED,
     ) -> None:
-        super().__init__(folder, archive, names)
+        super().__init__(folder, archive, people, unset)
         self._log, self._sequence = identity(live)
         changes = (logged.change for logged in replay(live, upto=self._sequence))
         self._outlook = LoggedChanges(changes)
@@ -112,12 +116,13 @@ def open_shop(
     folder: Path,
     live: Path | None,
     archive: Path | None = None,
-    names: Pseudonyms | None = None,
+    config: Config = DEFAULTS,
 ) -> Shop:
     """Open a shop folder, with the changes of a log and the acts of an archive where named.
 
-    `names` are those that the archive has for shoppers.
+    The configuration says where the key and the ledger of people are, and what silence means.
     """
+    people = people_of(archive, live, config.people)
     if live is None:
-        return Shop(folder, archive, names)
-    return FoldedShop(folder, live, archive, names)
+        return Shop(folder, archive, people, config.consent)
+    return FoldedShop(folder, live, archive, people, config.consent)

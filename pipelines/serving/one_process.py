@@ -49,7 +49,7 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
     with ExitStack() as stack:
         events = None
         if live is not None:
-            events = stack.enter_context(closing(event_writer(live, config)))
+            events = stack.enter_context(closing(event_writer(live, config, releases)))
         watch = stack.enter_context(ranking_log(config, say))
         profiles = None if events is None else events.profiles
         engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles)

@@ -80,17 +80,6 @@ def open_pseudonyms(path: Path, *, make: bool = False) -> Pseudonyms:
     return Pseudonyms([bytes.fromhex(line) for line in lines])
 
 
-def names_in(archive: Path | None, key: str) -> Pseudonyms | None:
-    """Return the names of an archive; `key` is the file of their key where it is not beside it.
-
-    Without one an archive is read as it is, unless it says that its shoppers have such names.
-    """
-    if archive is None:
-        return None
-    path = Path(key) if key else archive.parent.parent / FILE
-    return open_pseudonyms(path) if key or path.exists() else None
-
-
 def _make(path: Path) -> None:
     """Write a new key, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.config.sections import ServeConfig
+from pipelines.config.sections import ConsentConfig, ServeConfig
 from pipelines.engine.deadline import running_stage
 from pipelines.events.event_log import FIRST, ActOutcome
 from pipelines.events.intake import EventIntake
-from pipelines.events.kept_act import KeptAct, Unset
+from pipelines.events.kept_act import KeptAct
+from pipelines.events.people import Person, Receipt
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs
@@ -32,6 +33,7 @@ GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
 QUIET_SECONDS = 0.5  # that a part of a bulk waits for shoppers at most
 LOOK_SECONDS = 0.005
+SILENCE = ConsentConfig()
 DEADLINE_HEADER = "x-deadline-ms"
 
 log = logging.getLogger(__name__)
@@ -59,10 +61,11 @@ class AdmissionControl:
         engine: ServedEngine | None,
         config: ServeConfig,
         events: EventIntake | None = None,
+        unset_consent: ConsentConfig = SILENCE,
     ) -> None:
         self.engine = engine
         self.events = events  # None: none are taken
-        self.unset_consent: Unset = config.unset_consent
+        self.unset_consent = unset_consent
         self.draining = False  # told to end: not ready any more, and every connection ends
         self.takes_changes = bool(config.live)
         self._deadline_ms = config.deadline_ms
@@ -156,6 +159,11 @@ class AdmissionControl:
             return await _written(partial(events.submit, acts), "events")
         finally:
             self._events -= len(acts)
+
+    async def erase(self, person: Person) -> Receipt:
+        """Return the receipt of a person, who is in no answer and on no disk any more."""
+        [receipt] = await _written(partial(self.taking_events().erase, [person]), "erasures")
+        return receipt
 
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipelines.engine.engine import Engine
-from pipelines.events.intake import EventForwarder, key_file
+from pipelines.events.intake import EventForwarder
 from pipelines.live.remote.change_client import ChangeClient, connect
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.serving.answering import Answering, Composition, beside_the_loop
@@ -65,8 +65,9 @@ async def answer(
             engines = EngineReloader(Path(task.releases), watch=watch)
             await _serve(task, engines, None, listener, reports, end)
             return
-        key = key_file(task.config)
-        events = EventForwarder(Path(task.config.serve.live), task.events_path, key)
+        events = EventForwarder(
+            Path(task.config.serve.live), task.events_path, task.people_path, task.config.people
+        )
         live = partial(open_tail, task)
         engines = EngineReloader(
             Path(task.releases), watch=watch, live=live, profiles=events.profiles

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.config.sections import ConsentConfig
 from pipelines.errors import ShopError
 from pipelines.events import archive_writer
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
@@ -19,6 +20,8 @@ from pipelines.events.event_log import EventLog, forget, open_event_log, replay
 from pipelines.events.kept_act import kept_act
 from pipelines.live.change_log import LiveError
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.people import People
+from pipelines.shop.people_ledger import PeopleLedger
 from pipelines.shop.pseudonyms import Pseudonyms
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import EVENT_SCHEMA, conform
@@ -43,7 +46,7 @@ def write(log: EventLog, *numbers: int, **fields: Any) -> None:
             "lines": [{"product": "p1", "quantity": 2, "price_micros": 1_250_000}],
         }  # fmt: skip
         act = msgspec.convert(body | fields, Act)
-        log.append([kept_act(act, NOW, UTC, "granted")])
+        log.append([kept_act(act, NOW, UTC, ConsentConfig())])
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -106,6 +109,18 @@ def test_a_write_that_is_cut_off_leaves_no_act_out_and_none_twice(
             {row["key"] for row in rows(tmp_path)}
         )
         assert len(rows(tmp_path)) == 11
+
+
+def test_a_draft_of_a_killed_write_is_removed(log: EventLog, tmp_path: Path) -> None:
+    write(log, 1)
+    ArchiveWriter(tmp_path).write()
+    [bucket] = (tmp_path / ARCHIVE).glob("day=*/bucket=*")
+    draft = bucket / "part-1.parquet.4711.draft"
+    draft.write_bytes(b"half")
+
+    ArchiveWriter(tmp_path).write()
+
+    assert not draft.exists()
 
 
 def test_an_act_that_may_not_be_learnt_from_is_not_archived(log: EventLog, tmp_path: Path) -> None:
@@ -220,7 +235,7 @@ def test_a_build_finds_the_shop_s_own_users_under_their_names(
         write(log, number, user=names.user(user), order=f"o{number}")
     ArchiveWriter(tmp_path, new.key_ids).write()
 
-    both = Shop(shop, tmp_path / ARCHIVE, new)
+    both = Shop(shop, tmp_path / ARCHIVE, People(new, PeopleLedger(tmp_path / "none")))
 
     rows = [row for one in both.event_batches() for row in one.to_pylist()]
     users = {row["session"]: row["user"] for row in rows if row["session"] in ("o0", "o1", "o2")}
@@ -234,7 +249,7 @@ def test_an_archive_is_not_read_or_written_without_its_key(
     write(log, 1)
     ArchiveWriter(tmp_path, names.key_ids).write()
 
-    for given in (None, others):
+    for given in (None, People(others, PeopleLedger(tmp_path / "none"))):
         with pytest.raises(ShopError, match=r"set people\.key to the file of the server's key"):
             Shop(shop, tmp_path / ARCHIVE, given)
     with pytest.raises(LiveError, match=r"by another key than people\.key"):

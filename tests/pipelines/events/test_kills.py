@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from pipelines.events import archive_writer, intake
+from pipelines.config.sections import ConsentConfig
 from pipelines.events.kept_act import kept_act
 from retrieval.types import Act, ActLine
 
@@ -35,7 +36,7 @@ for number in range(10**9):
     act = Act(id=name, type="purchase", user=f"u{number % 3}",
               at=now + timedelta(hours=number % 40),
               lines=(ActLine(product="p1"), ActLine(product="p2")))
-    kept = kept_act(act, now + timedelta(days=3), UTC, "granted")
+    kept = kept_act(act, now + timedelta(days=3), UTC, ConsentConfig())
     [first], [again] = events.submit([kept]).result(), events.submit([kept]).result()
     assert (again.status, again.sequence) == (200, first), again
     print(kept.key, flush=True)

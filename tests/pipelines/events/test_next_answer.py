@@ -156,7 +156,8 @@ def test_events_that_are_live_count_as_those_in_a_release(
 def with_history(releases: Path, history: Any) -> Engine:
     """Return an engine with the tables of a release and somebody's history of another."""
     engine = Engine.open(releases)
-    given = SimpleNamespace(of=lambda *_: (history, NO_VISIT))
+    own = engine._stages.encoder._history
+    given = SimpleNamespace(of=lambda *_: (history, NO_VISIT), traits=own.traits)
     engine._stages.encoder._history = given  # type: ignore[assignment]
     return engine
 
@@ -233,7 +234,9 @@ def test_a_release_that_learnt_from_the_archive_counts_no_act_twice(
     for user in ("u1", "new", "u2"):
         query = msgspec.convert({"user": user, "scene": {"at": at.isoformat()}}, Query)
         one, three = (history_of(engine, query) for engine in (before, both))
-        stands = later.names.user(user) if user == "new" else user  # the shop's files know others
+        stands = (
+            later.people.names.user(user) if user == "new" else user
+        )  # the shop's files know others
         two = history_of(alone, msgspec.structs.replace(query, user=stands))
         assert [row.tolist() for row in one[:2]] == [row.tolist() for row in two[:2]], user
         assert [row.tolist() for row in two] == [row.tolist() for row in three], user

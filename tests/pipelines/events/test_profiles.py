@@ -9,23 +9,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipelines.config.sections import ConsentConfig
 from pipelines.events.event_log import FOLDER
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.events.profiles import ProfileLine
 from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
 from pipelines.live.change_log import LiveError
+from pipelines.shop.people import People
+from pipelines.shop.people_ledger import PeopleLedger
 from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act
 
-NAMES = Pseudonyms([bytes(32)])
+NOBODY = People(Pseudonyms([bytes(32)]), PeopleLedger(Path("none")))
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 
 
 def act(number: int, **fields: Any) -> KeptAct:
     at = (NOW + timedelta(minutes=number)).isoformat()
     body = {"type": "view", "at": at, "lines": [{"product": f"p{number}"}]} | fields
-    return kept_act(msgspec.convert(body, Act), NOW + timedelta(days=1), UTC, "granted")
+    return kept_act(msgspec.convert(body, Act), NOW + timedelta(days=1), UTC, ConsentConfig())
 
 
 def profile(
@@ -102,7 +105,7 @@ def test_an_act_without_consent_for_answers_is_in_no_profile(tmp_path: Path) -> 
 def test_profiles_that_are_made_again_are_seen_by_who_reads_them_already(tmp_path: Path) -> None:
     acts = [act(i, user="u") for i in range(5)]
     profile(tmp_path, acts[:4], "u")
-    reader = SqliteProfiles(tmp_path / FOLDER, NAMES)
+    reader = SqliteProfiles(tmp_path / FOLDER, NOBODY)
     before = reader.lines(["u"], [])
     (tmp_path / FOLDER / FILE).write_bytes(b"not a database" * 1_000)
     unreadable = reader.lines(["somebody else"], [])
@@ -126,7 +129,7 @@ def test_acts_past_their_time_leave_the_profiles_of_a_quiet_shop(tmp_path: Path)
     old = (NOW - timedelta(days=40)).isoformat()
     profile(tmp_path, [act(1, user="u", at=old), act(2, user="u")], "u")
 
-    reader = SqliteProfiles(tmp_path / FOLDER, NAMES)
+    reader = SqliteProfiles(tmp_path / FOLDER, NOBODY)
 
     assert products(reader.lines(["u"], [])) == ["p2"]
     reader.close()
