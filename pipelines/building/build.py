@@ -76,7 +76,8 @@ def build(  # noqa: PLR0913 - the options of a verb
     and raises UnfitDraft; by `force` it is published all the same.
     """
     _refuse_unfit(config)
-    shop, encoders = open_shop(shop_folder, live, archive), open_remembered(config)
+    shop = open_shop(shop_folder, live, archive, config)
+    encoders = open_remembered(config)
     config = with_place(config, shop.meta)
     until = until and ShopPlace.of(config.shop).local(until)
     with draft(releases) as new, tidied(releases, config.index):

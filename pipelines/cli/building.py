@@ -70,10 +70,13 @@ def _plan(
 ) -> str:
     """Return the table of what a build would do, without loading what a build runs on."""
     from pipelines.building.preview import preview
+    from pipelines.shop.people import people_of
     from pipelines.shop.reader import Shop
 
     if live is None:
-        return preview(Shop(shop, archive), releases, settings, until).table()
+        people = people_of(archive, live, settings.people)
+        opened = Shop(shop, archive, people, settings.consent)
+        return preview(opened, releases, settings, until).table()
     from pipelines.live.folded_shop import open_shop
 
-    return preview(open_shop(shop, live, archive), releases, settings, until).table()
+    return preview(open_shop(shop, live, archive, settings), releases, settings, until).table()

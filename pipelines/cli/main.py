@@ -12,6 +12,7 @@ from pipelines.cli.compressing import compress, export
 from pipelines.cli.evaluating import evaluate, exposure, judge, replay, run
 from pipelines.cli.importing import import_
 from pipelines.cli.indexes import index_
+from pipelines.cli.people import people
 from pipelines.cli.releases import releases
 from pipelines.cli.serving import check, demo, serve
 from pipelines.cli.training import train
@@ -38,6 +39,7 @@ VERBS = (
     index_,
     releases,
     serve,
+    people,
     check,
     demo,
 )

@@ -296,12 +296,31 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     )
     live: str = ""  # folder of the log of changes; "": none are taken
     log: str = ""  # folder for what is ranked; "": nothing is kept
-    unset_consent: Literal["granted", "denied"] = "granted"  # what an event that is silent means
     profile_days: Positive = 35  # that acts of shoppers stay in their profiles
     hosts: tuple[str, ...] = ()  # further names that a server with `live` may be called by
     drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
     cache_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32  # of answers, of each process; 0: none
     cache_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0  # that an answer is kept; 0: none
+
+
+class PeopleConfig(Section, frozen=True, kw_only=True):
+    """What is kept of shoppers; files are by default in the folder of `serve.live`."""
+
+    key: str = ""  # file of the key of their names; "": `people.key`
+    ledger: str = ""  # file of who withdrew a purpose or was erased; "": `people.jsonl`
+    http: bool = False  # whether /v1/people exports and erases whomever a request names
+
+
+Silence = Literal["granted", "denied"]
+
+
+class ConsentConfig(Section, frozen=True, kw_only=True):
+    """What it means that a shopper said nothing about a purpose."""
+
+    search: Silence = "granted"
+    recommend: Silence = "granted"
+    ads: Silence = "granted"
+    train: Silence = "granted"
 
 
 class GateConfig(Section, frozen=True, kw_only=True):
@@ -340,6 +359,8 @@ class Config(Section, frozen=True, kw_only=True):
     gate: GateConfig = GateConfig()
     rebuild: RebuildConfig = RebuildConfig()
     serve: ServeConfig = ServeConfig()
+    people: PeopleConfig = PeopleConfig()
+    consent: ConsentConfig = ConsentConfig()
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     threads: Positive = 2
 

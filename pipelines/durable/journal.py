@@ -77,6 +77,8 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         """
         self.folder = folder
         self._form = form
+        self._path = folder / form.file
+        self._inode = 0  # of the file that is written
         self._prepare = prepare
         self._subscribers: tuple[Callable[[Sequence[Entry]], None], ...] = (apply,)
         self._most_bytes = most_bytes
@@ -129,6 +131,12 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         self._put(subscription)
         subscription.done.result()
 
+    def between_groups(self, work: Callable[[], None]) -> None:
+        """Call a function when what was submitted before is written, and nothing after it."""
+        subscription = _Subscription(work, Future())
+        self._put(subscription)
+        subscription.done.result()
+
     def unsubscribe(self, apply: Callable[[Sequence[Entry]], None]) -> None:
         """Call this function no more."""
         self._subscribers = tuple(one for one in self._subscribers if one != apply)
@@ -175,6 +183,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         """Write until the end comes; a fault is told to everyone who waits, then and later."""
         try:
             with closing(connect(self.folder, self._form)) as connection:
+                self._inode = self._path.stat().st_ino
                 while item := self._next():
                     self._handle(connection, item)
         except BaseException as e:
@@ -284,6 +293,9 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         form = self._form
+        if not self._is_in_place():
+            self._close_because(f"{self._path.name} was removed or replaced")
+            raise self._closed_error()
         if used_bytes(connection) > self._most_bytes:
             raise form.error(
                 f"{self.folder} holds more than {self._most_bytes:,} bytes of {form.entry}s; "
@@ -297,6 +309,13 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         except sqlite3.Error as e:
             self._undo(connection)
             raise form.error(f"{self.folder}: the {form.entry}s were not written: {e}") from None
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the file that is written is the one that others find."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def _undo(self, connection: sqlite3.Connection) -> None:
         """Go back to the last commit; where that is in doubt, write nothing more."""

@@ -152,6 +152,7 @@ def connect(folder: Path, form: Format[Item, Record, Entry, Refusal]) -> sqlite3
     connection = sqlite3.connect(folder / form.file, timeout=30, isolation_level=None)
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk
     except sqlite3.Error as e:

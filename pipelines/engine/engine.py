@@ -53,7 +53,7 @@ class Engine:
         self._lists = ListAnswers(self.release, self._stages, candidates, self.place)
         parts, language = self._base.parts, config.retrieval.language
         self._completion = Completion(parts.completions, parts.lexical, language)
-        self._storefront = Storefront(parts, release)
+        self._storefront = Storefront(parts, release, profiles)
         self.probe = Probe(self._base, self._overlay, self._stages, config.retrieval)
         self._overlay.snapshot().allowed(not_hidden(config))  # refuses what cannot be read
 

@@ -1,5 +1,7 @@
 """Derives from a request its kind, its scene, and the traits of its shopper."""
 
+from typing import Literal
+
 import msgspec
 
 from index import Columns
@@ -19,6 +21,17 @@ def scene_of(query: Query) -> Scene:
     if query.is_search and query.scene.placement is Placement.HOME:
         return msgspec.structs.replace(query.scene, placement=Placement.SEARCH)
     return query.scene
+
+
+def declared_consent(users: Columns, user_id: str | None, purpose: str) -> bool | None:
+    """Tell whether a shopper who is declared allows a purpose; None of everybody else."""
+    rows = users.rows_of([] if user_id is None else [user_id]).rows
+    return bool(users.records(rows)[0]["consent"][purpose]) if len(rows) else None
+
+
+def purpose_of(query: Query) -> Literal["search", "recommend"]:
+    """Return the purpose for which an answer reads what is known of its shopper."""
+    return "search" if query.is_search else "recommend"
 
 
 def traits_of(users: Columns, user_id: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.events.profiles import Profiles
 from pipelines.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.build_status import describe_progress
@@ -16,8 +17,9 @@ from pipelines.release.store import Release
 class Storefront:
     """Reads what a page shows from the parts of a release."""
 
-    def __init__(self, parts: Parts, release: Release) -> None:
+    def __init__(self, parts: Parts, release: Release, profiles: Profiles | None = None) -> None:
         """Open the album of the release when a picture is first asked for."""
+        self._profiles = profiles
         self._parts = parts
         self._manifest = release.manifest
         self._releases = release.path.parent
@@ -38,10 +40,16 @@ class Storefront:
         return None
 
     def shoppers(self, limit: int) -> list[str]:
-        """Return some shoppers with a past, those with declared traits first."""
+        """Return some shoppers with a past who are not erased, those with declared traits first."""
         declared = self._parts.users.ids[:limit]
         active = self._parts.behaviour.purchases.user_ids[: 2 * limit].tolist()
-        return list(dict.fromkeys([*declared, *active]))[:limit]
+        return [one for one in dict.fromkeys([*declared, *active]) if not self._erased(one)][:limit]
+
+    def _erased(self, user: str) -> bool:
+        if self._profiles is None:
+            return False
+        names, ledger = self._profiles.people
+        return ledger.erased_at((user, *names.users(user))) is not None
 
     def about(self, snapshot: CatalogueSnapshot) -> dict[str, Any]:
         """Return what the page says about the release."""

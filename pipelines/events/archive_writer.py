@@ -2,8 +2,7 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -15,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.durable.files import flush, replaced_file
+from pipelines.events.erasure import erase_from_archive
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct
+from pipelines.live.change_log import LiveError
 from pipelines.shop.archive import (
     BUCKETS,
     INDEX,
@@ -26,6 +27,7 @@ from pipelines.shop.archive import (
     read_index,
     whole,
 )
+from pipelines.shop.people_ledger import LedgerEntry
 from pipelines.shop.schemas import EVENT_SCHEMA
 from retrieval import EventType
 from retrieval.types import ActLine
@@ -70,13 +72,20 @@ class ArchiveWriter:
     leaves files that nobody reads, and the next write replaces them.
     """
 
-    def __init__(self, log_folder: Path) -> None:
+    def __init__(self, log_folder: Path, key_ids: Sequence[str] = ("",)) -> None:
+        """Write beside a log; LiveError where none of the keys made the names in the archive."""
         self._source = log_folder
         self._folder = log_folder / ARCHIVE
         self._folder.mkdir(exist_ok=True)
         self._key = _key(self._folder / KEY)
         if not (self._folder / INDEX).exists():
-            self._put(ArchiveIndex())
+            self._put(ArchiveIndex(key=key_ids[0]))
+        if read_index(self._folder).key not in ("", *key_ids):
+            raise LiveError(
+                f"{self._folder} names its shoppers by another key than people.key; bring that "
+                "key back, or add it to the file as a further line"
+            )
+        self._key_id = key_ids[0]
         self._cut_off = True  # perhaps, by whoever wrote before
 
     def write(self) -> int:
@@ -92,10 +101,19 @@ class ArchiveWriter:
             for bucket in self._write_part(log, part):
                 self._join(bucket, index)
             upto = part[-1].sequence
-            index = ArchiveIndex(logs={**index.logs, log: upto})
+            logs = {**index.logs, log: upto}
+            index = msgspec.structs.replace(index, logs=logs, key=self._key_id)
             self._put(index)
             self._cut_off = False
         return upto
+
+    def erase(self, entries: Sequence[LedgerEntry]) -> int:
+        """Obey the entries of the ledger that are new; return how many rows were removed."""
+        index = read_index(self._folder)
+        new = [entry for entry in entries[index.erased :] if entry.erased]
+        removed = erase_from_archive(self._folder, new) if new else 0
+        self._put(msgspec.structs.replace(index, erased=len(entries)))
+        return removed
 
     def _write_part(self, log: str, acts: list[LoggedAct]) -> list[Path]:
         """Write the acts that may be learnt from; return the folders that have a file more."""
@@ -129,15 +147,16 @@ class ArchiveWriter:
                 name = f"part-{log}-{first}-{last}.parquet"
                 _write(bucket / name, pa.concat_tables(tables))
         old = time() - KEPT_SECONDS
-        counted = {part.path for part in whole(bucket, index)}
+        counted = whole(bucket, index)
         for part in parts_of(bucket):
-            if part.last <= index.logs.get(part.log, 0) and part.path not in counted:
-                with suppress(FileNotFoundError):
-                    if part.path.stat().st_mtime < old:
-                        part.path.unlink()
+            in_another = next((one for one in counted if one.holds(part)), None)
+            if in_another is not None and in_another.path.stat().st_mtime < old:
+                part.path.unlink(missing_ok=True)
 
     def _remove_cut_off(self, index: ArchiveIndex) -> None:
-        """Remove the files of a write that did not come to its end."""
+        """Remove the files of a write that did not come to its end, and drafts of files."""
+        for draft in self._folder.glob("day=*/bucket=*/*.draft"):
+            draft.unlink()
         for bucket in self._folder.glob("day=*/bucket=*"):
             for part in parts_of(bucket):
                 if part.last > index.logs.get(part.log, 0):

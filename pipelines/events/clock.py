@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 TRANSIT = timedelta(seconds=60)  # a difference up to this is the way, not the clock
 MOST_AHEAD = timedelta(minutes=5)
+FIRST_YEAR, LAST_YEAR = 1971, 2200
 
 
 class Instant(NamedTuple):
-    """When an act happened, in UTC; `clamped`: its own time was too far ahead to be believed."""
+    """When an act happened, in UTC; `clamped`: its own time was too far off to be believed."""
 
     at: datetime
     clamped: bool = False
@@ -20,8 +21,8 @@ def believed(
     """Return when an act happened.
 
     The sender's time is believed where its clock agrees with ours to TRANSIT when it sent the act;
-    else it is shifted by the difference. A time more than MOST_AHEAD after the act arrived is the
-    time of its arrival. A time without an offset is local in `zone`.
+    else it is shifted by the difference. A time more than MOST_AHEAD after the act arrived, or
+    before FIRST_YEAR, is the time of its arrival. A time without an offset is local in `zone`.
     """
     if at is None:
         return Instant(received_at)
@@ -30,7 +31,7 @@ def believed(
         difference = received_at - as_utc(sent_at, zone)
         if abs(difference) > TRANSIT:
             instant = shifted(instant, difference)
-    if instant > received_at + MOST_AHEAD:
+    if instant > received_at + MOST_AHEAD or instant.year < FIRST_YEAR:
         return Instant(received_at, clamped=True)
     return Instant(instant)
 

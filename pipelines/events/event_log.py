@@ -32,13 +32,14 @@ class LoggedAct(NamedTuple):
 class UnwrittenAct(NamedTuple):
     """Why an act was not written: it is there already under a number, or it cannot be."""
 
-    status: int  # of HTTP; 200: it is there
+    status: int  # of HTTP; 200: it is there; 204: nobody may keep it
     field: str = ""
     message: str = ""
     sequence: int = 0
 
 
 ActOutcome = int | UnwrittenAct
+LookAt = Callable[[Sequence[KeptAct]], list[UnwrittenAct | None]]
 EventLog = Journal[KeptAct, KeptAct, LoggedAct, UnwrittenAct]
 
 
@@ -49,7 +50,7 @@ class EventFormat:
     table = "events"
     columns = "key TEXT NOT NULL UNIQUE, order_key TEXT UNIQUE, body BLOB NOT NULL"
     application_id = 0x56_45_56_54  # "VEVT"
-    version = 1
+    version = 2
     first = FIRST
     title = "log of events"
     entry = "event"
@@ -85,6 +86,11 @@ class EventFormat:
 
 
 EVENTS = EventFormat()
+
+
+def keep_all(acts: Sequence[KeptAct]) -> list[UnwrittenAct | None]:
+    """Refuse nothing."""
+    return [None] * len(acts)
 
 
 class KnownKeys:
@@ -134,11 +140,22 @@ def open_event_log(
     folder: Path,
     apply: Callable[[Sequence[LoggedAct]], None],
     most_bytes: int = MOST_BYTES,
+    look_at: LookAt = keep_all,
 ) -> EventLog:
-    """Open the log of a folder to write, or begin one; LiveError where another process does."""
+    """Open the log of a folder to write, or begin one; LiveError where another process does.
+
+    `look_at` says for each act why it is not kept, before the keys of the others are looked up.
+    """
     log: EventLog
     keys = KnownKeys(folder, lambda: log.last)
-    log = Journal(folder, EVENTS, prepare=keys.prepare, apply=apply, most_bytes=most_bytes)
+
+    def prepare(acts: Sequence[KeptAct]) -> list[KeptAct | UnwrittenAct]:
+        refusals = look_at(acts)
+        fit = [act for act, why in zip(acts, refusals, strict=True) if why is None]
+        prepared = iter(keys.prepare(fit))
+        return [next(prepared) if why is None else why for why in refusals]
+
+    log = Journal(folder, EVENTS, prepare=prepare, apply=apply, most_bytes=most_bytes)
     return log
 
 
@@ -149,6 +166,7 @@ def forget(folder: Path, upto: int, before: datetime) -> int:
     """
     removed = 0
     with closing(sqlite3.connect(folder / EVENTS.file, timeout=30, isolation_level=None)) as log:
+        log.execute("PRAGMA secure_delete = ON")
         while old := _oldest(log, upto, before):
             log.execute(
                 "DELETE FROM events WHERE order_key IS NULL AND sequence BETWEEN ? AND ?",

@@ -1,21 +1,20 @@
 """What is kept of an act: when it happened, what makes it unique, and the purposes it may serve."""
 
-from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
-from pipelines.events.clock import believed
+from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
+from pipelines.shop.people import VISITOR
+from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
 Purpose = Literal["search", "recommend", "ads", "train"]
 PURPOSES: tuple[Purpose, ...] = ("search", "recommend", "ads", "train")
-Unset = Literal["granted", "denied"]
-VISITOR = "visitor/"  # before the id of a visitor, where files and releases name whoever acted
-FIRST_YEAR, LAST_YEAR = 1971, 2200
 OF_A_PRODUCT = frozenset(EventType) - {EventType.SEARCH, EventType.REFUND, EventType.IMPRESSION}
 
 
@@ -32,6 +31,7 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     `act.at` is the instant that is believed, in UTC, `local_at` the same in the shop's local time
     to the second, and `created_at` what the sender said. `key`
     is the same for each copy of an act, `order_key` for each that tells of the same purchase.
+    `purposes` are granted, and `denied` those that the shopper said no to.
     """
 
     act: Act
@@ -42,6 +42,7 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     received_at: datetime
     clamped: bool = False
     purposes: tuple[Purpose, ...] = ()
+    denied: tuple[Purpose, ...] = ()
 
     @property
     def person(self) -> str:
@@ -50,8 +51,14 @@ class KeptAct(Noun, frozen=True, kw_only=True):
 
     @property
     def visit(self) -> str:
-        """What the lines of one basket share; "" where only the day is known."""
-        return self.act.session or self.act.order
+        """What the lines of one basket share; "" where only the day is known.
+
+        Of what was bought or paid back it is the order, as a shop's own files have it.
+        """
+        first, second = self.act.session, self.act.order
+        if self.act.type in (EventType.PURCHASE, EventType.REFUND):
+            first, second = second, first
+        return first or second
 
 
 def visitor_name(visitor: str) -> str:
@@ -59,28 +66,42 @@ def visitor_name(visitor: str) -> str:
     return VISITOR + visitor
 
 
-def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: Unset) -> KeptAct:
+def pseudonymous(act: Act, names: Pseudonyms) -> Act:
+    """Return an act whose visitor and user have the names under which they are kept."""
+    return msgspec.structs.replace(
+        act,
+        visitor=None if act.visitor is None else names.visitor(act.visitor),
+        user=None if act.user is None else names.user(act.user),
+    )
+
+
+def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: ConsentConfig) -> KeptAct:
     """Return what is kept of an act; without any purpose it may not be kept at all."""
     instant = believed(act.at, act.sent_at, received_at, zone)
     order_key = None
     if act.type is EventType.PURCHASE and act.order:
         order_key = _digest(["order", act.type, act.order, *_lines(act)])
     return KeptAct(
-        act=msgspec.structs.replace(act, at=instant.at),
-        key=_key(act, order_key),
+        act=msgspec.structs.replace(act, at=instant.at, id=None),  # the key says it
+        key=_key(act, order_key, received_at if act.at is None else as_utc(act.at, zone)),
         order_key=order_key,
         local_at=local_time(instant.at, zone).replace(microsecond=0),
         created_at=act.at,
         received_at=received_at,
         clamped=instant.clamped,
         purposes=granted(act.consent, unset),
+        denied=tuple(one for one in PURPOSES if getattr(act.consent, one) is ConsentState.DENIED),
     )
 
 
-def granted(consent: StatedConsent, unset: Unset) -> tuple[Purpose, ...]:
-    """Return the purposes that are granted, `unset` saying what silence means."""
-    meanings = {ConsentState.GRANTED: True, ConsentState.UNSET: unset == "granted"}
-    return tuple(one for one in PURPOSES if meanings.get(getattr(consent, one), False))
+def granted(consent: StatedConsent, unset: ConsentConfig) -> tuple[Purpose, ...]:
+    """Return the purposes that are granted, `unset` saying what silence means for each."""
+
+    def allows(purpose: Purpose) -> bool:
+        state = getattr(consent, purpose)
+        return bool((getattr(unset, purpose) if state == "unset" else state) == "granted")
+
+    return tuple(one for one in PURPOSES if allows(one))
 
 
 def fault_of(act: Act) -> ActFault | None:
@@ -108,22 +129,26 @@ def _has_money(act: Act) -> bool:
     return any(amounts) or bool(act.value_micros and act.type is not EventType.RATING)
 
 
-def _key(act: Act, order_key: str | None) -> str:
-    """Return the sender's id, else what an order or the whole act says, as a digest."""
+def _key(act: Act, order_key: str | None, moment: datetime) -> str:
+    """Return the sender's id, else what an order or the whole act says, as a digest.
+
+    An id makes an act unique among those of its type: a sender may name a purchase and its refund
+    by their order. An act without an id and a time cannot be told from one a moment later.
+    """
     if act.id is not None:
-        return _digest(["id", act.id])
+        return _digest(["id", act.id, act.type])
     if order_key is not None:
         return order_key
     if act.type is EventType.REFUND and act.order:
         return _digest(["refund", act.order, *_lines(act)])
-    moment = "" if act.at is None else act.at.isoformat()
-    whole = ["act", act.visitor or "", act.user or "", act.type, moment, act.order, act.answer]
-    return _digest([*whole, act.session, act.text, *_lines(act)])
+    who = [act.visitor or "", act.user or ""]
+    what = [act.type, moment.isoformat(), act.order, act.answer, act.session, act.text]
+    return _digest(["act", *who, *what, *_lines(act)])
 
 
-def _lines(act: Act) -> Iterable[str]:
-    for place, line in enumerate(act.lines):
-        yield f"{place} {line.product} {line.quantity!r}"
+def _lines(act: Act) -> list[str]:
+    """Return what the lines say, in one order: two senders may list an order in two ways."""
+    return sorted(f"{line.product} {line.quantity!r}" for line in act.lines)
 
 
 def _digest(parts: list[str]) -> str:

@@ -1,6 +1,6 @@
 """One history from two places: what the release knows of a shopper, and the acts since."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -27,6 +27,7 @@ VISIT_WEIGHTS = {
     EventType.VIEW: 0.2,
 }
 VISIT_SECONDS = 86_400
+SAME_SECONDS = 60  # between two tellings of one purchase, by the shop's files and by an act
 RowsOf = Callable[[list[str]], dict[str, int]]
 SCHEMA = pa.schema(
     [
@@ -79,6 +80,9 @@ class LiveHistory:
     ) -> History:
         acts = acts.filter(pc.less(acts["seconds"], until_seconds))
         taken = acts.filter(pc.equal(acts["type"], str(kind))).select(SCHEMA.names)
+        taken = taken.filter(
+            pa.array([not _holds(known, *act) for act in _acts(taken)], pa.bool_())
+        )
         refunds = acts.filter(pc.equal(acts["type"], str(EventType.REFUND)))
         if not taken.num_rows and not refunds.num_rows:
             return known
@@ -130,6 +134,16 @@ def _visit(acts: pa.Table, at_seconds: int, until_seconds: int) -> Visit:
         if says and row is not None and at_seconds - VISIT_SECONDS <= seconds < until_seconds:
             weights[row] = max(says, weights.get(row, 0.0))
     return Visit(np.array(list(weights), np.int32), np.array(list(weights.values()), np.float64))
+
+
+def _acts(taken: pa.Table) -> Iterator[tuple[int, int]]:
+    yield from zip(taken["row"].to_pylist(), taken["seconds"].to_pylist(), strict=True)
+
+
+def _holds(known: History, row: int, seconds: int) -> bool:
+    """Tell whether a release has an act already, from the files of its shop."""
+    same = (known.rows == row) & (np.abs(known.seconds - seconds) <= SAME_SECONDS)
+    return bool(same.any())
 
 
 def _as_table(history: History) -> pa.Table:

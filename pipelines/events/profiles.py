@@ -1,8 +1,10 @@
 """Profiles: what is known of a shopper's recent acts, behind one protocol."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from pipelines.events.kept_act import Purpose
+from pipelines.shop.people import People
 from retrieval.types import EventType
 
 
@@ -33,10 +35,16 @@ class Profiles(Protocol):
         """The id of the log that the acts come from."""
         ...
 
-    def lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+    @property
+    def people(self) -> People:
+        """The names under which shoppers are kept, and who withdrew or was erased."""
+        ...
+
+    def lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES.
 
-        A visitor's acts without a name belong to the user who was the next to log in there, and
+        `users` and `visitors` are the names under which the shopper and the browser are kept. A
+        visitor's acts without a name belong to the user who was the next to log in there, and
         to the visitor alone while nobody was. A request that names both is such a login.
         """
         ...

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -11,16 +12,15 @@ from typing import Any
 
 from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
-from pipelines.events.kept_act import PURPOSES, KeptAct, visitor_name
+from pipelines.events.kept_act import PURPOSES, KeptAct, Purpose, visitor_name
 from pipelines.events.profiles import ProfileLine
+from pipelines.shop.people import VISITOR, People
 from retrieval.types import EventType
 
 logger = logging.getLogger(__name__)
 
 FILE = "profiles.sqlite"
 MOST_LINES = 500  # of one shopper
-DAY_MS = 86_400_000
-LOOK_EVERY = 10_000  # acts between two looks for those that are too old
 FORMAT = 1
 
 SCHEMA = f"""
@@ -40,9 +40,9 @@ ORDER = "at_ms DESC, key DESC, line DESC"
 COLUMNS = (
     "at_ms, type, product, quantity, visit, text, purposes, sequence, user, visitor, key, line"
 )
-NEXT_LOGIN = (
-    "(SELECT b.user FROM lines b WHERE b.visitor = a.visitor AND b.visitor <> '' AND b.user <> '' "
-    "AND b.at_ms >= a.at_ms ORDER BY b.at_ms, b.key LIMIT 1)"
+LOGINS = (
+    "SELECT at_ms, user FROM lines WHERE visitor = ? AND visitor <> '' AND user <> '' "
+    "AND at_ms >= ? ORDER BY at_ms, key"
 )
 OWN = (
     f"SELECT {COLUMNS} FROM lines WHERE user = ? AND user <> '' ORDER BY {ORDER} LIMIT {MOST_LINES}"
@@ -52,8 +52,8 @@ VISITORS = (
     "GROUP BY visitor ORDER BY max(at_ms) DESC, visitor LIMIT 16"
 )
 ANONYMOUS = (
-    f"SELECT {COLUMNS} FROM lines a WHERE a.visitor = ? AND a.visitor <> '' AND a.user = '' "
-    f"AND coalesce({NEXT_LOGIN}, ?) = ? ORDER BY {ORDER} LIMIT {MOST_LINES}"
+    f"SELECT {COLUMNS} FROM lines WHERE visitor = ? AND visitor <> '' AND user = '' "
+    f"ORDER BY {ORDER} LIMIT {MOST_LINES}"
 )
 TOO_MANY = (
     "DELETE FROM lines WHERE (key, line) IN (SELECT key, line FROM lines WHERE {who} "
@@ -64,41 +64,49 @@ TOO_MANY = (
 class SqliteProfiles:
     """The profiles of one folder, to read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, people: People) -> None:
         self._path = folder / FILE
+        self.people = people
         self._mine = local()
 
     @property
     def upto(self) -> int:
-        """The number of the newest act that the profiles show."""
-        return int(self._about()[1])
+        """The number of the newest act that the profiles show; 0 where they cannot be read."""
+        try:
+            return int(self._about()[1])
+        except (sqlite3.Error, OSError):
+            return 0
 
     @property
     def log(self) -> str:
         """The id of the log that the acts come from."""
         return str(self._about()[0])
 
-    def lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+    def lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         """Return the lines of a shopper's recent acts, oldest first, at most MOST_LINES.
 
         Nothing where the file cannot be read: an answer is better without them than not given.
         """
         try:
-            return self._lines(user, visitor)
+            return self._lines(users, visitors)
         except (sqlite3.Error, OSError):
             logger.exception("%s cannot be read; shoppers are answered without it", self._path)
             return []
 
-    def _lines(self, user: str | None, visitor: str | None) -> list[ProfileLine]:
+    def _lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         rows: list[Any] = []
-        visitors = [visitor] if visitor else []
+        browsers = dict.fromkeys(visitors)
         read = self._connection().execute
-        if user:
+        for user in users:
             rows += read(OWN, (user,))
-            visitors += [name for (name,) in read(VISITORS, (user,)) if name != visitor]
-        for name in visitors:
-            unnamed = (user or "") if name == visitor else ""  # who acts where nobody logged in
-            rows += read(ANONYMOUS, (name, unnamed, user or ""))
+            browsers |= dict.fromkeys(name for (name,) in read(VISITORS, (user,)))
+        for name in browsers:
+            acts = read(ANONYMOUS, (name,)).fetchall()
+            logins = read(LOGINS, (name, acts[-1][0])).fetchall() if acts else []
+            for act in acts:
+                owner = _next_user(logins, act[0])
+                if name in visitors if owner is None else owner in users:
+                    rows.append(act)
         rows.sort(key=lambda row: (row[0], row[10], row[11]))
         return [_line(row) for row in rows[-MOST_LINES:]]
 
@@ -126,10 +134,10 @@ class SqliteProfiles:
 class ProfileWriter:
     """Writes the profiles of one folder; called by the thread that writes the log."""
 
-    def __init__(self, folder: Path, retention_days: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        self._retention_ms = retention_days * DAY_MS
         self._open: sqlite3.Connection | None = None
+        self._inode = 0  # of the open file
 
     def catch_up(self) -> None:
         """Apply the acts of the log that the profiles lack; begin anew beside another log.
@@ -141,40 +149,67 @@ class ProfileWriter:
         try:
             upto = self._begin(log)
         except sqlite3.DatabaseError:
-            for path in folder.glob(f"{FILE}*"):
-                path.unlink()
+            self._remove()
             upto = self._begin(log)
+        self._open = _connect(self._path, shared=True)
+        self._inode = self._path.stat().st_ino
         for part in in_parts(replay(folder, upto, last)):
-            self.apply(part)
+            self._apply(self._open, part)
 
     def apply(self, logged: Sequence[LoggedAct]) -> None:
-        """Show these acts from here on."""
+        """Show these acts from here on, which are in the log; lost profiles are made again."""
+        if self._open is not None and self._is_in_place():
+            self._apply(self._open, logged)
+            return
+        self.close()
+        self._remove()
+        self.catch_up()
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the file that is written is the one that others find."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _remove(self) -> None:
+        for path in self._path.parent.glob(f"{FILE}*"):
+            path.unlink()
+
+    def _apply(self, open_file: sqlite3.Connection, logged: Sequence[LoggedAct]) -> None:
         rows = [row for one in logged for row in _rows(one)]
         users = {(row[2],) for row in rows if row[2]}
         visitors = {(row[3],) for row in rows if row[3] and not row[2]}
-        if self._open is None:
-            self._open = _connect(self._path, shared=True)
-        with _transaction(self._open) as connection:
+        with _transaction(open_file) as connection:
             marks = ", ".join("?" * 12)
             connection.executemany(f"INSERT OR IGNORE INTO lines VALUES ({marks})", rows)
             connection.executemany(TOO_MANY.format(who="user = ? AND user <> ''"), users)
             connection.executemany(
                 TOO_MANY.format(who="visitor = ? AND visitor <> '' AND user = ''"), visitors
             )
-            self._forget_old(connection, logged)
             connection.execute("UPDATE about SET upto = ?", (logged[-1].sequence,))
+
+    def uses(self, name: str, purpose: Purpose, after: datetime | None, upto: datetime) -> bool:
+        """Tell whether acts of a person serve a purpose after one moment and up to another."""
+        who = "visitor" if name.startswith(VISITOR) else "user"
+        assert self._open is not None, "catch_up comes first"
+        rows = self._open.execute(
+            f"SELECT 1 FROM lines WHERE {who} = ? AND {who} <> '' AND at_ms > ? AND at_ms <= ? "
+            "AND purposes & ? LIMIT 1",
+            (
+                name.removeprefix(VISITOR),
+                -1 if after is None else _milliseconds(after),
+                _milliseconds(upto),
+                1 << PURPOSES.index(purpose),
+            ),
+        )
+        return bool(rows.fetchall())
 
     def close(self) -> None:
         """Close the file."""
         if self._open is not None:
             self._open.close()
             self._open = None
-
-    def _forget_old(self, connection: sqlite3.Connection, logged: Sequence[LoggedAct]) -> None:
-        """Remove what is older than the retention, now and then."""
-        if (logged[0].sequence - 1) // LOOK_EVERY != logged[-1].sequence // LOOK_EVERY:
-            newest = max(_milliseconds(one.kept.received_at) for one in logged)
-            connection.execute("DELETE FROM lines WHERE at_ms < ?", (newest - self._retention_ms,))
 
     def _begin(self, log: str) -> int:
         """Make the tables where there are none; return up to which act of the log they are."""
@@ -190,11 +225,20 @@ class ProfileWriter:
         return int(about[0][1])
 
 
+def forget_lines(folder: Path, before: datetime) -> None:
+    """Remove the acts before a moment from the profiles of a folder."""
+    with closing(_connect(folder / FILE)) as connection:
+        connection.execute("DELETE FROM lines WHERE at_ms < ?", (_milliseconds(before),))
+
+
 def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
-    """Yield the lines of an act that may be used for search or recommendation."""
+    """Yield the lines of an act that may be used for search or recommendation.
+
+    What was only shown is none: nothing reads it, and it would push out what was bought.
+    """
     kept = logged.kept
     act, purposes = kept.act, _bits(kept)
-    if not purposes or act.at is None:
+    if not purposes or act.at is None or act.type is EventType.IMPRESSION:
         return
     about = (act.user or "", act.visitor or "", _milliseconds(act.at), str(act.type))
     rest = (kept.visit, act.text, purposes, logged.sequence)
@@ -202,6 +246,12 @@ def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
         yield kept.key, 0, *about, "", 1.0, *rest
     for place, line in enumerate(act.lines):
         yield kept.key, place, *about, line.product, line.quantity, *rest
+
+
+def _next_user(logins: list[tuple[int, str]], at_ms: int) -> str | None:
+    """Return the first user who logged in at a moment or later."""
+    place = bisect_left(logins, at_ms, key=lambda login: login[0])
+    return logins[place][1] if place < len(logins) else None
 
 
 def _bits(kept: KeptAct) -> int:
@@ -241,6 +291,7 @@ def _connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
         path, timeout=30, isolation_level=None, check_same_thread=not shared
     )
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # what a crash takes is read from the log
     return connection

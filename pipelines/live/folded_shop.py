@@ -8,11 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from index.columns.table import values_by_key
+from pipelines.config.sections import Config, ConsentConfig
 from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.records import Record, batch_of, edits_of, record_of
-from pipelines.shop.reader import BATCH_ROWS, Shop
+from pipelines.shop.people import People, people_of
+from pipelines.shop.reader import BATCH_ROWS, GRANTED, Shop
+
+DEFAULTS = Config()
 
 
 class LoggedChanges:
@@ -55,8 +59,15 @@ class LoggedChanges:
 class FoldedShop(Shop):
     """A shop with the changes of a log up to the newest when it was opened."""
 
-    def __init__(self, folder: Path, live: Path, archive: Path | None = None) -> None:
-        super().__init__(folder, archive)
+    def __init__(
+        self,
+        folder: Path,
+        live: Path,
+        archive: Path | None = None,
+        people: People | None = None,
+        unset: ConsentConfig = GRANTED,
+    ) -> None:
+        super().__init__(folder, archive, people, unset)
         self._log, self._sequence = identity(live)
         changes = (logged.change for logged in replay(live, upto=self._sequence))
         self._outlook = LoggedChanges(changes)
@@ -101,6 +112,17 @@ class FoldedShop(Shop):
         return batch_of([now for one in records if (now := self._outlook.of(one)) is not None])
 
 
-def open_shop(folder: Path, live: Path | None, archive: Path | None = None) -> Shop:
-    """Open a shop folder, with the changes of a log and the acts of an archive where named."""
-    return Shop(folder, archive) if live is None else FoldedShop(folder, live, archive)
+def open_shop(
+    folder: Path,
+    live: Path | None,
+    archive: Path | None = None,
+    config: Config = DEFAULTS,
+) -> Shop:
+    """Open a shop folder, with the changes of a log and the acts of an archive where named.
+
+    The configuration says where the key and the ledger of people are, and what silence means.
+    """
+    people = people_of(archive, live, config.people)
+    if live is None:
+        return Shop(folder, archive, people, config.consent)
+    return FoldedShop(folder, live, archive, people, config.consent)

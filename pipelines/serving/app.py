@@ -12,7 +12,7 @@ from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
-from pipelines.serving.routes import changes, health, search, storefront
+from pipelines.serving.routes import changes, health, people, search, storefront
 from pipelines.serving.routes import events as events_route
 from pipelines.serving.routes.handlers import admission_of
 from pipelines.serving.routes.pages import DocsPage, page_routes
@@ -37,7 +37,7 @@ def create_app(
     engine: ServedEngine | None, config: Config, events: EventIntake | None = None
 ) -> Litestar:
     """Return the application; without an engine, it answers once `state.admission` has one."""
-    admission = AdmissionControl(engine, config.serve, events)
+    admission = AdmissionControl(engine, config.serve, events, config.consent)
     app = Litestar(
         [
             *search.ROUTES,
@@ -45,9 +45,16 @@ def create_app(
             *health.ROUTES,
             *changes.ROUTES,
             *events_route.ROUTES,
+            *people.ROUTES,
             *page_routes(),
         ],
-        state=State({"admission": admission, "answers": AnswerCache(config.serve)}),
+        state=State(
+            {
+                "admission": admission,
+                "answers": AnswerCache(config.serve),
+                "people_over_http": config.people.http,
+            }
+        ),
         dependencies={
             "admission": Provide(admission_of, sync_to_thread=False),
             "replies": Provide(search.replies_of, sync_to_thread=False),

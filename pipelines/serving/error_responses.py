@@ -13,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
+from pipelines.events.people import Receipt
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
 from pipelines.serving.bodies import Failure, FailureBody
@@ -52,6 +53,10 @@ CHANGE_ERRORS = BODY_ERRORS | {
 EVENT_ERRORS = BODY_ERRORS | {
     200: ResponseSpec(TakenEvent, generate_examples=False, description="The event is kept."),
     403: _spec("This server takes no events."),
+}
+PEOPLE_ERRORS = BODY_ERRORS | {403: _spec("This server exports and erases nobody over HTTP.")}
+ERASURE_ERRORS = PEOPLE_ERRORS | {
+    200: ResponseSpec(Receipt, generate_examples=False, description="Done, with the receipt."),
 }
 ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]

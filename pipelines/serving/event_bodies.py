@@ -28,7 +28,8 @@ class TakenEvent(Noun, frozen=True, kw_only=True):
     """An event that is on the disk, and in the shopper's next answer.
 
     `duplicate`: it had been taken before, under this number. `clamped`: its time was too far ahead
-    and is that of its arrival. Without `kept`, consent allows no purpose, and nothing was written.
+    and is that of its arrival. Without `kept`, nothing was written: consent allows no
+    purpose, or the shopper was erased since.
     """
 
     sequence: int | None = None
@@ -84,12 +85,12 @@ def read_event_lines(body: bytes) -> list[ReadLine]:
     return [_read_line(line) for line in body.removesuffix(b"\n").split(b"\n")]
 
 
-def taken_event(kept: KeptAct, outcome: ActOutcome | None) -> TakenEvent | UnwrittenAct:
-    """Return what became of an act; `outcome` is None where no purpose is allowed."""
-    if outcome is None:
-        return TakenEvent(clamped=kept.clamped, kept=False)
+def taken_event(kept: KeptAct, outcome: ActOutcome) -> TakenEvent | UnwrittenAct:
+    """Return what became of an act."""
     if isinstance(outcome, int):
         return TakenEvent(sequence=outcome, clamped=kept.clamped)
+    if outcome.status == 204:
+        return TakenEvent(clamped=kept.clamped, kept=False)
     if outcome.status == 200:
         return TakenEvent(sequence=outcome.sequence, clamped=kept.clamped, duplicate=True)
     return outcome

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from pipelines.config.sections import Config
-from pipelines.events.intake import EventIntake, EventWriter
+from pipelines.events.intake import EventIntake, event_writer
 from pipelines.serving.admission import ServedEngine
 from pipelines.serving.answering import Answering, Composition, EngineSource
 from pipelines.serving.app import create_app
@@ -49,7 +49,7 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
     with ExitStack() as stack:
         events = None
         if live is not None:
-            events = stack.enter_context(closing(EventWriter(live, config.serve.profile_days)))
+            events = stack.enter_context(closing(event_writer(live, config, releases)))
         watch = stack.enter_context(ranking_log(config, say))
         profiles = None if events is None else events.profiles
         engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles)

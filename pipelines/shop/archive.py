@@ -11,16 +11,22 @@ import msgspec
 from pipelines.errors import ShopError
 
 INDEX = "archive.json"
-FORMAT = 1
+FORMAT = 2
 BUCKETS = 64
 PART = re.compile(r"part-([0-9a-f]{32})-([0-9]{1,19})-([0-9]{1,19})\.parquet")
 
 
 class ArchiveIndex(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of `archive.json`: up to which act of each log the archive is whole."""
+    """The contents of `archive.json`: up to which act of each log the archive is whole.
+
+    `key` tells which key made the newest names of its shoppers, and `erased` how many entries of
+    the ledger of people it has obeyed.
+    """
 
     format: int = FORMAT
     logs: dict[str, int] = {}
+    key: str = ""
+    erased: int = 0
 
 
 class Part(NamedTuple):

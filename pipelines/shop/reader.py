@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from functools import cached_property, partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Literal
@@ -12,8 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
+from pipelines.config.sections import ConsentConfig
+from pipelines.config.zones import zone_of
 from pipelines.errors import ShopError, first_line
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.people import People
+from pipelines.shop.permitted import Permission
 from pipelines.shop.schemas import (
     CAMPAIGN_SCHEMA,
     EVENT_SCHEMA,
@@ -25,6 +30,8 @@ from pipelines.shop.schemas import (
     _stored,
     conform,
 )
+from pipelines.shop.told_twice import COLUMNS as KEY_COLUMNS
+from pipelines.shop.told_twice import act_keys, told_twice
 
 FORMAT = 1
 PINNED = "pinned.jsonl"  # what the owner of the shop pins; an import leaves it there
@@ -33,6 +40,7 @@ PICTURE_BATCH_ROWS = 1_000
 PICTURE_BATCH_BYTES = 64_000_000
 PICTURES_AT_ONCE = 64  # where some in the middle of the file are read
 HASHED_AT_ONCE = 1 << 20
+GRANTED = ConsentConfig()
 
 
 class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,18 +58,33 @@ class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):
 class Shop:
     """One shop folder, opened for reading; nothing is held in memory.
 
-    With `archive`, the acts that a server archived there until now are events of the shop, too.
+    With `archive`, the acts that a server archived there until now are events of the shop, too,
+    but for those that its own files hold. `people` say under which names the archive has
+    shoppers, and who withdrew; `unset` what it means that a shopper said nothing of a purpose.
     """
 
-    def __init__(self, folder: Path, archive: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        archive: Path | None = None,
+        people: People | None = None,
+        unset: ConsentConfig = GRANTED,
+    ) -> None:
         self.folder = folder
+        self._names = None if people is None else people.names
         self.archived: dict[str, int] = {}  # the newest archived act of each log
         self._archived_days: dict[date, list[Path]] = {}
         if archive is not None:
             index = read_index(archive)
+            if index.key and (self._names is None or index.key not in self._names.key_ids):
+                raise ShopError(
+                    f"{archive} names its shoppers by a key that is not here; set people.key to "
+                    "the file of the server's key"
+                )
             self.archived = index.logs
             self._archived_days = dict(archive_parts(archive, index))
         self.meta = _read_meta(folder)
+        self._permission = Permission(people, unset, zone_of(self.meta.timezone))
         self._check("products.parquet", PRODUCT_SCHEMA)
         self._check("users.parquet", USER_SCHEMA)
         self._check("campaigns.parquet", CAMPAIGN_SCHEMA)
@@ -85,6 +108,8 @@ class Shop:
         digest = xxhash.xxh3_128()
         if self.archived and (not parts or "events" in parts):
             digest.update(msgspec.json.encode(sorted(self.archived.items())))
+        if not parts or {"events", "users"} & {*parts}:
+            digest.update(self._permission.mark)
         for path in sorted(self.folder.rglob("*.parquet")):
             if (
                 parts
@@ -136,8 +161,8 @@ class Shop:
             yield from _batches(path, VIDEO_SCHEMA, 1)
 
     def users(self) -> pa.Table:
-        """Return the users with declared traits."""
-        return _read(self.folder / "users.parquet", USER_SCHEMA)
+        """Return the users with declared traits, but for those who were erased."""
+        return self._permission.users(_read(self.folder / "users.parquet", USER_SCHEMA))
 
     def campaigns(self) -> pa.Table:
         """Return the campaigns."""
@@ -155,33 +180,73 @@ class Shop:
 
     def days(self) -> list[date]:
         """Return the days that have events, in order."""
-        return [day for day, _ in self._day_files()]
+        return sorted({*self._own_days(), *self._archived_days})
 
     def event_batches(
         self, until: datetime | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield events day by day, those at or after `until` left out.
+        """Yield events day by day, those at or after `until` and those withdrawn left out.
 
         A day that begins at or after `until` is not opened. Within a day the files keep the order
         in which they were written, and the rows of one file are in order of time.
         """
         names = list(columns or EVENT_SCHEMA.names)
-        for day, paths in self._day_files():
+        read = list(dict.fromkeys([*names, *KEY_COLUMNS]))
+        own = self._own_days()
+        if self._permission.has_entries:
+            self._permission.know(self._own_users[1])
+        for day in self.days():
             if until is not None and datetime.combine(day, time.min) >= until:
                 return
             cut = until if until is not None and until.date() == day else None
-            for path in paths:
-                yield from _events(path, names, cut)
+            for path in own.get(day, []):
+                for batch in _events(path, [*{*names, "user", "time"}], cut):
+                    yield self._permission.acts(batch).select(names)
+            for path in self._archived_days.get(day, []):
+                for batch in self._archived_events(path, read, cut):
+                    yield self._permission.acts(batch).select(names)
 
-    def _day_files(self) -> list[tuple[date, list[Path]]]:
-        """Return the files of each day, those of the shop folder before those of an archive."""
-        days = {
+    def _archived_events(
+        self, path: Path, names: list[str], cut: datetime | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the acts of a file of the archive that the shop's own files do not hold."""
+        for archived in _events(path, names, cut):
+            batch = self._with_own_ids(archived)
+            yield batch.filter(pc.invert(pc.is_in(act_keys(batch), value_set=self._told_twice)))
+
+    @cached_property
+    def _told_twice(self) -> pa.Array:
+        """The keys of the archived acts that the shop's own files hold, too."""
+        own = partial(_events_of, self._own_days())
+        archived = partial(_events_of, self._archived_days)
+        return told_twice(own, lambda names: map(self._with_own_ids, archived(names)))
+
+    def _with_own_ids(self, archived: pa.RecordBatch) -> pa.RecordBatch:
+        """Return archived acts in which the shop's own users have their own ids."""
+        names, ids = self._own_users
+        user = archived.column("user")
+        own = pc.take(ids, pc.index_in(user, value_set=names))
+        place = archived.schema.get_field_index("user")
+        return archived.set_column(place, "user", pc.coalesce(own, user))
+
+    @cached_property
+    def _own_users(self) -> tuple[pa.Array, pa.Array]:
+        """The names of the shop's own users in an archive, and their ids."""
+        found = [batch.column("user") for batch in _events_of(self._own_days(), ["user"])]
+        declared = _read(self.folder / "users.parquet", USER_SCHEMA)["id"]
+        ids = pa.chunked_array([*found, *declared.chunks], pa.string()).unique()
+        if self._names is None:
+            return ids, ids
+        pairs = [(name, one) for one in ids.to_pylist() for name in self._names.users(one)]
+        names, own = ([pair[i] for pair in pairs] for i in (0, 1))
+        return pa.array(names, pa.string()), pa.array(own, pa.string())
+
+    def _own_days(self) -> dict[date, list[Path]]:
+        """Return the files of each day of the shop folder."""
+        return {
             _day_of(folder): sorted(folder.glob("part-*.parquet"), key=_part_number)
             for folder in (self.folder / "events").glob("day=*")
         }
-        for day, paths in self._archived_days.items():
-            days[day] = days.get(day, []) + paths
-        return sorted(days.items())
 
     def _check(self, name: str, schema: pa.Schema) -> None:
         with _open(self.folder / name) as file:
@@ -244,6 +309,12 @@ def _events(path: Path, names: list[str], cut: datetime | None) -> Iterator[pa.R
         if cut is not None:
             batch = batch.filter(pc.less(batch["time"], pa.scalar(cut, pa.timestamp("us"))))
         yield batch.select(names)
+
+
+def _events_of(days: dict[date, list[Path]], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for paths in days.values():
+        for path in paths:
+            yield from _events(path, names, None)
 
 
 def _day_of(folder: Path) -> date:

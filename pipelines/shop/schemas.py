@@ -76,7 +76,9 @@ SCHEMAS = {
 }
 
 # What a column holds where a source does not have it: the defaults of the nouns.
-_MAY_BE_NULL = frozenset({"price", "product", "value", "position", "propensity", "known_from"})
+_MAY_BE_NULL = frozenset(
+    {"price", "product", "value", "position", "propensity", "known_from", "consent"}  # unset
+)
 _DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0, "share": 1.0}
 
 
@@ -100,8 +102,6 @@ def _default(field: pa.Field) -> Any:
         return None
     if field.name in _DEFAULTS:
         return _DEFAULTS[field.name]
-    if pa.types.is_struct(field.type):
-        return {child.name: True for child in field.type}
     return "" if pa.types.is_string(field.type) else []
 
 

@@ -135,7 +135,7 @@ def _made_from(job: TuningJob, ranges: Mapping[str, Range]) -> dict[str, Any]:
     """Return all that a study's figures depend on, as the journal keeps it."""
     made_from = {
         "figures": FIGURES,
-        "shop": Shop(job.shop_folder).fingerprint(),
+        "shop": Shop(job.shop_folder, unset=job.tried_config.consent).fingerprint(),
         "until": job.until.isoformat(),
         "measure": str(job.measure),
         "ranges": ranges,
@@ -202,7 +202,8 @@ class _TrialMeasurer:
 
 @contextmanager
 def _trial_measurer(job: TuningJob, track: Track) -> Iterator[_TrialMeasurer]:
-    shop, config, out = Shop(job.shop_folder), job.tried_config, job.out
+    config, out = job.tried_config, job.out
+    shop = Shop(job.shop_folder, unset=config.consent)
     builder = TrialBuilder(shop, out / WORK, out / EMBEDDINGS, job.until, track)
     try:
         release = builder.release(config, RETRIEVAL[:1])

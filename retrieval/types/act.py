@@ -63,9 +63,9 @@ class Act(Noun, frozen=True, kw_only=True):
     lines: Annotated[tuple[ActLine, ...], Meta(max_length=MOST_LINES)] = ()
     order: Word = ""
     value_micros: Micros | None = None
-    currency: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
+    currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$(?!\n)")] = ""
     text: Text = ""
-    answer: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    answer: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?$(?!\n)")] = ""
     list: Word = ""
     placement: Word = ""
     filter: Annotated[str, Meta(max_length=1_000)] = ""

@@ -22,7 +22,7 @@ class CachedAnswers:
         self._slates: BoundedCache[Slate] = BoundedCache(MOST_ANSWERS, MOST_BYTES, SECONDS)
 
     def get(self, query: Query, sequence: int, stage: Stage) -> Slate | None:
-        """Return what was answered to whoever asked this, at any moment of the last hour."""
+        """Return what was answered within the last hour to whoever asked this of the same hour."""
         key = _key(query, sequence, stage)
         return None if key is None else self._slates.get(key)
 
@@ -42,7 +42,9 @@ def request_digest(query: Query) -> bytes | None:
 
 
 def _key(query: Query, sequence: int, stage: Stage) -> Key | None:
-    scene = msgspec.structs.replace(query.scene, at=None)
+    at = query.scene.at
+    hour = None if at is None else at.replace(minute=0, second=0, microsecond=0)
+    scene = msgspec.structs.replace(query.scene, at=hour)
     plain = msgspec.structs.replace(
         query, user=None, visitor=None, deadline_ms=1, explain=False, scene=scene
     )

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from index import Expression, FiltersItself, LexicalIndex, parse
 from index.columns.bounded_cache import BoundedCache
 from pipelines.config.place import ShopPlace
-from pipelines.engine.request import scene_of, traits_of
+from pipelines.engine.request import scene_of
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.faults import StageFault
 from pipelines.engine.stages.shopper_history import ShopperHistory
@@ -78,7 +78,7 @@ class RequestEncoder:
         """
         query = self._place.localised(query)
         text, at_seconds = query.text.strip(), self._moment(query)
-        traits = traits_of(self._parts.users, query.user) if query.user else {}
+        traits = self._history.traits(query)
         scene = scene_of(query)
         history, visit = self._history.of(query, at_seconds)
         encoded = EncodedQuery(

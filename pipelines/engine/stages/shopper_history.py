@@ -1,26 +1,40 @@
 """What a shopper did before a request, known from the release and from the acts since."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from pipelines.config.place import ShopPlace
+from pipelines.config.sections import ConsentConfig
+from pipelines.engine.request import declared_consent, purpose_of, traits_of
 from pipelines.events.archived import archived_upto
-from pipelines.events.kept_act import visitor_name
 from pipelines.events.live_history import LiveHistory
 from pipelines.events.profiles import ProfileLine, Profiles
 from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query
-from retrieval.behaviour.purchases import History
+from retrieval.behaviour.purchases import NO_HISTORY, History
 from retrieval.encoded_query import NO_VISIT, Visit
+from retrieval.types import local_seconds
 
 
 class ShopperHistory:
     """The histories of one release, joined with the profiles where there are any."""
 
     def __init__(
-        self, parts: Parts, manifest: Manifest, place: ShopPlace, profiles: Profiles | None
+        self,
+        parts: Parts,
+        manifest: Manifest,
+        place: ShopPlace,
+        profiles: Profiles | None,
+        unset: ConsentConfig,
     ) -> None:
+        """Read the history of who said nothing of a purpose as `unset` means it."""
+        self._unset = unset
         self._parts = parts
         self._profiles = profiles
-        self._live = LiveHistory(self._rows_of, place, kind_of(manifest))
+        self._place = place
+        self._kind = kind_of(manifest)
+        self._live = LiveHistory(self._rows_of, place, self._kind)
         self._manifest = manifest
 
     def of(self, query: Query, at_seconds: int) -> tuple[History, Visit]:
@@ -28,35 +42,66 @@ class ShopperHistory:
 
         Acts without consent for the purpose of this request are not looked at.
         """
-        person = query.user
+        purpose = purpose_of(query)
+        declared = declared_consent(self._parts.users, query.user, purpose)
+        if declared is False:
+            return NO_HISTORY, NO_VISIT
+        kept = () if self._profiles is None else _kept_names(query, self._profiles)
+        released = NO_HISTORY
+        if declared or getattr(self._unset, purpose) == "granted":
+            released = self._released(query.user, kept, at_seconds)
         if self._profiles is None:
-            return self._parts.behaviour.history(person, at_seconds), NO_VISIT
-        if person is None and query.visitor:
-            person = visitor_name(query.visitor)
-        released = self._parts.behaviour.history(person, at_seconds)
-        lines = [] if person is None else self._lines(query, person, self._profiles)
+            return released, NO_VISIT
+        end = self._profiles.people.ledger.end_of(purpose, kept)
+        if end is not None:
+            released = _after(released, local_seconds(self._place.local(end)))
+        lines = self._lines(query, kept, self._profiles)
         return self._live.joined(released, lines, at_seconds, now=query.scene.at is None)
 
-    def _lines(self, query: Query, person: str, profiles: Profiles) -> list[ProfileLine]:
+    def traits(self, query: Query) -> dict[str, str]:
+        """Return what is declared of the shopper of a request, as far as it may be used for it."""
+        if not declared_consent(self._parts.users, query.user, purpose_of(query)):
+            return {}
+        assert query.user is not None, "nobody without an id is declared"
+        if self._profiles is not None:
+            people = self._profiles.people
+            if people.ledger.erased_at(people.names.users(query.user)) is not None:
+                return {}
+        return traits_of(self._parts.users, query.user)
+
+    def _released(self, user: str | None, kept: Sequence[str], at_seconds: int) -> History:
+        """Return the history that the release has under a shopper's id, else under a name."""
+        for name in (user, *kept):
+            history = self._parts.behaviour.history(name, at_seconds)
+            if len(history.rows):
+                return history
+        return NO_HISTORY
+
+    def _lines(self, query: Query, kept: Sequence[str], profiles: Profiles) -> list[ProfileLine]:
         """Return the acts that this request may use and that the release does not hold.
 
         A visitor's acts that a later login gave to a user stand under the visitor in a release.
         """
-        lines = profiles.lines(query.user, query.visitor)
+        names, ledger = profiles.people
+        lines = profiles.lines(names.users(query.user), names.visitors(query.visitor))
         if not lines:
             return []
-        purpose = "search" if query.is_search else "recommend"
+        purpose = purpose_of(query)
         upto = archived_upto(self._manifest.shop, profiles.log)
+        ends = {one: ledger.end_of(purpose, (one,)) for one in {line.person for line in lines}}
         return [
             line
             for line in lines
             if purpose in line.purposes
-            and not (line.person == person and self._is_released(line, upto))
+            and not _is_over(line, ends[line.person])
+            and not (line.person in kept and self._is_released(line, upto))
         ]
 
     def _is_released(self, line: ProfileLine, upto: int) -> bool:
-        """Tell whether the build of the release read an act from the archive."""
+        """Tell whether the release's history has an act that its build read from the archive."""
         if line.sequence > upto or "train" not in line.purposes:
+            return False
+        if line.type not in (self._kind, EventType.REFUND):
             return False
         return self._live.seconds(line.at_ms) < self._parts.behaviour.until_seconds
 
@@ -65,6 +110,25 @@ class ShopperHistory:
         absent = set(missing)
         known = [name for name in ids if name not in absent]
         return dict(zip(known, rows.tolist(), strict=True))
+
+
+def _kept_names(query: Query, profiles: Profiles) -> tuple[str, ...]:
+    """Return the names under which an archive has whoever asks, the newest first."""
+    people = profiles.people
+    if query.user is not None:
+        return people.names_of(query.user, None)
+    return people.names_of(None, query.visitor)
+
+
+def _is_over(line: ProfileLine, end: datetime | None) -> bool:
+    """Tell whether its shopper withdrew the purpose of a request after an act."""
+    return end is not None and line.at_ms <= 1_000 * end.timestamp()
+
+
+def _after(history: History, seconds: int) -> History:
+    """Return what was bought after a moment."""
+    later = history.seconds > seconds
+    return History(*(column[later] for column in history))
 
 
 def kind_of(manifest: Manifest) -> EventType:

@@ -85,7 +85,7 @@ def open_stages(
             base.encoder,
             visible,
             place,
-            ShopperHistory(parts, manifest, place, profiles),
+            ShopperHistory(parts, manifest, place, profiles, config.consent),
             searches_words=searches_words,
         ),
         RetrievalStage(retriever(parts, parts.behaviour, config)),

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipelines.config.sections import ServeConfig
+from pipelines.config.sections import ConsentConfig, ServeConfig
 from pipelines.engine.deadline import running_stage
 from pipelines.events.event_log import FIRST, ActOutcome
 from pipelines.events.intake import EventIntake
-from pipelines.events.kept_act import KeptAct, Unset
+from pipelines.events.kept_act import KeptAct
+from pipelines.events.people import Person, Receipt
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs
@@ -32,6 +33,7 @@ GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
 QUIET_SECONDS = 0.5  # that a part of a bulk waits for shoppers at most
 LOOK_SECONDS = 0.005
+SILENCE = ConsentConfig()
 DEADLINE_HEADER = "x-deadline-ms"
 
 log = logging.getLogger(__name__)
@@ -59,10 +61,11 @@ class AdmissionControl:
         engine: ServedEngine | None,
         config: ServeConfig,
         events: EventIntake | None = None,
+        unset_consent: ConsentConfig = SILENCE,
     ) -> None:
         self.engine = engine
         self.events = events  # None: none are taken
-        self.unset_consent: Unset = config.unset_consent
+        self.unset_consent = unset_consent
         self.draining = False  # told to end: not ready any more, and every connection ends
         self.takes_changes = bool(config.live)
         self._deadline_ms = config.deadline_ms
@@ -83,6 +86,12 @@ class AdmissionControl:
         if self.engine is None:
             raise Unavailable("the release is still being read; /readyz tells when it is open")
         return self.engine
+
+    def taking_events(self) -> EventIntake:
+        """Return where events go, or Unavailable where none are taken."""
+        if self.events is None:
+            raise Unavailable("this server takes no events")
+        return self.events
 
     def refusal(self, arrival: Arrival) -> Overloaded | None:
         """Return why a request cannot be answered in time, before its body is read, or None."""
@@ -140,15 +149,21 @@ class AdmissionControl:
         Acts have a bound of their own and wait for no search, so they are taken while searches
         are refused. Overloaded past that bound, Unavailable where they cannot be written.
         """
-        if self.events is None or not acts:
+        if not acts:
             return []
+        events = self.taking_events()
         if self._events + len(acts) > MOST_ACTS:
             raise Overloaded("too many events are waiting")
         self._events += len(acts)
         try:
-            return await _written(partial(self.events.submit, acts), "events")
+            return await _written(partial(events.submit, acts), "events")
         finally:
             self._events -= len(acts)
+
+    async def erase(self, person: Person) -> Receipt:
+        """Return the receipt of a person, who is in no answer and on no disk any more."""
+        [receipt] = await _written(partial(self.taking_events().erase, [person]), "erasures")
+        return receipt
 
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
 from pipelines.events.event_log import UnwrittenAct
-from pipelines.events.kept_act import kept_act
+from pipelines.events.kept_act import kept_act, pseudonymous
 from pipelines.serving import event_bodies
 from pipelines.serving.admission import AdmissionControl
 from pipelines.serving.error_responses import EVENT_ERRORS, events_disabled
@@ -70,8 +70,9 @@ async def _take_lines(body: bytes, admission: AdmissionControl) -> bytes:
 
 
 async def _take(acts: list[Act], admission: AdmissionControl) -> list[TakenEvent | UnwrittenAct]:
-    """Write the acts that consent allows to be kept, and return what became of each."""
+    """Write the acts that may be kept, under the names of their shoppers."""
     zone, received_at = admission.opened().place.zone, datetime.now(UTC)
-    kept = [kept_act(act, received_at, zone, admission.unset_consent) for act in acts]
-    outcomes = iter(await admission.take([one for one in kept if one.purposes]))
-    return [taken_event(one, next(outcomes) if one.purposes else None) for one in kept]
+    names, unset = admission.taking_events().people.names, admission.unset_consent
+    kept = [kept_act(pseudonymous(act, names), received_at, zone, unset) for act in acts]
+    outcomes = await admission.take(kept)
+    return [taken_event(*one) for one in zip(kept, outcomes, strict=True)]

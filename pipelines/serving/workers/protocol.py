@@ -10,6 +10,7 @@ from retrieval.types import Noun
 
 SOCKET = "changes"  # of the writer, in the folder that the processes share
 EVENTS = "events"  # of the writer, for acts of shoppers
+PEOPLE = "people"  # of the writer, for people who are to be erased
 TURN = "turn"  # lock of the process that opens a release
 
 
@@ -32,6 +33,11 @@ class Task(Noun, frozen=True, kw_only=True):
     def events_path(self) -> Path:
         """Where the writer listens for acts of shoppers."""
         return Path(self.folder) / EVENTS
+
+    @property
+    def people_path(self) -> Path:
+        """Where the writer listens for people who are to be erased."""
+        return Path(self.folder) / PEOPLE
 
 
 class End(Noun, frozen=True, kw_only=True):

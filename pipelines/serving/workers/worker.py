@@ -65,7 +65,9 @@ async def answer(
             engines = EngineReloader(Path(task.releases), watch=watch)
             await _serve(task, engines, None, listener, reports, end)
             return
-        events = EventForwarder(Path(task.config.serve.live), task.events_path)
+        events = EventForwarder(
+            Path(task.config.serve.live), task.events_path, task.people_path, task.config.people
+        )
         live = partial(open_tail, task)
         engines = EngineReloader(
             Path(task.releases), watch=watch, live=live, profiles=events.profiles

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipelines.errors import UserError
 from pipelines.events.event_log import ActOutcome
-from pipelines.events.intake import WIRE, EventWriter
+from pipelines.events.intake import ERASURES, WIRE, event_writer
 from pipelines.events.kept_act import KeptAct
+from pipelines.events.people import Person, Receipt
 from pipelines.live.remote.change_server import ChangeServer, LogServer
 from pipelines.serving.hot_swap import EngineReloader
 from pipelines.serving.progress_reports import Reports
@@ -22,8 +23,9 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     """Take changes until `ending` is set; a UserError where the release or log cannot be opened."""
     live = Path(task.config.serve.live)
     engines = EngineReloader(Path(task.releases), live=live, warm=False)
-    events = EventWriter(live, task.config.serve.profile_days)
+    events = event_writer(live, task.config, Path(task.releases))
     acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
+    erasures: LogServer[Person, Receipt] = LogServer(task.people_path, events.erase, ERASURES)
     try:
         engine = engines.open_first()
         server = ChangeServer(task.socket_path, engine.change)
@@ -33,6 +35,7 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
         server.close()
     finally:
         acts.close()
+        erasures.close()
         events.close()
         engines.close()
 

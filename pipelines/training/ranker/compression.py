@@ -187,7 +187,7 @@ def replay(
         config = replace(config, ranking=replace(config.ranking, windows=windows))
     parts = open_parts(release.path)
     encoder = open_query_encoder(release.path, release.manifest.fingerprints, config)
-    people = Shop(shop)
+    people = Shop(shop, unset=config.consent)
     past = past_shop(parts, people, config, encoder)
     end = parts.behaviour.until_seconds
     log = read_purchases(people, parts.products, None)

@@ -13,7 +13,8 @@ from retrieval.encoders.query import QueryEncoder
 
 def past_shop(parts: Parts, shop: Shop, config: Config, encoder: QueryEncoder) -> PastShop:
     """Return these parts of a release with the shoppers of its shop."""
-    traits = {r["id"]: dict(r["traits"]) for r in shop.users().to_pylist()}
+    told = (one for one in shop.users().to_pylist() if one["consent"]["train"])
+    traits = {one["id"]: dict(one["traits"]) for one in told}
     return PastShop(parts, config, encoder, parts.products.allowed(not_hidden(config)), traits)
 
 

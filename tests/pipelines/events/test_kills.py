@@ -15,6 +15,7 @@ from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
 from pipelines.events.event_log import FOLDER, identity, replay
 from pipelines.events.intake import EventWriter
 from pipelines.shop.archive import archive_parts, read_index
+from pipelines.shop.pseudonyms import FILE, open_pseudonyms
 
 WRITER = """
 import sys
@@ -22,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from pipelines.events import archive_writer, intake
+from pipelines.config.sections import ConsentConfig
 from pipelines.events.kept_act import kept_act
 from retrieval.types import Act, ActLine
 
@@ -34,7 +36,7 @@ for number in range(10**9):
     act = Act(id=name, type="purchase", user=f"u{number % 3}",
               at=now + timedelta(hours=number % 40),
               lines=(ActLine(product="p1"), ActLine(product="p2")))
-    kept = kept_act(act, now + timedelta(days=3), UTC, "granted")
+    kept = kept_act(act, now + timedelta(days=3), UTC, ConsentConfig())
     [first], [again] = events.submit([kept]).result(), events.submit([kept]).result()
     assert (again.status, again.sequence) == (200, first), again
     print(kept.key, flush=True)
@@ -75,7 +77,7 @@ def killed_writer(folder: Path, life: int, seconds: float) -> list[str]:
 
 def archived_lines(folder: Path) -> list[tuple[str, int]]:
     archive = folder / ARCHIVE
-    ArchiveWriter(folder).write()
+    ArchiveWriter(folder, open_pseudonyms(folder.parent / FILE).key_ids).write()
     assert read_index(archive).logs == dict([identity(folder)])
     paths = [path for _, day in archive_parts(archive, read_index(archive)) for path in day]
     rows = [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]

@@ -9,20 +9,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipelines.config.sections import ConsentConfig
 from pipelines.events.event_log import FOLDER
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.events.profiles import ProfileLine
 from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
+from pipelines.live.change_log import LiveError
+from pipelines.shop.people import People
+from pipelines.shop.people_ledger import PeopleLedger
+from pipelines.shop.pseudonyms import Pseudonyms
 from retrieval.types import Act
 
+NOBODY = People(Pseudonyms([bytes(32)]), PeopleLedger(Path("none")))
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 
 
 def act(number: int, **fields: Any) -> KeptAct:
     at = (NOW + timedelta(minutes=number)).isoformat()
     body = {"type": "view", "at": at, "lines": [{"product": f"p{number}"}]} | fields
-    return kept_act(msgspec.convert(body, Act), NOW + timedelta(days=1), UTC, "granted")
+    return kept_act(msgspec.convert(body, Act), NOW + timedelta(days=1), UTC, ConsentConfig())
 
 
 def profile(
@@ -30,7 +36,7 @@ def profile(
 ) -> list[ProfileLine]:
     events = EventWriter(folder, 35)
     events.submit(acts).result()
-    lines = events.profiles.lines(user, visitor)
+    lines = events.profiles.lines((user,) if user else (), (visitor,) if visitor else ())
     events.close()
     return lines
 
@@ -99,13 +105,55 @@ def test_an_act_without_consent_for_answers_is_in_no_profile(tmp_path: Path) -> 
 def test_profiles_that_are_made_again_are_seen_by_who_reads_them_already(tmp_path: Path) -> None:
     acts = [act(i, user="u") for i in range(5)]
     profile(tmp_path, acts[:4], "u")
-    reader = SqliteProfiles(tmp_path / FOLDER)
-    before = reader.lines("u", None)
+    reader = SqliteProfiles(tmp_path / FOLDER, NOBODY)
+    before = reader.lines(["u"], [])
     (tmp_path / FOLDER / FILE).write_bytes(b"not a database" * 1_000)
-    unreadable = reader.lines("somebody else", None)
+    unreadable = reader.lines(["somebody else"], [])
 
     profile(tmp_path, acts, "u")
 
     assert (len(before), unreadable) == (4, [])
-    assert products(reader.lines("u", None)) == [f"p{i}" for i in range(5)]
+    assert products(reader.lines(["u"], [])) == [f"p{i}" for i in range(5)]
     reader.close()
+
+
+def test_what_was_shown_pushes_nothing_out_that_was_bought(tmp_path: Path) -> None:
+    page = [{"product": f"q{place}"} for place in range(200)]
+    acts = [act(0, user="u", type="purchase")]
+    acts += [act(i, user="u", type="impression", lines=page) for i in range(1, 5)]
+
+    assert products(profile(tmp_path, acts, "u")) == ["p0"]
+
+
+def test_acts_past_their_time_leave_the_profiles_of_a_quiet_shop(tmp_path: Path) -> None:
+    old = (NOW - timedelta(days=40)).isoformat()
+    profile(tmp_path, [act(1, user="u", at=old), act(2, user="u")], "u")
+
+    reader = SqliteProfiles(tmp_path / FOLDER, NOBODY)
+
+    assert products(reader.lines(["u"], [])) == ["p2"]
+    reader.close()
+
+
+def test_profiles_that_are_removed_while_they_are_written_are_made_again(tmp_path: Path) -> None:
+    events = EventWriter(tmp_path, 35)
+    events.submit([act(1, user="u")]).result()
+    for path in (tmp_path / FOLDER).glob(f"{FILE}*"):
+        path.unlink()
+    lost = events.profiles.upto
+
+    [number] = events.submit([act(2, user="u")]).result()
+
+    assert (lost, events.profiles.upto) == (0, number)
+    assert products(events.profiles.lines(["u"], [])) == ["p1", "p2"]
+    events.close()
+
+
+def test_a_log_that_is_removed_while_it_is_written_takes_no_more(tmp_path: Path) -> None:
+    events = EventWriter(tmp_path, 35)
+    events.submit([act(1, user="u")]).result()
+    (tmp_path / FOLDER / "events.sqlite").unlink()
+
+    with pytest.raises(LiveError, match=r"events\.sqlite was removed or replaced"):
+        events.submit([act(2, user="u")]).result()
+    events.close()

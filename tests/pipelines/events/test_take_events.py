@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -105,6 +106,8 @@ def test_a_line_that_is_no_event_stops_no_other(taking: Client) -> None:
         ({"at": "0001-01-01T00:00:00"}, "at"),
         ({"sent_at": "9999-12-31T23:59:59-12:00"}, "sent_at"),
         ({"answer": "abc"}, "answer"),
+        ({"answer": "0" * 32 + "\n"}, "answer"),
+        ({"currency": "EUR\n"}, "currency"),
         ({"consent": {"train": "maybe"}}, "consent.train"),
         ({"type": "search"}, "text"),
         ({"type": "refund", "lines": []}, "order"),
@@ -164,3 +167,20 @@ def test_after_a_number_of_an_event_needs_a_server_that_takes_events(
     answered = taking.post(f"/v1/recommend?after={number}", json={"visitor": "v1"})
 
     assert (refused.status_code, answered.status_code) == (400, 200)
+
+
+def test_no_plain_id_of_a_shopper_is_on_the_disk(taking: Client, tmp_path: Path) -> None:
+    visitor, user = "visitor-91f2c7", "anna.rossi@example.org"
+    send(taking, visitor=visitor, user=user, type="purchase", order="o1", id=f"{user}-1")
+    send(taking, visitor=visitor)
+    taking.app.state.admission.events._write_archive()
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert {"events.sqlite-wal", "profiles.sqlite", "people.key"} <= {path.name for path in files}
+    parts = [path for path in files if path.suffix == ".parquet"]
+    assert len(parts) == 2
+    rows = [pq.read_table(path, partitioning=None).to_pylist() for path in parts]
+    content = b"".join(path.read_bytes() for path in files) + repr(rows).encode()
+    assert visitor.encode() not in content
+    assert user.encode() not in content

@@ -1,5 +1,6 @@
 """The label of an answer: which stage gave it, what was skipped and why, and who answered."""
 
+from datetime import datetime
 from math import inf
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pipelines.engine.engine import Engine
 from pipelines.engine.ladder.answers import LadderAnswers
 from pipelines.engine.ladder.rungs import Prices
 from pipelines.errors import RequestError
-from retrieval import Query, Slate, Stage
+from retrieval import Query, Scene, Slate, Stage
 from retrieval.types import Skipped
 from tests.assertions import every
 
@@ -126,6 +127,13 @@ def test_a_cached_answer_is_that_of_the_same_request_under_the_same_filter(
     assert (again.stage, again.products) == (Stage.CACHED, full.products)
     assert under_another.stage is Stage.POPULAR
     assert every((placed.product.price or 0) >= 20 for placed in under_another.products)
+
+
+def test_what_was_asked_of_another_time_is_no_answer_of_now(engine: Engine) -> None:
+    engine.answer(Query(scene=Scene(at=datetime(2030, 12, 24, 10)), deadline_ms=60_000))
+    priced(engine, STRANGER, encode=90_000.0)
+
+    assert engine.answer(STRANGER).stage is Stage.POPULAR
 
 
 def test_nobody_is_answered_with_what_a_shopper_was_answered(engine: Engine) -> None:

@@ -1,0 +1,46 @@
+"""People: under which names shoppers are kept, and what of them may not be used any more."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.config.sections import PeopleConfig
+from pipelines.shop import people_ledger, pseudonyms
+from pipelines.shop.people_ledger import PeopleLedger
+from pipelines.shop.pseudonyms import Pseudonyms, open_pseudonyms
+
+VISITOR = "visitor/"  # before the name of a visitor, where files and releases name whoever acted
+
+
+class People(NamedTuple):
+    """The names of a shop's people, and the ledger of those who withdrew or were erased."""
+
+    names: Pseudonyms
+    ledger: PeopleLedger
+
+    def names_of(self, user: str | None, visitor: str | None) -> tuple[str, ...]:
+        """Return the names under which a user and a visitor are kept, the newest first."""
+        visitors = (VISITOR + one for one in self.names.visitors(visitor))
+        return (*self.names.users(user), *visitors)
+
+
+def open_people(live: Path, config: PeopleConfig, *, make: bool = False) -> People:
+    """Open the key and the ledger, by default in the folder of --live; ConfigError if unfit.
+
+    With `make` a key that is not there is made.
+    """
+    key = Path(config.key) if config.key else live / pseudonyms.FILE
+    ledger = Path(config.ledger) if config.ledger else live / people_ledger.FILE
+    return People(open_pseudonyms(key, make=make), PeopleLedger(ledger))
+
+
+def people_of(archive: Path | None, live: Path | None, config: PeopleConfig) -> People | None:
+    """Return the people of a shop from where its acts are, or None where nobody has names.
+
+    The key is where the configuration says, else in the folder of --live, which an archive is in.
+    """
+    folder = live if archive is None else archive.parent.parent
+    if config.key:
+        return open_people(folder or Path(config.key).parent, config)
+    if folder is None or not (folder / pseudonyms.FILE).exists():
+        return None
+    return open_people(folder, config)
