@@ -1,0 +1,101 @@
+"""The search for the best page: many candidates, entangled ones, and the end of the effort."""
+
+from random import Random
+
+import msgspec
+import pytest
+
+from benchmarks.auction import brute_force
+from benchmarks.auction.drawing import large, small
+from ranking.auction import auction as auction_module
+from ranking.auction import contest as contest_module
+from ranking.auction.allocation import Bid, Effort, TooHard, best_page
+from ranking.auction.auction import run
+from ranking.auction.values import Auction, PriceRule
+from tests.assertions import each
+from tests.ranking.auction.auctions import ad, auction, names, prices, rules
+
+
+@pytest.mark.parametrize("price_rule", PriceRule)
+def test_the_heaviest_candidates_alone_decide_as_all_do(
+    price_rule: PriceRule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(9)
+    drawn = [small(random, price_rule) for _ in range(200)]
+    drawn += [large(random, price_rule, 120) for _ in range(3)]
+    monkeypatch.setattr(contest_module, "FIRST_SIZE", 1_000)
+    monkeypatch.setattr(auction_module, "MOST_NODES", 100_000)
+    by_all = [run(given) for given in drawn]
+    monkeypatch.setattr(contest_module, "FIRST_SIZE", 1)
+    monkeypatch.setattr(contest_module, "GROWTH", 2)
+
+    assert [run(given) for given in drawn] == by_all
+
+
+def test_a_crowd_of_one_advertiser_hides_nobody() -> None:
+    crowd = [ad(f"c{i}", 1_000 + i, advertiser="crowd") for i in range(400)]
+
+    outcome = run(auction(*crowd, ad("small", 10), ad("smaller", 5)))
+
+    assert names(outcome) == ["c399", "small"]
+    assert prices(outcome) == {"c399": 10, "small": 5}
+
+
+def test_a_thousand_equal_bids_are_one_tie() -> None:
+    given = auction(*(ad(f"c{i}", 10) for i in range(1_000)), exposure_ppm=(1_000_000,))
+    winner = {names(run(msgspec.structs.replace(given, random_number=i)))[0] for i in range(8)}
+
+    assert len(winner) > 4
+
+
+def entangled(seed: int, load: int = 8) -> Auction:
+    """Return an auction whose groups make it hard: triples of ten, all worth about the same."""
+    random = Random(seed)
+    return auction(
+        *(
+            ad(
+                f"c{i}",
+                1_000_000 + random.randrange(1_000),
+                groups=tuple(f"g{group}" for group in random.sample(range(10), 3)),
+            )
+            for i in range(300)
+        ),
+        organic={f"p{i}": 1_000 for i in range(30)},
+        exposure_ppm=tuple(1_000_000 - 1_000 * i for i in range(20)),
+        rules=rules(PriceRule.VCG, ad_load=load),
+    )
+
+
+def test_a_search_that_is_too_hard_leaves_one_sponsored_product_and_says_so() -> None:
+    outcome = run(entangled(1))
+
+    assert outcome.ad_load == 1
+    assert len(prices(outcome)) == 1
+    assert len(outcome.page) == 20
+    assert run(entangled(1)) == outcome
+
+
+def test_one_sponsored_product_is_easy_to_place_whatever_conflicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auction_module, "MOST_NODES", -1)
+    random = Random(10)
+
+    for given in each(small(random, PriceRule.GSP) for _ in range(100)):
+        load = min(given.rules.ad_load, 1)
+        fewer = msgspec.structs.replace(
+            given, rules=msgspec.structs.replace(given.rules, ad_load=load)
+        )
+        outcome = run(given)
+
+        assert outcome.ad_load == load
+        found = [(one.product, one.campaign, one.price_micros) for one in outcome.page]
+        assert found == brute_force.outcome(fewer)
+
+
+def test_the_effort_is_counted() -> None:
+    bids = [Bid(10, 0, True, 1, 1, 1), Bid(9, 1, True, 2, 3, 0), Bid(8, 2, True, 4, 4, 0)]
+
+    assert [bid.row for bid in best_page(bids, (2, 1), 2, Effort(9))] == [0, 2]
+    with pytest.raises(TooHard):
+        best_page(bids, (2, 1), 2, Effort(0))
