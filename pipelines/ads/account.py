@@ -1,6 +1,6 @@
 """The account of one campaign: what was shown, done, charged and given away, and what is held."""
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipelines.ads.records import AdAct, CountedAct, Showing
@@ -30,8 +30,8 @@ class Account:
     charged: int = 0  # acts that were charged
     carried: int = 0  # thousandths of a micro, of views, that are not charged yet
     days: dict[str, DayFigures] = field(default_factory=dict)
-    lost: Counter[str] = field(default_factory=Counter)  # auctions, by reason
-    _held: dict[int, int] = field(default_factory=dict)  # by the minute in which it expires
+    lost: dict[str, int] = field(default_factory=dict)  # auctions, by reason
+    holds: dict[int, int] = field(default_factory=dict)  # by the minute in which they expire
 
     def on(self, day: str) -> DayFigures:
         """Return the figures of a day, to read or to add to."""
@@ -44,18 +44,23 @@ class Account:
 
     def held(self, now_ms: int) -> int:
         """Return what the showings that can still be charged will probably cost."""
-        if not self._held:
+        if not self.holds:
             return 0
         now = now_ms // MINUTE_MS
-        for minute in [one for one in self._held if one < now]:
-            del self._held[minute]
-        return sum(self._held.values())
+        for minute in [one for one in self.holds if one < now]:
+            del self.holds[minute]
+        return sum(self.holds.values())
+
+    def lose(self, reasons: Iterable[str]) -> None:
+        """Note why an auction was lost."""
+        for reason in reasons:
+            self.lost[reason] = self.lost.get(reason, 0) + 1
 
     def serve(self, showing: Showing, day: str) -> None:
         """Note that an answer has a showing."""
         self.on(day).served += 1
         minute = showing.expires_ms // MINUTE_MS
-        self._held[minute] = self._held.get(minute, 0) + showing.hold_micros
+        self.holds[minute] = self.holds.get(minute, 0) + showing.hold_micros
 
     def count(self, counted: CountedAct) -> None:
         """Note an act and its charge; the hold of what was charged for ends."""
@@ -80,8 +85,8 @@ class Account:
     def _release(self, showing: Showing) -> None:
         """End a hold, as far as it is held: the auction's record may have been lost."""
         minute = showing.expires_ms // MINUTE_MS
-        left = self._held.get(minute, 0) - showing.hold_micros
+        left = self.holds.get(minute, 0) - showing.hold_micros
         if left > 0:
-            self._held[minute] = left
+            self.holds[minute] = left
         else:
-            self._held.pop(minute, None)
+            self.holds.pop(minute, None)

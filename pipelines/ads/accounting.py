@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 from time import time
 
+import msgspec
+
 from pipelines.ads.campaign import AdCampaign, fault_of
+from pipelines.ads.checkpoint import Checkpoint, CountedKey
 from pipelines.ads.ledger import Ledger
 from pipelines.ads.records import (
     AdAct,
@@ -77,6 +80,21 @@ class Accounting:
                 key = _key(record.act, record.showing)
                 self._counted.add(key)
                 self._expiring[record.showing.expires_ms // FORGET_MS].append(key)
+
+    def checkpoint(self, log: str) -> Checkpoint:
+        """Return the ledger with the acts that may not count again, to be kept."""
+        counted = tuple(
+            CountedKey(*key, minute) for minute, keys in self._expiring.items() for key in keys
+        )
+        return msgspec.structs.replace(self._ledger.checkpoint(log), counted=counted)
+
+    def restore(self, kept: Checkpoint) -> None:
+        """Begin where a checkpoint was made."""
+        self._ledger.restore(kept)
+        for one in kept.counted:
+            key = (one.auction, one.position, one.act)
+            self._counted.add(key)
+            self._expiring[one.ends].append(key)
 
     def _prepared(self, item: AdItem, draft: _Draft, now: int, day: str) -> AdRecord | UnwrittenAd:
         if isinstance(item, PutCampaign):

@@ -7,8 +7,10 @@ of `PRIOR_EXPOSURE` showings at the first position.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from pipelines.ads.campaign import BidKind
+from pipelines.ads.checkpoint import Rate
 from pipelines.ads.records import CountedAct, Showing
 
 PRIORS = {BidKind.CPC: 0.01, BidKind.CPM: 0.5}  # of what is charged for, where nothing is known
@@ -34,6 +36,17 @@ class ActRates:
         showing = counted.showing
         if counted.act is showing.charged_for:
             self._acts.update(_keys(showing.kind, showing.placement, showing.campaign))
+
+    def counts(self) -> tuple[Rate, ...]:
+        """Return all counts, to be kept."""
+        keys = sorted({*self._exposure, *self._acts})
+        return tuple(Rate(*key, self._exposure[key], self._acts[key]) for key in keys)
+
+    def restore(self, counts: Iterable[Rate]) -> None:
+        """Begin with counts that were kept."""
+        for one in counts:
+            key = (BidKind(one.kind), one.placement, one.campaign)
+            self._exposure[key], self._acts[key] = one.exposure_ppm, one.acts
 
     def of(self, kind: BidKind, placement: str, campaign: str = "") -> float:
         """Return the chance of the charged act at the first position, above 0 and at most 1.

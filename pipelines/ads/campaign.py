@@ -152,6 +152,8 @@ def _unfit_names(campaign: AdCampaign) -> Iterator[CampaignFault]:
             checked_id(name)
         except RuleError as e:
             yield CampaignFault(field, str(e))
+    if "/" in campaign.id:
+        yield CampaignFault("id", f"{campaign.id!r} has a slash, which would part its address")
     if not campaign.advertiser.strip():
         yield CampaignFault("advertiser", "is empty; say who pays")
     for field, text in _texts(campaign):

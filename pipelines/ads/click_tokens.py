@@ -46,6 +46,7 @@ class ClickTokens:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self.digest_key = hmac.digest(key, b"vetrina visitor 1\0", sha256)
 
     def token(self, showing: Showing) -> str:
         """Return a showing as a token, which may stand in an address."""

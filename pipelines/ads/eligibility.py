@@ -75,9 +75,10 @@ def reasons_against(
     return tuple(reason for reason, holds in found.items() if holds)
 
 
-def on_target(targeting: Targeting, occasion: Occasion) -> bool:
-    """Tell whether a campaign is for such a request at all."""
-    return not any(_off_target(targeting, occasion).values())
+def is_for(campaign: AdCampaign, occasion: Occasion) -> bool:
+    """Tell whether a campaign runs now, and is for such a request at all."""
+    runs = milliseconds(campaign.start) <= occasion.now_ms < milliseconds(campaign.end)
+    return runs and not any(_off_target(campaign.targeting, occasion).values())
 
 
 def milliseconds(moment: datetime) -> int:

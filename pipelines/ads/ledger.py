@@ -1,12 +1,14 @@
 """The ledger: campaigns and their accounts as the journal of ads tells them, up to one number."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from threading import RLock
 from typing import NamedTuple
 
 from pipelines.ads.account import Account
 from pipelines.ads.act_rates import ActRates
 from pipelines.ads.campaign import AdCampaign
+from pipelines.ads.checkpoint import Checkpoint, Visit
 from pipelines.ads.records import (
     AdEntry,
     CountedAct,
@@ -76,7 +78,7 @@ class Ledger:
                     if not self.origin or record.origin != self.origin:
                         self._serve(record.showings, record.day, record.visitor)
                     for name, reasons in record.lost.items():
-                        self._account(name).lost.update(reasons)
+                        self._account(name).lose(reasons)
                 elif isinstance(record, CountedAct):
                     self._newest_ms = max(self._newest_ms, record.at_ms)
                     self._account(record.showing.campaign).count(record)
@@ -107,6 +109,29 @@ class Ledger:
         with self._lock:
             account = self._accounts.get(name)
             return (0, 0) if account is None else (account.spent, account.spent_on(day))
+
+    def checkpoint(self, log: str) -> Checkpoint:
+        """Return the ledger as it is, to be kept beside the journal of this id."""
+        with self._lock:
+            return Checkpoint(
+                log=log,
+                upto=self._upto,
+                newest_ms=self._newest_ms,
+                campaigns=tuple(self._books.campaigns.values()),
+                accounts=deepcopy(self._accounts),
+                rates=self.rates.counts(),
+                day=self._day,
+                visits=tuple(Visit(*key, times) for key, times in self._visits.items()),
+            )
+
+    def restore(self, kept: Checkpoint) -> None:
+        """Begin where a checkpoint was made."""
+        with self._lock:
+            self._accounts = dict(kept.accounts)
+            self._books = Books({one.id: one for one in kept.campaigns}, 1)
+            self._upto, self._newest_ms, self._day = kept.upto, kept.newest_ms, kept.day
+            self._visits = {(one.visitor, one.campaign): one.times for one in kept.visits}
+            self.rates.restore(kept.rates)
 
     def carried(self, name: str) -> int:
         """Return the thousandths of a micro that an id owes beside what it has spent."""

@@ -10,6 +10,7 @@ from retrieval.types import Noun
 
 SOCKET = "changes"  # of the writer, in the folder that the processes share
 EVENTS = "events"  # of the writer, for acts of shoppers
+ADS = "ads"  # of the writer, for campaigns, auctions and clicks
 TURN = "turn"  # lock of the process that opens a release
 
 
@@ -32,6 +33,11 @@ class Task(Noun, frozen=True, kw_only=True):
     def events_path(self) -> Path:
         """Where the writer listens for acts of shoppers."""
         return Path(self.folder) / EVENTS
+
+    @property
+    def ads_path(self) -> Path:
+        """Where the writer listens for what happens with ads."""
+        return Path(self.folder) / ADS
 
 
 class End(Noun, frozen=True, kw_only=True):

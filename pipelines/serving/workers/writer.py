@@ -4,12 +4,15 @@ import logging
 import threading
 from pathlib import Path
 
+from pipelines.ads.intake import WIRE as AD_WIRE
+from pipelines.ads.intake import AdWriter
+from pipelines.ads.records import AdItem, AdOutcome
 from pipelines.errors import UserError
 from pipelines.events.event_log import ActOutcome
 from pipelines.events.intake import WIRE, EventWriter
 from pipelines.events.kept_act import KeptAct
 from pipelines.live.remote.change_server import ChangeServer, LogServer
-from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.hot_swap import EngineReloader, current_place
 from pipelines.serving.progress_reports import Reports
 from pipelines.serving.workers.protocol import Task
 
@@ -24,6 +27,8 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     engines = EngineReloader(Path(task.releases), live=live, warm=False)
     events = EventWriter(live, task.config.serve.profile_days)
     acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
+    ads = AdWriter(live, current_place(Path(task.releases)).zone)
+    sales: LogServer[AdItem, AdOutcome] = LogServer(task.ads_path, ads.submit, AD_WIRE)
     try:
         engine = engines.open_first()
         server = ChangeServer(task.socket_path, engine.change)
@@ -32,7 +37,9 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
             _follow(engines, server)
         server.close()
     finally:
+        sales.close()
         acts.close()
+        ads.close()
         events.close()
         engines.close()
 

@@ -30,6 +30,7 @@ WHOLE: dict[str, Any] = {
         ({"id": " c1"}, "id"),
         ({"id": "x" * 129}, "id"),
         ({"id": "a\nb"}, "id"),
+        ({"id": "a/b"}, "id"),
         ({"advertiser": "  "}, "advertiser"),
         ({"advertiser": "a\x00b"}, "advertiser"),
         ({"currency": "euro"}, "currency"),

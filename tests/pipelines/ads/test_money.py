@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from pipelines.ads.ad_log import FOLDER, replay
 from pipelines.ads.campaign import Bid, BidKind
-from pipelines.ads.records import AdAct, CountedAct, DeleteCampaign, UnwrittenAd
+from pipelines.ads.checkpoint import FILE
+from pipelines.ads.records import (
+    AdAct,
+    CountedAct,
+    DeleteCampaign,
+    PutCampaign,
+    UnwrittenAd,
+)
 from tests.assertions import each, every
 from tests.pipelines.ads.conftest import DAY_MS, MINUTE_MS, Till, auction, campaign, showing
 
@@ -196,8 +203,53 @@ def test_ledger_journal_and_budget_agree_after_any_operations(
             till.ads.submit([auction(one)]).result()
         else:
             till.reopen()
+            by_checkpoint = kept(till)
+            (folder / FOLDER / FILE).unlink()
+            till.ads.close()
+            (folder / FOLDER / FILE).unlink(missing_ok=True)
+            till.open()
+            assert kept(till) == by_checkpoint
         conserved(folder, till, most, daily)
     till.ads.close()
+
+
+def kept(till: Till) -> object:
+    """Return all that a ledger knows."""
+    return till.ads.ledger.checkpoint("")
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_journal_is_passed_over(
+    till: Till, tmp_path: Path
+) -> None:
+    till.put(campaign())
+    till.tell(showing(1))
+    till.ads.close()
+    path = tmp_path / FOLDER / FILE
+    whole = path.read_bytes()
+    spends = []
+    for content in (whole[:-5], b"", whole.replace(b'"log":"', b'"log":"x'), b"[]"):
+        path.write_bytes(content)
+        till.open()
+        spends.append(till.spent())
+        till.ads.close()
+    till.open()
+
+    assert spends == [(300_000, 300_000)] * 4
+
+
+def test_old_auctions_are_forgotten_and_charges_are_not(till: Till, tmp_path: Path) -> None:
+    till.put(campaign())
+    till.ads.submit([auction(showing(1))]).result()
+    till.tell(showing(1))
+    till.now_ms += 40 * DAY_MS
+    till.put(campaign())
+    before = kept(till)
+    till.reopen()
+
+    kinds = [type(one.record) for one in replay(tmp_path / FOLDER)]
+    assert kinds == [PutCampaign, CountedAct, PutCampaign]
+    assert till.spent() == (300_000, 300_000)
+    assert kept(till) == before
 
 
 def conserved(folder: Path, till: Till, most: int, daily: int) -> None:
