@@ -1,8 +1,9 @@
 """Decides, in the one process that writes, what becomes of campaigns, auctions and acts.
 
 A charge is never more than what both budgets have left: what is missing to the price is given
-away. Each act on a showing counts once. The clock of decisions never goes back, so that a showing
-that has expired, and is forgotten, cannot be charged again.
+away. Each act on a showing counts once: an act is forgotten when its showing has expired. So the
+clock of decisions does not go back; where the machine's clock does so by more than CORRECTED_MS, it
+was wrong before, and what was shown until then is refused.
 """
 
 from collections import defaultdict
@@ -30,6 +31,7 @@ from pipelines.ads.records import (
 )
 
 MOST_CAMPAIGNS = 10_000
+CORRECTED_MS = 3_600_000  # by which a clock that goes back has been set right
 FORGET_MS = 60_000  # after its end, before the acts on a showing are forgotten
 Clock = Callable[[], int]
 Key = tuple[str, int, AdAct]
@@ -64,10 +66,12 @@ class Accounting:
         self._clock = clock
         self._counted: set[Key] = set()
         self._expiring: defaultdict[int, list[Key]] = defaultdict(list)  # by minute
+        self._newest_ms = 0  # when the newest act was counted
+        self._refused_ms = 0  # what was shown before is refused
 
     def prepare(self, items: Sequence[AdItem]) -> list[AdRecord | UnwrittenAd]:
         """Return what is written for each item, or why nothing is."""
-        now = max(self._clock(), self._ledger.newest_ms)
+        now = self._now()
         self._forget(now)
         draft, day = _Draft(self._ledger), day_of(now, self._zone)
         return [self._prepared(item, draft, now, day) for item in items]
@@ -77,6 +81,7 @@ class Accounting:
         self._ledger.apply(entries)
         for _, record in entries:
             if isinstance(record, CountedAct):
+                self._note(record.at_ms)
                 key = _key(record.act, record.showing)
                 self._counted.add(key)
                 self._expiring[record.showing.expires_ms // FORGET_MS].append(key)
@@ -86,15 +91,31 @@ class Accounting:
         counted = tuple(
             CountedKey(*key, minute) for minute, keys in self._expiring.items() for key in keys
         )
-        return msgspec.structs.replace(self._ledger.checkpoint(log), counted=counted)
+        ledger = self._ledger.checkpoint(log)
+        return msgspec.structs.replace(ledger, counted=counted, refused_ms=self._refused_ms)
 
     def restore(self, kept: Checkpoint) -> None:
         """Begin where a checkpoint was made."""
         self._ledger.restore(kept)
+        self._newest_ms, self._refused_ms = kept.newest_ms, kept.refused_ms
         for one in kept.counted:
             key = (one.auction, one.position, one.act)
             self._counted.add(key)
             self._expiring[one.ends].append(key)
+
+    def _now(self) -> int:
+        """Return the moment of decisions."""
+        now = self._clock()
+        if now < self._newest_ms - CORRECTED_MS:
+            self._note(now)
+        return max(now, self._newest_ms)
+
+    def _note(self, moment_ms: int) -> None:
+        """Take a moment for the newest; one that is long before the newest was a correction."""
+        if moment_ms < self._newest_ms - CORRECTED_MS:
+            self._refused_ms = moment_ms
+            self._newest_ms = moment_ms
+        self._newest_ms = max(self._newest_ms, moment_ms)
 
     def _prepared(self, item: AdItem, draft: _Draft, now: int, day: str) -> AdRecord | UnwrittenAd:
         if isinstance(item, PutCampaign):
@@ -145,7 +166,7 @@ class Accounting:
         showing, key = told.showing, _key(told.act, told.showing)
         if key in self._counted or key in draft.counted:
             return UnwrittenAd(200, "token", "was counted before")
-        if showing.expires_ms <= now:
+        if showing.expires_ms <= now or showing.at_ms < self._refused_ms:
             return UnwrittenAd(410, "token", "has expired; nothing was charged")
         draft.counted.add(key)
         charged = given_away = 0

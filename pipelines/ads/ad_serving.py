@@ -58,8 +58,8 @@ class AdServing:
 
     @property
     def sells(self) -> bool:
-        """Whether there are campaigns and room for them on a page."""
-        return self.config.slots > 0 and bool(self.ledger.books.campaigns)
+        """Whether some campaign may run now, and there is room for it on a page."""
+        return self.config.slots > 0 and self.ledger.books.may_sell(self.now())
 
     def now(self) -> int:
         """Return the milliseconds since 1970."""
@@ -72,9 +72,12 @@ class AdServing:
         return query.ads_consent is ConsentState.GRANTED
 
     def visitor(self, query: Query) -> str:
-        """Return a digest of whoever asks, the same for each request; "" where nobody is named."""
+        """Return a digest of whoever asks, the same for each request.
+
+        It is "" where nobody is named, and where whoever asks does not allow ads.
+        """
         name = query.visitor or query.user
-        if not name:
+        if not name or not self.consents(query):
             return ""
         key = self.intake.tokens.digest_key
         return blake2b(name.encode(), digest_size=8, key=key).hexdigest()

@@ -115,6 +115,11 @@ def placed_in_time(campaign: AdCampaign, zone: tzinfo) -> AdCampaign:
     return msgspec.structs.replace(campaign, start=start, end=end)
 
 
+def milliseconds(moment: datetime) -> int:
+    """Return the milliseconds since 1970 of a moment with a zone."""
+    return round(moment.timestamp() * 1_000)
+
+
 def fault_of(campaign: AdCampaign) -> CampaignFault | None:
     """Return what contradicts itself in a campaign whose schedule is in UTC, or None."""
     return next(_faults(campaign), None)

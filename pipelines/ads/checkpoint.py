@@ -60,6 +60,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     day: str
     visits: tuple[Visit, ...]
     counted: tuple[CountedKey, ...] = ()
+    refused_ms: int = 0  # what was shown before does not count
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

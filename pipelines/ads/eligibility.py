@@ -1,11 +1,10 @@
 """Eligibility: whether a campaign may show a product now, in one pure function of all reasons."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from pipelines.ads.campaign import AdCampaign, Targeting
+from pipelines.ads.campaign import AdCampaign, Targeting, milliseconds
 from pipelines.ads.ledger import Standing
 from pipelines.ads.target_words import words_of_term
 from retrieval.types import Availability, Placement, Product
@@ -79,11 +78,6 @@ def is_for(campaign: AdCampaign, occasion: Occasion) -> bool:
     """Tell whether a campaign runs now, and is for such a request at all."""
     runs = milliseconds(campaign.start) <= occasion.now_ms < milliseconds(campaign.end)
     return runs and not any(_off_target(campaign.targeting, occasion).values())
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return the milliseconds since 1970 of a moment with a zone."""
-    return round(moment.timestamp() * 1_000)
 
 
 def _off_target(targeting: Targeting, occasion: Occasion) -> dict[Ineligible, bool]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipelines.ads.account import Account
 from pipelines.ads.act_rates import ActRates
-from pipelines.ads.campaign import AdCampaign
+from pipelines.ads.campaign import AdCampaign, milliseconds
 from pipelines.ads.checkpoint import Checkpoint, Visit
 from pipelines.ads.records import (
     AdEntry,
@@ -34,6 +34,19 @@ class Books(NamedTuple):
 
     campaigns: Mapping[str, AdCampaign]
     version: int = 0
+    first_ms: int = 0  # when the first of them begins
+    last_ms: int = 0  # when the last of them ends
+
+    @classmethod
+    def of(cls, campaigns: Mapping[str, AdCampaign], version: int) -> "Books":
+        """Return the books of these campaigns."""
+        starts = (milliseconds(one.start) for one in campaigns.values())
+        ends = (milliseconds(one.end) for one in campaigns.values())
+        return cls(campaigns, version, min(starts, default=0), max(ends, default=0))
+
+    def may_sell(self, now_ms: int) -> bool:
+        """Tell whether it is between the first start and the last end of all campaigns."""
+        return self.first_ms <= now_ms < self.last_ms
 
 
 class Ledger:
@@ -61,7 +74,7 @@ class Ledger:
 
     @property
     def newest_ms(self) -> int:
-        """The latest moment that an entry names, in milliseconds since 1970."""
+        """When the newest act was counted, in milliseconds since 1970."""
         return self._newest_ms
 
     @property
@@ -74,13 +87,12 @@ class Ledger:
         with self._lock:
             for sequence, record in entries:
                 if isinstance(record, HeldAuction):
-                    self._newest_ms = max(self._newest_ms, record.at_ms)
                     if not self.origin or record.origin != self.origin:
                         self._serve(record.showings, record.day, record.visitor)
                     for name, reasons in record.lost.items():
                         self._account(name).lose(reasons)
                 elif isinstance(record, CountedAct):
-                    self._newest_ms = max(self._newest_ms, record.at_ms)
+                    self._newest_ms = record.at_ms
                     self._account(record.showing.campaign).count(record)
                     self.rates.count(record)
                 else:
@@ -128,7 +140,7 @@ class Ledger:
         """Begin where a checkpoint was made."""
         with self._lock:
             self._accounts = dict(kept.accounts)
-            self._books = Books({one.id: one for one in kept.campaigns}, 1)
+            self._books = Books.of({one.id: one for one in kept.campaigns}, 1)
             self._upto, self._newest_ms, self._day = kept.upto, kept.newest_ms, kept.day
             self._visits = {(one.visitor, one.campaign): one.times for one in kept.visits}
             self.rates.restore(kept.rates)
@@ -181,4 +193,4 @@ class Ledger:
             self._account(record.campaign.id)
         else:
             campaigns.pop(record.id, None)
-        self._books = Books(campaigns, self._books.version + 1)
+        self._books = Books.of(campaigns, self._books.version + 1)

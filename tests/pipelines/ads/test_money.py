@@ -109,6 +109,26 @@ def test_a_clock_that_goes_back_charges_no_click_again(till: Till) -> None:
     assert till.spent()[0] == 600_000
 
 
+def test_a_clock_that_was_a_year_ahead_and_is_set_right_stops_no_ads_and_charges_none_again(
+    till: Till,
+) -> None:
+    till.put(campaign())
+    till.tell(showing(1))
+    till.now_ms += 365 * DAY_MS
+    till.tell(showing(2, at_ms=till.now_ms, expires_ms=till.now_ms + MINUTE_MS))
+    till.now_ms -= 365 * DAY_MS - 5 * MINUTE_MS
+    fresh = showing(3, at_ms=till.now_ms + 1, expires_ms=till.now_ms + MINUTE_MS)
+
+    [again], [new] = till.tell(showing(1)), till.tell(fresh)
+    till.reopen()
+    [after], [twice] = till.tell(showing(1)), till.tell(fresh)
+
+    assert isinstance(new, int)
+    for outcome in each([again, after, twice]):
+        assert isinstance(outcome, UnwrittenAd)
+    assert till.spent()[0] == 900_000
+
+
 def test_a_budget_below_what_was_spent_is_refused(till: Till) -> None:
     till.put(campaign(total=1_000_000, daily=500_000))
     till.tell(showing(1))

@@ -266,6 +266,26 @@ def test_a_shopper_who_denies_ads_sees_none(shop_window: Client) -> None:
     assert tokens(asked(shop_window, ads_consent="denied")) == []
 
 
+def test_nothing_is_kept_of_a_shopper_who_denies_ads(quick_releases: Path, tmp_path: Path) -> None:
+    with selling(quick_releases, tmp_path) as client:
+        put(client)
+        asked(client, visitor="v1", ads_consent="denied")
+        asked(client, visitor="v1", ads_consent="granted")
+
+    denied, granted = records(tmp_path, HeldAuction)
+    assert (denied.visitor, denied.lost) == ("", {"c1": ("no_consent",)})
+    assert granted.visitor not in ("", "v1")
+
+
+def test_campaigns_that_have_ended_leave_answers_as_they_were(shop_window: Client) -> None:
+    put(shop_window, end="2021-01-01T00:00:00")
+
+    answers = [shop_window.post("/v1/search", json=SEARCH) for _ in range(2)]
+
+    assert answers[1].headers["cache-status"] == "vetrina; hit"
+    assert answers[0].content == answers[1].content
+
+
 def test_a_cap_bounds_what_a_visitor_is_shown_in_a_day(shop_window: Client) -> None:
     put(shop_window, daily_cap=2)
 
