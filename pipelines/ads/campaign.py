@@ -12,7 +12,7 @@ from msgspec import Meta
 from pipelines.ads.target_words import words_of_term
 from pipelines.importers.values.currencies import CODES
 from pipelines.live.product_rules import RuleError, checked_id
-from retrieval.types import Noun, Placement, ProductId, Word
+from retrieval.types import Noun, Placement, ProductId
 
 MOST_MICROS = 10**15  # a thousand million of a currency's unit, far below 64 bits
 MOST_PRODUCTS = 1_000
@@ -26,7 +26,7 @@ Money = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Term = Annotated[str, Meta(min_length=1, max_length=200)]
 Terms = Annotated[tuple[Term, ...], Meta(max_length=1_000)]
-Words = Annotated[tuple[Word, ...], Meta(max_length=100)]
+Words = Annotated[tuple[Name, ...], Meta(max_length=100)]
 Products = Annotated[tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS)]
 
 

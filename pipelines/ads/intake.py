@@ -86,6 +86,11 @@ class AdWriter:
         """Return at once the future of the outcomes."""
         return self._log.submit(items)
 
+    def refusals(self, items: Sequence[AdItem]) -> list[UnwrittenAd | None]:
+        """Return why each of these would not be written, before anything else is submitted."""
+        prepared = self._accounting.prepare(items)
+        return [one if isinstance(one, UnwrittenAd) else None for one in prepared]
+
     def close(self) -> None:
         """Write what waits, keep the ledger, and take no more."""
         self._log.close()
