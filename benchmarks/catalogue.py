@@ -46,6 +46,7 @@ JUDGED = ("home_depot", "crowdflower", "esci_us")
 BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
+        Benchmark("ad_kills", 30),
         Benchmark("auction", 9),
         Benchmark("behaviour", 15, data=("amazon_beauty", "online_retail"), suite=True),
         Benchmark("gpu_search", 3, needs="a GPU"),

@@ -25,7 +25,7 @@ from pipelines.evaluation import requests as requests_module
 from pipelines.importers.mapping import Mapping, load_mapping
 from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import open_release
-from pipelines.serving import bodies, event_bodies
+from pipelines.serving import bodies, campaign_bodies, event_bodies
 from pipelines.serving.app import create_app
 from pipelines.shop.schemas import EVENT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
 from pipelines.tuning.ranges import read_ranges, value_of
@@ -174,8 +174,9 @@ def test_the_example_requests_over_http_are_ones_that_we_read() -> None:
     readers = {"": decoding.read_query, "PUT": bodies.read_product, "PATCH": bodies.read_values}
     asked = re.findall(r"curl -s (?:-X (\w+) )?([^\n]*)\\\n  -d '(\{.*\})'", guide(), re.MULTILINE)
 
+    named = {"/v1/events": event_bodies.read_event, "/v1/campaigns": campaign_bodies.read_campaign}
     read = [
-        (event_bodies.read_event if "/v1/events" in rest else readers[method])(body.encode())
+        next((r for path, r in named.items() if path in rest), readers[method])(body.encode())
         for method, rest, body in asked
     ]
 

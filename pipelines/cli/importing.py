@@ -135,6 +135,18 @@ for one in names_of_formats():
     import_.add_command(_verb_of(one))
 
 
+@import_.command("campaigns")
+@click.argument("source", type=PATH)
+@click.option("--mapping", type=PATH, help="YAML of columns, where they are not named as ours.")
+@click.option("--live", type=PATH, required=True, help="Folder of a server's changes and ads.")
+@shop_option
+def import_campaigns(source: Path, mapping: Path | None, live: Path, shop: Path) -> None:
+    """Import a table of ad campaigns into the log of a server that does not run."""
+    from pipelines.ads.campaign_table import import_campaigns
+
+    click.echo(f"{import_campaigns(source, mapping, shop, live):,} campaigns are taken")
+
+
 @import_.command("merchant")
 @click.argument("source", type=PATH)
 @at_option

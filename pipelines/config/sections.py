@@ -14,6 +14,7 @@ OFFLINE_DEADLINE_MS = 60_000  # of a request that nobody waits for: every stage 
 
 Positive = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Micros = Annotated[int, Meta(ge=0, le=10**15)]  # millionths of the currency's unit
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]
 
 
@@ -283,6 +284,18 @@ class RankingConfig(Section, frozen=True, kw_only=True):
             raise ValueError(f"dim={self.dim} cannot be split evenly among heads={self.heads}")
 
 
+class AdsConfig(Section, frozen=True, kw_only=True):
+    """How sponsored products come onto a page, on a server that takes changes; money in micros."""
+
+    slots: Annotated[int, Meta(ge=0, le=16)] = 2  # sponsored products of a page at most; 0: none
+    price_rule: Literal["gsp", "vcg", "first_price"] = "gsp"
+    reserve_cpc_micros: Micros = 0  # the least price of a click
+    reserve_cpm_micros: Micros = 0  # the least price of a thousand views
+    click_value_micros: Micros = 100_000  # to the shop, of a click on the most relevant product
+    floor: Fraction = 0.2  # of the best relevance; what is below it is not sponsored
+    token_minutes: Annotated[int, Meta(ge=1, le=10_080)] = 30  # until a click counts no more
+
+
 class ServeConfig(Section, frozen=True, kw_only=True):
     """Where and how the server listens."""
 
@@ -301,6 +314,7 @@ class ServeConfig(Section, frozen=True, kw_only=True):
     drain_seconds: Annotated[float, Meta(ge=0, le=600)] = 1.0  # after SIGTERM, with /readyz 503
     cache_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32  # of answers, of each process; 0: none
     cache_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0  # that an answer is kept; 0: none
+    ads: AdsConfig = AdsConfig()
 
 
 class PeopleConfig(Section, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from index import use_threads
+from pipelines.ads.ad_serving import AdServing
+from pipelines.ads.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config, not_hidden
 from pipelines.engine.completion import Completion
@@ -15,6 +17,7 @@ from pipelines.engine.ladder.answers import LadderAnswers
 from pipelines.engine.lists.list_answers import ListAnswers
 from pipelines.engine.lists.listing import is_listed
 from pipelines.engine.probe import Probe
+from pipelines.engine.sponsoring.sponsorship import Sponsorship
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.engine.stages.stages import (
     THREADS_A_REQUEST,
@@ -55,7 +58,8 @@ class Engine:
         self._completion = Completion(parts.completions, parts.lexical, language)
         self._storefront = Storefront(parts, release, profiles)
         self.probe = Probe(self._base, self._overlay, self._stages, config.retrieval)
-        self._overlay.snapshot().allowed(not_hidden(config))  # refuses what cannot be read
+        self._visible = not_hidden(config)
+        self._overlay.snapshot().allowed(self._visible)  # refuses what cannot be read
 
     @classmethod
     def open(  # noqa: PLR0913 - what an engine may be given, by name
@@ -66,6 +70,7 @@ class Engine:
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
         profiles: Profiles | None = None,
+        ads: AdServing | None = None,
         warm: bool = False,
         tolerant: bool = False,
     ) -> "Engine":
@@ -74,10 +79,11 @@ class Engine:
         `watch` is given every ranking, from the thread that answers. With `live`, the changes
         of that folder's log that the release does not hold are applied, and more are taken; a
         function opens a log that another process writes. `profiles` have the acts of shoppers
-        since the release, which count in their next answer. `warm` opens at once what is opened
-        lazily else, so that the first shopper does not wait for it. A `tolerant` engine answers in
-        a cheaper way where a stage fails or takes too long, as a server should; any other raises
-        the error, as a measurement should.
+        since the release, which count in their next answer, and `ads` the campaigns that sponsor
+        products of a page. `warm` opens at once what is opened lazily else, so that the first
+        shopper does not wait for it. A `tolerant` engine answers in a cheaper way where a stage
+        fails or takes too long, as a server should; any other raises the error, as a measurement
+        should.
         """
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
@@ -95,6 +101,8 @@ class Engine:
         if warm:
             engine._warm_up()
         engine._stages.ranking.listener = watch
+        if ads is not None:
+            engine._ladder.sponsorship = Sponsorship(ads, engine.place, engine._visible)
         return engine
 
     def take_over(self, old: "Engine") -> None:
@@ -161,6 +169,15 @@ class Engine:
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         """Return a product's picture and its media type, or None where there is none."""
         return self._storefront.picture(product_id, self._overlay.snapshot())
+
+    def shelves(self, names: Sequence[str]) -> dict[str, Shelf]:
+        """Return the products of these ids as they are now, and whether pages show them."""
+        snapshot = self._overlay.snapshot()
+        lookup = snapshot.rows_of(names)
+        shown = snapshot.allowed(self._visible)[lookup.rows].tolist()
+        found = zip(snapshot.products(lookup.rows), shown, strict=True)
+        known = {product.id: Shelf(product, visible) for product, visible in found}
+        return {name: known.get(name, Shelf(None)) for name in names}
 
     def shoppers(self, limit: int) -> list[str]:
         """Return some shoppers with a past, those with declared traits first."""

@@ -6,13 +6,15 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import Message, Scope
 
+from pipelines.ads.ad_serving import AdServing
 from pipelines.config.sections import Config
 from pipelines.events.intake import EventIntake
 from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.answer_cache import AnswerCache
 from pipelines.serving.connections.request_guard import RequestGuard
 from pipelines.serving.error_responses import HANDLERS, LARGEST_BODY
-from pipelines.serving.routes import changes, health, people, search, storefront
+from pipelines.serving.routes import ads as ads_route
+from pipelines.serving.routes import campaigns, changes, health, people, search, storefront
 from pipelines.serving.routes import events as events_route
 from pipelines.serving.routes.handlers import admission_of
 from pipelines.serving.routes.pages import DocsPage, page_routes
@@ -34,10 +36,13 @@ OPENAPI = OpenAPIConfig(
 
 
 def create_app(
-    engine: ServedEngine | None, config: Config, events: EventIntake | None = None
+    engine: ServedEngine | None,
+    config: Config,
+    events: EventIntake | None = None,
+    ads: AdServing | None = None,
 ) -> Litestar:
     """Return the application; without an engine, it answers once `state.admission` has one."""
-    admission = AdmissionControl(engine, config.serve, events, config.consent)
+    admission = AdmissionControl(engine, config.serve, events, ads, config.consent)
     app = Litestar(
         [
             *search.ROUTES,
@@ -46,6 +51,8 @@ def create_app(
             *changes.ROUTES,
             *events_route.ROUTES,
             *people.ROUTES,
+            *campaigns.ROUTES,
+            *ads_route.ROUTES,
             *page_routes(),
         ],
         state=State(

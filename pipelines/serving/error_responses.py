@@ -58,6 +58,17 @@ PEOPLE_ERRORS = BODY_ERRORS | {403: _spec("This server exports and erases nobody
 ERASURE_ERRORS = PEOPLE_ERRORS | {
     200: ResponseSpec(Receipt, generate_examples=False, description="Done, with the receipt."),
 }
+AD_ERRORS = FIELD_ERRORS | {
+    403: _spec("This server has no ads."),
+    410: _spec("The token has expired."),
+}
+CAMPAIGN_READ_ERRORS = FIELD_ERRORS | {
+    403: _spec("This server has no ads."),
+    404: _spec("There is no such campaign."),
+}
+CAMPAIGN_ERRORS = (BODY_ERRORS | CAMPAIGN_READ_ERRORS) | {
+    507: _spec("There are too many campaigns."),
+}
 ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]
 
@@ -115,6 +126,15 @@ def events_disabled() -> HTTPException:
     """Return the error of an event on a server that was not started to take any."""
     return HTTPException(
         "this server takes no events; start it with --live FOLDER",
+        status_code=403,
+        extra={"field": ""},
+    )
+
+
+def ads_disabled() -> HTTPException:
+    """Return the error of a campaign or an ad on a server that was not started to have any."""
+    return HTTPException(
+        "this server has no ads; start it with --live FOLDER, and keep strangers from it",
         status_code=403,
         extra={"field": ""},
     )

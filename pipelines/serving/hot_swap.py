@@ -6,14 +6,23 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from pipelines.ads.ad_serving import AdServing
+from pipelines.config.place import ShopPlace
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
 from pipelines.events.profiles import Profiles
 from pipelines.live.remote.change_tail import ChangeTail
+from pipelines.release.manifest import config_of, read_manifest
 from pipelines.release.store import CURRENT, current
 
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
+
+
+def current_place(releases: Path) -> ShopPlace:
+    """Return where the shop of the current release is, before that is opened; ReleaseError."""
+    manifest = read_manifest(releases / current(releases))
+    return ShopPlace.of(config_of(manifest).shop)
 
 
 class CurrentRelease(NamedTuple):
@@ -37,11 +46,12 @@ class EngineReloader:
         live: Path | Callable[[], ChangeTail] | None = None,
         *,
         profiles: Profiles | None = None,
+        ads: AdServing | None = None,
         warm: bool = True,
     ) -> None:
         self._releases = releases
         self._watch, self._live, self._warm = watch, live, warm
-        self._profiles = profiles
+        self._profiles, self._ads = profiles, ads
         self._serving: Engine | None = None
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
@@ -54,6 +64,7 @@ class EngineReloader:
             watch=self._watch,
             live=self._live,
             profiles=self._profiles,
+            ads=self._ads,
             warm=self._warm,
             tolerant=True,
         )
@@ -81,6 +92,7 @@ class EngineReloader:
                 self._releases,
                 current_release.name,
                 profiles=self._profiles,
+                ads=self._ads,
                 warm=self._warm,
                 tolerant=True,
             )

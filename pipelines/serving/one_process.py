@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from pipelines.ads.ad_serving import AdServing
+from pipelines.ads.intake import AdWriter
 from pipelines.config.sections import Config
 from pipelines.events.intake import EventIntake, event_writer
 from pipelines.serving.admission import ServedEngine
@@ -43,18 +45,20 @@ def serve_engine(
 @contextmanager
 def compose(releases: Path, config: Config) -> Iterator[Composition]:
     """Put together the server of a folder of releases, and close its logs at the end."""
-    from pipelines.serving.hot_swap import EngineReloader  # loads torch and FAISS
+    from pipelines.serving.hot_swap import EngineReloader, current_place  # loads torch and FAISS
 
     live = Path(config.serve.live) if config.serve.live else None
     with ExitStack() as stack:
-        events = None
+        events, serving = None, None
         if live is not None:
             events = stack.enter_context(closing(event_writer(live, config, releases)))
+            ads = stack.enter_context(closing(AdWriter(live, current_place(releases).zone)))
+            serving = stack.enter_context(closing(AdServing(ads, config)))
         watch = stack.enter_context(ranking_log(config, say))
         profiles = None if events is None else events.profiles
-        engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles)
+        engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles, ads=serving)
         stack.enter_context(closing(engines))
-        yield compose_over(engines.open_first, config, engines, events)
+        yield compose_over(engines.open_first, config, engines, events, serving)
 
 
 def compose_over(
@@ -62,10 +66,11 @@ def compose_over(
     config: Config,
     successors: EngineSource | None,
     events: EventIntake | None = None,
+    ads: AdServing | None = None,
 ) -> Composition:
     """Put together a server that opens its engine so."""
     return Composition(
-        create_app(None, config, events), open_engine, successors, config.serve.follow_seconds
+        create_app(None, config, events, ads), open_engine, successors, config.serve.follow_seconds
     )
 
 

@@ -22,6 +22,7 @@ from retrieval.types.promotion import Campaign, Promotion, PromotionKind
 from retrieval.types.query import Collapse, Direction, Facet, Query, Sort
 from retrieval.types.scene import Placement, Scene, local_seconds
 from retrieval.types.slate import (
+    Ad,
     Because,
     FacetCounts,
     FacetValue,
@@ -38,6 +39,7 @@ from retrieval.types.user import Consent, UserProfile
 __all__ = [
     "Act",
     "ActLine",
+    "Ad",
     "Availability",
     "Because",
     "Campaign",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from retrieval.types.act import ConsentState
 from retrieval.types.fields import (
     FieldName,
     Interval,
@@ -58,8 +59,9 @@ class Query(Noun, frozen=True, kw_only=True):
     `liked` and `disliked` name products with weights: the answer holds what is like the former
     and unlike the latter, and none of them. `candidates` asks to rank just these; `deadline_ms`
     bounds the answer's time. `visitor` is a browser or device, whose acts count on a server that
-    takes events. `facets`, `sort`, `collapse` and `cursor` ask for a list of all that
-    matches: counted, sorted, each group once, page by page; the cursor `*` begins one.
+    takes events. `ads_consent` is what the shopper said of ads. `facets`, `sort`, `collapse` and
+    `cursor` ask for a list of all that matches: counted, sorted, each group once, page by page;
+    the cursor `*` begins one.
     """
 
     text: Text = ""
@@ -68,6 +70,7 @@ class Query(Noun, frozen=True, kw_only=True):
     disliked: Marks = {}
     user: UserId | None = None
     visitor: UserId | None = None
+    ads_consent: ConsentState = ConsentState.UNSET
     scene: Scene = Scene()
     filter: Annotated[str, Meta(max_length=10_000)] = ""
     candidates: Annotated[tuple[ProductId, ...], Meta(max_length=100_000)] | None = None

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from retrieval.types.candidates import Searched
 from retrieval.types.fields import Interval, Noun, Share
@@ -94,6 +94,21 @@ class Skipped(Noun, frozen=True, kw_only=True):
     saved_ms: Annotated[float, Meta(ge=0)] = 0.0
 
 
+class Ad(Noun, frozen=True, kw_only=True):
+    """Why a product is sponsored: who pays, and the main reasons for which it is shown.
+
+    `token` stands in the addresses by which a page tells of its impression, view and click. `text`
+    and `image` are those of the campaign's first creative.
+    """
+
+    campaign: str
+    advertiser: str
+    why: tuple[str, ...]
+    token: str
+    text: str = ""
+    image: str = ""
+
+
 class Placed(Noun, frozen=True, kw_only=True):
     """One product on the page. `why` is for the shopper, the rest for `explain`."""
 
@@ -102,6 +117,7 @@ class Placed(Noun, frozen=True, kw_only=True):
     score: float
     probabilities: dict[str, float] = {}  # of a click, a purchase… where that is calibrated
     sponsored: bool = False
+    ad: Ad | UnsetType = UNSET  # of what is sponsored
     variants: int = 0  # further products of its group that match, where groups are collapsed
     why: tuple[str, ...] = ()
     channels: dict[str, float] = {}

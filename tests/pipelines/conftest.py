@@ -20,6 +20,7 @@ from PIL import Image
 
 from index import FilterError
 from index.columns.filter_masks import matching
+from pipelines.ads.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config, ShopConfig
 from pipelines.errors import RequestError
@@ -105,6 +106,10 @@ class FakeEngine:
         unknown = RejectedChange(404, "id", "is no product of this shop")
         outcome.set_result([unknown if no else next(numbers) for no in refused])
         return outcome
+
+    def shelves(self, names: Sequence[str]) -> dict[str, Shelf]:
+        known = {p.id: Shelf(p) for p in PRODUCTS}
+        return {name: known.get(name, Shelf(None)) for name in names}
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:
         place = next((i for i, p in enumerate(PRODUCTS) if p.id == product_id), None)

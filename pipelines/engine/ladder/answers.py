@@ -8,6 +8,7 @@ from pipelines.engine.deadline import Deadline
 from pipelines.engine.ladder.cached_answers import CachedAnswers
 from pipelines.engine.ladder.descent import Descent
 from pipelines.engine.ladder.rungs import BY_MODELS, FEW_RANKED, POPULAR, WORDS, Prices
+from pipelines.engine.sponsoring.sponsorship import Sponsorship
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.faults import FaultLog
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
@@ -30,6 +31,7 @@ class Attempt:
     deadline: Deadline
     descent: Descent
     eligible: Eligible | None = None
+    organic: Slate | None = None  # what a page with ads would be without
 
 
 class LadderAnswers:
@@ -45,6 +47,7 @@ class LadderAnswers:
         self._few = few_ranked
         self._cached = CachedAnswers()
         self._tolerant = False
+        self.sponsorship: Sponsorship | None = None  # without, no page carries ads
         self._faults = FaultLog()
         self._ways = dict.fromkeys(BY_MODELS, self._by_models) | {
             Stage.WORDS: self._by_words,
@@ -163,7 +166,41 @@ class LadderAnswers:
     def _composed(self, attempt: Attempt, ranked: RankedCandidates) -> Slate:
         timings_ms, eligible = attempt.deadline.timings_ms, self._filtered(attempt)
         with attempt.deadline.timer("compose"):
-            return self._stages.composer.compose(attempt.query, eligible, ranked, timings_ms)
+            slate = self._stages.composer.compose(attempt.query, eligible, ranked, timings_ms)
+        if self.sponsorship is None or not self._may_carry_ads(attempt):
+            return slate
+        with attempt.deadline.timer("ads"):
+            return self._sponsored(self.sponsorship, attempt, ranked, slate)
+
+    def _may_carry_ads(self, attempt: Attempt) -> bool:
+        """Tell whether a page is one that shoppers see, and there are ads and time for them."""
+        sells = self.sponsorship is not None and self.sponsorship.serving.sells
+        wanted = attempt.wanted is Stage.RANKING and attempt.query.candidates is None
+        return sells and wanted and attempt.deadline.left_ms() > 0
+
+    def _sponsored(
+        self, sponsorship: Sponsorship, attempt: Attempt, ranked: RankedCandidates, organic: Slate
+    ) -> Slate:
+        """Return a page with its ads; where that fails, the page without."""
+        query, eligible = attempt.query, self._filtered(attempt)
+        try:
+            found = sponsorship.sponsor(query, eligible.snapshot, ranked, organic)
+            if found is None:
+                return organic
+            slate = self._stages.composer.compose(
+                query, eligible, ranked, attempt.deadline.timings_ms, found.page
+            )
+        except Exception as e:  # of any kind: a shop sells without ads, too
+            self._faults.report("the ads of a page failed", e)
+            return organic
+        attempt.organic = organic
+        products = [
+            msgspec.structs.replace(one, sponsored=True, ad=found.ads[one.position])
+            if one.position in found.ads
+            else one
+            for one in slate.products
+        ]
+        return msgspec.structs.replace(slate, products=tuple(products))
 
     def _fall(self, attempt: Attempt, error: Exception) -> None:
         """Go on below the stage that failed, or raise its error."""
@@ -181,7 +218,8 @@ class LadderAnswers:
             self.prices.note(query, attempt.deadline.timings_ms, slate.stage)
             self.prices.fade(query, [one.stage for one in skipped], slate.stage)
         if not skipped and slate.coverage == 1:
-            self._cached.keep(query, attempt.snapshot.sequence, attempt.wanted, slate)
+            plain = attempt.organic or slate
+            self._cached.keep(query, attempt.snapshot.sequence, attempt.wanted, plain)
         return msgspec.structs.replace(slate, skipped=skipped)
 
     def _depth(self, stage: Stage, limit: int) -> Depth:

@@ -123,6 +123,8 @@ def connect(path: Path, seconds: float) -> socket.socket:
 
 
 def _fail(future: Future[Any], reason: str) -> None:
-    with suppress(InvalidStateError, RuntimeError):  # somebody else told of it
+    if future.done():  # somebody else told of it
+        return
+    with suppress(InvalidStateError, RuntimeError):  # or does just now
         future.set_running_or_notify_cancel()
         future.set_exception(LiveError(reason))

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from pipelines.ads.ad_log import FIRST as FIRST_OF_ADS
+from pipelines.ads.ad_serving import AdServing
+from pipelines.ads.records import AdItem, AdOutcome
 from pipelines.config.sections import ConsentConfig, ServeConfig
 from pipelines.engine.deadline import running_stage
 from pipelines.events.event_log import FIRST, ActOutcome
@@ -28,6 +31,7 @@ from retrieval import Query, Slate, Stage
 
 MOST_WRITES = 256  # requests whose changes are on their way to the disk
 MOST_ACTS = 50_000  # that are on their way to the disk
+MOST_AD_ITEMS = 10_000  # likewise
 MOST_BULKS = 8  # that wait; one is in work
 GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
@@ -61,10 +65,12 @@ class AdmissionControl:
         engine: ServedEngine | None,
         config: ServeConfig,
         events: EventIntake | None = None,
+        ads: AdServing | None = None,
         unset_consent: ConsentConfig = SILENCE,
     ) -> None:
         self.engine = engine
         self.events = events  # None: none are taken
+        self.ads = ads  # None: there are no campaigns
         self.unset_consent = unset_consent
         self.draining = False  # told to end: not ready any more, and every connection ends
         self.takes_changes = bool(config.live)
@@ -73,13 +79,14 @@ class AdmissionControl:
         self._costs = Costs()
         self._writes = 0
         self._events = 0
+        self._ad_items = 0
         self._bulks = 0
         self._bulk = asyncio.Lock()
 
     @property
     def busy(self) -> bool:
         """Return whether requests wait or are in work."""
-        return self._queue.busy or self._writes > 0 or self._events > 0
+        return self._queue.busy or self._writes + self._events + self._ad_items > 0
 
     def opened(self) -> ServedEngine:
         """Return the engine, or Unavailable while the release is still being read."""
@@ -165,6 +172,21 @@ class AdmissionControl:
         [receipt] = await _written(partial(self.taking_events().erase, [person]), "erasures")
         return receipt
 
+    async def sell(self, items: Sequence[AdItem]) -> list[AdOutcome]:
+        """Return the outcome of each change of a campaign or act on an ad, once it is on the disk.
+
+        Overloaded where too many wait, Unavailable where they cannot be written.
+        """
+        if self.ads is None or not items:
+            return []
+        if self._ad_items + len(items) > MOST_AD_ITEMS:
+            raise Overloaded("too many acts on ads are waiting")
+        self._ad_items += len(items)
+        try:
+            return await _written(partial(self.ads.intake.submit, items), "ads")
+        finally:
+            self._ad_items -= len(items)
+
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:
         """Let one bulk in at a time; Overloaded where MOST_BULKS wait."""
@@ -200,6 +222,8 @@ class AdmissionControl:
 
     def _newest(self, engine: ServedEngine, number: int) -> int:
         """Return the newest number of the log that a number is of."""
+        if number >= FIRST_OF_ADS and self.ads is not None:
+            return self.ads.ledger.upto
         if number >= FIRST and self.events is not None:
             return self.events.profiles.upto
         return engine.newest_change

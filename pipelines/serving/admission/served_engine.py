@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from pipelines.ads.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.engine.answering import Answering
 from pipelines.live.change_log import Outcome
@@ -25,6 +26,10 @@ class ServedEngine(Answering, Protocol):
 
     def change(self, changes: Sequence[Change]) -> "Future[list[Outcome]]":
         """Submit changes; the future has the number of each, or why it was rejected."""
+        ...
+
+    def shelves(self, names: Sequence[str]) -> dict[str, Shelf]:
+        """Return the products of these ids as they are now, and whether pages show them."""
         ...
 
     def picture(self, product_id: str) -> tuple[bytes, str] | None:

@@ -17,6 +17,7 @@ from pipelines.serving.error_responses import body_too_slow, too_many_bodies
 PAUSE_SECONDS = 10.0  # between two parts of a body
 BODY_SECONDS = 120.0  # for a whole body
 MOST_HELD_BYTES = 256_000_000  # of all bodies that are in memory at the same time
+TOLD = ("/v1/clicks/",)  # a GET there counts, and HEAD asks for nothing to happen
 OPEN_TO_ALL = ("/healthz", "/readyz")  # a probe may call them by any name
 DEADLINE_NAME = DEADLINE_HEADER.encode()
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class RequestGuard:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["method"] == "HEAD":
+        if scope["method"] == "HEAD" and not scope["path"].startswith(TOLD):
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         body = _Body(self, receive)
         try:

@@ -96,7 +96,9 @@ function momentOf(second) {
   return $("at").value ? `${$("at").value}T${second}` : undefined;
 }
 
-async function act(type, product) {
+async function act(type, placed) {
+  const product = placed.product.id;
+  await tell("clicks", placed);
   const body = { type, visitor: visitor(), lines: [{ product }], at: momentOf("09:59:59"), placement: "page" };
   if ($("user").value.trim()) body.user = $("user").value.trim();
   body.id = `${body.visitor}-${Date.now()}-${Math.random()}`;
@@ -112,11 +114,44 @@ async function act(type, product) {
   }
 }
 
-function acts(product) {
+// What becomes of an ad is told with its token: that it was drawn, that half of it was seen for a
+// second, that it was clicked. The server counts each once.
+
+const VIEW_MS = 1000;
+const seen = new IntersectionObserver(
+  (changes) => {
+    for (const { target, isIntersecting } of changes) {
+      clearTimeout(target.viewing);
+      if (isIntersecting) target.viewing = setTimeout(() => viewed(target), VIEW_MS);
+    }
+  },
+  { threshold: 0.5 },
+);
+
+function tell(what, { ad }) {
+  if (!ad) return Promise.resolve();
+  return fetch(`/v1/${what}/${ad.token}`, { method: "POST", keepalive: true }).catch(() => {});
+}
+
+function viewed(element) {
+  seen.unobserve(element);
+  tell("views", element.placed);
+}
+
+function watchAds(cards) {
+  seen.disconnect();
+  for (const element of cards.filter(({ placed }) => placed.ad)) {
+    tell("impressions", element.placed);
+    seen.observe(element);
+  }
+}
+
+function acts(placed) {
+  const { product } = placed;
   if (!about.events) return null;
   const buttons = Object.entries(ACTS).map(([type, name]) => {
     const label = `${name}: ${product.title || product.id}`;
-    return make("button", { type: "button", textContent: name, ariaLabel: label, onclick: () => act(type, product.id) });
+    return make("button", { type: "button", textContent: name, ariaLabel: label, onclick: () => act(type, placed) });
   });
   return make("div", { className: "acts" }, ...buttons);
 }
@@ -204,6 +239,7 @@ function showSlate(slate, asked) {
     textContent: "Nothing in this shop fits. Fewer words or a wider filter may help.",
   });
   $("products").replaceChildren(...(count ? cards : [nothing]));
+  watchAds(cards);
 }
 
 function showCost(timings) {
@@ -238,10 +274,18 @@ function card(placed, release) {
       ? null
       : make("p", { textContent: product.availability.toLowerCase().replaceAll("_", " ") }),
     make("ul", { className: "why" }, ...placed.why.map((why) => make("li", { textContent: why }))),
-    acts(product),
+    whyThisAd(placed.ad),
+    acts(placed),
     explanation(placed),
   );
-  return make("li", {}, make("article", { className: "card" }, pictureOf(placed, release), words));
+  const article = make("article", { className: "card" }, pictureOf(placed, release), words);
+  return Object.assign(make("li", {}, article), { placed });
+}
+
+function whyThisAd(ad) {
+  if (!ad) return null;
+  const sentences = ad.why.map((why) => make("p", { textContent: why }));
+  return make("details", {}, make("summary", { textContent: "Sponsored: why this ad?" }), ...sentences);
 }
 
 function pictureOf(placed, release) {

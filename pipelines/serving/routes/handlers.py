@@ -184,14 +184,14 @@ def read_route(
     )
 
 
-def last_part(request: AnyRequest, start: str) -> str:
-    """Return what follows `start`, with its slashes as they were sent (Litestar joins `//`).
+def last_part(request: AnyRequest, start: str, end: str = "") -> str:
+    """Return what follows `start`, before `end`, as it was sent (Litestar joins `//`).
 
     Bytes that are not UTF-8 are a RequestError: replaced, two ids would be one.
     """
     path, *_ = request.scope["raw_path"].decode("latin-1").partition("?")  # some servers leave it
     try:
-        return unquote(path.removeprefix(start), errors="strict")
+        return unquote(path.removeprefix(start).removesuffix(end), errors="strict")
     except UnicodeDecodeError:
         raise RequestError("id", bodies.NOT_UTF8) from None
 

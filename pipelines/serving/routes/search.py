@@ -36,7 +36,9 @@ class Replies(NamedTuple):
     async def to(self, query: Query) -> Response[Any]:
         """Return the response to a query."""
         engine, stage = self.admission.opened(), Stage.RANKING
-        key = self.answers.key(self.arrival.kind, query, stage, engine, self.arrival.after)
+        key = None
+        if not self._may_carry_ads(query):
+            key = self.answers.key(self.arrival.kind, query, stage, engine, self.arrival.after)
         body, status = self.answers.get(key), HIT
         if body is None:
             slate = await self.admission.answer(query, stage, self.arrival)
@@ -44,6 +46,11 @@ class Replies(NamedTuple):
             self.answers.keep(key, slate, body)
         headers = {} if key is None else {CACHE_STATUS: status}
         return Response(body, media_type=MediaType.JSON, headers=headers)
+
+    def _may_carry_ads(self, query: Query) -> bool:
+        """Tell whether an answer is for one shopper alone: each showing of an ad has its price."""
+        ads = self.admission.ads
+        return ads is not None and ads.sells and query.candidates is None
 
 
 def replies_of(

@@ -11,6 +11,7 @@ from retrieval.types import Noun
 SOCKET = "changes"  # of the writer, in the folder that the processes share
 EVENTS = "events"  # of the writer, for acts of shoppers
 PEOPLE = "people"  # of the writer, for people who are to be erased
+ADS = "ads"  # of the writer, for campaigns, auctions and clicks
 TURN = "turn"  # lock of the process that opens a release
 
 
@@ -38,6 +39,11 @@ class Task(Noun, frozen=True, kw_only=True):
     def people_path(self) -> Path:
         """Where the writer listens for people who are to be erased."""
         return Path(self.folder) / PEOPLE
+
+    @property
+    def ads_path(self) -> Path:
+        """Where the writer listens for what happens with ads."""
+        return Path(self.folder) / ADS
 
 
 class End(Noun, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipelines.ads.ad_serving import AdServing
+from pipelines.ads.intake import AdForwarder
 from pipelines.engine.engine import Engine
 from pipelines.events.intake import EventForwarder
 from pipelines.live.remote.change_client import ChangeClient, connect
@@ -63,29 +65,33 @@ async def answer(
     with ranking_log(task.config, reports.say) as watch:
         if not task.config.serve.live:
             engines = EngineReloader(Path(task.releases), watch=watch)
-            await _serve(task, engines, None, listener, reports, end)
+            await _serve(task, engines, (None, None), listener, reports, end)
             return
-        events = EventForwarder(
-            Path(task.config.serve.live), task.events_path, task.people_path, task.config.people
-        )
-        live = partial(open_tail, task)
+        folder = Path(task.config.serve.live)
+        events = EventForwarder(folder, task.events_path, task.people_path, task.config.people)
+        ads = AdForwarder(folder, task.ads_path)
+        serving = AdServing(ads, task.config)
         engines = EngineReloader(
-            Path(task.releases), watch=watch, live=live, profiles=events.profiles
+            Path(task.releases),
+            watch=watch,
+            live=partial(open_tail, task, ads),
+            profiles=events.profiles,
+            ads=serving,
         )
-        with closing(events), closing(engines):
-            await _serve(task, engines, events, listener, reports, end)
+        with closing(events), closing(ads), closing(serving), closing(engines):
+            await _serve(task, engines, (events, serving), listener, reports, end)
 
 
 async def _serve(
     task: Task,
     engines: EngineReloader,
-    events: EventForwarder | None,
+    live: tuple[EventForwarder | None, AdServing | None],
     listener: socket.socket,
     reports: Reports,
     end: Callable[[], End],
 ) -> None:
     server = Composition(
-        create_app(None, task.config, events),
+        create_app(None, task.config, *live),
         engines.open_first,
         InTurn(engines, Path(task.folder) / TURN),
         task.config.serve.follow_seconds,
@@ -102,7 +108,8 @@ async def _serve(
         ending.cancel()
 
 
-def open_tail(task: Task) -> ChangeTail:
-    """Return the log of changes that the writer writes, once the writer has opened it."""
+def open_tail(task: Task, ads: AdForwarder) -> ChangeTail:
+    """Return the log of changes that the writer writes, once the writer has opened its logs."""
     connect(task.socket_path, WRITER_SECONDS).close()
+    ads.follow()
     return ChangeTail(Path(task.config.serve.live), ChangeClient(task.socket_path))

@@ -4,13 +4,16 @@ import logging
 import threading
 from pathlib import Path
 
+from pipelines.ads.intake import WIRE as AD_WIRE
+from pipelines.ads.intake import AdWriter
+from pipelines.ads.records import AdItem, AdOutcome
 from pipelines.errors import UserError
 from pipelines.events.event_log import ActOutcome
 from pipelines.events.intake import ERASURES, WIRE, event_writer
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.people import Person, Receipt
 from pipelines.live.remote.change_server import ChangeServer, LogServer
-from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.hot_swap import EngineReloader, current_place
 from pipelines.serving.progress_reports import Reports
 from pipelines.serving.workers.protocol import Task
 
@@ -26,6 +29,8 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     events = event_writer(live, task.config, Path(task.releases))
     acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
     erasures: LogServer[Person, Receipt] = LogServer(task.people_path, events.erase, ERASURES)
+    ads = AdWriter(live, current_place(Path(task.releases)).zone)
+    sales: LogServer[AdItem, AdOutcome] = LogServer(task.ads_path, ads.submit, AD_WIRE)
     try:
         engine = engines.open_first()
         server = ChangeServer(task.socket_path, engine.change)
@@ -34,8 +39,10 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
             _follow(engines, server)
         server.close()
     finally:
+        sales.close()
         acts.close()
         erasures.close()
+        ads.close()
         events.close()
         engines.close()
 

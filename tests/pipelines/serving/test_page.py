@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -12,6 +13,8 @@ from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
 from pipelines.events.intake import EventWriter
 from pipelines.serving.app import create_app
+from retrieval import Slate
+from retrieval.types import Ad
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -390,6 +393,40 @@ def test_what_is_done_to_a_card_is_an_event_that_the_next_answer_knows(
         [line] = events.profiles.lines(None, query.visitor)
         assert (line.type, line.product) == ("add_to_cart", "p1")
         page.close()
+
+
+AD = Ad(
+    campaign="c1",
+    advertiser="<i>Oats</i>",
+    why=("<i>Oats</i> pays for this place.", "It was chosen because it fits."),
+    token="token1",
+)
+
+
+def test_an_ad_says_who_pays_and_what_becomes_of_it_is_told_with_its_token(
+    page: Page, engine: Any
+) -> None:
+    told: list[str] = []
+    page.on("request", lambda request: told.append(request.url.partition("/v1/")[2]))
+    answer = engine.answer
+    engine.answer = lambda *asked: with_ad(answer(*asked))
+
+    with page.expect_request("**/v1/views/token1"):
+        open_page(page)
+    page.get_by_text("why this ad?").click()
+
+    card = page.locator(".card").nth(1)
+    expect(card).to_contain_text("<i>Oats</i> pays for this place.")
+    expect(page.get_by_text("why this ad?")).to_have_count(1)
+    assert told.count("impressions/token1") == 1
+    assert "clicks/token1" not in told
+
+
+def with_ad(slate: Slate) -> Slate:
+    products = [
+        msgspec.structs.replace(one, ad=AD) if one.sponsored else one for one in slate.products
+    ]
+    return msgspec.structs.replace(slate, products=tuple(products))
 
 
 def test_a_server_that_takes_no_events_offers_none(page: Page, engine: Any) -> None:

@@ -252,6 +252,85 @@ def test_an_acknowledged_act_survives_the_end_of_the_writer(server: Server) -> N
     assert repeats(server, "survivor", "p3", sequence)
 
 
+CAMPAIGN = {
+    "advertiser": "Oats & Co",
+    "currency": "EUR",
+    "budget": {"total_micros": 450_000},
+    "start": "2020-01-01T00:00:00",
+    "end": "2090-01-01T00:00:00",
+    "bid": {"micros": 400_000},
+    "products": ["p30"],
+}
+
+
+def sponsor(server: Server, name: str) -> int:
+    status, body = server.ask(f"/v1/campaigns/{name}", CAMPAIGN | {"id": name}, "PUT")
+    assert status == 200, body
+    sequence: int = body["sequence"]
+    return sequence
+
+
+def token_of(server: Server, name: str, after: int = 0) -> str:
+    """Return the token of a campaign's ad in an answer; "" where it has none."""
+    status, slate = server.ask(f"/v1/search?after={after}", {"text": "rye bread"})
+    assert status == 200, slate
+    ads = [one["ad"] for one in slate["products"] if one["sponsored"]]
+    return next((ad["token"] for ad in ads if ad["campaign"] == name), "")
+
+
+def counted(server: Server, token: str) -> bool:
+    status, body = server.ask(f"/v1/clicks/{token}", {})
+    assert status == 200, body
+    told: bool = body["counted"]
+    return told
+
+
+def test_a_campaign_is_in_the_answers_of_every_process(server: Server) -> None:
+    sequence = sponsor(server, "everywhere")
+
+    assert every(token_of(server, "everywhere", sequence) for _ in range(6))
+    server.ask("/v1/campaigns/everywhere", method="DELETE")
+
+
+def test_a_click_that_several_processes_are_told_of_is_charged_once(server: Server) -> None:
+    token = token_of(server, "shared", sponsor(server, "shared"))
+    told: list[bool] = []
+    clients = [
+        threading.Thread(target=lambda: told.append(counted(server, token))) for _ in range(8)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+    _, report = server.ask("/v1/campaigns/shared/report")
+    assert sorted(told) == [False] * 7 + [True]
+    assert report["clicks"] == report["charged"] == 1
+    server.ask("/v1/campaigns/shared", method="DELETE")
+
+
+def test_what_was_charged_survives_the_end_of_the_writer_and_shoppers_do_not_notice(
+    server: Server,
+) -> None:
+    sequence = sponsor(server, "charged")
+    tokens = [token_of(server, "charged", sequence) for _ in range(6)]
+    first = [counted(server, token) for token in tokens[:3]]
+    before = len(server.lines)
+
+    os.kill(min(server.children()), signal.SIGKILL)
+    meanwhile = [server.ask("/v1/search", {"text": "rye bread"})[0] for _ in range(10)]
+    wait_for(lambda: any("another one begins" in x for x in server.lines[before:]))
+    wait_for(lambda: server.ask(f"/v1/impressions/{tokens[0]}", {})[0] == 200)
+    again = [counted(server, token) for token in tokens]
+
+    _, report = server.ask("/v1/campaigns/charged/report")
+    assert first == [True] * 3
+    assert set(meanwhile) == {200}
+    assert again == [False] * 3 + [True] * 3
+    assert report["spent_micros"] <= 450_000
+    assert report["clicks"] == 6
+
+
 def test_it_ends_in_order_whatever_its_clients_do_and_leaves_no_process(server: Server) -> None:
     host, _, port = server.url.removeprefix("http://").rpartition(":")
     head = b"POST /v1/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
