@@ -1,5 +1,7 @@
 """Normalised discounted cumulative gain, by the one definition that every figure follows."""
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -16,4 +18,11 @@ def ndcg(found: np.ndarray, relevant: np.ndarray, k: int) -> float:
 
 
 def _discounted(gains: np.ndarray) -> float:
-    return float(gains @ (1 / np.log2(np.arange(2, len(gains) + 2))))
+    return float(gains @ _discounts(len(gains)))
+
+
+@lru_cache(32)
+def _discounts(count: int) -> np.ndarray:
+    discounts: np.ndarray = 1 / np.log2(np.arange(2, count + 2))
+    discounts.setflags(write=False)
+    return discounts

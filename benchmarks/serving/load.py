@@ -8,7 +8,7 @@ request was due: a server that stops for a second is late for all that were due 
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -16,6 +16,7 @@ from time import perf_counter, process_time, sleep
 from typing import NamedTuple
 
 LONGEST = 30.0  # seconds that an answer is waited for
+SLACK_MS = 10  # of a deadline, for the way of an answer
 
 
 class Load(NamedTuple):
@@ -27,6 +28,7 @@ class Load(NamedTuple):
     seconds: float
     rate: float
     bodies: str  # a file of JSON lines
+    deadline_ms: int = 0  # in the head of each request; 0: none
 
 
 class Outcome(NamedTuple):
@@ -37,6 +39,17 @@ class Outcome(NamedTuple):
     p99: float
     refused: int  # answers other than 200
     own_cpu: float  # share of a core that sending took
+    in_time_per_second: float  # answers 200, at most SLACK_MS after their deadline
+    late: int  # answers 200 after that, from when they were sent
+    refusal_p99: float  # milliseconds from when it was sent
+
+
+class Answer(NamedTuple):
+    """One answer: whether its status is 200, and milliseconds since it was due and was sent."""
+
+    fine: bool
+    due_ms: float
+    sent_ms: float
 
 
 class Connection:
@@ -62,25 +75,24 @@ def run(load: Load) -> Outcome:
     """Load a server, and return what came of it."""
     requests = [_request(load, line) for line in Path(load.bodies).read_bytes().splitlines()]
     due: SimpleQueue[float | None] = SimpleQueue()
-    times: list[float] = []
-    refused, lock = [0], Lock()
+    answers: list[Answer] = []
+    lock = Lock()
     began, cpu = perf_counter(), process_time()
 
     def work(number: int) -> None:
-        connection, mine = Connection(load.port), []
+        connection, mine = Connection(load.port), list[Answer]()
         place = number * 7_919
         for start in _starts(load, due, began):
+            sent = perf_counter()
             try:
                 fine = connection.ask(requests[place % len(requests)])
             except OSError:  # a server that fails may close
                 fine, connection = False, Connection(load.port)
             place += load.connections
-            mine.append(perf_counter() - start)
-            if not fine:
-                with lock:
-                    refused[0] += 1
+            now = perf_counter()
+            mine.append(Answer(fine, 1e3 * (now - start), 1e3 * (now - sent)))
         with lock:
-            times.extend(mine)
+            answers.extend(mine)
 
     threads = [Thread(target=work, args=(number,)) for number in range(load.connections)]
     for thread in threads:
@@ -90,9 +102,31 @@ def run(load: Load) -> Outcome:
     for thread in threads:
         thread.join()
     took = perf_counter() - began
-    times.sort()
-    p50, p99 = (1e3 * times[int(share * (len(times) - 1))] for share in (0.5, 0.99))
-    return Outcome(len(times) / took, p50, p99, refused[0], (process_time() - cpu) / took)
+    return _outcome(answers, load.deadline_ms, took, (process_time() - cpu) / took)
+
+
+def _outcome(
+    answers: Sequence[Answer], deadline_ms: int, seconds: float, own_cpu: float
+) -> Outcome:
+    fine = [one.sent_ms for one in answers if one.fine]
+    refused = [one.sent_ms for one in answers if not one.fine]
+    late = sum(took > deadline_ms + SLACK_MS for took in fine) if deadline_ms else 0
+    since_due = [one.due_ms for one in answers]
+    return Outcome(
+        per_second=len(answers) / seconds,
+        p50=_quantile(since_due, 0.5),
+        p99=_quantile(since_due, 0.99),
+        refused=len(refused),
+        own_cpu=own_cpu,
+        in_time_per_second=(len(fine) - late) / seconds,
+        late=late,
+        refusal_p99=_quantile(refused, 0.99),
+    )
+
+
+def _quantile(numbers: Sequence[float], share: float) -> float:
+    """Return a quantile of some numbers; 0 of none."""
+    return sorted(numbers)[int(share * (len(numbers) - 1))] if numbers else 0.0
 
 
 def _starts(load: Load, due: "SimpleQueue[float | None]", began: float) -> Iterator[float]:
@@ -126,9 +160,11 @@ def _schedule(load: Load, due: "SimpleQueue[float | None]", began: float) -> Non
 def _request(load: Load, body: bytes) -> bytes:
     head = (
         f"POST {load.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n"
     )
-    return head.encode() + body
+    if load.deadline_ms:
+        head += f"X-Deadline-Ms: {load.deadline_ms}\r\n"
+    return f"{head}\r\n".encode() + body
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from benchmarks.serving.load import Load, Outcome
 from pipelines.release.store import current
 
 OUR_PORT, PLAIN_PORT = 8_471, 8_472
-QUERIES, CONNECTIONS = 20_000, 8
+QUERIES, CONNECTIONS, MANY_CONNECTIONS = 20_000, 8, 64
+OVERLOADS, DEADLINE_MS = (2, 10), 150  # times the most that a server carries
 DEMO = Path("artifacts/demo")  # what `make demo` leaves
 LISTS = Path(__file__).parents[1] / "searches"
 FEWEST_WORDS, MOST_WORDS = 2, 4
@@ -53,6 +54,8 @@ def main() -> None:
                     f"{kind}, {rate:.0f}/s",
                     measured(OUR_PORT, path, bodies, asked.seconds, rate),
                 )
+            for kind, (path, bodies) in kinds.items():
+                _overload(kind, path, bodies, most[kind].per_second, asked.seconds)
         if not asked.python:
             return
         script = str(Path(__file__).with_name("plain_assembly.py"))
@@ -130,10 +133,25 @@ def server(command: Sequence[str], port: int) -> Iterator[None]:
         running.wait(30)
 
 
-def measured(port: int, path: str, bodies: Path, seconds: float, rate: float = 0.0) -> Outcome:
+def _overload(kind: str, path: str, bodies: Path, most: float, seconds: float) -> None:
+    """Print how many answers come in time when more is asked than we carry, under a deadline."""
+    for times in OVERLOADS:
+        found = measured(OUR_PORT, path, bodies, seconds, times * most, DEADLINE_MS)
+        print(
+            f"vetrina  {kind}, {times} x the most: {found.in_time_per_second / most:.0%} of it "
+            f"in time, {found.late} late, refusals p99 {found.refusal_p99:.1f} ms, sending took "
+            f"{found.own_cpu:.0%} of a core",
+            flush=True,
+        )
+
+
+def measured(
+    port: int, path: str, bodies: Path, seconds: float, rate: float = 0.0, deadline_ms: int = 0
+) -> Outcome:
     """Load a server from a process of its own, after a second to warm up."""
     for length in (1.0, seconds):
-        load = Load(port, path, CONNECTIONS if not rate else 64, length, rate, str(bodies))
+        connections = CONNECTIONS if not rate else MANY_CONNECTIONS
+        load = Load(port, path, connections, length, rate, str(bodies), deadline_ms)
         command = [sys.executable, "-m", "benchmarks.serving.load", json.dumps(load._asdict())]
         printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return Outcome(**json.loads(printed))

@@ -129,6 +129,20 @@ def test_channels_that_watch_keep_to_the_filter(behaviour: Behaviour) -> None:
         assert 0 not in hits.rows
 
 
+@pytest.mark.parametrize("last", [0, 7, 39, 199])
+def test_the_most_sold_of_few_allowed_products_are_found_however_far_down(last: int) -> None:
+    sold = np.repeat(np.arange(200, dtype=np.int32), np.arange(200, 0, -1))
+    log = Purchases(np.zeros_like(sold), sold, np.zeros(len(sold), np.int64), np.arange(len(sold)))
+    channel = TrendingChannel(Behaviour.build(np.array(["a"]), log, 200, UNTIL))
+    allowed = np.zeros(200, bool)
+    allowed[[3, last]] = True
+
+    hits = channel.propose(EncodedQuery(at_seconds=UNTIL, allowed=allowed), 2)
+
+    assert hits is not None
+    assert hits.rows.tolist() == sorted({3, last})
+
+
 def test_a_stranger_is_left_to_the_trending_channel(behaviour: Behaviour) -> None:
     ask = EncodedQuery(at_seconds=UNTIL)
     channels = [
