@@ -13,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
+from pipelines.events.cart import ShopperProfile
 from pipelines.events.people import Receipt
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
@@ -57,6 +58,10 @@ EVENT_ERRORS = BODY_ERRORS | {
 PEOPLE_ERRORS = BODY_ERRORS | {403: _spec("This server exports and erases nobody over HTTP.")}
 ERASURE_ERRORS = PEOPLE_ERRORS | {
     200: ResponseSpec(Receipt, generate_examples=False, description="Done, with the receipt."),
+}
+PROFILE_ERRORS = BODY_ERRORS | {
+    200: ResponseSpec(ShopperProfile, generate_examples=False, description="The profile."),
+    403: _spec("This server takes no events."),
 }
 ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]
