@@ -257,7 +257,7 @@ def describe(shop: Shop) -> dict[str, Any]:
         "pictures": meta.pictures,
     }
     if shop.archived:
-        about[ARCHIVED] = shop.archived
+        about |= {ARCHIVED: shop.archived, "robots": shop.robots}
     return about | shop.folded() if isinstance(shop, FoldedShop) else about
 
 

@@ -24,10 +24,10 @@ def serve(
     overrides: tuple[str, ...],
 ) -> None:
     """Serve the current release over HTTP, with its page at /."""
-    from pipelines.config.loading import load, refuse_all_but, with_live
+    from pipelines.config.loading import load, refuse_all_but_served, with_live
     from pipelines.serving.server import serve
 
-    refuse_all_but("serve", overrides)
+    refuse_all_but_served(overrides)
     serve(releases, with_live(load(config, overrides), live), host=host, port=port)
 
 

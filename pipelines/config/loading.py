@@ -13,6 +13,7 @@ from pipelines.config.sections import Config, Section
 from pipelines.errors import ConfigError, first_line
 
 S = TypeVar("S", bound=Section)
+SERVED = ("serve", "people", "consent")  # sections that a server reads
 
 
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -28,13 +29,13 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{where}: {e}") from None
 
 
-def refuse_all_but(section: str, overrides: Iterable[str]) -> None:
-    """Raise ConfigError for an override of another section, which would do nothing."""
+def refuse_all_but_served(overrides: Iterable[str]) -> None:
+    """Raise ConfigError for an override of a section that a server does not read."""
     for one in overrides:
-        if not one.startswith(f"{section}."):
+        if one.partition(".")[0] not in SERVED:
             raise ConfigError(
-                f"--set {one}: only the section `{section}` is read here, such as "
-                f"{section}.threads=4; a release holds the rest, so build again to change that"
+                f"--set {one}: only the sections {', '.join(SERVED)} are read here, such as "
+                "serve.threads=4; a release holds the rest, so build again to change that"
             )
 
 

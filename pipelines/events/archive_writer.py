@@ -102,7 +102,8 @@ class ArchiveWriter:
                 self._join(bucket, index)
             upto = part[-1].sequence
             logs = {**index.logs, log: upto}
-            index = msgspec.structs.replace(index, logs=logs, key=self._key_id)
+            robots = index.robots + sum(one.kept.robot for one in part)
+            index = msgspec.structs.replace(index, logs=logs, key=self._key_id, robots=robots)
             self._put(index)
             self._cut_off = False
         return upto
@@ -119,7 +120,7 @@ class ArchiveWriter:
         """Write the acts that may be learnt from; return the folders that have a file more."""
         rows: dict[Path, list[dict[str, Any]]] = defaultdict(list)
         for one in acts:
-            if "train" in one.kept.purposes:
+            if "train" in one.kept.purposes and not one.kept.robot:
                 rows[self._bucket(one.kept)] += _rows(one)
         name = f"part-{log}-{acts[0].sequence}-{acts[-1].sequence}.parquet"
         for folder, records in rows.items():

@@ -39,7 +39,7 @@ class UnwrittenAct(NamedTuple):
 
 
 ActOutcome = int | UnwrittenAct
-LookAt = Callable[[Sequence[KeptAct]], list[UnwrittenAct | None]]
+LookAt = Callable[[Sequence[KeptAct]], Sequence[KeptAct | UnwrittenAct]]
 EventLog = Journal[KeptAct, KeptAct, LoggedAct, UnwrittenAct]
 
 
@@ -88,9 +88,9 @@ class EventFormat:
 EVENTS = EventFormat()
 
 
-def keep_all(acts: Sequence[KeptAct]) -> list[UnwrittenAct | None]:
+def keep_all(acts: Sequence[KeptAct]) -> Sequence[KeptAct]:
     """Refuse nothing."""
-    return [None] * len(acts)
+    return acts
 
 
 class KnownKeys:
@@ -144,16 +144,15 @@ def open_event_log(
 ) -> EventLog:
     """Open the log of a folder to write, or begin one; LiveError where another process does.
 
-    `look_at` says for each act why it is not kept, before the keys of the others are looked up.
+    `look_at` returns each act as it is to be kept, or why it is not, before keys are looked up.
     """
     log: EventLog
     keys = KnownKeys(folder, lambda: log.last)
 
     def prepare(acts: Sequence[KeptAct]) -> list[KeptAct | UnwrittenAct]:
-        refusals = look_at(acts)
-        fit = [act for act, why in zip(acts, refusals, strict=True) if why is None]
-        prepared = iter(keys.prepare(fit))
-        return [next(prepared) if why is None else why for why in refusals]
+        seen = look_at(acts)
+        prepared = iter(keys.prepare([one for one in seen if isinstance(one, KeptAct)]))
+        return [next(prepared) if isinstance(one, KeptAct) else one for one in seen]
 
     log = Journal(folder, EVENTS, prepare=prepare, apply=apply, most_bytes=most_bytes)
     return log

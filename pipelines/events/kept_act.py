@@ -31,7 +31,8 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     `act.at` is the instant that is believed, in UTC, `local_at` the same in the shop's local time
     to the second, and `created_at` what the sender said. `key`
     is the same for each copy of an act, `order_key` for each that tells of the same purchase.
-    `purposes` are granted, and `denied` those that the shopper said no to.
+    `purposes` are granted, and `denied` those that the shopper said no to. What a robot did is in
+    the log, and nothing is made of it.
     """
 
     act: Act
@@ -43,6 +44,7 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     clamped: bool = False
     purposes: tuple[Purpose, ...] = ()
     denied: tuple[Purpose, ...] = ()
+    robot: bool = False
 
     @property
     def person(self) -> str:
@@ -82,7 +84,7 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: ConsentConfig
     if act.type is EventType.PURCHASE and act.order:
         order_key = _digest(["order", act.type, act.order, *_lines(act)])
     return KeptAct(
-        act=msgspec.structs.replace(act, at=instant.at, id=None),  # the key says it
+        act=msgspec.structs.replace(act, at=instant.at, id=None, agent=""),  # the key has the id
         key=_key(act, order_key, received_at if act.at is None else as_utc(act.at, zone)),
         order_key=order_key,
         local_at=local_time(instant.at, zone).replace(microsecond=0),

@@ -125,13 +125,19 @@ class LiveHistory:
 
 
 def _visit(acts: pa.Table, at_seconds: int, until_seconds: int) -> Visit:
-    """Return the products of the weaker acts of a day, each with the most that one of them says."""
+    """Return the products of the weaker acts of a day, each with the most that one of them says.
+
+    What was taken out of the cart again says no more than that it was looked at.
+    """
     weights: dict[int, float] = {}
     for kind, row, seconds in zip(
         acts["type"].to_pylist(), acts["row"].to_pylist(), acts["seconds"].to_pylist(), strict=True
     ):
-        says = VISIT_WEIGHTS.get(EventType(kind), 0.0)
-        if says and row is not None and at_seconds - VISIT_SECONDS <= seconds < until_seconds:
+        if row is None or not at_seconds - VISIT_SECONDS <= seconds < until_seconds:
+            continue
+        if kind == EventType.REMOVE_FROM_CART and row in weights:
+            weights[row] = min(weights[row], VISIT_WEIGHTS[EventType.VIEW])
+        elif says := VISIT_WEIGHTS.get(EventType(kind), 0.0):
             weights[row] = max(says, weights.get(row, 0.0))
     return Visit(np.array(list(weights), np.int32), np.array(list(weights.values()), np.float64))
 

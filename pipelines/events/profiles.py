@@ -1,10 +1,12 @@
 """Profiles: what is known of a shopper's recent acts, behind one protocol."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from pipelines.events.kept_act import Purpose
 from pipelines.shop.people import People
+from pipelines.shop.people_ledger import PeopleLedger
 from retrieval.types import EventType
 
 
@@ -20,6 +22,21 @@ class ProfileLine(NamedTuple):
     purposes: frozenset[Purpose]
     sequence: int
     person: str  # as the archive calls who acted: a user, or a visitor whom nobody had named
+
+
+def usable(
+    lines: Sequence[ProfileLine], purpose: Purpose, ledger: PeopleLedger
+) -> list[ProfileLine]:
+    """Return the lines that serve a purpose, and of which it was not withdrawn since."""
+    ends = {one: ledger.end_of(purpose, (one,)) for one in {line.person for line in lines}}
+    return [
+        line for line in lines if purpose in line.purposes and not _is_over(line, ends[line.person])
+    ]
+
+
+def _is_over(line: ProfileLine, end: datetime | None) -> bool:
+    """Tell whether its shopper withdrew a purpose after an act."""
+    return end is not None and line.at_ms <= 1_000 * end.timestamp()
 
 
 class Profiles(Protocol):

@@ -234,11 +234,12 @@ def forget_lines(folder: Path, before: datetime) -> None:
 def _rows(logged: LoggedAct) -> Iterator[tuple[Any, ...]]:
     """Yield the lines of an act that may be used for search or recommendation.
 
-    What was only shown is none: nothing reads it, and it would push out what was bought.
+    What was only shown is none: nothing reads it, and it would push out what was bought. What a
+    robot did is none, either.
     """
     kept = logged.kept
     act, purposes = kept.act, _bits(kept)
-    if not purposes or act.at is None or act.type is EventType.IMPRESSION:
+    if not purposes or kept.robot or act.at is None or act.type is EventType.IMPRESSION:
         return
     about = (act.user or "", act.visitor or "", _milliseconds(act.at), str(act.type))
     rest = (kept.visit, act.text, purposes, logged.sequence)

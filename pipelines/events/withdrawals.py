@@ -20,19 +20,19 @@ class Withdrawals:
         self._ledger = ledger
         self._uses = uses
 
-    def look_at(self, acts: Sequence[KeptAct]) -> list[UnwrittenAct | None]:
-        """Return for each act why it is not kept, or None.
+    def look_at(self, acts: Sequence[KeptAct]) -> list[KeptAct | UnwrittenAct]:
+        """Return each act, or why it is not kept.
 
         A purpose that is denied is withdrawn from the acts before, those of this call included.
         """
         granted: set[tuple[str, Purpose]] = set()
-        refusals = []
+        seen: list[KeptAct | UnwrittenAct] = []
         for act in acts:
             names = names_in(act)
             self._withdraw(act, names, granted)
             granted |= {(name, purpose) for name in names for purpose in act.purposes}
-            refusals.append(NOT_KEPT if not act.purposes or self._is_erased(act, names) else None)
-        return refusals
+            seen.append(NOT_KEPT if not act.purposes or self._is_erased(act, names) else act)
+        return seen
 
     def _withdraw(
         self, act: KeptAct, names: Iterable[str], granted: set[tuple[str, Purpose]]

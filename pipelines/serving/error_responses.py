@@ -13,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
+from pipelines.events.cart import ShopperProfile
 from pipelines.events.people import Receipt
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
@@ -68,6 +69,10 @@ CAMPAIGN_READ_ERRORS = FIELD_ERRORS | {
 }
 CAMPAIGN_ERRORS = (BODY_ERRORS | CAMPAIGN_READ_ERRORS) | {
     507: _spec("There are too many campaigns."),
+}
+PROFILE_ERRORS = BODY_ERRORS | {
+    200: ResponseSpec(ShopperProfile, generate_examples=False, description="The profile."),
+    403: _spec("This server takes no events."),
 }
 ErrorResponse = Response[FailureBody]
 AnyRequest = Request[Any, Any, Any]

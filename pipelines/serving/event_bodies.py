@@ -21,7 +21,7 @@ EXAMPLE = (
 )
 PLACEHOLDERS = frozenset({"(not set)", "undefined", "null", "[object object]"})
 IDS = ("id", "visitor", "user", "session", "order")
-TEXTS = (*IDS, "text", "list", "placement", "filter", "experiment", "release", "stage")
+TEXTS = (*IDS, "agent", "text", "list", "placement", "filter", "experiment", "release", "stage")
 
 
 class TakenEvent(Noun, frozen=True, kw_only=True):

@@ -20,13 +20,14 @@ class ArchiveIndex(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of `archive.json`: up to which act of each log the archive is whole.
 
     `key` tells which key made the newest names of its shoppers, and `erased` how many entries of
-    the ledger of people it has obeyed.
+    the ledger of people it has obeyed. `robots` counts acts that are left out, as those of robots.
     """
 
     format: int = FORMAT
     logs: dict[str, int] = {}
     key: str = ""
     erased: int = 0
+    robots: int = 0
 
 
 class Part(NamedTuple):

@@ -73,6 +73,7 @@ class Shop:
         self.folder = folder
         self._names = None if people is None else people.names
         self.archived: dict[str, int] = {}  # the newest archived act of each log
+        self.robots = 0  # acts of robots, which the archive left out
         self._archived_days: dict[date, list[Path]] = {}
         if archive is not None:
             index = read_index(archive)
@@ -81,7 +82,7 @@ class Shop:
                     f"{archive} names its shoppers by a key that is not here; set people.key to "
                     "the file of the server's key"
                 )
-            self.archived = index.logs
+            self.archived, self.robots = index.logs, index.robots
             self._archived_days = dict(archive_parts(archive, index))
         self.meta = _read_meta(folder)
         self._permission = Permission(people, unset, zone_of(self.meta.timezone))

@@ -50,7 +50,8 @@ class Act(Noun, frozen=True, kw_only=True):
     the visitor is this user. `at` is when it happened, by the sender's clock, and `sent_at` when it
     was sent, by the same clock; a time without an offset is the shop's local time. `value_micros`
     is what the whole act is worth, for a rating the rating. `answer` is the answer that the act
-    came from; `release`, `stage` and a line's `propensity` say how that answer was made.
+    came from; `release`, `stage` and a line's `propensity` say how that answer was made. `agent` is
+    what the browser calls itself, by which robots are told from people; it is not kept.
     """
 
     id: Name | None = None
@@ -72,4 +73,5 @@ class Act(Noun, frozen=True, kw_only=True):
     experiment: Word = ""
     release: Word = ""
     stage: Word = ""
+    agent: Annotated[str, Meta(max_length=512)] = ""
     consent: StatedConsent = StatedConsent()

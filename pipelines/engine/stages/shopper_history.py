@@ -1,14 +1,13 @@
 """What a shopper did before a request, known from the release and from the acts since."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import ConsentConfig
 from pipelines.engine.request import declared_consent, purpose_of, traits_of
 from pipelines.events.archived import archived_upto
 from pipelines.events.live_history import LiveHistory
-from pipelines.events.profiles import ProfileLine, Profiles
+from pipelines.events.profiles import ProfileLine, Profiles, usable
 from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query
@@ -86,15 +85,11 @@ class ShopperHistory:
         lines = profiles.lines(names.users(query.user), names.visitors(query.visitor))
         if not lines:
             return []
-        purpose = purpose_of(query)
         upto = archived_upto(self._manifest.shop, profiles.log)
-        ends = {one: ledger.end_of(purpose, (one,)) for one in {line.person for line in lines}}
         return [
             line
-            for line in lines
-            if purpose in line.purposes
-            and not _is_over(line, ends[line.person])
-            and not (line.person in kept and self._is_released(line, upto))
+            for line in usable(lines, purpose_of(query), ledger)
+            if not (line.person in kept and self._is_released(line, upto))
         ]
 
     def _is_released(self, line: ProfileLine, upto: int) -> bool:
@@ -118,11 +113,6 @@ def _kept_names(query: Query, profiles: Profiles) -> tuple[str, ...]:
     if query.user is not None:
         return people.names_of(query.user, None)
     return people.names_of(None, query.visitor)
-
-
-def _is_over(line: ProfileLine, end: datetime | None) -> bool:
-    """Tell whether its shopper withdrew the purpose of a request after an act."""
-    return end is not None and line.at_ms <= 1_000 * end.timestamp()
 
 
 def _after(history: History, seconds: int) -> History:

@@ -21,6 +21,7 @@ from pipelines.events.event_log import FIRST, ActOutcome
 from pipelines.events.intake import EventIntake
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.people import Person, Receipt
+from pipelines.events.robots import RobotNames
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs
@@ -72,6 +73,7 @@ class AdmissionControl:
         self.events = events  # None: none are taken
         self.ads = ads  # None: there are no campaigns
         self.unset_consent = unset_consent
+        self.robot_names = RobotNames()
         self.draining = False  # told to end: not ready any more, and every connection ends
         self.takes_changes = bool(config.live)
         self._deadline_ms = config.deadline_ms

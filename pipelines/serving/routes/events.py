@@ -74,5 +74,11 @@ async def _take(acts: list[Act], admission: AdmissionControl) -> list[TakenEvent
     zone, received_at = admission.opened().place.zone, datetime.now(UTC)
     names, unset = admission.taking_events().people.names, admission.unset_consent
     kept = [kept_act(pseudonymous(act, names), received_at, zone, unset) for act in acts]
+    if any(act.agent for act in acts):
+        robots = await asyncio.to_thread(admission.robot_names.are, [act.agent for act in acts])
+        kept = [
+            msgspec.structs.replace(one, robot=is_robot)
+            for one, is_robot in zip(kept, robots, strict=True)
+        ]
     outcomes = await admission.take(kept)
     return [taken_event(*one) for one in zip(kept, outcomes, strict=True)]

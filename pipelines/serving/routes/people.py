@@ -1,4 +1,4 @@
-"""The routes of people: what is kept of somebody, and its end."""
+"""The routes of people: what a shopper did last, what is kept of somebody, and its end."""
 
 import asyncio
 from typing import Any
@@ -11,12 +11,24 @@ from litestar.handlers import BaseRouteHandler
 
 from pipelines.engine.decoding import invalid_body, refuse_control_characters
 from pipelines.errors import RequestError, json_fault
+from pipelines.events.cart import profile_of
 from pipelines.events.people import Person
-from pipelines.serving.error_responses import ERASURE_ERRORS, PEOPLE_ERRORS
+from pipelines.serving.error_responses import (
+    ERASURE_ERRORS,
+    PEOPLE_ERRORS,
+    PROFILE_ERRORS,
+    events_disabled,
+)
 from pipelines.serving.routes.handlers import Admission, AnyRequest, JsonRequest, operation_id
 
 EXAMPLE = 'send one JSON object in UTF-8, such as {"user": "u1"} or {"visitor": "v1"}'
 CLOSED = "this server exports and erases nobody over HTTP; set people.http, and --live FOLDER"
+
+
+def _allow_profile(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a person before the body is read, unless the server was started to take events."""
+    if connection.app.state.admission.events is None:
+        raise events_disabled()
 
 
 class PersonRequest(JsonRequest):
@@ -80,4 +92,20 @@ async def erase_person(request: AnyRequest, admission: Admission) -> Response[by
     return Response(msgspec.json.encode(receipt), media_type="application/json")
 
 
-ROUTES = (export_person, erase_person)
+@post(
+    "/v1/profile",
+    status_code=200,
+    request_class=PersonRequest,
+    responses=PROFILE_ERRORS,
+    operation_id=operation_id,
+    guards=[_allow_profile],
+)
+async def shopper_profile(request: AnyRequest, admission: Admission) -> Response[bytes]:
+    """Return what a shopper did last, and what lies in the cart."""
+    assert isinstance(request, PersonRequest)
+    person, profiles = await request.person(), admission.taking_events().profiles
+    content = await asyncio.to_thread(profile_of, person, profiles)
+    return Response(msgspec.json.encode(content), media_type="application/json")
+
+
+ROUTES = (export_person, erase_person, shopper_profile)

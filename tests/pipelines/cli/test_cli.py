@@ -338,7 +338,9 @@ def test_a_server_refuses_a_setting_that_would_do_nothing(call: Call, releases: 
     code, _, errors = call("serve", "--releases", releases, "--set", "retrieval.rrf_k=5")
 
     assert code == 2
-    assert "--set retrieval.rrf_k=5: only the section `serve` is read here" in errors
+    assert (
+        "--set retrieval.rrf_k=5: only the sections serve, people, consent are read here" in errors
+    )
 
 
 @pytest.mark.parametrize(

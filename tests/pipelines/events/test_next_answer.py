@@ -24,6 +24,7 @@ from pipelines.progress import silent
 from pipelines.serving.app import create_app
 from retrieval import Query
 from retrieval.encoded_query import NO_VISIT
+from retrieval.types import local_seconds
 from tests.conftest import UNTIL
 
 Client = TestClient[Litestar]
@@ -107,6 +108,24 @@ def test_what_a_known_shopper_views_changes_what_is_proposed(taking: Client) -> 
     ]
     assert channels == ["together", "ease"]
     assert proposals(before, "repeat").keys() == proposals(after, "repeat").keys()
+
+
+def test_what_was_taken_out_of_the_cart_says_no_more_than_a_view(taking: Client) -> None:
+    for kind, product in (
+        ("add_to_cart", "p30"),
+        ("remove_from_cart", "p30"),
+        ("view", "p31"),
+        ("add_to_cart", "p32"),
+    ):
+        act(taking, kind, product, user="u1")
+    engine = taking.app.state.admission.engine
+
+    now = local_seconds(engine.place.now()) + 60
+    visit = engine._stages.encoder._history.of(Query(user="u1"), now)[1]
+
+    ids = [engine._stages.encoder._parts.products.ids[row] for row in visit.rows]
+    weights = dict(zip(ids, visit.weights.tolist(), strict=True))
+    assert weights["p30"] == weights["p31"] < weights["p32"]
 
 
 def proposals(answer: dict[str, dict[str, float]], channel: str) -> dict[str, float]:

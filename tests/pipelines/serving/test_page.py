@@ -390,7 +390,7 @@ def test_what_is_done_to_a_card_is_an_event_that_the_next_answer_knows(
 
         query = engine.asked[-1]
         assert len(engine.asked) == asked + 1
-        [line] = events.profiles.lines(None, query.visitor)
+        [line] = events.profiles.lines([], events.people.names.visitors(query.visitor))
         assert (line.type, line.product) == ("add_to_cart", "p1")
         page.close()
 

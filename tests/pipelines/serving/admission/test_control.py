@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.config.sections import ServeConfig
+from pipelines.config.sections import ConsentConfig, ServeConfig
 from pipelines.events.event_log import UnwrittenAct
 from pipelines.events.kept_act import KeptAct, kept_act
 from pipelines.live.change_log import LiveError
@@ -196,7 +196,7 @@ class Acts:
 
 
 VIEW = kept_act(
-    Act(type=EventType.VIEW, visitor="v"), datetime(2024, 3, 2, tzinfo=UTC), UTC, "granted"
+    Act(type=EventType.VIEW, visitor="v"), datetime(2024, 3, 2, tzinfo=UTC), UTC, ConsentConfig()
 )
 
 

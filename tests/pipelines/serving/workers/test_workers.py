@@ -123,7 +123,8 @@ def both(
 
 @pytest.fixture(scope="module")
 def server(both: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(both, "--live", str(tmp_path_factory.mktemp("live") / "log")) as server:
+    live = tmp_path_factory.mktemp("live") / "log"
+    with serving(both, "--live", str(live), "--set", "people.http=true") as server:
         yield server
 
 
@@ -237,6 +238,21 @@ def test_an_act_is_known_to_every_process_when_it_is_acknowledged(server: Server
     for number in range(10):
         sequence = buy(server, f"buyer{number}", "p3")
         assert every(repeats(server, f"buyer{number}", "p3", sequence) for _ in range(4))
+
+
+def test_who_is_erased_is_unknown_to_every_process_when_the_receipt_is_there(
+    server: Server,
+) -> None:
+    for user in ("erased", "u1"):
+        sequence = buy(server, user, "p3")
+        before = [repeats(server, user, "p3", sequence) for _ in range(4)]
+
+        status, receipt = server.ask("/v1/people/erase", {"user": user})
+
+        assert (status, receipt["acts"], receipt["left_on_disk"]) == (200, 1, False)
+        assert before == [True] * 4
+        assert every(not repeats(server, user, "p3", sequence) for _ in range(8))
+    assert len(receipt["releases"]) == 2  # u1 is of the shop's own files
 
 
 def test_an_acknowledged_act_survives_the_end_of_the_writer(server: Server) -> None:
