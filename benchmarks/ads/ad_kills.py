@@ -36,9 +36,9 @@ from typing import NamedTuple
 
 from benchmarks.machine import run_benchmark
 from pipelines.ads.ad_log import FOLDER, replay
-from pipelines.ads.campaign import AdCampaign, Bid, Budget
+from pipelines.ads.campaigns.campaign import AdCampaign, Bid, Budget
 from pipelines.ads.intake import WIRE, AdForwarder, AdWriter
-from pipelines.ads.records import (
+from pipelines.ads.ledger.records import (
     AdAct,
     AdOutcome,
     CountedAct,

@@ -11,17 +11,18 @@ from hashlib import blake2b
 from math import inf
 from queue import Full, Queue
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import NamedTuple
 
-from pipelines.ads.accounting import now_ms
 from pipelines.ads.intake import AdIntake
-from pipelines.ads.ledger import Ledger
-from pipelines.ads.records import HeldAuction, Showing
+from pipelines.ads.ledger.accounting import now_ms
+from pipelines.ads.ledger.ledger import Ledger
+from pipelines.ads.ledger.records import HeldAuction, Showing
 from pipelines.config.sections import ServeConfig
 from retrieval.types import ConsentState, Query
 
 QUEUED = 1_024  # auctions whose records are to be made
+GATHERED_SECONDS = 0.03  # that auctions are gathered to be recorded together
 QUIET_SECONDS = 60.0  # between two notices of dropped records
 CLOSING_SECONDS = 5.0
 
@@ -100,6 +101,7 @@ class AdServing:
 
     def _record(self) -> None:
         while (one := self._queue.get()) is not None:
+            sleep(GATHERED_SECONDS)  # so that the answer which woke us is sent first
             batch = [one]
             while not self._queue.empty() and len(batch) < QUEUED:
                 more = self._queue.get()

@@ -11,12 +11,12 @@ from typing import Protocol
 
 import msgspec
 
-from pipelines.ads.accounting import Accounting, Clock, now_ms
 from pipelines.ads.ad_log import ADS, FIRST, FOLDER, AdLog, forget
-from pipelines.ads.checkpoint import read_checkpoint, write_checkpoint
 from pipelines.ads.click_tokens import ClickTokens, make_key, open_tokens
-from pipelines.ads.ledger import Ledger
-from pipelines.ads.records import AdEntry, AdItem, AdOutcome, UnwrittenAd
+from pipelines.ads.ledger.accounting import Accounting, Clock, now_ms
+from pipelines.ads.ledger.checkpoint import read_checkpoint, write_checkpoint
+from pipelines.ads.ledger.ledger import Ledger
+from pipelines.ads.ledger.records import AdEntry, AdItem, AdOutcome, UnwrittenAd
 from pipelines.durable.journal import Journal
 from pipelines.durable.journal_file import in_parts
 from pipelines.live.change_log import LiveError

@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 from pipelines.ads.ad_log import FIRST, FOLDER, replay
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.intake import AdWriter
-from pipelines.ads.records import CountedAct, HeldAuction
+from pipelines.ads.ledger.records import CountedAct, HeldAuction
 from pipelines.config.loading import load, with_live
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine

@@ -5,11 +5,12 @@ from copy import deepcopy
 from threading import RLock
 from typing import NamedTuple
 
-from pipelines.ads.account import Account
-from pipelines.ads.act_rates import ActRates
-from pipelines.ads.campaign import AdCampaign, milliseconds
-from pipelines.ads.checkpoint import Checkpoint, Visit
-from pipelines.ads.records import (
+from pipelines.ads.campaigns.campaign import AdCampaign, milliseconds
+from pipelines.ads.campaigns.eligibility import Standing
+from pipelines.ads.ledger.account import Account
+from pipelines.ads.ledger.act_rates import ActRates
+from pipelines.ads.ledger.checkpoint import Checkpoint, Visit
+from pipelines.ads.ledger.records import (
     AdEntry,
     CountedAct,
     DeleteCampaign,
@@ -19,14 +20,6 @@ from pipelines.ads.records import (
 )
 
 MOST_VISITS = 200_000  # visitors and campaigns of one day, of which it is known how often
-
-
-class Standing(NamedTuple):
-    """What a campaign may still spend, in micros; what is held is taken off both."""
-
-    left: int  # of the whole budget
-    left_today: int
-    seen: int = 0  # how often the visitor was shown it today
 
 
 class Books(NamedTuple):
