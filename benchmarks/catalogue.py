@@ -50,6 +50,8 @@ BENCHMARKS = {
         Benchmark("auction", 9),
         Benchmark("behaviour", 15, data=("amazon_beauty", "online_retail"), suite=True),
         Benchmark("gpu_search", 3, needs="a GPU"),
+        Benchmark("blending", 3, data=("esci_us",)),
+        Benchmark("creatives", 3),
         Benchmark("damaged_releases", 10),
         Benchmark("encoding", 5, data=TITLES),
         Benchmark("esci", 2, data=("esci_us",), suite=True),

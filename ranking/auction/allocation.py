@@ -49,16 +49,23 @@ class _Node(NamedTuple):
     off: frozenset[int]
 
 
+ROOT = _Node((), frozenset())
+
+
 def best_page(bids: Sequence[Bid], exposure: Sequence[int], load: int, effort: Effort) -> list[Bid]:
     """Return the allowed page of most worth, the heaviest bid first.
 
     `bids` stand heaviest first, `exposure` never rises, and at most `load` are sponsored. The page
     is as long as `exposure`, or as many as can stand together. TooHard beyond the effort.
     """
+    effort.spend()
+    page = _greedy_page(bids, ROOT, len(exposure), load)
+    if _heavier_in_conflict(page) is None:
+        return page
     bids = _undominated(bids, load)
     best: list[Bid] = []
     most = -1
-    nodes = [_Node((), frozenset())]
+    nodes = [ROOT]
     while nodes:
         effort.spend()
         node = nodes.pop()

@@ -3,21 +3,17 @@
 A weight is a score, and below it a number that breaks ties: a hash of the auction's random number
 and of the candidate's name, so that the order of candidates decides nothing. The room below the
 score is so wide that no sum of hashes reaches the scores.
-
-An auction may have thousands of candidates, and its page a few dozen positions. So only the
-sponsored bids of most worth take part, and for all others stand-ins: bids that are at least as
-heavy as any of those, without any conflict. If no stand-in is on the best page, no other bid could
-be; if one is, more bids take part.
 """
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import chain
-from math import inf
-from typing import TypeAlias
+from operator import itemgetter
 
 from ranking.auction.allocation import Bid, Effort, best_page, worth
+from ranking.auction.participants import Name, names_of, participants
 from ranking.auction.scores import attos_per_micro, organic_score, score_bounds
 from ranking.auction.values import Auction, Organic, Sponsored
 
@@ -25,10 +21,8 @@ HASH_BYTES = 8
 TIE_BITS = 96  # above 64 of a hash, 20 of an exposure and 8 of the number of positions
 STAND_IN = -1  # the row of the first stand-in; the others have the rows below
 FIRST_SIZE = 4  # sponsored bids that take part at first, for each position that they may have
-GROWTH = 8
+ROW_OF = itemgetter(1)
 OUT = -1  # below every value
-
-Name: TypeAlias = tuple[str, str]  # of a kind: an advertiser, a product or an exclusion group
 
 
 class Contest:
@@ -46,9 +40,10 @@ class Contest:
         self._bounds = score_bounds(auction)
         self._falling = sorted(self._bounds, reverse=True)
         self._bits: dict[Name, int] = {}  # stays while more bids take part
-        self._size = FIRST_SIZE * (1 + ad_load)
+        self._attempt = 0
         self._bids = self._all_bids()
         self.page = self.best()
+        self.worth = self.worth_of(self.page)
 
     def candidate(self, bid: Bid) -> Sponsored:
         """Return the sponsored candidate of a bid."""
@@ -61,14 +56,14 @@ class Contest:
         """
         while True:
             page = best_page(self._altered(instead), self.exposure, self._load, self._effort)
-            if all(bid.row >= 0 for bid in page):
+            if min(map(ROW_OF, page), default=0) >= 0:
                 return page
-            self._size *= GROWTH
+            self._attempt += 1
             self._bids = self._all_bids()
 
-    def most(self, instead: Bid) -> int:
-        """Return what the best page with this bid is worth, in attos times parts per million."""
-        return worth(self.best(instead), self.exposure) >> TIE_BITS
+    def worth_of(self, page: Sequence[Bid]) -> int:
+        """Return what a page is worth, in attos times parts per million."""
+        return worth(page, self.exposure) >> TIE_BITS
 
     def _altered(self, instead: Bid | None) -> list[Bid]:
         if instead is None:
@@ -79,10 +74,11 @@ class Contest:
 
     def _all_bids(self) -> list[Bid]:
         """Return the bids that take part, the heaviest first."""
-        least = self._least()
-        rows = [row for row, bound in enumerate(self._bounds) if bound >= least]
-        names = [_names(self.auction.sponsored[row]) for row in rows]
-        holders = Counter(chain.from_iterable(names))
+        rows, others = participants(
+            self.auction, self._bounds, FIRST_SIZE * (1 + self._load), self._load, self._attempt
+        )
+        names = [names_of(self.auction.sponsored[row]) for row in rows]
+        holders = Counter(chain(*names, *(other.names for other in others)))
         for name in holders:
             self._bits.setdefault(name, 1 << len(self._bits))
         bids = [
@@ -90,34 +86,24 @@ class Contest:
         ]
         bids = [bid for bid in bids if score_of(bid)]
         bids += self._organic_bids()
-        bids += self._stand_ins(least)
-        bids.sort(key=_falling_weight)
+        bids += [
+            self._bid((int(other.bound) + 1) << TIE_BITS, STAND_IN - i, other.names, holders)
+            for i, other in enumerate(others)
+        ]
+        bids.sort(reverse=True)
         return bids
-
-    def _least(self) -> float:
-        """Return the bound from which on sponsored candidates take part; above that of none."""
-        taken = [bound for bound in self._falling[: self._size] if bound]
-        return taken[-1] if taken else inf
-
-    def _stand_ins(self, least: float) -> list[Bid]:
-        """Return bids for the sponsored candidates whose bound is below the least."""
-        bound = next((bound for bound in self._falling[self._size :] if bound < least), 0.0)
-        if not bound:
-            return []
-        weight = (int(bound) + 1) << TIE_BITS
-        return [Bid(weight, STAND_IN - i, True, 0, 0, 0) for i in range(self._load)]
 
     def _sponsored_bid(self, row: int, names: tuple[Name, ...], holders: dict[Name, int]) -> Bid:
         one = self.auction.sponsored[row]
-        commonest = max(names, key=holders.__getitem__)
-        return Bid(
-            self._weight(one.bid_micros * attos_per_micro(one), one.campaign, one.product),
-            self._num_organic + row,
-            True,
-            self._bits[names[0]],
-            sum(self._bits[name] for name in names),
-            self._bits[commonest] if holders[commonest] > 1 else 0,
-        )
+        weight = self._weight(one.bid_micros * attos_per_micro(one), one.campaign, one.product)
+        return self._bid(weight, self._num_organic + row, names, holders)
+
+    def _bid(self, weight: int, row: int, names: tuple[Name, ...], holders: dict[Name, int]) -> Bid:
+        bits = [self._bits[name] for name in names]
+        commonest = max(names, key=holders.__getitem__, default=None)
+        clique = self._bits[commonest] if commonest and holders[commonest] > 1 else 0
+        advertiser = bits[0] if names and names[0][0] == "advertiser" else 0
+        return Bid(weight, row, True, advertiser, sum(bits), clique)
 
     def _organic_bids(self) -> list[Bid]:
         """Return the organic bids that may win: sponsored ones keep off at most `load` of these."""
@@ -131,7 +117,7 @@ class Contest:
             for row, value in enumerate(values)
             if value >= least
         ]
-        bids.sort(key=_falling_weight)  # more than `most` where some are worth the same
+        bids.sort(reverse=True)  # more than `most` where some are worth the same
         return bids[:most]
 
     def _organic_bid(self, row: int, one: Organic) -> Bid:
@@ -140,12 +126,6 @@ class Contest:
 
     def _weight(self, score: int, campaign: str, product: str) -> int:
         return (score << TIE_BITS) + tie_break(self.auction.random_number, campaign, product)
-
-
-def _names(one: Sponsored) -> tuple[Name, ...]:
-    """Return what of a sponsored candidate a page shows once; its advertiser first."""
-    groups = tuple(("group", group) for group in one.groups)
-    return (("advertiser", one.advertiser), ("product", one.product), *groups)
 
 
 def tie_break(random_number: int, campaign: str, product: str) -> int:

@@ -1,6 +1,6 @@
 """What an auction refuses, and the checks of its fields."""
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
 LONGEST_ID = 128  # characters
@@ -50,14 +50,11 @@ def check_tuple(field: str, value: Any, kind: type, longest: int) -> None:
         raise AuctionError(f"{field}[{place}]", f"{_shown(value[place])} is no {kind.__name__}")
 
 
-def check_distinct(field: str, keys: Iterable[Any], count: int) -> None:
-    """Refuse `count` keys of which one stands twice."""
-    keys = list(keys)
-    if len(set(keys)) == count:
-        return
-    seen: set[Any] = set()
-    twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    raise AuctionError(field, f"{_shown(twice)} stands twice; give each once")
+def check_distinct(field: str, keys: list[Any]) -> None:
+    """Refuse a list in which a key stands twice."""
+    if len(set(keys)) < len(keys):
+        [(twice, _)] = Counter(keys).most_common(1)
+        raise AuctionError(field, f"{_shown(twice)} stands twice or more; give each once")
 
 
 def _is_unicode(text: str) -> bool:

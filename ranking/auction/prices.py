@@ -5,7 +5,7 @@ reserve and never above the bid, which is a whole number itself. In no price an 
 with its own other candidates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ranking.auction.allocation import Bid
 from ranking.auction.contest import Contest, altered, score_of
@@ -34,8 +34,8 @@ def vcg_payment(contest: Contest, index: int) -> int:
     """
     bid = contest.page[index]
     quality = attos_per_micro(contest.candidate(bid))
-    at_reserve = contest.most(altered(bid, quality * _reserve_micros(contest, bid)))
-    return at_reserve - _others(contest, index)
+    at_reserve = contest.best(altered(bid, quality * _reserve_micros(contest, bid)))
+    return contest.worth_of(at_reserve) - _others(contest, index)
 
 
 def gsp_price(contest: Contest, index: int) -> int:
@@ -51,17 +51,10 @@ def gsp_price(contest: Contest, index: int) -> int:
     price = max(_reserve_micros(contest, bid), _ceiling(_score_below(contest, index), quality))
     while True:
         page = contest.best(altered(bid, quality * price))
-        positions = [i for i, other in enumerate(page) if other.row == bid.row]
-        reached = contest.exposure[positions[0]] if positions else 0
-        kept = sum(
-            score_of(other) * share
-            for other, share in zip(page, contest.exposure, strict=False)
-            if other.row != bid.row
-        )
-        short = kept - others + (reached - exposure) * quality * price
+        short = contest.worth_of(page) - others - exposure * quality * price
         if short <= 0:
             return price
-        price += _ceiling(short, (exposure - reached) * quality)
+        price += _ceiling(short, (exposure - _exposure_of(contest, page, bid)) * quality)
 
 
 PRICES: dict[PriceRule, Callable[[Contest, int], int]] = {
@@ -77,11 +70,13 @@ def _reserve_micros(contest: Contest, bid: Bid) -> int:
 
 def _others(contest: Contest, index: int) -> int:
     """Return what the other candidates have on the page, in attos times parts per million."""
-    return sum(
-        score_of(other) * share
-        for i, (other, share) in enumerate(zip(contest.page, contest.exposure, strict=False))
-        if i != index
-    )
+    return contest.worth - score_of(contest.page[index]) * contest.exposure[index]
+
+
+def _exposure_of(contest: Contest, page: Sequence[Bid], bid: Bid) -> int:
+    """Return the exposure of a candidate on a page; 0 where it is not there."""
+    pairs = zip(page, contest.exposure, strict=False)
+    return next((share for other, share in pairs if other.row == bid.row), 0)
 
 
 def _score_below(contest: Contest, index: int) -> int:

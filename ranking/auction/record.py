@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from ranking.auction.auction import run
+from ranking.auction.participants import key_of
 from ranking.auction.scores import attos_per_micro, organic_score
 from ranking.auction.values import Auction, Organic, Outcome, Sponsored
 
@@ -53,7 +54,7 @@ def record(auction: Auction, outcome: Outcome) -> Record:
     sponsored = [
         Loss(product=one.product, campaign=one.campaign, reasons=page.reasons(one))
         for one in auction.sponsored
-        if (one.campaign, one.product) not in page.winners
+        if key_of(one) not in page.winners
     ]
     organic = [
         Loss(product=one.product, reasons=page.organic_reasons(one))
@@ -73,8 +74,8 @@ def _in_order(auction: Auction) -> Auction:
         auction,
         organic=tuple(sorted(auction.organic, key=lambda one: one.product)),
         sponsored=tuple(
-            msgspec.structs.replace(one, groups=tuple(sorted(one.groups)))
-            for one in sorted(auction.sponsored, key=lambda one: (one.campaign, one.product))
+            msgspec.structs.replace(one, groups=tuple(sorted(one.groups))) if one.groups else one
+            for one in sorted(auction.sponsored, key=key_of)
         ),
         shown=tuple(sorted(set(auction.shown))),
     )
@@ -85,7 +86,7 @@ class _PageFacts:
 
     def __init__(self, auction: Auction, outcome: Outcome) -> None:
         self.winners = {(one.campaign, one.product) for one in outcome.page}
-        ads = [one for one in auction.sponsored if (one.campaign, one.product) in self.winners]
+        ads = [one for one in auction.sponsored if key_of(one) in self.winners]
         organic = [one for one in auction.organic if (None, one.product) in self.winners]
         self._rules = auction.rules
         self._shown = set(auction.shown)

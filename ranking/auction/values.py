@@ -91,7 +91,7 @@ class Sponsored(_Value, frozen=True, kw_only=True):
             check_tuple("groups", self.groups, str, MOST_GROUPS)
             for group in self.groups:
                 check_id("groups", group)
-            check_distinct("groups", self.groups, len(self.groups))
+            check_distinct("groups", list(self.groups))
 
 
 class Rules(_Value, frozen=True, kw_only=True):
@@ -144,12 +144,8 @@ class Auction(_Value, frozen=True, kw_only=True):
         _check_exposure(self.exposure_ppm)
         check_tuple("organic", self.organic, Organic, MOST_CANDIDATES)
         check_tuple("sponsored", self.sponsored, Sponsored, MOST_CANDIDATES)
-        check_distinct("organic", (one.product for one in self.organic), len(self.organic))
-        check_distinct(
-            "sponsored",
-            ((one.campaign, one.product) for one in self.sponsored),
-            len(self.sponsored),
-        )
+        check_distinct("organic", [one.product for one in self.organic])
+        check_distinct("sponsored", [(one.campaign, one.product) for one in self.sponsored])
         if type(self.rules) is not Rules:
             raise AuctionError("rules", f"{self.rules!r} is no Rules")
         check_tuple("shown", self.shown, str, MOST_CANDIDATES)

@@ -9,6 +9,7 @@ from benchmarks.auction import brute_force
 from benchmarks.auction.drawing import large, small
 from ranking.auction import auction as auction_module
 from ranking.auction import contest as contest_module
+from ranking.auction import participants as participants_module
 from ranking.auction.allocation import Bid, Effort, TooHard, best_page
 from ranking.auction.auction import run
 from ranking.auction.values import Auction, PriceRule
@@ -27,7 +28,7 @@ def test_the_heaviest_candidates_alone_decide_as_all_do(
     monkeypatch.setattr(auction_module, "MOST_NODES", 100_000)
     by_all = [run(given) for given in drawn]
     monkeypatch.setattr(contest_module, "FIRST_SIZE", 1)
-    monkeypatch.setattr(contest_module, "GROWTH", 2)
+    monkeypatch.setattr(participants_module, "GROWTH", 2)
 
     assert [run(given) for given in drawn] == by_all
 

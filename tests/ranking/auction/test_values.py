@@ -94,7 +94,9 @@ def test_a_wrong_field_of_an_auction_is_refused_by_its_name(field: str, value: A
 
 
 def test_a_repeated_candidate_is_named() -> None:
-    with pytest.raises(AuctionError, match=r"\('twice', 'p'\) stands twice; give each once"):
+    with pytest.raises(
+        AuctionError, match=r"\('twice', 'p'\) stands twice or more; give each once"
+    ):
         auction(ad("twice", 1, product="p"), ad("once", 2), ad("twice", 3, product="p"))
 
 
