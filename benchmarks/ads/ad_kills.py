@@ -32,13 +32,13 @@ from struct import pack, unpack
 from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.machine import run_benchmark
 from pipelines.ads.ad_log import FOLDER, replay
-from pipelines.ads.campaign import AdCampaign, Bid, Budget
+from pipelines.ads.campaigns.campaign import AdCampaign, Bid, Budget
 from pipelines.ads.intake import WIRE, AdForwarder, AdWriter
-from pipelines.ads.records import (
+from pipelines.ads.ledger.records import (
     AdAct,
     AdOutcome,
     CountedAct,
@@ -119,16 +119,20 @@ def sell(folder: Path, clock: Clock, orders: int, answers: int) -> None:
     connect(folder / "socket", 60).close()
     ads = AdForwarder(folder, folder / "socket")
     ads.follow()
+    waiting: list[Future[Any]] = []  # the record of the newest auction
     with os.fdopen(orders) as lines:
         for line in lines:
             order, _, token = line.strip().partition(" ")
             if order == "show":
-                _show(ads, clock(), answers)
+                _show(ads, clock(), answers, waiting)
             else:
                 _click(ads, token, answers)
 
 
-def _show(ads: AdForwarder, now_ms: int, answers: int) -> None:
+def _show(ads: AdForwarder, now_ms: int, answers: int, waiting: list[Future[Any]]) -> None:
+    """Hold an auction, unless the record of the one before is not written yet."""
+    if waiting and not waiting[-1].done():
+        return
     names = list(ads.ledger.books.campaigns)
     random.shuffle(names)
     standings = ads.ledger.standings(names, DAY, now_ms)
@@ -159,7 +163,7 @@ def _show(ads: AdForwarder, now_ms: int, answers: int) -> None:
         lost={},
         record="{}",
     )
-    ads.submit([held])
+    waiting[:] = [ads.submit([held])]
     os.write(answers, f"shown {ads.tokens.token(showing)}\n".encode())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.ads.records import READER, AdEntry, AdItem, AdRecord, UnwrittenAd
+from pipelines.ads.ledger.records import READER, AdEntry, AdItem, AdRecord, UnwrittenAd
 from pipelines.durable import journal_file
 from pipelines.durable.journal import Journal
 from pipelines.durable.journal_file import Row
@@ -17,6 +17,7 @@ from pipelines.live.change_log import LiveError
 LARGEST_ITEM = 1 << 20  # bytes of its JSON
 FIRST = 1 << 50  # no event has a number as high, so `after` says which log
 FORGOTTEN_AT_ONCE = 500  # the writer waits meanwhile
+MOST_AUCTIONS = 1_000_000  # records that are kept, some 2 GB
 FOLDER = "ads"  # inside the folder of --live
 
 AdLog = Journal[AdItem, AdRecord, AdEntry, UnwrittenAd]
@@ -72,14 +73,15 @@ def replay(folder: Path, after: int = 0, upto: int | None = None) -> Iterator[Ad
     return journal_file.replay(folder, ADS, after, upto)
 
 
-def forget(folder: Path, upto: int, before_ms: int) -> int:
+def forget(folder: Path, upto: int, before_ms: int, most: int = MOST_AUCTIONS) -> int:
     """Remove auctions up to a number that were held before a moment; return how many.
 
+    Of the newest `most` records of any kind none is too many; the auctions before them go, too.
     Campaigns and acts with their charges stay for ever.
     """
     removed = 0
     with closing(sqlite3.connect(folder / ADS.file, timeout=30, isolation_level=None)) as log:
-        while old := _oldest(log, upto, before_ms):
+        while old := _oldest(log, upto, before_ms, most):
             log.execute(
                 "DELETE FROM ads WHERE kind = 'auction' AND sequence BETWEEN ? AND ?",
                 (old[0], old[-1]),
@@ -88,14 +90,16 @@ def forget(folder: Path, upto: int, before_ms: int) -> int:
     return removed
 
 
-def _oldest(log: sqlite3.Connection, upto: int, before_ms: int) -> list[int]:
-    """Return the numbers of the oldest auctions that were held before a moment, a few at once."""
+def _oldest(log: sqlite3.Connection, upto: int, before_ms: int, most: int) -> list[int]:
+    """Return the numbers of the oldest auctions that may go, a few at once."""
     rows = log.execute(
         "SELECT sequence, json_extract(body, '$.at_ms') FROM ads "
         "WHERE kind = 'auction' AND sequence <= ? ORDER BY sequence LIMIT ?",
         (upto, FORGOTTEN_AT_ONCE),
     )
-    return [number for number, _ in takewhile(lambda row: row[1] < before_ms, rows)]
+    return [
+        number for number, _ in takewhile(lambda r: r[1] < before_ms or r[0] <= upto - most, rows)
+    ]
 
 
 def identity(folder: Path) -> tuple[str, int]:

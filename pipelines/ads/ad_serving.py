@@ -1,8 +1,9 @@
 """Serves ads in one answering process: holds what it shows at once, records it behind the answer.
 
 An answer waits neither for the record of its auction nor for the disk: a thread makes the record,
-and the writer writes it. Where that is too slow, records are dropped and counted; the tokens that
-were given out count all the same, because each says all that it costs.
+and the writer writes it. While the writer does not answer, nothing more is sold: other processes
+could not know what is held. Records that come to nothing are counted; the tokens that were given
+out count all the same, because each says all that it costs.
 """
 
 import logging
@@ -11,17 +12,20 @@ from hashlib import blake2b
 from math import inf
 from queue import Full, Queue
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import NamedTuple
 
-from pipelines.ads.accounting import now_ms
 from pipelines.ads.intake import AdIntake
-from pipelines.ads.ledger import Ledger
-from pipelines.ads.records import HeldAuction, Showing
+from pipelines.ads.ledger.accounting import now_ms
+from pipelines.ads.ledger.ledger import Ledger
+from pipelines.ads.ledger.records import HeldAuction, Showing
 from pipelines.config.sections import Config
 from retrieval.types import ConsentState, Query
 
 QUEUED = 1_024  # auctions whose records are to be made
+GATHERED_SECONDS = 0.03  # that auctions are gathered to be recorded together
+STALLED_SECONDS = 0.5  # that records wait for the writer, before nothing more is sold
+PAUSE_SECONDS = 1.0  # after records that were not written
 QUIET_SECONDS = 60.0  # between two notices of dropped records
 CLOSING_SECONDS = 5.0
 
@@ -47,6 +51,8 @@ class AdServing:
         self.dropped = 0  # records of auctions
         self._unset_consents = config.consent.ads == "granted"
         self._notice_at = -inf
+        self._sold_until = inf  # records that wait are written by then, or nothing more is sold
+        self._sold_from = -inf
         self._queue: Queue[tuple[Held, str] | None] = Queue(QUEUED)
         self._recording = Thread(target=self._record, name="record auctions", daemon=True)
         self._recording.start()
@@ -58,8 +64,10 @@ class AdServing:
 
     @property
     def sells(self) -> bool:
-        """Whether some campaign may run now, and there is room for it on a page."""
-        return self.config.slots > 0 and self.ledger.books.may_sell(self.now())
+        """Whether some campaign may run now, there is room on a page, and the writer answers."""
+        if not self.config.slots or not self._sold_from <= monotonic() < self._sold_until:
+            return False
+        return self.ledger.books.may_sell(self.now())
 
     def now(self) -> int:
         """Return the milliseconds since 1970."""
@@ -100,6 +108,7 @@ class AdServing:
 
     def _record(self) -> None:
         while (one := self._queue.get()) is not None:
+            sleep(GATHERED_SECONDS)  # so that the answer which woke us is sent first
             batch = [one]
             while not self._queue.empty() and len(batch) < QUEUED:
                 more = self._queue.get()
@@ -111,10 +120,14 @@ class AdServing:
 
     def _submit(self, batch: Sequence[tuple[Held, str]]) -> None:
         """Record auctions; what fails is dropped, and the next may do better."""
+        auctions = [self._auction(*one) for one in batch]
+        self._sold_until = monotonic() + STALLED_SECONDS
         try:
-            self.intake.submit([self._auction(*one) for one in batch]).result(CLOSING_SECONDS)
+            self.intake.submit(auctions).result(CLOSING_SECONDS)
         except Exception as e:  # of any kind: shoppers are answered all the same
+            self._sold_from = monotonic() + PAUSE_SECONDS
             self._drop(f"auctions were not recorded: {e!r}", len(batch))
+        self._sold_until = inf
 
     def _auction(self, held: Held, day: str) -> HeldAuction:
         record, lost = held.detail()

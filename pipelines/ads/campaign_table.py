@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from pipelines.ads.campaign import MOST_MICROS, AdCampaign, fault_of, placed_in_time
+from pipelines.ads.campaigns.campaign import MOST_MICROS, AdCampaign, fault_of, placed_in_time
 from pipelines.ads.intake import AdWriter
-from pipelines.ads.records import PutCampaign
+from pipelines.ads.ledger.records import PutCampaign
 from pipelines.config.loading import read_section
 from pipelines.config.sections import Section
 from pipelines.config.zones import zone_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.ads.campaign import BidKind
-from pipelines.ads.records import Showing
+from pipelines.ads.campaigns.campaign import BidKind
+from pipelines.ads.ledger.records import Showing
 from pipelines.durable.files import flush
 from pipelines.live.change_log import LiveError
 

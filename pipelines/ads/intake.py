@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
+from copy import deepcopy
 from datetime import tzinfo
 from pathlib import Path
 from secrets import token_hex
@@ -11,12 +12,12 @@ from typing import Protocol
 
 import msgspec
 
-from pipelines.ads.accounting import Accounting, Clock, now_ms
 from pipelines.ads.ad_log import ADS, FIRST, FOLDER, AdLog, forget
-from pipelines.ads.checkpoint import read_checkpoint, write_checkpoint
 from pipelines.ads.click_tokens import ClickTokens, make_key, open_tokens
-from pipelines.ads.ledger import Ledger
-from pipelines.ads.records import AdEntry, AdItem, AdOutcome, UnwrittenAd
+from pipelines.ads.ledger.accounting import Accounting, Clock, now_ms
+from pipelines.ads.ledger.checkpoint import read_checkpoint, write_checkpoint
+from pipelines.ads.ledger.ledger import Ledger
+from pipelines.ads.ledger.records import AdEntry, AdItem, AdOutcome, UnwrittenAd
 from pipelines.durable.journal import Journal
 from pipelines.durable.journal_file import in_parts
 from pipelines.live.change_log import LiveError
@@ -65,8 +66,9 @@ class AdWriter:
     def __init__(self, live: Path, zone: tzinfo, clock: Clock = now_ms) -> None:
         """Open the journal in the folder of --live, or begin one; LiveError where it cannot be."""
         folder = self._folder = live / FOLDER
-        self.ledger = Ledger(token_hex(8))
-        self._accounting = Accounting(self.ledger, zone, clock)
+        self.ledger = Ledger(token_hex(8))  # with what this process shows, before it is written
+        self._written = Ledger()  # of the journal alone, by which is decided and which is kept
+        self._accounting = Accounting(self._written, zone, clock)
         self._clock = clock
         self._kept_upto = 0
         self._log: AdLog = Journal(folder, ADS, prepare=self._accounting.prepare, apply=self._apply)
@@ -75,9 +77,11 @@ class AdWriter:
             self.tokens = open_tokens(folder)
             if kept := read_checkpoint(folder, self._log.id, self._log.last):
                 self._accounting.restore(kept)
-            self._kept_upto = self.ledger.upto or FIRST - 1
-            for part in in_parts(self._log.replay(after=self.ledger.upto)):
+                self.ledger.restore(deepcopy(kept))
+            self._kept_upto = self._written.upto or FIRST - 1
+            for part in in_parts(self._log.replay(after=self._written.upto)):
                 self._accounting.apply(part)
+                self.ledger.apply(part)
         except BaseException:
             self._log.close()
             raise
@@ -98,7 +102,8 @@ class AdWriter:
 
     def _apply(self, entries: Sequence[AdEntry]) -> None:
         self._accounting.apply(entries)
-        if self.ledger.upto - self._kept_upto >= KEPT_EVERY:
+        self.ledger.apply(entries)
+        if self._written.upto - self._kept_upto >= KEPT_EVERY:
             self._keep()
 
     def _keep(self) -> None:
@@ -106,11 +111,11 @@ class AdWriter:
 
         Where that fails, the journal is read instead.
         """
-        if self.ledger.upto <= self._kept_upto:
+        if self._written.upto <= self._kept_upto:
             return
         try:
             write_checkpoint(self._folder, self._accounting.checkpoint(self._log.id))
-            self._kept_upto = self.ledger.upto
+            self._kept_upto = self._written.upto
             forget(self._folder, self._kept_upto, self._clock() - KEPT_DAYS * DAY_MS)
         except (OSError, sqlite3.Error):
             log.exception("%s: the ledger was not kept", self._folder)

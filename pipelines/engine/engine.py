@@ -8,7 +8,7 @@ from typing import Any
 
 from index import use_threads
 from pipelines.ads.ad_serving import AdServing
-from pipelines.ads.eligibility import Shelf
+from pipelines.ads.campaigns.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config, not_hidden
 from pipelines.engine.completion import Completion

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipelines.ads.campaign import (
+from pipelines.ads.campaigns.campaign import (
     AdCampaign,
     Bid,
     Budget,
@@ -10,7 +10,7 @@ from pipelines.ads.campaign import (
     Creative,
     Targeting,
 )
-from pipelines.ads.eligibility import Ineligible
+from pipelines.ads.campaigns.eligibility import Ineligible
 from pipelines.engine.decoding import invalid_body
 from pipelines.errors import RequestError, json_fault
 from pipelines.serving.bodies import refuse_repeated_keys

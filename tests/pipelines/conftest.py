@@ -20,7 +20,7 @@ from PIL import Image
 
 from index import FilterError
 from index.columns.filter_masks import matching
-from pipelines.ads.eligibility import Shelf
+from pipelines.ads.campaigns.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import Config, ShopConfig
 from pipelines.errors import RequestError

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from pipelines.ads.campaign import AdCampaign
+from pipelines.ads.campaigns.campaign import AdCampaign
 from pipelines.live.snapshot import CatalogueSnapshot
 
 

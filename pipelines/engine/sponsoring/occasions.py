@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from pipelines.ads.ad_serving import AdServing
-from pipelines.ads.eligibility import Occasion
-from pipelines.ads.target_words import words_of
+from pipelines.ads.campaigns.eligibility import Occasion
+from pipelines.ads.campaigns.target_words import words_of
 from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of
 from retrieval import Query

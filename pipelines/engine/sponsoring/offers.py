@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from pipelines.ads.campaign import AdCampaign
-from pipelines.ads.eligibility import (
+from pipelines.ads.campaigns.campaign import AdCampaign
+from pipelines.ads.campaigns.eligibility import (
     Ineligible,
     Occasion,
     Shelf,
     is_for,
     reasons_against,
 )
-from pipelines.ads.ledger import Ledger
+from pipelines.ads.ledger.ledger import Ledger
 from pipelines.engine.sponsoring.ad_rows import AdRows
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from pipelines.ads.act_rates import PPM, ActRates
-from pipelines.ads.campaign import BidKind
+from pipelines.ads.campaigns.campaign import BidKind
+from pipelines.ads.ledger.act_rates import PPM, ActRates
 from pipelines.config.sections import AdsConfig
 from pipelines.engine.sponsoring.offers import Offer
 from pipelines.engine.stages.ranked_candidates import RankedCandidates

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from pipelines.ads.accounting import day_of
-from pipelines.ads.act_rates import PPM
 from pipelines.ads.ad_serving import AdServing, Held
-from pipelines.ads.campaign import BidKind
-from pipelines.ads.eligibility import Occasion
-from pipelines.ads.records import Showing
-from pipelines.ads.wording import why_shown
+from pipelines.ads.campaigns.campaign import BidKind
+from pipelines.ads.campaigns.eligibility import Occasion
+from pipelines.ads.campaigns.wording import why_shown
+from pipelines.ads.ledger.accounting import day_of
+from pipelines.ads.ledger.act_rates import PPM
+from pipelines.ads.ledger.records import Showing
 from pipelines.config.place import ShopPlace
 from pipelines.engine.sponsoring.ad_rows import AdRows
 from pipelines.engine.sponsoring.occasions import occasion_of
@@ -32,6 +32,8 @@ from retrieval.types import Ad
 
 MINUTE_MS = 60_000
 VIEWS = 1_000  # that a price of CPM is for
+
+Detail = tuple[str, dict[str, tuple[str, ...]]]  # a record as JSON, and reasons lost by campaign
 
 
 class SponsoredPage(NamedTuple):
@@ -68,12 +70,16 @@ class Sponsorship:
         offers = offers_of(rows, self._ad_rows(snapshot), ledger, occasion, asker, self._visible)
         if not offers:
             return None
+        name = secrets.token_hex(16)
+        if all(offer.against for offer in offers):
+            detail = partial(_no_auction, offers)
+            self.serving.hold(Held(name, occasion.now_ms, asker.visitor, (), detail), asker.day)
+            return None
         length = min(query.k, MOST_POSITIONS)
         names = [placed.product.id for placed in organic.products[:length]]
         page = OrganicPage(str(occasion.placement), names, relevance, length)
         auction = page_auction(page, offers, ledger.rates, self.serving.config)
         outcome = run(auction)
-        name = secrets.token_hex(16)
         showings = self._showings(name, outcome, auction, occasion.now_ms)
         detail = partial(_detail, auction, outcome, offers)
         held = Held(name, occasion.now_ms, asker.visitor, showings, detail)
@@ -156,20 +162,30 @@ def _page(outcome: Outcome, offers: Iterable[Offer], ranked: RankedCandidates, k
     return Page(rows[order], order)
 
 
-def _detail(
-    auction: Auction, outcome: Outcome, offers: Sequence[Offer]
-) -> tuple[str, dict[str, tuple[str, ...]]]:
+def _detail(auction: Auction, outcome: Outcome, offers: Sequence[Offer]) -> Detail:
     """Return the record of an auction, and by campaign why it is not on the page."""
     whole = record(auction, outcome)
-    lost: dict[str, set[str]] = {}
-    for offer in offers:
-        if offer.against:
-            lost.setdefault(offer.campaign.id, set()).update(offer.against)
+    lost = _against(offers)
     for loss in whole.losses:
         if loss.campaign is not None:
             lost.setdefault(loss.campaign, set()).update(loss.reasons)
     for one in outcome.page:
         lost.pop(one.campaign or "", None)
-    return msgspec.json.encode(whole).decode(), {
-        name: tuple(sorted(map(str, reasons))) for name, reasons in lost.items()
-    }
+    return msgspec.json.encode(whole).decode(), _sorted(lost)
+
+
+def _no_auction(offers: Sequence[Offer]) -> Detail:
+    """Return why each campaign takes no part, where none does: there is no auction to record."""
+    return "", _sorted(_against(offers))
+
+
+def _against(offers: Sequence[Offer]) -> dict[str, set[str]]:
+    lost: dict[str, set[str]] = {}
+    for offer in offers:
+        if offer.against:
+            lost.setdefault(offer.campaign.id, set()).update(offer.against)
+    return lost
+
+
+def _sorted(lost: dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted(map(str, reasons))) for name, reasons in lost.items()}

@@ -14,7 +14,7 @@ import msgspec
 
 from pipelines.ads.ad_log import FIRST as FIRST_OF_ADS
 from pipelines.ads.ad_serving import AdServing
-from pipelines.ads.records import AdItem, AdOutcome
+from pipelines.ads.ledger.records import AdItem, AdOutcome
 from pipelines.config.sections import ConsentConfig, ServeConfig
 from pipelines.engine.deadline import running_stage
 from pipelines.events.event_log import FIRST, ActOutcome

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from pipelines.ads.eligibility import Shelf
+from pipelines.ads.campaigns.eligibility import Shelf
 from pipelines.config.place import ShopPlace
 from pipelines.engine.answering import Answering
 from pipelines.live.change_log import Outcome

@@ -9,7 +9,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 
 from pipelines.ads.click_tokens import LONGEST_TOKEN
-from pipelines.ads.records import AdAct, ToldAct, UnwrittenAd
+from pipelines.ads.ledger.records import AdAct, ToldAct, UnwrittenAd
 from pipelines.errors import RequestError
 from pipelines.serving.admission import AdmissionControl
 from pipelines.serving.campaign_bodies import CountedAnswer

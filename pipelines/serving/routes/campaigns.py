@@ -6,12 +6,12 @@ from litestar import delete, get, put
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from pipelines.ads.accounting import day_of
 from pipelines.ads.ad_serving import AdServing
-from pipelines.ads.campaign import AdCampaign, fault_of, placed_in_time
-from pipelines.ads.eligibility import reasons_against
-from pipelines.ads.records import AdItem, DeleteCampaign, PutCampaign, UnwrittenAd
-from pipelines.ads.report import CampaignReport, report_of
+from pipelines.ads.campaigns.campaign import AdCampaign, fault_of, placed_in_time
+from pipelines.ads.campaigns.eligibility import reasons_against
+from pipelines.ads.ledger.accounting import day_of
+from pipelines.ads.ledger.records import AdItem, DeleteCampaign, PutCampaign, UnwrittenAd
+from pipelines.ads.ledger.report import CampaignReport, report_of
 from pipelines.engine.sponsoring.occasions import occasion_of
 from pipelines.errors import RequestError
 from pipelines.serving import bodies

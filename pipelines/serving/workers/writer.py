@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.ads.intake import WIRE as AD_WIRE
 from pipelines.ads.intake import AdWriter
-from pipelines.ads.records import AdItem, AdOutcome
+from pipelines.ads.ledger.records import AdItem, AdOutcome
 from pipelines.errors import UserError
 from pipelines.events.event_log import ActOutcome
 from pipelines.events.intake import ERASURES, WIRE, event_writer

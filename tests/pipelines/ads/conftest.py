@@ -8,9 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipelines.ads.campaign import AdCampaign, Bid, Budget
+from pipelines.ads.campaigns.campaign import AdCampaign, Bid, Budget
 from pipelines.ads.intake import AdWriter
-from pipelines.ads.records import AdAct, AdOutcome, HeldAuction, PutCampaign, Showing, ToldAct
+from pipelines.ads.ledger.records import (
+    AdAct,
+    AdOutcome,
+    HeldAuction,
+    PutCampaign,
+    Showing,
+    ToldAct,
+)
 
 NOON_MS = 1_717_243_200_000  # 2024-06-01T12:00:00Z
 MINUTE_MS = 60_000

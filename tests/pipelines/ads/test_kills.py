@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.ads.ad_log import FOLDER, replay
-from pipelines.ads.records import CountedAct
+from pipelines.ads.ledger.records import CountedAct
 from tests.pipelines.ads.conftest import NOON_MS, Till
 
 TOTAL, PRICE, TOKENS = 9_999_999, 1_000, 20_000

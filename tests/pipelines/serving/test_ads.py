@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 from pipelines.ads.ad_log import FIRST, FOLDER, replay
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.intake import AdWriter
-from pipelines.ads.records import CountedAct, HeldAuction
+from pipelines.ads.ledger.records import CountedAct, HeldAuction
 from pipelines.config.loading import load, with_live
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
@@ -381,6 +381,23 @@ def test_what_is_sponsored_pays_at_least_what_it_pushes_out(
         if one.product != bid.product
     ][showing.position - 1 :]
     assert worth >= below[0]
+
+
+def test_what_was_shown_is_counted_once_before_and_after_a_restart(
+    quick_releases: Path, tmp_path: Path
+) -> None:
+    ends, begins = [], []
+    for _ in range(3):
+        with selling(quick_releases, tmp_path) as client:
+            put(client)
+            begins.append(report(client))
+            asked(client)
+            ends.append(report(client))
+
+    assert [one["served"] for one in ends] == [1, 2, 3]
+    for before, after in each(zip(ends, begins[1:], strict=False)):
+        assert before["held_micros"] == after["held_micros"] > 0
+        assert before["days"] == after["days"]
 
 
 def test_ledger_report_and_journal_agree(quick_releases: Path, tmp_path: Path) -> None:

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from pipelines.ads.campaign import AdCampaign, Targeting, milliseconds
-from pipelines.ads.ledger import Standing
-from pipelines.ads.target_words import words_of_term
+from pipelines.ads.campaigns.campaign import AdCampaign, Targeting, milliseconds
+from pipelines.ads.campaigns.target_words import words_of_term
 from retrieval.types import Availability, Placement, Product
 
 PATH = " > "
@@ -45,6 +44,14 @@ class Occasion(NamedTuple):
     channel: str
     country: str
     consents: bool  # the shopper allows ads
+
+
+class Standing(NamedTuple):
+    """What a campaign may still spend, in micros; what is held is taken off both."""
+
+    left: int  # of the whole budget
+    left_today: int
+    seen: int = 0  # how often the visitor was shown it today
 
 
 class Shelf(NamedTuple):

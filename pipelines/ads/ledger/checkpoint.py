@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.ads.account import Account
-from pipelines.ads.campaign import AdCampaign
-from pipelines.ads.records import AdAct
+from pipelines.ads.campaigns.campaign import AdCampaign
+from pipelines.ads.ledger.account import Account
+from pipelines.ads.ledger.records import AdAct
 from pipelines.durable.files import replaced_file
 
 FILE = "ledger.json"

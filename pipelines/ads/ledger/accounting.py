@@ -13,10 +13,10 @@ from time import time
 
 import msgspec
 
-from pipelines.ads.campaign import AdCampaign, fault_of
-from pipelines.ads.checkpoint import Checkpoint, CountedKey
-from pipelines.ads.ledger import Ledger
-from pipelines.ads.records import (
+from pipelines.ads.campaigns.campaign import AdCampaign, fault_of
+from pipelines.ads.ledger.checkpoint import Checkpoint, CountedKey
+from pipelines.ads.ledger.ledger import Ledger
+from pipelines.ads.ledger.records import (
     AdAct,
     AdEntry,
     AdItem,

@@ -1,8 +1,8 @@
 """The report of a campaign: what it spent, what for, what was given away, and why it lost."""
 
-from pipelines.ads.account import Account, DayFigures
-from pipelines.ads.campaign import AdCampaign
-from pipelines.ads.ledger import Ledger
+from pipelines.ads.campaigns.campaign import AdCampaign
+from pipelines.ads.ledger.account import Account, DayFigures
+from pipelines.ads.ledger.ledger import Ledger
 from retrieval.types import Noun
 
 

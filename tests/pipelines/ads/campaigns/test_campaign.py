@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from pipelines.ads.campaign import AdCampaign, fault_of, placed_in_time
+from pipelines.ads.campaigns.campaign import AdCampaign, fault_of, placed_in_time
 from tests.assertions import each
 from tests.pipelines.ads.conftest import campaign
 

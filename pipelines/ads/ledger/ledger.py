@@ -5,11 +5,12 @@ from copy import deepcopy
 from threading import RLock
 from typing import NamedTuple
 
-from pipelines.ads.account import Account
-from pipelines.ads.act_rates import ActRates
-from pipelines.ads.campaign import AdCampaign, milliseconds
-from pipelines.ads.checkpoint import Checkpoint, Visit
-from pipelines.ads.records import (
+from pipelines.ads.campaigns.campaign import AdCampaign, milliseconds
+from pipelines.ads.campaigns.eligibility import Standing
+from pipelines.ads.ledger.account import Account
+from pipelines.ads.ledger.act_rates import ActRates
+from pipelines.ads.ledger.checkpoint import Checkpoint, Visit
+from pipelines.ads.ledger.records import (
     AdEntry,
     CountedAct,
     DeleteCampaign,
@@ -19,14 +20,6 @@ from pipelines.ads.records import (
 )
 
 MOST_VISITS = 200_000  # visitors and campaigns of one day, of which it is known how often
-
-
-class Standing(NamedTuple):
-    """What a campaign may still spend, in micros; what is held is taken off both."""
-
-    left: int  # of the whole budget
-    left_today: int
-    seen: int = 0  # how often the visitor was shown it today
 
 
 class Books(NamedTuple):
@@ -85,7 +78,8 @@ class Ledger:
     def apply(self, entries: Sequence[AdEntry]) -> None:
         """Take in entries, in the order of their numbers."""
         with self._lock:
-            for sequence, record in entries:
+            changed: dict[str, AdCampaign] | None = None
+            for _, record in entries:
                 if isinstance(record, HeldAuction):
                     if not self.origin or record.origin != self.origin:
                         self._serve(record.showings, record.day, record.visitor)
@@ -96,8 +90,11 @@ class Ledger:
                     self._account(record.showing.campaign).count(record)
                     self.rates.count(record)
                 else:
-                    self._change(record)
-                self._upto = sequence
+                    changed = dict(self._books.campaigns) if changed is None else changed
+                    self._change(changed, record)
+            if changed is not None:
+                self._books = Books.of(changed, self._books.version + 1)
+            self._upto = entries[-1].sequence
 
     def serve(self, showings: Sequence[Showing], day: str, visitor: str) -> None:
         """Note what an answer of this process shows at once: its holds count in the next one."""
@@ -186,11 +183,11 @@ class Ledger:
             key = (visitor, campaign)
             self._visits[key] = self._visits.get(key, 0) + 1
 
-    def _change(self, record: PutCampaign | DeleteCampaign) -> None:
-        campaigns = dict(self._books.campaigns)
+    def _change(
+        self, campaigns: dict[str, AdCampaign], record: PutCampaign | DeleteCampaign
+    ) -> None:
         if isinstance(record, PutCampaign):
             campaigns[record.campaign.id] = record.campaign
             self._account(record.campaign.id)
         else:
             campaigns.pop(record.id, None)
-        self._books = Books.of(campaigns, self._books.version + 1)

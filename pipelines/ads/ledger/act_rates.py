@@ -9,9 +9,9 @@ of `PRIOR_EXPOSURE` showings at the first position.
 from collections import Counter
 from collections.abc import Iterable
 
-from pipelines.ads.campaign import BidKind
-from pipelines.ads.checkpoint import Rate
-from pipelines.ads.records import CountedAct, Showing
+from pipelines.ads.campaigns.campaign import BidKind
+from pipelines.ads.ledger.checkpoint import Rate
+from pipelines.ads.ledger.records import CountedAct, Showing
 
 PRIORS = {BidKind.CPC: 0.01, BidKind.CPM: 0.5}  # of what is charged for, where nothing is known
 PRIOR_EXPOSURE = 200.0

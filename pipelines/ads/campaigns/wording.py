@@ -1,8 +1,8 @@
 """Why an ad is shown, in a shopper's words: who pays, and what the campaign is for."""
 
-from pipelines.ads.campaign import AdCampaign
-from pipelines.ads.eligibility import Occasion
-from pipelines.ads.target_words import words_of_term
+from pipelines.ads.campaigns.campaign import AdCampaign
+from pipelines.ads.campaigns.eligibility import Occasion
+from pipelines.ads.campaigns.target_words import words_of_term
 
 MOST_TERMS = 3
 

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from pipelines.ads.campaign import AdCampaign, BidKind, Name
+from pipelines.ads.campaigns.campaign import AdCampaign, BidKind, Name
 from retrieval.types import Noun, ProductId
 
 Micros = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -74,7 +74,8 @@ class HeldAuction(Noun, frozen=True, kw_only=True, tag_field="type", tag="auctio
     """An auction that was held: what it shows, and why each other candidate is not shown.
 
     `origin` is the process that held it, `visitor` a digest of whoever was answered, "" where
-    nobody was named. `record` is all that the auction was computed from, as JSON.
+    nobody was named. `record` is all that the auction was computed from, as JSON; "" where
+    something speaks against every campaign, so that there was none.
     """
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from pipelines.ads.target_words import words_of_term
+from pipelines.ads.campaigns.target_words import words_of_term
 from pipelines.importers.values.currencies import CODES
 from pipelines.live.product_rules import RuleError, checked_id
 from retrieval.types import Noun, Placement, ProductId

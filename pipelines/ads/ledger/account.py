@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipelines.ads.records import AdAct, CountedAct, Showing
+from pipelines.ads.ledger.records import AdAct, CountedAct, Showing
 
 MINUTE_MS = 60_000
 

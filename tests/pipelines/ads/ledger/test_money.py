@@ -5,10 +5,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.ads.ad_log import FOLDER, replay
-from pipelines.ads.campaign import Bid, BidKind
-from pipelines.ads.checkpoint import FILE
-from pipelines.ads.records import (
+from pipelines.ads.ad_log import FOLDER, forget, replay
+from pipelines.ads.campaigns.campaign import Bid, BidKind
+from pipelines.ads.ledger.checkpoint import FILE
+from pipelines.ads.ledger.records import (
     AdAct,
     CountedAct,
     DeleteCampaign,
@@ -270,6 +270,18 @@ def test_old_auctions_are_forgotten_and_charges_are_not(till: Till, tmp_path: Pa
     assert kinds == [PutCampaign, CountedAct, PutCampaign]
     assert till.spent() == (300_000, 300_000)
     assert kept(till) == before
+
+
+def test_of_more_auctions_than_are_kept_the_oldest_go(till: Till, tmp_path: Path) -> None:
+    till.put(campaign())
+    till.ads.submit([auction(showing(n)) for n in range(9)]).result()
+    till.tell(showing(1))
+
+    removed = forget(tmp_path / FOLDER, till.ads.ledger.upto, 0, most=4)
+
+    kinds = [type(one.record).__name__ for one in replay(tmp_path / FOLDER)]
+    assert removed == 6
+    assert kinds == ["PutCampaign", *["HeldAuction"] * 3, "CountedAct"]
 
 
 def conserved(folder: Path, till: Till, most: int, daily: int) -> None:
