@@ -30,7 +30,9 @@ def open_people(live: Path, config: PeopleConfig, *, make: bool = False) -> Peop
     """
     key = Path(config.key) if config.key else live / pseudonyms.FILE
     ledger = Path(config.ledger) if config.ledger else live / people_ledger.FILE
-    return People(open_pseudonyms(key, make=make), PeopleLedger(ledger))
+    people = People(open_pseudonyms(key, make=make), PeopleLedger(ledger))
+    people.ledger.check()
+    return people
 
 
 def people_of(archive: Path | None, live: Path | None, config: PeopleConfig) -> People | None:
