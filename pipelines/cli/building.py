@@ -74,7 +74,7 @@ def _plan(
     from pipelines.shop.reader import Shop
 
     if live is None:
-        people = people_of(archive, live, settings.people)
+        people = people_of(archive, live, settings)
         opened = Shop(shop, archive, people, settings.consent)
         return preview(opened, releases, settings, until).table()
     from pipelines.live.folded_shop import open_shop

@@ -9,10 +9,15 @@ FIRST_YEAR, LAST_YEAR = 1971, 2200
 
 
 class Instant(NamedTuple):
-    """When an act happened, in UTC; `clamped`: its own time was too far off to be believed."""
+    """When an act happened, in UTC; `clamped`: its own time was too far off to be believed.
+
+    `shift` was added to the sender's time, and `difference` is what its clock lacked, way included.
+    """
 
     at: datetime
     clamped: bool = False
+    shift: timedelta = timedelta()
+    difference: timedelta | None = None  # None: not known
 
 
 def believed(
@@ -26,14 +31,15 @@ def believed(
     """
     if at is None:
         return Instant(received_at)
-    instant = as_utc(at, zone)
+    sent = instant = as_utc(at, zone)
+    difference = None
     if sent_at is not None:
         difference = received_at - as_utc(sent_at, zone)
         if abs(difference) > TRANSIT:
             instant = shifted(instant, difference)
     if instant > received_at + MOST_AHEAD or instant.year < FIRST_YEAR:
         return Instant(received_at, clamped=True)
-    return Instant(instant)
+    return Instant(instant, shift=instant - sent, difference=difference)
 
 
 def as_utc(moment: datetime, zone: tzinfo) -> datetime:

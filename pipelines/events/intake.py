@@ -27,6 +27,7 @@ from pipelines.events.kept_act import KeptAct
 from pipelines.events.people import Person, Receipt, export_of, releases_with, signed
 from pipelines.events.profiles import Profiles
 from pipelines.events.robots import Paces
+from pipelines.events.session_clocks import SessionClocks
 from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles, forget_lines
 from pipelines.events.withdrawals import Withdrawals
 from pipelines.live.remote.change_client import LogClient
@@ -103,11 +104,11 @@ class EventWriter:
         self._kept_for = max(self._shown_for, timedelta(days=KEY_DAYS))
         self._shown = ProfileWriter(folder)
         withdrawals = Withdrawals(self.people.ledger, self._shown.uses)
-        paces = Paces()
+        clocks, paces = SessionClocks(), Paces()
         self._log = open_event_log(
             folder,
             self._shown.apply,
-            look_at=lambda acts: withdrawals.look_at(paces.marked(acts)),
+            look_at=lambda acts: withdrawals.look_at(paces.marked(clocks.corrected(acts))),
         )
         self._writing_archive = Lock()
         self._erasing = ThreadPoolExecutor(1, "erase")

@@ -1,6 +1,6 @@
 """What is kept of an act: when it happened, what makes it unique, and the purposes it may serve."""
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -29,10 +29,10 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     """An act as the log, the profiles and the archive have it.
 
     `act.at` is the instant that is believed, in UTC, `local_at` the same in the shop's local time
-    to the second, and `created_at` what the sender said. `key`
-    is the same for each copy of an act, `order_key` for each that tells of the same purchase.
-    `purposes` are granted, and `denied` those that the shopper said no to. What a robot did is in
-    the log, and nothing is made of it.
+    to the second, and `created_at` what the sender said; `shift` lies between, and `difference` is
+    that of the clocks, the way included. `key` is the same for each copy of an act, `order_key` for
+    each that tells of the same purchase. `purposes` are granted, and `denied` those that the
+    shopper said no to. What a robot did is in the log, and nothing is made of it.
     """
 
     act: Act
@@ -42,6 +42,8 @@ class KeptAct(Noun, frozen=True, kw_only=True):
     created_at: datetime | None = None
     received_at: datetime
     clamped: bool = False
+    shift: timedelta = timedelta()
+    difference: timedelta | None = None
     purposes: tuple[Purpose, ...] = ()
     denied: tuple[Purpose, ...] = ()
     robot: bool = False
@@ -91,6 +93,8 @@ def kept_act(act: Act, received_at: datetime, zone: tzinfo, unset: ConsentConfig
         created_at=act.at,
         received_at=received_at,
         clamped=instant.clamped,
+        shift=instant.shift,
+        difference=instant.difference,
         purposes=granted(act.consent, unset),
         denied=tuple(one for one in PURPOSES if getattr(act.consent, one) is ConsentState.DENIED),
     )

@@ -122,7 +122,7 @@ def open_shop(
 
     The configuration says where the key and the ledger of people are, and what silence means.
     """
-    people = people_of(archive, live, config.people)
+    people = people_of(archive, live, config)
     if live is None:
         return Shop(folder, archive, people, config.consent)
     return FoldedShop(folder, live, archive, people, config.consent)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.config.sections import PeopleConfig
+from pipelines.config.sections import Config, PeopleConfig
 from pipelines.shop import people_ledger, pseudonyms
 from pipelines.shop.people_ledger import PeopleLedger
 from pipelines.shop.pseudonyms import Pseudonyms, open_pseudonyms
@@ -30,17 +30,22 @@ def open_people(live: Path, config: PeopleConfig, *, make: bool = False) -> Peop
     """
     key = Path(config.key) if config.key else live / pseudonyms.FILE
     ledger = Path(config.ledger) if config.ledger else live / people_ledger.FILE
-    return People(open_pseudonyms(key, make=make), PeopleLedger(ledger))
+    people = People(open_pseudonyms(key, make=make), PeopleLedger(ledger))
+    people.ledger.check()
+    return people
 
 
-def people_of(archive: Path | None, live: Path | None, config: PeopleConfig) -> People | None:
+def people_of(archive: Path | None, live: Path | None, config: Config) -> People | None:
     """Return the people of a shop from where its acts are, or None where nobody has names.
 
-    The key is where the configuration says, else in the folder of --live, which an archive is in.
+    The key is where the configuration says, else in the folder of --live, which an archive is in
+    and the configuration may name, too.
     """
     folder = live if archive is None else archive.parent.parent
-    if config.key:
-        return open_people(folder or Path(config.key).parent, config)
+    if folder is None and config.serve.live:
+        folder = Path(config.serve.live)
+    if config.people.key:
+        return open_people(folder or Path(config.people.key).parent, config.people)
     if folder is None or not (folder / pseudonyms.FILE).exists():
         return None
-    return open_people(folder, config)
+    return open_people(folder, config.people)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
 
 import msgspec
 
@@ -28,16 +28,25 @@ class LedgerEntry(Noun, frozen=True, kw_only=True):
     erased: bool = False
 
 
-class _Content(NamedTuple):
-    """What a ledger says, and of which file it was read."""
+class _Content:
+    """What was read of a ledger up to an offset."""
 
-    stamp: tuple[int, int, int]
-    entries: tuple[LedgerEntry, ...]
-    ends: dict[tuple[str, str], datetime]  # by name and purpose
-    erased: dict[str, datetime]  # by name
+    def __init__(self, inode: int = 0) -> None:
+        self.inode = inode
+        self.offset = 0
+        self.entries: list[LedgerEntry] = []
+        self.ends: dict[tuple[str, str], datetime] = {}  # by name and purpose
+        self.erased: dict[str, datetime] = {}  # by name
 
-
-NOTHING = _Content((0, 0, 0), (), {}, {})
+    def add(self, entry: LedgerEntry) -> None:
+        """Take an entry in."""
+        self.entries.append(entry)
+        for name in entry.names:
+            for purpose in entry.purposes:
+                known = self.ends.get((name, purpose), entry.at)
+                self.ends[name, purpose] = max(entry.at, known)
+            if entry.erased:
+                self.erased[name] = max(entry.at, self.erased.get(name, entry.at))
 
 
 class PeopleLedger:
@@ -45,12 +54,17 @@ class PeopleLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._content = NOTHING
+        self._content = _Content()
+        self._lock = Lock()
 
     @property
     def entries(self) -> tuple[LedgerEntry, ...]:
         """All entries, the oldest first."""
-        return self._read().entries
+        return tuple(self._read().entries)
+
+    def check(self) -> None:
+        """Raise ConfigError where a line cannot be read."""
+        self._read()
 
     def end_of(self, purpose: str, names: Iterable[str]) -> datetime | None:
         """Return the instant up to which acts of a person serve a purpose no more, or None."""
@@ -67,39 +81,44 @@ class PeopleLedger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         with os.fdopen(handle, "r+b") as file:
-            whole = file.read().rfind(b"\n") + 1
-            file.seek(whole)
-            file.truncate()
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(end - 1, 0))
+            if end and file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+                file.seek(0, os.SEEK_END)
             file.write(msgspec.json.encode(entry) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         flush(self.path.parent)
 
     def _read(self) -> _Content:
+        """Return the content, with what has been appended since the last time."""
         try:
             about = self.path.stat()
         except FileNotFoundError:
-            return NOTHING
-        stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+            return _Content()
         content = self._content
-        if content.stamp != stamp:
-            content = self._content = _content(stamp, self.path)
+        if (content.inode, content.offset) != (about.st_ino, about.st_size):
+            with self._lock:
+                content = self._catch_up(about.st_ino, about.st_size)
         return content
 
+    def _catch_up(self, inode: int, size: int) -> _Content:
+        content = self._content
+        if content.inode != inode or content.offset > size:
+            content = _Content(inode)  # another file
+        with self.path.open("rb") as file:
+            file.seek(content.offset)
+            *lines, _ = file.read().split(b"\n")  # behind the last end of a line nothing counts
+        for line in lines:
+            content.add(self._entry(line, len(content.entries) + 1))
+            content.offset += len(line) + 1
+        self._content = content
+        return content
 
-def _content(stamp: tuple[int, int, int], path: Path) -> _Content:
-    ends: dict[tuple[str, str], datetime] = {}
-    erased: dict[str, datetime] = {}
-    entries = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    def _entry(self, line: bytes, number: int) -> LedgerEntry:
         try:
-            entry = msgspec.json.decode(line, type=LedgerEntry)
+            return msgspec.json.decode(line, type=LedgerEntry)
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise ConfigError(f"{path}, line {number}: {e}; bring back a copy") from None
-        entries.append(entry)
-        for name in entry.names:
-            for purpose in entry.purposes:
-                ends[name, purpose] = max(entry.at, ends.get((name, purpose), entry.at))
-            if entry.erased:
-                erased[name] = max(entry.at, erased.get(name, entry.at))
-    return _Content(stamp, tuple(entries), ends, erased)
+            raise ConfigError(f"{self.path}, line {number}: {e}; bring back a copy") from None
