@@ -81,14 +81,13 @@ class Sponsorship:
         auction = page_auction(page, offers, ledger.rates, self.serving.config)
         outcome = run(auction)
         showings = self._showings(name, outcome, auction, occasion.now_ms)
-        detail = partial(_detail, auction, outcome, offers)
-        held = Held(name, occasion.now_ms, asker.visitor, showings, detail)
-        self.serving.hold(held, asker.day)
-        if not showings:
-            return None
-        return SponsoredPage(
+        sponsored = SponsoredPage(
             _page(outcome, offers, ranked, query.k), self._ads(showings, offers, occasion)
         )
+        detail = partial(_detail, auction, outcome, offers)
+        held = Held(name, occasion.now_ms, asker.visitor, showings, detail)
+        self.serving.hold(held, asker.day)  # last: what fails before has shown nothing
+        return sponsored if showings else None
 
     def _ad_rows(self, snapshot: CatalogueSnapshot) -> AdRows:
         books, found = self.serving.ledger.books, self._rows

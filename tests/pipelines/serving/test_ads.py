@@ -18,6 +18,7 @@ from pipelines.ads.ledger.records import CountedAct, HeldAuction
 from pipelines.config.loading import load, with_live
 from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
+from pipelines.engine.sponsoring import sponsorship
 from pipelines.serving.app import create_app
 from ranking.auction.record import Record, recompute
 from tests.assertions import each, every
@@ -398,6 +399,23 @@ def test_what_was_shown_is_counted_once_before_and_after_a_restart(
     for before, after in each(zip(ends, begins[1:], strict=False)):
         assert before["held_micros"] == after["held_micros"] > 0
         assert before["days"] == after["days"]
+
+
+def test_where_the_auction_fails_the_page_is_the_organic_one_and_holds_nothing(
+    shop_window: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = asked(shop_window)
+    put(shop_window)
+    monkeypatch.setattr(sponsorship, "run", fail)
+
+    after = asked(shop_window)
+
+    assert ids(after, sponsored=False) == ids(before, sponsored=False)
+    assert report(shop_window)["served"] == report(shop_window)["held_micros"] == 0
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("the auction has a fault")
 
 
 def test_ledger_report_and_journal_agree(quick_releases: Path, tmp_path: Path) -> None:
