@@ -106,8 +106,11 @@ class Contest:
         return Bid(weight, row, True, advertiser, sum(bits), clique)
 
     def _organic_bids(self) -> list[Bid]:
-        """Return the organic bids that may win: sponsored ones keep off at most `load` of these."""
-        shown, most = frozenset(self.auction.shown), len(self.exposure) + self._load
+        """Return the organic bids that may win, as many as the page has positions.
+
+        A sponsored product keeps off at most one of them, and takes a position itself.
+        """
+        shown, most = frozenset(self.auction.shown), len(self.exposure)
         values = [
             one.value_micros if one.product not in shown else OUT for one in self.auction.organic
         ]

@@ -1,5 +1,6 @@
 """The search for the best page: many candidates, entangled ones, and the end of the effort."""
 
+from itertools import product
 from random import Random
 
 import msgspec
@@ -12,8 +13,9 @@ from ranking.auction import contest as contest_module
 from ranking.auction import participants as participants_module
 from ranking.auction.allocation import Bid, Effort, TooHard, best_page
 from ranking.auction.auction import run
+from ranking.auction.record import Reason, record
 from ranking.auction.values import Auction, PriceRule
-from tests.assertions import each
+from tests.assertions import each, every
 from tests.ranking.auction.auctions import ad, auction, names, prices, rules
 
 
@@ -40,6 +42,43 @@ def test_a_crowd_of_one_advertiser_hides_nobody() -> None:
 
     assert names(outcome) == ["c399", "small"]
     assert prices(outcome) == {"c399": 10, "small": 5}
+
+
+def test_the_first_of_an_advertiser_that_nothing_keeps_off_wins() -> None:
+    hopeless = [ad(f"c{i}", 1_000 + i, advertiser="one", product="best") for i in range(40)]
+    able = ad("able", 500, advertiser="one")
+    least = ad("least", 1, advertiser="one")
+
+    outcome = run(
+        auction(
+            *hopeless, able, least, organic={"best": 9_000_000, "other": 90_000, "third": 9_000}
+        )
+    )
+
+    assert names(outcome) == ["best", "able"]
+    assert prices(outcome) == {"able": 90}
+
+
+def test_a_crowd_of_a_few_advertisers_costs_few_steps() -> None:
+    random = Random(12)
+    bids = sorted(
+        (
+            Bid(1_000 + random.randrange(100), row, True, 1 << who, 1 << who | 1 << (20 + what), 0)
+            for row, (who, what) in enumerate(product(range(8), range(8)))
+        ),
+        reverse=True,
+    )
+    cliques = [bid._replace(clique=bid.advertiser) for bid in bids]
+
+    exposure = tuple(range(100, 94, -1))
+
+    page = best_page(cliques, exposure, 6, Effort(20))
+
+    assert [bid.row for bid in page] == [
+        bid.row for bid in best_page(bids, exposure, 6, Effort(1_000))
+    ]
+    with pytest.raises(TooHard):
+        best_page(bids, exposure, 6, Effort(20))
 
 
 def test_a_thousand_equal_bids_are_one_tie() -> None:
@@ -74,6 +113,10 @@ def test_a_search_that_is_too_hard_leaves_one_sponsored_product_and_says_so() ->
     assert len(prices(outcome)) == 1
     assert len(outcome.page) == 20
     assert run(entangled(1)) == outcome
+    losses = record(entangled(1), outcome).losses
+    assert every(
+        Reason.AD_LOAD_REACHED in loss.reasons for loss in losses if loss.campaign is not None
+    )
 
 
 def test_one_sponsored_product_is_easy_to_place_whatever_conflicts(

@@ -1,5 +1,6 @@
 """What an auction puts on a page, and what it charges, in cases that can be worked out by hand."""
 
+from fractions import Fraction
 from random import Random
 
 import msgspec
@@ -7,7 +8,15 @@ import pytest
 
 from benchmarks.auction.drawing import small
 from ranking.auction.auction import run
-from ranking.auction.values import Auction, Outcome, PriceRule, Pricing, Sponsored
+from ranking.auction.values import (
+    Auction,
+    Outcome,
+    Position,
+    PriceRule,
+    Pricing,
+    Rules,
+    Sponsored,
+)
 from tests.assertions import each, every
 from tests.ranking.auction.auctions import MICROS, ad, auction, names, prices, rules
 
@@ -291,6 +300,75 @@ def test_a_price_is_from_the_reserve_to_the_bid(price_rule: PriceRule) -> None:
             charged += 1
 
     assert charged > 100
+
+
+def test_vcg_pays_at_most_what_gsp_does_and_gsp_at_most_the_bid() -> None:
+    random = Random(6)
+    cheaper = 0
+
+    for given in each(small(random, PriceRule.VCG) for _ in range(300)):
+        vcg, gsp, first = (
+            prices(run(msgspec.structs.replace(given, rules=by(given.rules, price_rule))))
+            for price_rule in (PriceRule.VCG, PriceRule.GSP, PriceRule.FIRST_PRICE)
+        )
+        assert list(vcg) == list(gsp) == list(first)
+        for campaign in vcg:
+            assert (vcg[campaign] or 0) <= (gsp[campaign] or 0) <= (first[campaign] or 0)
+            cheaper += vcg[campaign] != gsp[campaign]
+
+    assert cheaper > 10
+
+
+@pytest.mark.parametrize("price_rule", PriceRule)
+def test_what_a_sole_ad_pays_is_never_below_the_organic_value_that_it_displaces(
+    price_rule: PriceRule,
+) -> None:
+    random = Random(7)
+    paid = 0
+
+    for given in each(small(random, price_rule) for _ in range(600)):
+        alone = msgspec.structs.replace(given, sponsored=given.sponsored[:1])
+        value = {one.product: one.value_micros for one in given.organic}
+        page = run(alone).page
+        for ad_position in (one for one in page if one.campaign is not None):
+            one, exposure = alone.sponsored[0], given.exposure_ppm[ad_position.position - 1]
+            per_event = 1 if one.pricing is Pricing.CPC else 1_000
+            events = Fraction(round(one.probability * 10**9), 10**9) * exposure / per_event
+            without = run(msgspec.structs.replace(given, sponsored=())).page
+            displaced = organic_worth(without, value, given) - organic_worth(page, value, given)
+
+            assert (ad_position.price_micros or 0) * events >= displaced
+            paid += displaced > 0
+
+    assert paid > 20
+
+
+def test_no_product_stands_twice_on_the_pages_of_a_cursor() -> None:
+    random = Random(8)
+
+    for given in each(small(random, PriceRule.GSP) for _ in range(100)):
+        shown = list(given.shown)
+        for _ in range(4):
+            page = run(msgspec.structs.replace(given, shown=tuple(shown))).page
+            shown += [one.product for one in page]
+
+        assert len(set(shown)) == len(shown)
+
+
+def by(rules: Rules, price_rule: PriceRule) -> Rules:
+    return msgspec.structs.replace(rules, price_rule=price_rule)
+
+
+def organic_worth(page: tuple[Position, ...], value: dict[str, int], given: Auction) -> Fraction:
+    """Return what the organic products of a page are worth, in micros times parts per million."""
+    return sum(
+        (
+            Fraction(value[one.product] * given.exposure_ppm[one.position - 1], 1_000)
+            for one in page
+            if one.campaign is None
+        ),
+        Fraction(0),
+    )
 
 
 def position(given: Auction, candidate: Sponsored) -> int:
