@@ -37,7 +37,7 @@ def write_other(folder: Path, change: Change) -> Path:
     with ShopWriter(folder, name="Corner shop", source="table", pictures="drawn") as writer:
         writer.add_products(pa.Table.from_pylist(change(products().to_pylist()), products().schema))
         writer.add_events(purchases())
-        writer.set_users(people)
+        writer.set_users(people.drop_columns(["consent"]))  # which nobody was asked for
         writer.add_pictures(photographs())
     return folder
 
