@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool
 
 from ranking.calibration.calibration import (
     KINDS,
@@ -42,29 +43,39 @@ def _of_kind(
     Fitted on the earlier half of the newest window and chosen on the later, then fitted on both.
     """
     in_order = sorted(requests, key=lambda one: one.at_seconds)
-    half = len(in_order) // 2
+    halves = in_order[: len(in_order) // 2], in_order[len(in_order) // 2 :]
     found = {}
     for outcome in OUTCOMES:
-        early, late = (
-            logits_of(model, part, products, outcome) for part in (in_order[:half], in_order[half:])
-        )
-        if all(0 < part.labels.sum() < len(part.labels) for part in (early, late)):
+        if all(_came_and_not(part, outcome) for part in halves):
+            early, late = (logits_of(model, part, products, outcome) for part in halves)
             choice = choose(early, late)
             both = (np.concatenate(columns) for columns in zip(early, late, strict=True))
             found[outcome] = choice._replace(calibration=fit(choice.name, *both))
     return found
 
 
+def _came_and_not(examples: Sequence[Example], outcome: str) -> bool:
+    """Tell whether an outcome came of some candidates, and is known not to have come of others."""
+    labels = _known_labels(examples, outcome)
+    return 0 < int(labels.sum()) < len(labels)
+
+
 def logits_of(
     model: Model, examples: Sequence[Example], products: RankedProducts, outcome: str
 ) -> Part:
     """Return the logits of all candidates of which the outcome is known, and what it was."""
-    column = OUTCOMES.index(outcome)
-    found = list(zip(examples, scores(model, examples, products, outcome), strict=True))
-    known = [~np.isnan(one.labels[:, column]) for one, _ in found]
-    logits = [by[kept] for (_, by), kept in zip(found, known, strict=True)]
-    labels = [one.wanted(outcome)[kept] for (one, _), kept in zip(found, known, strict=True)]
+    scored = zip(examples, scores(model, examples, products, outcome), strict=True)
+    logits = [found[_is_known(one, outcome)] for one, found in scored]
     return Part(
-        np.concatenate([np.empty(0, np.float32), *logits]),
-        np.concatenate([np.empty(0, bool), *labels]),
+        np.concatenate([np.empty(0, np.float32), *logits]), _known_labels(examples, outcome)
     )
+
+
+def _known_labels(examples: Sequence[Example], outcome: str) -> Bool[np.ndarray, "m"]:
+    """Return whether an outcome came of each candidate of which that is known."""
+    labels = [one.wanted(outcome)[_is_known(one, outcome)] for one in examples]
+    return np.concatenate([np.empty(0, bool), *labels])
+
+
+def _is_known(example: Example, outcome: str) -> Bool[np.ndarray, "c"]:
+    return np.asarray(~np.isnan(example.labels[:, OUTCOMES.index(outcome)]))

@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
+from pipelines.training.ranker import calibration
 from pipelines.training.ranker.calibration import calibrate, logits_of
-from ranking.calibration.calibration import KINDS, head_name
+from ranking.calibration.calibration import KINDS, Part, head_name
 from ranking.features.context import Context
 from ranking.features.definitions import NAMES
 from ranking.network.examples import Example, RankedProducts, labels_of
@@ -59,6 +62,25 @@ def test_each_kind_of_request_has_probabilities_that_are_right_on_it(
         logits, labels = logits_of(model, own, products, "purchase")
         said = found[head_name(kind, "purchase")].calibration.probabilities(logits)
         assert said.mean() == pytest.approx(labels.mean(), abs=0.02)
+
+
+def test_the_ranker_is_asked_only_about_outcomes_that_something_is_known_of(
+    model: Model,
+    products: RankedProducts,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> Part:
+        asked.append(arguments[-1])
+        return logits_of(*arguments)
+
+    monkeypatch.setattr(calibration, "logits_of", note)
+
+    calibrate(model, logged(rng), products)
+
+    assert set(asked) == {"purchase"}
 
 
 def test_made_up_searches_calibrate_nothing(
