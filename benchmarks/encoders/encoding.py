@@ -35,9 +35,9 @@ from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.image_runtime import choose_image_runtime
-from retrieval.encoders.network_tokenizer import NetworkTokenizer
-from retrieval.encoders.openvino_network import Network, trace
-from retrieval.encoders.runtimes import RuntimeChoice, compiled_record
+from retrieval.encoders.networks.network_tokenizer import NetworkTokenizer
+from retrieval.encoders.networks.openvino_network import Network, trace
+from retrieval.encoders.networks.runtimes import RuntimeChoice, compiled_record
 from retrieval.encoders.text import open_text_encoder
 from retrieval.encoders.text_runtime import (
     CompiledEncoder,

@@ -42,8 +42,8 @@ from ranking.network.training import TrainedRanker
 from ranking.ranker import Ranker
 from ranking.runtimes.onnx_runtime import described
 from retrieval.context_facts import EVERY_NUMBER
-from retrieval.encoders.openvino_network import Network, precisions, trace
-from retrieval.encoders.openvino_network import is_installed as has_openvino
+from retrieval.encoders.networks.openvino_network import Network, precisions, trace
+from retrieval.encoders.networks.openvino_network import is_installed as has_openvino
 
 NUM_PRODUCTS, VECTOR_DIM, NUM_FACTS = 20_000, 384, 12
 PAIR_TOKENS = 64

@@ -70,7 +70,7 @@ def _plan(
 ) -> str:
     """Return the table of what a build would do, without loading what a build runs on."""
     from pipelines.building.preview import preview
-    from pipelines.shop.people import people_of
+    from pipelines.people.people import people_of
     from pipelines.shop.reader import Shop
 
     if live is None:

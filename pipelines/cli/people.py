@@ -41,7 +41,7 @@ def export(
     from pipelines.events.archive_writer import ARCHIVE
     from pipelines.events.event_log import FOLDER
     from pipelines.events.people import export_of
-    from pipelines.shop.people import open_people
+    from pipelines.people.people import open_people
 
     folder, settings = live / FOLDER, load(config, overrides)
     known = open_people(live, settings.people)
@@ -94,7 +94,7 @@ def check(
     from pipelines.config.loading import load
     from pipelines.errors import UserError
     from pipelines.events.people import Receipt, is_genuine
-    from pipelines.shop.people import open_people
+    from pipelines.people.people import open_people
 
     try:
         read = msgspec.json.decode(receipt.read_bytes(), type=Receipt)

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from pipelines.config.zones import zone_of
 from pipelines.errors import ConfigError
-from retrieval.encoders.precision import Precision
+from retrieval.encoders.networks.precision import Precision
 
 OFFLINE_DEADLINE_MS = 60_000  # of a request that nobody waits for: every stage may finish
 

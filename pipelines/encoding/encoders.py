@@ -25,13 +25,13 @@ from pipelines.encoding.runtime_choices import (
     save_probes,
 )
 from pipelines.errors import ConfigError
-from retrieval.encoders.query_texts import QueryTextEncoder
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.runtimes import (
     TORCH,
     RuntimeChoice,
     RuntimeRecord,
     is_native,
 )
+from retrieval.encoders.query_texts import QueryTextEncoder
 from retrieval.encoders.text import (
     SentenceEncoder,
     TextEncoder,
@@ -157,7 +157,7 @@ def _query_encoder(encoders: Encoders, config: Config) -> QueryTextEncoder | Non
     text = config.encoders.text
     if text.runtime == TORCH or not isinstance(encoders.text, SentenceEncoder | CompiledEncoder):
         return None
-    from retrieval.encoders.query_network import write_query_network
+    from retrieval.encoders.networks.query_network import write_query_network
 
     model = fingerprint_of(text_model_files(text.model), config)
     with locked_entry(query_entry(model(text.max_tokens))) as entry:

@@ -13,10 +13,10 @@ from pipelines.encoding.encoders import Encoders, fingerprint_of, open_text
 from pipelines.errors import ReleaseError
 from pipelines.lazy import Lazy
 from retrieval.encoders.clip.saved import read_saved
+from retrieval.encoders.networks.runtimes import TORCH, read_record
 from retrieval.encoders.pictures import fingerprint_in_torch
 from retrieval.encoders.query import ImageEncoder, QueryEncoder
 from retrieval.encoders.query_texts import QueryTextEncoder
-from retrieval.encoders.runtimes import TORCH, read_record
 from retrieval.encoders.saved_image import SavedImageEncoder, save_text_side
 from retrieval.encoders.text import TextEncoder, text_model_files
 from retrieval.encoders.text_runtime import open_chosen, open_without_model

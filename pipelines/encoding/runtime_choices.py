@@ -20,8 +20,7 @@ from jaxtyping import Float32
 from pipelines.config.loading import choices_folder
 from pipelines.durable.files import replaced_folder
 from pipelines.durable.locks import lock_file
-from retrieval.encoders.query_texts import ABOUT
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.runtimes import (
     CLOSE_COSINE,
     RECORD,
     TORCH,
@@ -29,6 +28,7 @@ from retrieval.encoders.runtimes import (
     cosines,
     is_native,
 )
+from retrieval.encoders.query_texts import ABOUT
 from retrieval.encoders.weights import EncoderError
 
 AUTO = "auto"

@@ -27,7 +27,7 @@ from pipelines.engine.stages.stages import (
 )
 from pipelines.engine.storefront import Storefront
 from pipelines.errors import UserError
-from pipelines.events.profiles import Profiles
+from pipelines.events.profiles.profiles import Profiles
 from pipelines.live.catch_up import SharedLog, follow, follow_on
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.events.profiles import Profiles
+from pipelines.events.profiles.profiles import Profiles
 from pipelines.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
 from pipelines.release.build_status import describe_progress

@@ -18,6 +18,7 @@ from pipelines.events.erasure import erase_from_archive
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct
 from pipelines.live.change_log import LiveError
+from pipelines.people.people_ledger import LedgerEntry
 from pipelines.shop.archive import (
     BUCKETS,
     INDEX,
@@ -27,7 +28,6 @@ from pipelines.shop.archive import (
     read_index,
     whole,
 )
-from pipelines.shop.people_ledger import LedgerEntry
 from pipelines.shop.schemas import EVENT_SCHEMA
 from retrieval import EventType
 from retrieval.types import ActLine

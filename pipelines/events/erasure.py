@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.durable.files import replaced_file
-from pipelines.events import sqlite_profiles
 from pipelines.events.event_log import EVENTS
 from pipelines.events.kept_act import KeptAct
+from pipelines.events.profiles import sqlite_profiles
+from pipelines.people.people import VISITOR
+from pipelines.people.people_ledger import LedgerEntry
 from pipelines.shop.archive import parts_of
-from pipelines.shop.people import VISITOR
-from pipelines.shop.people_ledger import LedgerEntry
 
 CHECKPOINT_SECONDS = 10.0  # in which readers leave a write-ahead log
 READ_AT_ONCE = 1 << 24

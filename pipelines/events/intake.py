@@ -25,15 +25,15 @@ from pipelines.events.erasure import (
 from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, forget, open_event_log
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.people import Person, Receipt, export_of, releases_with, signed
-from pipelines.events.profiles import Profiles
+from pipelines.events.profiles.profiles import Profiles
+from pipelines.events.profiles.sqlite_profiles import ProfileWriter, SqliteProfiles, forget_lines
 from pipelines.events.robots import Paces
 from pipelines.events.session_clocks import SessionClocks
-from pipelines.events.sqlite_profiles import ProfileWriter, SqliteProfiles, forget_lines
 from pipelines.events.withdrawals import Withdrawals
 from pipelines.live.remote.change_client import LogClient
 from pipelines.live.remote.messages import Fault, Wire
-from pipelines.shop.people import VISITOR, People, open_people
-from pipelines.shop.people_ledger import LedgerEntry
+from pipelines.people.people import VISITOR, People, open_people
+from pipelines.people.people_ledger import LedgerEntry
 
 WIRE: Wire[KeptAct, int | UnwrittenAct] = Wire(
     msgspec.json.Decoder(list[KeptAct]),

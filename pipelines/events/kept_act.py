@@ -9,8 +9,8 @@ import msgspec
 from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
 from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
-from pipelines.shop.people import VISITOR
-from pipelines.shop.pseudonyms import Pseudonyms
+from pipelines.people.people import VISITOR
+from pipelines.people.pseudonyms import Pseudonyms
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent
 
 Purpose = Literal["search", "recommend", "ads", "train"]

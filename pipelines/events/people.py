@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.events.event_log import replay
+from pipelines.people.people import People
 from pipelines.release import store
 from pipelines.release.layout import BEHAVIOUR, USERS
 from pipelines.shop.archive import archive_parts, read_index
-from pipelines.shop.people import People
 from retrieval.types import Noun, UserId
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from pipelines.events.event_log import UnwrittenAct
 from pipelines.events.kept_act import KeptAct, Purpose
-from pipelines.shop.people import VISITOR
-from pipelines.shop.people_ledger import LedgerEntry, PeopleLedger
+from pipelines.people.people import VISITOR
+from pipelines.people.people_ledger import LedgerEntry, PeopleLedger
 
 NOT_KEPT = UnwrittenAct(204)
 Uses = Callable[[str, Purpose, datetime | None, datetime], bool]

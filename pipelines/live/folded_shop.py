@@ -13,7 +13,7 @@ from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.records import Record, batch_of, edits_of, record_of
-from pipelines.shop.people import People, people_of
+from pipelines.people.people import People, people_of
 from pipelines.shop.reader import BATCH_ROWS, GRANTED, Shop
 
 DEFAULTS = Config()

@@ -13,8 +13,8 @@ from litestar.types import ExceptionHandlersMap
 from index import Unreachable
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
-from pipelines.events.cart import ShopperProfile
 from pipelines.events.people import Receipt
+from pipelines.events.profiles.cart import ShopperProfile
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
 from pipelines.serving.bodies import Failure, FailureBody

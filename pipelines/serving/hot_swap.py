@@ -11,7 +11,7 @@ from pipelines.config.place import ShopPlace
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
-from pipelines.events.profiles import Profiles
+from pipelines.events.profiles.profiles import Profiles
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.manifest import config_of, read_manifest
 from pipelines.release.store import CURRENT, current

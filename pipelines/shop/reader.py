@@ -16,9 +16,9 @@ import xxhash
 from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import zone_of
 from pipelines.errors import ShopError, first_line
+from pipelines.people.people import People
+from pipelines.people.permitted import Permission
 from pipelines.shop.archive import archive_parts, read_index
-from pipelines.shop.people import People
-from pipelines.shop.permitted import Permission
 from pipelines.shop.schemas import (
     CAMPAIGN_SCHEMA,
     EVENT_SCHEMA,

@@ -18,7 +18,7 @@ from ranking.calibration.calibration import FILE as CALIBRATION
 from ranking.network.cross_attention import CrossAttentionRanker
 from ranking.network.files import open_network
 from ranking.runtimes.onnx_runtime import described
-from retrieval.encoders.onnx_export import quiet_export
+from retrieval.encoders.networks.onnx_export import quiet_export
 
 PROBED = ((1, 0, 1), (7, 5, 3), (200, 32, 10), (1_000, 32, 12))  # candidates, recent, facts
 

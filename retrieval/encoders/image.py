@@ -14,7 +14,7 @@ from torch import Tensor
 from index import fit_vectors
 from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.clip.opening import open_clip_model
-from retrieval.encoders.openvino_network import Network, Runner
+from retrieval.encoders.networks.openvino_network import Network, Runner
 from retrieval.encoders.pictures import (
     BrokenPicture,
     fingerprint_in_torch,

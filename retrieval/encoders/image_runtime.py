@@ -9,21 +9,21 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from retrieval.encoders.choosing import (
+from retrieval.encoders.image import ClipEncoder
+from retrieval.encoders.networks.choosing import (
     choose,
     in_each_precision,
     open_choice,
 )
-from retrieval.encoders.image import ClipEncoder
-from retrieval.encoders.openvino_network import Network, is_installed, trace
-from retrieval.encoders.pictures import BrokenPicture, open_picture
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.openvino_network import Network, is_installed, trace
+from retrieval.encoders.networks.runtimes import (
     LEAST_COSINE,
     RuntimeChoice,
     RuntimeRecord,
     cosines,
     precision_of,
 )
+from retrieval.encoders.pictures import BrokenPicture, open_picture
 
 SAMPLE = 64  # pictures that runtimes are compared on
 CALIBRATION = 16  # of them, from which the ranges of 8 bits are taken

@@ -10,8 +10,8 @@ import xxhash
 from jaxtyping import Float32
 
 from index import fit_vectors
-from retrieval.encoders.network_tokenizer import NetworkTokenizer
-from retrieval.encoders.onnx_network import OnnxNetwork
+from retrieval.encoders.networks.network_tokenizer import NetworkTokenizer
+from retrieval.encoders.networks.onnx_network import OnnxNetwork
 from retrieval.encoders.weights import EncoderError, first_line
 
 NETWORK, ABOUT = "queries.onnx", "queries.json"

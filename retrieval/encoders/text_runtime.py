@@ -8,20 +8,20 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import fit_vectors, may_have_gpu
-from retrieval.encoders.choosing import (
+from retrieval.encoders.networks.choosing import (
     choose,
     in_each_precision,
     open_choice,
     warn_where_slow,
 )
-from retrieval.encoders.network_tokenizer import READING, NetworkTokenizer
-from retrieval.encoders.openvino_network import (
+from retrieval.encoders.networks.network_tokenizer import READING, NetworkTokenizer
+from retrieval.encoders.networks.openvino_network import (
     Network,
     Runner,
     is_installed,
     trace,
 )
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.runtimes import (
     LEAST_COSINE,
     RuntimeChoice,
     RuntimeRecord,

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 from torch.distributed.nn import functional as across
 
-from retrieval.encoders.precision import in_halves
+from retrieval.encoders.networks.precision import in_halves
 from retrieval.towers.columns import PastColumns, take
 from retrieval.towers.fusing import unit
 from retrieval.towers.losses import LOSSES, matryoshka

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from retrieval.encoders.precision import Precision
+from retrieval.encoders.networks.precision import Precision
 
 
 class TowerTrainingSettings(NamedTuple):

@@ -6,8 +6,8 @@ from pipelines.config.place import ShopPlace
 from pipelines.config.sections import ConsentConfig
 from pipelines.engine.request import declared_consent, purpose_of, traits_of
 from pipelines.events.archived import archived_upto
-from pipelines.events.live_history import LiveHistory
-from pipelines.events.profiles import ProfileLine, Profiles, usable
+from pipelines.events.profiles.live_history import LiveHistory
+from pipelines.events.profiles.profiles import ProfileLine, Profiles, usable
 from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query

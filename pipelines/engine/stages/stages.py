@@ -15,7 +15,7 @@ from pipelines.engine.stages.request_encoding import RequestEncoder
 from pipelines.engine.stages.retrieval import RetrievalStage
 from pipelines.engine.stages.sales import Sales
 from pipelines.engine.stages.shopper_history import ShopperHistory
-from pipelines.events.profiles import Profiles
+from pipelines.events.profiles.profiles import Profiles
 from pipelines.live.base import Base
 from pipelines.release.layout import RANKER
 from pipelines.release.manifest import read_manifest

@@ -11,8 +11,8 @@ from litestar.handlers import BaseRouteHandler
 
 from pipelines.engine.decoding import invalid_body, refuse_control_characters
 from pipelines.errors import RequestError, json_fault
-from pipelines.events.cart import profile_of
 from pipelines.events.people import Person
+from pipelines.events.profiles.cart import profile_of
 from pipelines.serving.error_responses import (
     ERASURE_ERRORS,
     PEOPLE_ERRORS,

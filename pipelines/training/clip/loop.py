@@ -27,7 +27,7 @@ from pipelines.training.clip.pairs import PicturePairs
 from pipelines.training.schedule import LONGEST_GRADIENT, SCHEDULE
 from retrieval import training_loop
 from retrieval.encoders.clip.model import Clip
-from retrieval.encoders.precision import in_halves
+from retrieval.encoders.networks.precision import in_halves
 from retrieval.training_loop import TrainingPlan, TrainingProgress
 
 LARGEST_SCALE = math.log(100)  # of the logits, as in CLIP (Radford et al. 2021, section 2.5)

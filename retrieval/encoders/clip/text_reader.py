@@ -15,7 +15,7 @@ import regex
 from jaxtyping import Float32, Int64
 
 from retrieval.encoders.clip.texts import LETTERS_PER_TOKEN, shortened
-from retrieval.encoders.onnx_network import OnnxNetwork
+from retrieval.encoders.networks.onnx_network import OnnxNetwork
 from retrieval.encoders.weights import EncoderError, first_line
 
 WORDS = regex.compile(

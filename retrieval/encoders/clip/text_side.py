@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from retrieval.encoders.clip.saved import WEIGHTS, SavedClip, TextShape
 from retrieval.encoders.clip.text_reader import NETWORK, TOKENIZER
 from retrieval.encoders.clip.tokenizer import Tokenizer, open_own_tokenizer
-from retrieval.encoders.onnx_export import OPSET, quiet_export
+from retrieval.encoders.networks.onnx_export import OPSET, quiet_export
 from retrieval.encoders.weights import UNFIT, EncoderError, first_line
 
 PICTURE_SIDE = ("visual.", "logit_scale")  # how the names of all other weights begin

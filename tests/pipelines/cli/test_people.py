@@ -13,8 +13,8 @@ from pipelines.config.sections import Config, ConsentConfig, ServeConfig
 from pipelines.errors import UserError
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import kept_act, pseudonymous
-from pipelines.shop.people import people_of
-from pipelines.shop.people_ledger import LedgerEntry
+from pipelines.people.people import people_of
+from pipelines.people.people_ledger import LedgerEntry
 from retrieval.types import Act
 
 NOW = datetime.now(UTC)

@@ -20,8 +20,8 @@ from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.clip.saved import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.image import ClipEncoder
-from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, Network
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.openvino_network import NETWORK, WEIGHTS, Network
+from retrieval.encoders.networks.runtimes import (
     RECORD,
     RuntimeChoice,
     compiled_record,
@@ -286,7 +286,7 @@ def test_auto_does_not_keep_what_was_forced_and_nobody_what_is_not_native(
         nonlocal kept
         kept = replace(kept, record=record)
         entry().mkdir(parents=True, exist_ok=True)
-        monkeypatch.setattr("retrieval.encoders.runtimes.precisions", lambda: native)
+        monkeypatch.setattr("retrieval.encoders.networks.runtimes.precisions", lambda: native)
         calls.clear()
         with_runtimes(plain, ["tea"], [], Config())
         return len(calls)

@@ -23,7 +23,7 @@ from pipelines.encoding.runtime_choices import (
     prune,
     save_probes,
 )
-from retrieval.encoders.runtimes import RECORD, RuntimeChoice, in_torch, read_record
+from retrieval.encoders.networks.runtimes import RECORD, RuntimeChoice, in_torch, read_record
 
 MODEL = "m" * 32
 

@@ -19,10 +19,10 @@ from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
 from pipelines.events.event_log import EventLog, forget, open_event_log, replay
 from pipelines.events.kept_act import kept_act
 from pipelines.live.change_log import LiveError
+from pipelines.people.people import People
+from pipelines.people.people_ledger import PeopleLedger
+from pipelines.people.pseudonyms import Pseudonyms
 from pipelines.shop.archive import archive_parts, read_index
-from pipelines.shop.people import People
-from pipelines.shop.people_ledger import PeopleLedger
-from pipelines.shop.pseudonyms import Pseudonyms
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import EVENT_SCHEMA, conform
 from retrieval.types import Act

@@ -14,8 +14,8 @@ import pytest
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
 from pipelines.events.event_log import FOLDER, identity, replay
 from pipelines.events.intake import EventWriter
+from pipelines.people.pseudonyms import FILE, open_pseudonyms
 from pipelines.shop.archive import archive_parts, read_index
-from pipelines.shop.pseudonyms import FILE, open_pseudonyms
 
 WRITER = """
 import sys

@@ -21,8 +21,8 @@ from pipelines.events.event_log import FOLDER, replay
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act, pseudonymous
 from pipelines.events.people import Person, Receipt, is_genuine
+from pipelines.people.people_ledger import LedgerEntry
 from pipelines.serving.app import create_app
-from pipelines.shop.people_ledger import LedgerEntry
 from pipelines.shop.reader import Shop
 from retrieval import Query
 from retrieval.types import Act

@@ -15,8 +15,8 @@ from retrieval.encoders.image_runtime import (
     open_chosen_image,
     still_true_image,
 )
-from retrieval.encoders.openvino_network import NETWORK, WEIGHTS
-from retrieval.encoders.runtimes import RuntimeChoice, compiled_record
+from retrieval.encoders.networks.openvino_network import NETWORK, WEIGHTS
+from retrieval.encoders.networks.runtimes import RuntimeChoice, compiled_record
 from retrieval.encoders.weights import EncoderError
 
 

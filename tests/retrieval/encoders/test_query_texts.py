@@ -4,7 +4,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from retrieval.encoders.query_network import random_texts, write_query_network
+from retrieval.encoders.networks.query_network import random_texts, write_query_network
 from retrieval.encoders.query_texts import NETWORK, QueryTextEncoder
 from retrieval.encoders.text import SentenceEncoder, open_text_encoder
 from retrieval.encoders.weights import EncoderError

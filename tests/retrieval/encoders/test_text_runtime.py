@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-import retrieval.encoders.openvino_network as openvino_network
-import retrieval.encoders.runtimes as runtimes
+import retrieval.encoders.networks.openvino_network as openvino_network
+import retrieval.encoders.networks.runtimes as runtimes
 import retrieval.encoders.text_runtime as text_runtime
 from index import UnfitVectors
-from retrieval.encoders.network_tokenizer import READING, TOKENIZER, NetworkTokenizer
-from retrieval.encoders.openvino_network import NETWORK, WEIGHTS, precisions, trace
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.network_tokenizer import READING, TOKENIZER, NetworkTokenizer
+from retrieval.encoders.networks.openvino_network import NETWORK, WEIGHTS, precisions, trace
+from retrieval.encoders.networks.runtimes import (
     RECORD,
     RuntimeChoice,
     compiled_record,

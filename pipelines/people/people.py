@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.config.sections import Config, PeopleConfig
-from pipelines.shop import people_ledger, pseudonyms
-from pipelines.shop.people_ledger import PeopleLedger
-from pipelines.shop.pseudonyms import Pseudonyms, open_pseudonyms
+from pipelines.people import people_ledger, pseudonyms
+from pipelines.people.people_ledger import PeopleLedger
+from pipelines.people.pseudonyms import Pseudonyms, open_pseudonyms
 
 VISITOR = "visitor/"  # before the name of a visitor, where files and releases name whoever acted
 

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.config.sections import PeopleConfig
 from pipelines.errors import ConfigError
-from pipelines.shop.people import open_people
-from pipelines.shop.people_ledger import LedgerEntry, PeopleLedger
+from pipelines.people.people import open_people
+from pipelines.people.people_ledger import LedgerEntry, PeopleLedger
 
 NOW = datetime(2024, 3, 2, 12, tzinfo=UTC)
 

@@ -13,12 +13,12 @@ from pipelines.config.sections import ConsentConfig
 from pipelines.events.event_log import FOLDER
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
-from pipelines.events.profiles import ProfileLine
-from pipelines.events.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
+from pipelines.events.profiles.profiles import ProfileLine
+from pipelines.events.profiles.sqlite_profiles import FILE, MOST_LINES, SqliteProfiles
 from pipelines.live.change_log import LiveError
-from pipelines.shop.people import People
-from pipelines.shop.people_ledger import PeopleLedger
-from pipelines.shop.pseudonyms import Pseudonyms
+from pipelines.people.people import People
+from pipelines.people.people_ledger import PeopleLedger
+from pipelines.people.pseudonyms import Pseudonyms
 from retrieval.types import Act
 
 NOBODY = People(Pseudonyms([bytes(32)]), PeopleLedger(Path("none")))

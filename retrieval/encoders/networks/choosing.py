@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from retrieval.encoders.openvino_network import Network, precisions
-from retrieval.encoders.runtimes import (
+from retrieval.encoders.networks.openvino_network import Network, precisions
+from retrieval.encoders.networks.runtimes import (
     OPENVINO,
     TORCH,
     RuntimeChoice,

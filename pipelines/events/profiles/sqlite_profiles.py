@@ -13,8 +13,8 @@ from typing import Any
 from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct, Purpose, visitor_name
-from pipelines.events.profiles import ProfileLine
-from pipelines.shop.people import VISITOR, People
+from pipelines.events.profiles.profiles import ProfileLine
+from pipelines.people.people import VISITOR, People
 from retrieval.types import EventType
 
 logger = logging.getLogger(__name__)

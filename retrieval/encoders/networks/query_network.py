@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from retrieval.encoders.network_tokenizer import NetworkTokenizer
-from retrieval.encoders.onnx_export import OPSET, quiet_export
+from retrieval.encoders.networks.network_tokenizer import NetworkTokenizer
+from retrieval.encoders.networks.onnx_export import OPSET, quiet_export
+from retrieval.encoders.networks.runtimes import LEAST_COSINE, cosines
 from retrieval.encoders.query_texts import (
     ABOUT,
     NETWORK,
@@ -26,7 +27,6 @@ from retrieval.encoders.query_texts import (
     QueryTextEncoder,
     fingerprint_of,
 )
-from retrieval.encoders.runtimes import LEAST_COSINE, cosines
 from retrieval.encoders.text import SentenceEncoder
 from retrieval.encoders.text_runtime import not_understood, traced
 from retrieval.encoders.weights import EncoderError

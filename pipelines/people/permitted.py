@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
-from pipelines.shop.people import People
-from pipelines.shop.people_ledger import PURPOSES
+from pipelines.people.people import People
+from pipelines.people.people_ledger import PURPOSES
 
 _SECOND = pa.timestamp("s")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pipelines.events.people import Person
-from pipelines.events.profiles import ProfileLine, Profiles, usable
+from pipelines.events.profiles.profiles import ProfileLine, Profiles, usable
 from retrieval.types import EventType, Noun
 
 MOST_RECENT = 20

@@ -12,7 +12,7 @@ import xxhash
 from jaxtyping import Float32
 
 from index import UnfitVectors
-from retrieval.encoders.openvino_network import (
+from retrieval.encoders.networks.openvino_network import (
     NETWORK,
     PRECISIONS,
     WEIGHTS,

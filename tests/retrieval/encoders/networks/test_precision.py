@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from retrieval.encoders.precision import in_halves
+from retrieval.encoders.networks.precision import in_halves
 
 
 @pytest.mark.parametrize(

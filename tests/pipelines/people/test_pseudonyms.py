@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import ConfigError
-from pipelines.shop.pseudonyms import Pseudonyms, open_pseudonyms
+from pipelines.people.pseudonyms import Pseudonyms, open_pseudonyms
 
 KEY = bytes(range(32))
 

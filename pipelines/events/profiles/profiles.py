@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from pipelines.events.kept_act import Purpose
-from pipelines.shop.people import People
-from pipelines.shop.people_ledger import PeopleLedger
+from pipelines.people.people import People
+from pipelines.people.people_ledger import PeopleLedger
 from retrieval.types import EventType
 
 

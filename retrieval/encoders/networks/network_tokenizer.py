@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import xxhash
 
-from retrieval.encoders.openvino_network import Inputs
+from retrieval.encoders.networks.openvino_network import Inputs
 from retrieval.encoders.token_coverage import SAMPLED_TOKENS, sampled_texts, share_of
 from retrieval.encoders.weights import EncoderError, first_line
 

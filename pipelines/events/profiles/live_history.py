@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from pipelines.config.place import ShopPlace
-from pipelines.events.profiles import ProfileLine
+from pipelines.events.profiles.profiles import ProfileLine
 from pipelines.shop.returns import without_returns
 from retrieval import EventType
 from retrieval.behaviour.purchase_log import purchases_before

@@ -1,0 +1,1 @@
+"""Networks: the runtimes that encoders run on, chosen by measurement, and what they read."""
