@@ -15,12 +15,13 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import NamedTuple
 
+from pipelines.ads.ad_consent import AdConsent
 from pipelines.ads.intake import AdIntake
 from pipelines.ads.ledger.accounting import now_ms
 from pipelines.ads.ledger.ledger import Ledger
 from pipelines.ads.ledger.records import HeldAuction, Showing
 from pipelines.config.sections import Config
-from retrieval.types import ConsentState, Query
+from retrieval.types import Query
 
 QUEUED = 1_024  # auctions whose records are to be made
 GATHERED_SECONDS = 0.03  # that auctions are gathered to be recorded together
@@ -45,11 +46,12 @@ class Held(NamedTuple):
 class AdServing:
     """Where an engine finds campaigns, and leaves what it shows; called from several threads."""
 
-    def __init__(self, intake: AdIntake, config: Config) -> None:
+    def __init__(self, intake: AdIntake, config: Config, consent: AdConsent | None = None) -> None:
+        """Sell what `intake` has; without `consent` no event says who allows ads."""
         self.intake = intake
         self.config = config.serve.ads
         self.dropped = 0  # records of auctions
-        self._unset_consents = config.consent.ads == "granted"
+        self._consent = consent or AdConsent(config.consent)
         self._notice_at = -inf
         self._sold_until = inf  # records that wait are written by then, or nothing more is sold
         self._sold_from = -inf
@@ -74,18 +76,16 @@ class AdServing:
         return now_ms()
 
     def consents(self, query: Query) -> bool:
-        """Tell whether whoever asks allows ads; silence means what the server was told."""
-        if query.ads_consent is ConsentState.UNSET:
-            return self._unset_consents
-        return query.ads_consent is ConsentState.GRANTED
+        """Tell whether whoever asks allows ads."""
+        return self._consent.of(query)
 
-    def visitor(self, query: Query) -> str:
+    def visitor(self, query: Query, *, consents: bool) -> str:
         """Return a digest of whoever asks, the same for each request.
 
         It is "" where nobody is named, and where whoever asks does not allow ads.
         """
         name = query.visitor or query.user
-        if not name or not self.consents(query):
+        if not name or not consents:
             return ""
         key = self.intake.tokens.digest_key
         return blake2b(name.encode(), digest_size=8, key=key).hexdigest()

@@ -159,12 +159,17 @@ async def why_not(  # noqa: PLR0913 - what of a request decides
         scene=Scene(placement=placement, device=device, channel=channel, country=country),
     )
     place = admission.opened().place
-    occasion = occasion_of(query, (category,) if category else (), serving, place)
-    shelves = await admission.call(lambda engine: engine.shelves(campaign.products), small(request))
-    day = day_of(occasion.now_ms, place.zone)
-    standings = serving.ledger.standings(
-        [campaign.id], day, occasion.now_ms, serving.visitor(query)
+    categories = (category,) if category else ()
+    occasion, shelves = await admission.call(
+        lambda engine: (
+            occasion_of(query, categories, serving, place),
+            engine.shelves(campaign.products),
+        ),
+        small(request),
     )
+    day = day_of(occasion.now_ms, place.zone)
+    name = serving.visitor(query, consents=occasion.consents)
+    standings = serving.ledger.standings([campaign.id], day, occasion.now_ms, name)
     if campaign.id not in standings:
         raise _unknown()
     return WhyNot(

@@ -1,0 +1,34 @@
+"""Consent to ads: what a request says, what the shopper said in events, and what silence means."""
+
+from pipelines.config.sections import ConsentConfig
+from pipelines.events.profiles import Profiles
+from retrieval import Query
+from retrieval.types import ConsentState
+
+
+class AdConsent:
+    """Tells whether whoever asks allows ads; called from several threads."""
+
+    def __init__(self, unset: ConsentConfig, profiles: Profiles | None = None) -> None:
+        """Take silence for what `unset` says, but of who denied ads in an event of `profiles`."""
+        self._unset = unset.ads == "granted"
+        self._profiles = profiles
+
+    def of(self, query: Query) -> bool:
+        """Return whether a request allows ads.
+
+        What it says counts. Silence is a denial of who withdrew ads, was erased, or has a recent
+        act that may not be used for ads: only a request can grant them again.
+        """
+        if query.ads_consent is not ConsentState.UNSET:
+            return query.ads_consent is ConsentState.GRANTED
+        return self._unset and not self._denied(query)
+
+    def _denied(self, query: Query) -> bool:
+        if self._profiles is None:
+            return False
+        names, ledger = self._profiles.people
+        if ledger.end_of("ads", self._profiles.people.names_of(query.user, query.visitor)):
+            return True
+        acts = self._profiles.lines(names.users(query.user), names.visitors(query.visitor))
+        return any("ads" not in act.purposes for act in acts)
