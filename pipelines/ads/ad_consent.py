@@ -2,6 +2,7 @@
 
 from pipelines.config.sections import ConsentConfig
 from pipelines.events.profiles import Profiles
+from pipelines.shop.people import VISITOR
 from retrieval import Query
 from retrieval.types import ConsentState
 
@@ -23,6 +24,18 @@ class AdConsent:
         if query.ads_consent is not ConsentState.UNSET:
             return query.ads_consent is ConsentState.GRANTED
         return self._unset and not self._denied(query)
+
+    def name_of(self, query: Query) -> str:
+        """Return the name of whoever asks, as the ledger of people has it; "" of nobody.
+
+        A visitor stands before a user, because not every request of a visitor names the user.
+        """
+        if self._profiles is None:
+            return query.visitor or query.user or ""
+        names = self._profiles.people.names
+        if query.visitor:
+            return VISITOR + names.visitor(query.visitor)
+        return names.user(query.user) if query.user else ""
 
     def _denied(self, query: Query) -> bool:
         if self._profiles is None:

@@ -8,7 +8,6 @@ out count all the same, because each says all that it costs.
 
 import logging
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from math import inf
 from queue import Full, Queue
 from threading import Thread
@@ -84,11 +83,10 @@ class AdServing:
 
         It is "" where nobody is named, and where whoever asks does not allow ads.
         """
-        name = query.visitor or query.user
-        if not name or not consents:
+        name = self._consent.name_of(query) if consents else ""
+        if not name:
             return ""
-        key = self.intake.tokens.digest_key
-        return blake2b(name.encode(), digest_size=8, key=key).hexdigest()
+        return self.intake.tokens.visitor(name)
 
     def hold(self, held: Held, day: str) -> None:
         """Count what an auction of a day shows from here on, and let it be recorded."""

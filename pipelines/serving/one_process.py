@@ -52,8 +52,8 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
     with ExitStack() as stack:
         events, serving = None, None
         if live is not None:
-            events = stack.enter_context(closing(event_writer(live, config, releases)))
             ads = stack.enter_context(closing(AdWriter(live, current_place(releases).zone)))
+            events = stack.enter_context(closing(event_writer(live, config, releases, ads.erase)))
             serving = stack.enter_context(
                 closing(AdServing(ads, config, AdConsent(config.consent, events.profiles)))
             )
