@@ -72,11 +72,12 @@ def test_who_denies_ads_by_an_event_is_shown_none_until_a_request_grants_them(
     assert sponsored(serving, **shopper, ads_consent="granted") == ["p30"]
 
 
-def test_why_not_says_that_a_visitor_withdrew_consent(serving: Client) -> None:
+@pytest.mark.parametrize("who", ["visitor", "user"])
+def test_why_not_says_that_somebody_withdrew_consent(serving: Client, who: str) -> None:
     put(serving)
-    tell(serving, visitor="v1", consent={"ads": "denied"})
+    tell(serving, **{who: "v1"}, consent={"ads": "denied"})
 
-    answer = serving.get("/v1/campaigns/c1/why-not?text=bread&visitor=v1")
+    answer = serving.get(f"/v1/campaigns/c1/why-not?text=bread&{who}=v1")
 
     assert answer.json()["products"] == [{"product": "p30", "reasons": ["no_consent"]}]
 
