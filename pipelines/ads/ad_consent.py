@@ -43,5 +43,5 @@ class AdConsent:
         names, ledger = self._profiles.people
         if ledger.end_of("ads", self._profiles.people.names_of(query.user, query.visitor)):
             return True
-        acts = self._profiles.lines(names.users(query.user), names.visitors(query.visitor))
-        return any("ads" not in act.purposes for act in acts)
+        users, visitors = names.users(query.user), names.visitors(query.visitor)
+        return self._profiles.withholds("ads", users, visitors)

@@ -72,6 +72,16 @@ def test_who_denies_ads_by_an_event_is_shown_none_until_a_request_grants_them(
     assert sponsored(serving, **shopper, ads_consent="granted") == ["p30"]
 
 
+def test_a_denial_without_a_name_is_that_of_the_user_who_logs_in_there(serving: Client) -> None:
+    put(serving)
+    tell(serving, visitor="v1", consent={"ads": "denied"})
+    before = sponsored(serving, user="u1")
+
+    tell(serving, visitor="v1", user="u1")
+
+    assert (before, sponsored(serving, user="u1")) == (["p30"], [])
+
+
 @pytest.mark.parametrize("who", ["visitor", "user"])
 def test_why_not_says_that_somebody_withdrew_consent(serving: Client, who: str) -> None:
     put(serving)
