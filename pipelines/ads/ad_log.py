@@ -1,14 +1,21 @@
 """The durable log of ads: what is stored of a campaign, an auction and an act."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
 import msgspec
 
-from pipelines.ads.ledger.records import READER, AdEntry, AdItem, AdRecord, UnwrittenAd
+from pipelines.ads.ledger.records import (
+    READER,
+    AdEntry,
+    AdItem,
+    AdRecord,
+    HeldAuction,
+    UnwrittenAd,
+)
 from pipelines.durable import journal_file
 from pipelines.durable.journal import Journal
 from pipelines.durable.journal_file import Row
@@ -88,6 +95,40 @@ def forget(folder: Path, upto: int, before_ms: int, most: int = MOST_AUCTIONS) -
             )
             removed += len(old)
     return removed
+
+
+def unname(folder: Path, digests: Collection[str]) -> int:
+    """Remove visitors from the records of auctions; return of how many.
+
+    What is overwritten is left in no page of the file; `leave_nothing` empties the write-ahead log.
+    """
+    changed = 0
+    with closing(sqlite3.connect(folder / ADS.file, timeout=30, isolation_level=None)) as log:
+        log.execute("PRAGMA secure_delete = ON")
+        log.execute("BEGIN IMMEDIATE")
+        for sequence, auction in _auctions_of(log, digests):
+            body = msgspec.json.encode(msgspec.structs.replace(auction, visitor=""))
+            log.execute("UPDATE ads SET body = ? WHERE sequence = ?", (body, sequence))
+            changed += 1
+        log.execute("COMMIT")
+    return changed
+
+
+def _auctions_of(
+    log: sqlite3.Connection, digests: Collection[str]
+) -> list[tuple[int, HeldAuction]]:
+    found = []
+    for digest in digests:
+        rows = log.execute(
+            "SELECT sequence, body FROM ads WHERE kind = 'auction' "
+            "AND instr(body, CAST(? AS BLOB)) > 0",
+            (f'"visitor":"{digest}"',),
+        )
+        for sequence, body in rows:
+            auction = READER.decode(body)
+            if isinstance(auction, HeldAuction) and auction.visitor == digest:
+                found.append((sequence, auction))
+    return found
 
 
 def _oldest(log: sqlite3.Connection, upto: int, before_ms: int, most: int) -> list[int]:

@@ -8,19 +8,19 @@ out count all the same, because each says all that it costs.
 
 import logging
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from math import inf
 from queue import Full, Queue
 from threading import Thread
 from time import monotonic, sleep
 from typing import NamedTuple
 
+from pipelines.ads.ad_consent import AdConsent
 from pipelines.ads.intake import AdIntake
 from pipelines.ads.ledger.accounting import now_ms
 from pipelines.ads.ledger.ledger import Ledger
 from pipelines.ads.ledger.records import HeldAuction, Showing
 from pipelines.config.sections import Config
-from retrieval.types import ConsentState, Query
+from retrieval.types import Query
 
 QUEUED = 1_024  # auctions whose records are to be made
 GATHERED_SECONDS = 0.03  # that auctions are gathered to be recorded together
@@ -45,11 +45,12 @@ class Held(NamedTuple):
 class AdServing:
     """Where an engine finds campaigns, and leaves what it shows; called from several threads."""
 
-    def __init__(self, intake: AdIntake, config: Config) -> None:
+    def __init__(self, intake: AdIntake, config: Config, consent: AdConsent | None = None) -> None:
+        """Sell what `intake` has; without `consent` no event says who allows ads."""
         self.intake = intake
         self.config = config.serve.ads
         self.dropped = 0  # records of auctions
-        self._unset_consents = config.consent.ads == "granted"
+        self._consent = consent or AdConsent(config.consent)
         self._notice_at = -inf
         self._sold_until = inf  # records that wait are written by then, or nothing more is sold
         self._sold_from = -inf
@@ -74,21 +75,18 @@ class AdServing:
         return now_ms()
 
     def consents(self, query: Query) -> bool:
-        """Tell whether whoever asks allows ads; silence means what the server was told."""
-        if query.ads_consent is ConsentState.UNSET:
-            return self._unset_consents
-        return query.ads_consent is ConsentState.GRANTED
+        """Tell whether whoever asks allows ads."""
+        return self._consent.of(query)
 
-    def visitor(self, query: Query) -> str:
+    def visitor(self, query: Query, *, consents: bool) -> str:
         """Return a digest of whoever asks, the same for each request.
 
         It is "" where nobody is named, and where whoever asks does not allow ads.
         """
-        name = query.visitor or query.user
-        if not name or not self.consents(query):
+        name = self._consent.name_of(query) if consents else ""
+        if not name:
             return ""
-        key = self.intake.tokens.digest_key
-        return blake2b(name.encode(), digest_size=8, key=key).hexdigest()
+        return self.intake.tokens.visitor(name)
 
     def hold(self, held: Held, day: str) -> None:
         """Count what an auction of a day shows from here on, and let it be recorded."""

@@ -8,7 +8,7 @@ import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import msgspec
@@ -46,7 +46,7 @@ class ClickTokens:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self.digest_key = hmac.digest(key, b"vetrina visitor 1\0", sha256)
+        self._digest_key = hmac.digest(key, b"vetrina visitor 1\0", sha256)
 
     def token(self, showing: Showing) -> str:
         """Return a showing as a token, which may stand in an address."""
@@ -67,6 +67,10 @@ class ClickTokens:
             return None
         packed = msgspec.msgpack.decode(content, type=_Packed)
         return Showing(**msgspec.structs.asdict(packed) | {"auction": packed.auction.hex()})
+
+    def visitor(self, name: str) -> str:
+        """Return the digest of somebody in the records of auctions, of a name in the ledger."""
+        return blake2b(name.encode(), digest_size=8, key=self._digest_key).hexdigest()
 
     def _signature(self, content: bytes) -> bytes:
         return hmac.digest(self._key, PURPOSE + content, sha256)

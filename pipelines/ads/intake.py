@@ -2,8 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from copy import deepcopy
 from datetime import tzinfo
 from pathlib import Path
@@ -12,14 +13,21 @@ from typing import Protocol
 
 import msgspec
 
-from pipelines.ads.ad_log import ADS, FIRST, FOLDER, AdLog, forget
+from pipelines.ads.ad_log import ADS, FIRST, FOLDER, AdLog, forget, unname
 from pipelines.ads.click_tokens import ClickTokens, make_key, open_tokens
 from pipelines.ads.ledger.accounting import Accounting, Clock, now_ms
-from pipelines.ads.ledger.checkpoint import read_checkpoint, write_checkpoint
+from pipelines.ads.ledger.checkpoint import FILE, read_checkpoint, write_checkpoint
 from pipelines.ads.ledger.ledger import Ledger
-from pipelines.ads.ledger.records import AdEntry, AdItem, AdOutcome, UnwrittenAd
+from pipelines.ads.ledger.records import (
+    AdEntry,
+    AdItem,
+    AdOutcome,
+    HeldAuction,
+    UnwrittenAd,
+)
 from pipelines.durable.journal import Journal
 from pipelines.durable.journal_file import in_parts
+from pipelines.events.erasure import leave_nothing
 from pipelines.live.change_log import LiveError
 from pipelines.live.remote.change_client import LogClient
 from pipelines.live.remote.log_tail import LogTail
@@ -71,6 +79,7 @@ class AdWriter:
         self._accounting = Accounting(self._written, zone, clock)
         self._clock = clock
         self._kept_upto = 0
+        self._erased: dict[str, int] = {}  # digests, and until when
         self._log: AdLog = Journal(folder, ADS, prepare=self._accounting.prepare, apply=self._apply)
         try:
             make_key(folder)
@@ -88,7 +97,21 @@ class AdWriter:
 
     def submit(self, items: Sequence[AdItem]) -> Outcomes:
         """Return at once the future of the outcomes."""
-        return self._log.submit(items)
+        return self._log.submit([self._unnamed(item) for item in items])
+
+    def erase(self, names: Sequence[str]) -> int:
+        """Remove people from the records of auctions and from the ledger; return of how many.
+
+        The names are those of the ledger of people. An auction that is still on its way is written
+        without them.
+        """
+        digests = {self.tokens.visitor(name): self._clock() for name in names}
+        self._erased |= digests
+        changed: list[int] = []
+        self._log.between_groups(lambda: changed.append(self._forget_visitors(digests)))
+        with closing(sqlite3.connect(self._folder / ADS.file, isolation_level=None)) as journal:
+            leave_nothing(journal)
+        return changed[0]
 
     def refusals(self, items: Sequence[AdItem]) -> list[UnwrittenAd | None]:
         """Return why each of these would not be written, before anything else is submitted."""
@@ -105,6 +128,19 @@ class AdWriter:
         self.ledger.apply(entries)
         if self._written.upto - self._kept_upto >= KEPT_EVERY:
             self._keep()
+
+    def _unnamed(self, item: AdItem) -> AdItem:
+        """Return an item without its visitor, where that was erased since."""
+        if isinstance(item, HeldAuction) and item.at_ms <= self._erased.get(item.visitor, -1):
+            return msgspec.structs.replace(item, visitor="")
+        return item
+
+    def _forget_visitors(self, digests: Collection[str]) -> int:
+        for ledger in (self._written, self.ledger):
+            ledger.forget_visitors(digests)
+        if (self._folder / FILE).exists():
+            write_checkpoint(self._folder, self._accounting.checkpoint(self._log.id))
+        return unname(self._folder, digests)
 
     def _keep(self) -> None:
         """Keep the ledger as it is, and forget the old auctions that it has counted.

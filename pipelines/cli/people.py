@@ -63,17 +63,21 @@ def erase(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Erase a person from the log, the profiles and the archive; print the signed receipt."""
+    """Erase a person from the log, the profiles, the archive and the ads; print the receipt."""
     from contextlib import closing
+    from datetime import UTC
 
     import msgspec
 
+    from pipelines.ads.intake import AdWriter
     from pipelines.config.loading import load
-    from pipelines.events.intake import EventWriter
+    from pipelines.events.intake import event_writer
 
     settings, person = load(config, overrides), _person(user, visitor)
-    days = settings.serve.profile_days
-    with closing(EventWriter(live, days, settings.people, releases)) as events:
+    with (
+        closing(AdWriter(live, UTC)) as ads,
+        closing(event_writer(live, settings, releases, ads.erase)) as events,
+    ):
         [receipt] = events.erase([person]).result()
     click.echo(msgspec.json.format(msgspec.json.encode(receipt)))
 

@@ -25,6 +25,8 @@ HINTS = {  # what to do, where the message of the decoder does not say it
     "availability": f"write one of {', '.join(Availability)}",
     "scene.placement": f"write one of {', '.join(Placement)}",
     "scene.at": "write the shop's local time, such as 2017-11-15T08:30:00, or name its offset",
+    "start": "write a moment such as 2024-06-01T00:00:00, local or with its offset",
+    "end": "write a moment such as 2024-07-01T00:00:00, local or with its offset",
     "filter": "position 10001 is one too many",
     "facets": 'send at most 20, such as {"field": "brand"} or {"field": "price", "intervals": '
     "[[null, 10], [10, 20]]}",

@@ -52,7 +52,7 @@ def erase_from_log(folder: Path, entries: Sequence[LedgerEntry]) -> int:
             for name in entry.names:
                 for sequence, kept in list(_acts_with(folder, name.removeprefix(VISITOR))):
                     removed += _erase_act(log, sequence, kept, entry)
-        _leave_nothing(log)
+        leave_nothing(log)
     return removed
 
 
@@ -75,7 +75,7 @@ def erase_from_profiles(folder: Path, entries: Sequence[LedgerEntry]) -> int:
                         "AND at_ms <= ?",
                         (kept, upto),
                     )
-        _leave_nothing(profiles)
+        leave_nothing(profiles)
     return removed
 
 
@@ -113,7 +113,7 @@ def rewrite(folder: Path) -> None:
     for file in (EVENTS.file, sqlite_profiles.FILE):
         with closing(_connect(folder / file)) as connection:
             connection.execute("VACUUM")
-            _leave_nothing(connection)
+            leave_nothing(connection)
 
 
 def _erase_act(log: sqlite3.Connection, sequence: int, kept: KeptAct, entry: LedgerEntry) -> int:
@@ -189,7 +189,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _leave_nothing(connection: sqlite3.Connection) -> None:
+def leave_nothing(connection: sqlite3.Connection) -> None:
     """Empty the write-ahead log, as soon as nobody reads it."""
     end = monotonic() + CHECKPOINT_SECONDS
     while True:

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +48,7 @@ KEY_DAYS = 35  # that an act is known when it is sent again
 ARCHIVE_SECONDS = 300.0  # between two looks for acts that are not archived
 
 log = logging.getLogger(__name__)
+EraseFromAds = Callable[[Sequence[str]], int]  # returns how many records named them
 Outcomes = Future[list[ActOutcome]]
 Receipts = Future[list[Receipt]]
 
@@ -91,15 +92,18 @@ class EventWriter:
         retention_days: int,
         people: PeopleConfig = BESIDE_THE_LOG,
         releases: Path | None = None,
+        erase_from_ads: EraseFromAds | None = None,
     ) -> None:
         """Open the log in the folder of --live, or begin one; LiveError where it cannot be.
 
         The key of the shoppers' names is made where there is none. What the ledger of people says
-        is done before anything is taken. `releases` are looked into for a receipt.
+        is done before anything is taken. `releases` are looked into for a receipt, and
+        `erase_from_ads` is called with the names of who is erased.
         """
         folder = self._folder = live / FOLDER
         self.people = open_people(live, people, make=True)
         self._releases = releases
+        self._erase_from_ads = erase_from_ads
         self._shown_for = timedelta(days=retention_days)
         self._kept_for = max(self._shown_for, timedelta(days=KEY_DAYS))
         self._shown = ProfileWriter(folder)
@@ -161,30 +165,33 @@ class EventWriter:
             now = datetime.now(UTC) + MOST_AHEAD  # an act may be as far ahead
             entry = LedgerEntry(at=now, names=everyone, erased=True)
             self._log.between_groups(lambda: self.people.ledger.append(entry))
-        acts, lines, rows = self._erase_by_ledger()
+        acts, lines, rows, auctions = self._erase_by_ledger()
         receipt = Receipt(
             at=entry.at,
             names=entry.names,
             acts=acts,
             lines=lines,
             rows=rows,
+            auctions=auctions,
             left_on_disk=is_found(self._folder, entry.names),
             releases=releases_with(person, self._releases, self.people),
         )
         return signed(receipt, self.people)
 
-    def _erase_by_ledger(self) -> tuple[int, int, int]:
-        """Remove whom the ledger erased, as far as not done; return acts, lines and rows."""
+    def _erase_by_ledger(self) -> tuple[int, int, int, int]:
+        """Remove whom the ledger erased, as far as not done; return acts, lines, rows, auctions."""
         entries = self.people.ledger.entries
         with self._writing_archive:
             new = [one for one in entries[erased_entries(self._folder) :] if one.erased]
             acts = erase_from_log(self._folder, new) if new else 0
             lines = erase_from_profiles(self._folder, new) if new else 0
-            if is_found(self._folder, [name for one in new for name in one.names]):
+            names = [name for one in new for name in one.names]
+            if is_found(self._folder, names):
                 rewrite(self._folder)  # pages that SQLite split keep copies
             rows = self._archive.erase(entries)
+            auctions = self._erase_from_ads(names) if names and self._erase_from_ads else 0
             erased_entries(self._folder, mark=len(entries))
-        return acts, lines, rows
+        return acts, lines, rows, auctions
 
     def _write_archive(self) -> None:
         """Archive what is new, and forget what is old; a failure is tried again the next time."""
@@ -233,6 +240,9 @@ class EventForwarder:
         self.profiles.close()
 
 
-def event_writer(live: Path, config: Config, releases: Path) -> EventWriter:
+def event_writer(
+    live: Path, config: Config, releases: Path | None, erase_from_ads: EraseFromAds
+) -> EventWriter:
     """Open the log of events as a configuration says."""
-    return EventWriter(live, config.serve.profile_days, config.people, releases)
+    days = config.serve.profile_days
+    return EventWriter(live, days, config.people, releases, erase_from_ads)

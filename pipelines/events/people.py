@@ -38,6 +38,7 @@ class Receipt(Noun, frozen=True, kw_only=True):
     acts: int  # of the log
     lines: int  # of profiles
     rows: int  # of the archive
+    auctions: int  # of ads, of which no record names the person any more
     left_on_disk: bool
     releases: tuple[str, ...]
     signature: str = ""

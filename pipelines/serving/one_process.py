@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from pipelines.ads.ad_consent import AdConsent
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.intake import AdWriter
 from pipelines.config.sections import Config
@@ -51,9 +52,11 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
     with ExitStack() as stack:
         events, serving = None, None
         if live is not None:
-            events = stack.enter_context(closing(event_writer(live, config, releases)))
             ads = stack.enter_context(closing(AdWriter(live, current_place(releases).zone)))
-            serving = stack.enter_context(closing(AdServing(ads, config)))
+            events = stack.enter_context(closing(event_writer(live, config, releases, ads.erase)))
+            serving = stack.enter_context(
+                closing(AdServing(ads, config, AdConsent(config.consent, events.profiles)))
+            )
         watch = stack.enter_context(ranking_log(config, say))
         profiles = None if events is None else events.profiles
         engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles, ads=serving)

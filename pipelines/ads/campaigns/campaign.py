@@ -18,6 +18,7 @@ MOST_MICROS = 10**15  # a thousand million of a currency's unit, far below 64 bi
 MOST_PRODUCTS = 1_000
 FIRST_YEAR, LAST_YEAR = 2000, 2200  # of a schedule
 ADDRESS = re.compile(r"(https?://|/)[^\s\"'<>\\]*")
+DOTS = frozenset({".", ".."})  # browsers and curl take these for the folder and the one above
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Money = Annotated[
@@ -159,8 +160,12 @@ def _unfit_names(campaign: AdCampaign) -> Iterator[CampaignFault]:
             yield CampaignFault(field, str(e))
     if "/" in campaign.id:
         yield CampaignFault("id", f"{campaign.id!r} has a slash, which would part its address")
-    if not campaign.advertiser.strip():
+    if campaign.id in DOTS:
+        yield CampaignFault("id", f"is {campaign.id!r}, which addresses leave out; send another")
+    if not (advertiser := campaign.advertiser.strip()):
         yield CampaignFault("advertiser", "is empty; say who pays")
+    elif advertiser != campaign.advertiser:  # it would be another one than without
+        yield CampaignFault("advertiser", f"begins or ends with a space; send {advertiser!r}")
     for field, text in _texts(campaign):
         if control := CONTROL.search(text):
             yield CampaignFault(

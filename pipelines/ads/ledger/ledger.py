@@ -1,6 +1,6 @@
 """The ledger: campaigns and their accounts as the journal of ads tells them, up to one number."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from threading import RLock
 from typing import NamedTuple
@@ -141,6 +141,11 @@ class Ledger:
             self._upto, self._newest_ms, self._day = kept.upto, kept.newest_ms, kept.day
             self._visits = {(one.visitor, one.campaign): one.times for one in kept.visits}
             self.rates.restore(kept.rates)
+
+    def forget_visitors(self, visitors: Collection[str]) -> None:
+        """Forget what these visitors were shown."""
+        with self._lock:
+            self._visits = {key: n for key, n in self._visits.items() if key[0] not in visitors}
 
     def carried(self, name: str) -> int:
         """Return the thousandths of a micro that an id owes beside what it has spent."""

@@ -65,7 +65,8 @@ class Sponsorship:
             return None
         categories = organic.products[0].product.categories
         occasion = occasion_of(query, categories, self.serving, self._place)
-        asker = Asker(self.serving.visitor(query), day_of(occasion.now_ms, self._place.zone))
+        visitor = self.serving.visitor(query, consents=occasion.consents)
+        asker = Asker(visitor, day_of(occasion.now_ms, self._place.zone))
         rows, ledger = ranked.ordered.candidates.rows, self.serving.ledger
         offers = offers_of(rows, self._ad_rows(snapshot), ledger, occasion, asker, self._visible)
         if not offers:

@@ -66,6 +66,13 @@ class Profiles(Protocol):
         """
         ...
 
+    def withholds(self, purpose: Purpose, users: Sequence[str], visitors: Sequence[str]) -> bool:
+        """Tell whether a recent act of a shopper may not serve a purpose.
+
+        What somebody did without a name on a browser of the user counts, too.
+        """
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...

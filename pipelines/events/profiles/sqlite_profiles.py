@@ -55,6 +55,7 @@ ANONYMOUS = (
     f"SELECT {COLUMNS} FROM lines WHERE visitor = ? AND visitor <> '' AND user = '' "
     f"ORDER BY {ORDER} LIMIT {MOST_LINES}"
 )
+WITHHELD = "SELECT 1 FROM lines WHERE {who} AND NOT purposes & ? LIMIT 1"
 TOO_MANY = (
     "DELETE FROM lines WHERE (key, line) IN (SELECT key, line FROM lines WHERE {who} "
     f"ORDER BY {ORDER} LIMIT -1 OFFSET {MOST_LINES})"
@@ -92,6 +93,28 @@ class SqliteProfiles:
         except (sqlite3.Error, OSError):
             logger.exception("%s cannot be read; shoppers are answered without it", self._path)
             return []
+
+    def withholds(self, purpose: Purpose, users: Sequence[str], visitors: Sequence[str]) -> bool:
+        """Tell whether a recent act may not serve a purpose; True where the file cannot be read."""
+        try:
+            return self._withholds(1 << PURPOSES.index(purpose), users, visitors)
+        except (sqlite3.Error, OSError):
+            logger.exception("%s cannot be read; nobody is taken to have consented", self._path)
+            return True
+
+    def _withholds(self, bit: int, users: Sequence[str], visitors: Sequence[str]) -> bool:
+        read = self._connection().execute
+        browsers = [name for user in users for (name,) in read(VISITORS, (user,))]
+        of = {
+            "user = ? AND user <> ''": users,
+            "visitor = ? AND visitor <> ''": visitors,
+            "visitor = ? AND visitor <> '' AND user = ''": browsers,
+        }
+        return any(
+            read(WITHHELD.format(who=who), (name, bit)).fetchall()
+            for who, names in of.items()
+            for name in names
+        )
 
     def _lines(self, users: Sequence[str], visitors: Sequence[str]) -> list[ProfileLine]:
         rows: list[Any] = []

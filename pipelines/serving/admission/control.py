@@ -217,9 +217,10 @@ class AdmissionControl:
 
     async def _show(self, engine: ServedEngine, number: int, deadline: float) -> None:
         """Wait until the answers of this process show what another one took under a number."""
+        begun = monotonic()
         while self._newest(engine, number) < number:
             if monotonic() > deadline:
-                raise StageTimeout("after", GRACE_SECONDS)
+                raise StageTimeout("after", monotonic() - begun)
             await asyncio.sleep(LOOK_SECONDS)
 
     def _newest(self, engine: ServedEngine, number: int) -> int:

@@ -17,6 +17,7 @@ from pipelines.errors import RequestError
 from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl
 from pipelines.serving.campaign_bodies import (
+    EXAMPLE,
     CampaignList,
     ProductReasons,
     WhyNot,
@@ -47,6 +48,13 @@ Word = Annotated[str, QueryParameter(max_length=128)]
 
 class CampaignRequest(JsonRequest):
     """A request whose body is a campaign."""
+
+    async def body(self) -> bytes:
+        """Return the body; RequestError with a campaign to send where there is none."""
+        body = await super().body()
+        if not body:
+            raise RequestError("body", f"is empty; {EXAMPLE}")
+        return body
 
     async def json(self) -> Any:
         """Return the campaign, or a RequestError with the field's name."""
@@ -147,6 +155,7 @@ async def why_not(  # noqa: PLR0913 - what of a request decides
     channel: Word = "",
     country: Word = "",
     visitor: Word = "",
+    user: Word = "",
     ads_consent: FromQuery[ConsentState] = ConsentState.UNSET,
 ) -> WhyNot:
     """Tell why a campaign may not show its products for such a request, before any auction."""
@@ -155,16 +164,22 @@ async def why_not(  # noqa: PLR0913 - what of a request decides
         text=text,
         liked={liked: 1.0} if liked else {},
         visitor=visitor or None,
+        user=user or None,
         ads_consent=ads_consent,
         scene=Scene(placement=placement, device=device, channel=channel, country=country),
     )
     place = admission.opened().place
-    occasion = occasion_of(query, (category,) if category else (), serving, place)
-    shelves = await admission.call(lambda engine: engine.shelves(campaign.products), small(request))
-    day = day_of(occasion.now_ms, place.zone)
-    standings = serving.ledger.standings(
-        [campaign.id], day, occasion.now_ms, serving.visitor(query)
+    categories = (category,) if category else ()
+    occasion, shelves = await admission.call(
+        lambda engine: (
+            occasion_of(query, categories, serving, place),
+            engine.shelves(campaign.products),
+        ),
+        small(request),
     )
+    day = day_of(occasion.now_ms, place.zone)
+    name = serving.visitor(query, consents=occasion.consents)
+    standings = serving.ledger.standings([campaign.id], day, occasion.now_ms, name)
     if campaign.id not in standings:
         raise _unknown()
     return WhyNot(

@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipelines.ads.ad_consent import AdConsent
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.intake import AdForwarder
 from pipelines.engine.engine import Engine
@@ -70,7 +71,7 @@ async def answer(
         folder = Path(task.config.serve.live)
         events = EventForwarder(folder, task.events_path, task.people_path, task.config.people)
         ads = AdForwarder(folder, task.ads_path)
-        serving = AdServing(ads, task.config)
+        serving = AdServing(ads, task.config, AdConsent(task.config.consent, events.profiles))
         engines = EngineReloader(
             Path(task.releases),
             watch=watch,

@@ -26,10 +26,10 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
     """Take changes until `ending` is set; a UserError where the release or log cannot be opened."""
     live = Path(task.config.serve.live)
     engines = EngineReloader(Path(task.releases), live=live, warm=False)
-    events = event_writer(live, task.config, Path(task.releases))
+    ads = AdWriter(live, current_place(Path(task.releases)).zone)
+    events = event_writer(live, task.config, Path(task.releases), ads.erase)
     acts: LogServer[KeptAct, ActOutcome] = LogServer(task.events_path, events.submit, WIRE)
     erasures: LogServer[Person, Receipt] = LogServer(task.people_path, events.erase, ERASURES)
-    ads = AdWriter(live, current_place(Path(task.releases)).zone)
     sales: LogServer[AdItem, AdOutcome] = LogServer(task.ads_path, ads.submit, AD_WIRE)
     try:
         engine = engines.open_first()
@@ -42,8 +42,8 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
         sales.close()
         acts.close()
         erasures.close()
-        ads.close()
         events.close()
+        ads.close()
         engines.close()
 
 

@@ -484,3 +484,23 @@ def test_a_server_without_live_has_no_ads(client: Client) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [403] * 4
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "hint"),
+    [
+        (b"", "body", '"advertiser": "Oats"'),
+        (b'{"start": "2026-06-01"}', "start", "2024-06-01T00:00:00"),
+        (b'{"end": "soon"}', "end", "2024-07-01T00:00:00"),
+    ],
+)
+def test_what_cannot_be_read_as_a_campaign_is_refused_with_what_to_send(
+    shop_window: Client, body: bytes, field: str, hint: str
+) -> None:
+    headers = {"content-type": "application/json"}
+
+    answer = shop_window.put("/v1/campaigns/c1", content=body, headers=headers)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["field"]) == (400, field)
+    assert hint in error["message"]

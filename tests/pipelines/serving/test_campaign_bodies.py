@@ -41,7 +41,8 @@ def cases() -> Iterator[tuple[str, Any]]:
     )
     for field in ("id", "advertiser"):
         yield from ((field, value) for value in NO_TEXT)
-    yield from (("id", name) for name in (" c", "c ", "a/b", "/", "\x7f", "c" * 129))
+    yield from (("id", name) for name in (" c", "c ", "a/b", "/", ".", "..", "\x7f", "c" * 129))
+    yield from (("advertiser", name) for name in (" Oats", "Oats ", "Oats\u2003"))
     yield from (("currency", value) for value in NO_CURRENCY)
     yield from (("products", value) for value in (*NO_LIST, [], ["p1", "p1"], ["p"] * 1_001))
     for name in LISTS:

@@ -212,6 +212,7 @@ def test_an_answer_waits_for_the_change_that_it_must_show(serve: Serve, held: He
 
     assert (shown[0], early, late[0], never[0]) == (200, False, 200, 504)
     assert "`after`" in never[2]["error"]["message"]
+    assert "5.0 s" not in never[2]["error"]["message"]  # the deadline was 50 ms
 
 
 def test_a_server_without_changes_says_that_it_cannot_wait_for_one(
