@@ -74,7 +74,9 @@ def reasons(features: Numbers, *, bought: bool = True) -> tuple[str, ...]:
     for reason in REASONS if bought else REASONS_OF_LOOKS:
         if reason.about not in said and reason.holds(features):
             said[reason.about] = reason.words(features)
-    return tuple(said.values())[:MOST_REASONS]
+            if len(said) == MOST_REASONS:
+                break
+    return tuple(said.values())
 
 
 def _ago(features: Numbers) -> str:

@@ -90,7 +90,7 @@ def test_no_file_of_a_release_knows_what_came_later(futures: tuple[Release, Rele
     one, other = (release.manifest.files for release in futures)
 
     same = {name for name in one if not name.startswith("lexical/")}  # tantivy names at random
-    assert {"promotions/offer_rows.npy", "catalogue/prices.npy"} <= same
+    assert {"promotions/offer_first.npy", "catalogue/prices.npy"} <= same
     assert {name for name in same if one[name] != other.get(name)} == set()
 
 
@@ -141,7 +141,9 @@ def test_what_is_measured_in_a_build_hangs_on_nothing_that_came_later(
 def test_a_promotion_that_was_known_before_is_kept(futures: tuple[Release, Release]) -> None:
     for release in each(futures):
         rows = {
-            kind: np.load(release.path / f"promotions/{kind}_rows.npy").tolist()
+            kind: np.flatnonzero(
+                np.diff(np.load(release.path / f"promotions/{kind}_first.npy"))
+            ).tolist()
             for kind in ("offer", "display")
         }
         assert rows == {"offer": [1], "display": [2]}
