@@ -46,12 +46,11 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
         channels["kind"] = KindChannel(behaviour, parts.kinds)
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
-    kinds: tuple[str, ...] = ()
-    if parts.trained is not None:
+    kinds = () if parts.trained is None else parts.trained.request_kinds
+    if parts.trained is not None and kinds:  # else torch would be loaded for nothing
         channels["towers"] = TowersChannel(
             parts.trained.nearest, parts.trained.vectors, parts.trained.towers.shape.temperature
         )
-        kinds = parts.trained.request_kinds
     on = [name for name in config.retrieval.channels if name in channels]
     searching = [name for name in on if name in SEARCHING]
     recommending = [name for name in on if name in RECOMMENDING]
