@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 T = TypeVar("T")
-LINE_EVERY_SECONDS = 5.0
+LINE_EVERY_SECONDS = 4.0  # nothing is silent for 5, however late the thread that tells comes
 
 
 class Track(Protocol):
