@@ -128,6 +128,8 @@ def locked(releases: Path) -> Iterator[None]:
         raise ReleaseError(
             f"{releases}: another build is writing here; wait until it has ended"
         ) from None
+    except OSError as e:
+        raise _unwritable(releases, e) from None
     with lock:
         yield
 
@@ -135,8 +137,19 @@ def locked(releases: Path) -> Iterator[None]:
 @contextmanager
 def _switching(releases: Path) -> Iterator[None]:
     """Wait until nobody else points CURRENT or takes releases away, and keep others from it."""
-    with lock_file(releases / SWITCH):
+    try:
+        lock = lock_file(releases / SWITCH).acquire()
+    except OSError as e:
+        raise _unwritable(releases, e) from None
+    with lock:
         yield
+
+
+def _unwritable(releases: Path, error: OSError) -> ReleaseError:
+    return ReleaseError(
+        f"{releases} cannot be written: {error.strerror}; let this user write there, or name "
+        "another folder"
+    )
 
 
 def _clear(releases: Path) -> None:

@@ -41,6 +41,14 @@ def publish(releases: Path, content: str = "hello") -> str:
         return new.publish()
 
 
+@pytest.mark.parametrize("lock", [store.LOCK, store.SWITCH])
+def test_a_folder_that_cannot_be_written_is_named(lock: str, tmp_path: Path) -> None:
+    (tmp_path / lock).mkdir()  # as a file that this user may not open
+
+    with pytest.raises(ReleaseError, match=r"cannot be written: .*; let this user"):
+        publish(tmp_path)
+
+
 def test_what_was_published_is_current_and_whole(tmp_path: Path) -> None:
     name = publish(tmp_path)
 
