@@ -1,6 +1,7 @@
 """The hash over our code is over all of it."""
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return root
+
+
+def test_the_hash_is_over_every_package_of_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert sorted(PACKAGES) == sorted(wheel["packages"])
 
 
 def test_the_hash_is_over_what_our_packages_hold_wherever_they_stand(copied: Path) -> None:
