@@ -31,9 +31,8 @@ class StepInputs(NamedTuple):
     """The digest of each input of a step; None: an earlier step has yet to make it."""
 
     digests: dict[str, str | None]
-    training: Mapping[str, str] = MappingProxyType(
-        {}
-    )  # of those that it learns from; none: it learns nothing
+    # of those that it learns from; none: it learns nothing
+    training: Mapping[str, str] = MappingProxyType({})
 
     @property
     def key(self) -> str:

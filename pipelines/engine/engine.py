@@ -1,4 +1,4 @@
-"""Answers requests from one release: the path of a request on one screen."""
+"""Answers requests from one release; the ladder calls the stages, in their order."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
