@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -42,16 +43,12 @@ UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL
 ELEMENT = re.compile(r"\[[^\]]*\]")  # of a list, in the name of a field
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LONGEST_NAME = 80  # characters of a foreign name that a message repeats
+N = TypeVar("N", bound=Noun)
 
 
 def read_query(body: bytes) -> Query:
     """Return the request, or RequestError with the field's name and what to send instead."""
-    try:
-        query = msgspec.json.decode(body, type=Query)
-    except msgspec.ValidationError as e:
-        raise invalid_body(str(e), NOUNS) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise RequestError("body", f"{json_fault(body, e)}; {HINTS['body']}") from None
+    query = read_noun(body, Query, NOUNS, HINTS["body"])
     for field, text in _texts(query):
         refuse_control_characters(field, text)
     if query.candidates is not None and not query.candidates:
@@ -59,9 +56,21 @@ def read_query(body: bytes) -> Query:
     return query
 
 
-def invalid_body(
-    message: str, nouns: Mapping[str, type[Noun]], body: str = HINTS["body"]
-) -> RequestError:
+def read_noun(body: bytes, kind: type[N], nouns: Mapping[str, type[Noun]], expected: str) -> N:
+    """Return the one JSON object of a body, or RequestError with the field's name.
+
+    `nouns` are the kinds of the objects in it by their fields, "" the whole; `expected` is an
+    example of a body.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as e:
+        raise _invalid_body(str(e), nouns, expected) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise RequestError("body", f"{json_fault(body, e)}; {expected}") from None
+
+
+def _invalid_body(message: str, nouns: Mapping[str, type[Noun]], expected: str) -> RequestError:
     """Turn `Expected ... - at `$.scene.at`` into the field `scene.at` and what to do about it."""
     where = WHERE.search(message)
     field = where["field"] if where else ""
@@ -73,7 +82,7 @@ def invalid_body(
             f"{field}.{name}".lstrip("."), f"is not a field here; choose one of {fields}"
         )
     field = field or "body"
-    hint = body if field == "body" else HINTS.get(field.partition("[")[0])
+    hint = expected if field == "body" else HINTS.get(field.partition("[")[0])
     return RequestError(field, f"{fault}; {hint}" if hint else fault)
 
 

@@ -3,12 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
-from pipelines.engine.decoding import invalid_body, refuse_control_characters
-from pipelines.errors import RequestError, json_fault
+from pipelines.engine.decoding import read_noun, refuse_control_characters
+from pipelines.errors import RequestError
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change, NewValues, RejectedChange, read_change
 from pipelines.live.product_rules import RuleError, checked_id, cleaned_product
@@ -107,7 +107,7 @@ def prefix(text: str) -> str:
 
 def read_product(body: bytes) -> Product:
     """Return the product of a body, cleaned, or RequestError with the field's name."""
-    product = _read(body, Product)
+    product = read_noun(body, Product, {"": Product}, BODIES[Product])
     try:
         return cleaned_product(product)
     except RuleError as e:
@@ -116,7 +116,7 @@ def read_product(body: bytes) -> Product:
 
 def read_values(body: bytes) -> NewValues:
     """Return the new price and availability of a body, or RequestError with the field's name."""
-    return _read(body, NewValues)
+    return read_noun(body, NewValues, {"": NewValues}, BODIES[NewValues])
 
 
 def product_id(text: str) -> str:
@@ -185,18 +185,6 @@ def _line_status(line: int, change: Change | RejectedChange, outcome: Outcome) -
         return LineStatus(line=line, status=200, id=name, sequence=outcome)
     failure = Failure(field=outcome.field, message=outcome.message, status=outcome.status)
     return LineStatus(line=line, status=outcome.status, id=name, error=failure)
-
-
-N = TypeVar("N", bound=Noun)
-
-
-def _read(body: bytes, kind: type[N]) -> N:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as e:
-        raise invalid_body(str(e), {"": kind}, BODIES[kind]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise RequestError("body", f"{json_fault(body, e)}; {BODIES[kind]}") from None
 
 
 def explained(query: Query, *, explain: bool) -> Query:

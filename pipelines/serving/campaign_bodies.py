@@ -1,7 +1,5 @@
 """Campaigns over HTTP: read from a body, and what is told of them."""
 
-import msgspec
-
 from pipelines.ads.campaigns.campaign import (
     AdCampaign,
     Bid,
@@ -11,8 +9,8 @@ from pipelines.ads.campaigns.campaign import (
     Targeting,
 )
 from pipelines.ads.campaigns.eligibility import Ineligible
-from pipelines.engine.decoding import invalid_body
-from pipelines.errors import RequestError, json_fault
+from pipelines.engine.decoding import read_noun
+from pipelines.errors import RequestError
 from pipelines.serving.bodies import refuse_repeated_keys
 from retrieval.types import Noun
 
@@ -58,12 +56,7 @@ class CountedAnswer(Noun, frozen=True, kw_only=True):
 
 def read_campaign(body: bytes) -> AdCampaign:
     """Return the campaign of one JSON object, or RequestError with the field's name."""
-    try:
-        campaign = msgspec.json.decode(body, type=AdCampaign)
-    except msgspec.ValidationError as e:
-        raise invalid_body(str(e), NOUNS, EXAMPLE) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RequestError("body", f"{json_fault(body, e)}; {EXAMPLE}") from None
+    campaign = read_noun(body, AdCampaign, NOUNS, EXAMPLE)
     refuse_repeated_keys(body)
     return campaign
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.engine.decoding import invalid_body, refuse_control_characters
-from pipelines.errors import RequestError, json_fault
+from pipelines.engine.decoding import read_noun, refuse_control_characters
+from pipelines.errors import RequestError
 from pipelines.events.event_log import LARGEST_ACT, ActOutcome, UnwrittenAct
 from pipelines.events.kept_act import KeptAct, fault_of
 from pipelines.live.product_rules import RuleError, checked_id
@@ -59,12 +59,7 @@ def read_event(body: bytes) -> Act:
     """Return the act of one JSON object, or RequestError with the field's name."""
     if len(body) > LARGEST_ACT:
         raise RequestError("body", f"has {len(body):,} bytes; an event may have {LARGEST_ACT:,}")
-    try:
-        act = msgspec.json.decode(body, type=Act)
-    except msgspec.ValidationError as e:
-        raise invalid_body(str(e), NOUNS, EXAMPLE) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RequestError("body", f"{json_fault(body, e)}; {EXAMPLE}") from None
+    act = read_noun(body, Act, NOUNS, EXAMPLE)
     refuse_repeated_keys(body)
     for field in TEXTS:
         refuse_control_characters(field, getattr(act, field) or "")

@@ -2,36 +2,28 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from litestar import Response, post
-from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
-from litestar.handlers import BaseRouteHandler
 
 from pipelines.events.event_log import UnwrittenAct
 from pipelines.events.kept_act import kept_act, pseudonymous
 from pipelines.serving import event_bodies
 from pipelines.serving.admission import AdmissionControl
-from pipelines.serving.error_responses import EVENT_ERRORS, events_disabled
+from pipelines.serving.error_responses import EVENT_ERRORS
 from pipelines.serving.event_bodies import TakenEvent, taken_event
 from pipelines.serving.routes.handlers import (
     LINES,
     Admission,
     AnyRequest,
     EventsRequest,
+    allow_events,
     operation_id,
 )
 from retrieval.types import Act
 
 AT_ONCE = 500  # of a body with many, so that others' come in between
-
-
-def _allow_events(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse an event before its body is read, unless the server was started to take any."""
-    if connection.app.state.admission.events is None:
-        raise events_disabled()
 
 
 @post(
@@ -40,7 +32,7 @@ def _allow_events(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHa
     request_class=EventsRequest,
     responses=EVENT_ERRORS,
     operation_id=operation_id,
-    guards=[_allow_events],
+    guards=[allow_events],
 )
 async def take_events(request: AnyRequest, admission: Admission) -> Response[bytes]:
     """Take what a shopper did: one JSON object, or with `application/x-ndjson` one a line.

@@ -24,6 +24,7 @@ from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,
     changes_disabled,
+    events_disabled,
     incomplete_body,
     unsupported,
 )
@@ -199,6 +200,12 @@ def last_part(request: AnyRequest, start: str, end: str = "") -> str:
 def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
     """Return what a route is called in the OpenAPI document."""
     return handler.handler_name
+
+
+def allow_events(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a body before it is read, unless the server was started to take events."""
+    if connection.app.state.admission.events is None:
+        raise events_disabled()
 
 
 def _allow_changes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -9,26 +9,25 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
-from pipelines.engine.decoding import invalid_body, refuse_control_characters
-from pipelines.errors import RequestError, json_fault
+from pipelines.engine.decoding import read_noun, refuse_control_characters
+from pipelines.errors import RequestError
 from pipelines.events.people import Person
 from pipelines.events.profiles.cart import profile_of
 from pipelines.serving.error_responses import (
     ERASURE_ERRORS,
     PEOPLE_ERRORS,
     PROFILE_ERRORS,
-    events_disabled,
 )
-from pipelines.serving.routes.handlers import Admission, AnyRequest, JsonRequest, operation_id
+from pipelines.serving.routes.handlers import (
+    Admission,
+    AnyRequest,
+    JsonRequest,
+    allow_events,
+    operation_id,
+)
 
 EXAMPLE = 'send one JSON object in UTF-8, such as {"user": "u1"} or {"visitor": "v1"}'
 CLOSED = "this server exports and erases nobody over HTTP; set people.http, and --live FOLDER"
-
-
-def _allow_profile(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse a person before the body is read, unless the server was started to take events."""
-    if connection.app.state.admission.events is None:
-        raise events_disabled()
 
 
 class PersonRequest(JsonRequest):
@@ -41,12 +40,7 @@ class PersonRequest(JsonRequest):
 
 def read_person(body: bytes) -> Person:
     """Return the person of a body, or RequestError with the field's name."""
-    try:
-        person = msgspec.json.decode(body, type=Person)
-    except msgspec.ValidationError as e:
-        raise invalid_body(str(e), {"": Person}, EXAMPLE) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RequestError("body", f"{json_fault(body, e)}; {EXAMPLE}") from None
+    person = read_noun(body, Person, {"": Person}, EXAMPLE)
     if person.user is None and person.visitor is None:
         raise RequestError("user", "is missing; name a user, a visitor or both")
     for field in ("user", "visitor"):
@@ -98,7 +92,7 @@ async def erase_person(request: AnyRequest, admission: Admission) -> Response[by
     request_class=PersonRequest,
     responses=PROFILE_ERRORS,
     operation_id=operation_id,
-    guards=[_allow_profile],
+    guards=[allow_events],
 )
 async def shopper_profile(request: AnyRequest, admission: Admission) -> Response[bytes]:
     """Return what a shopper did last, and what lies in the cart."""
