@@ -3,7 +3,6 @@
 from retrieval.types import (
     Act,
     Availability,
-    Campaign,
     Candidates,
     Consent,
     Event,
@@ -21,7 +20,6 @@ from retrieval.types import (
 __all__ = [
     "Act",
     "Availability",
-    "Campaign",
     "Candidates",
     "Consent",
     "Event",

@@ -18,7 +18,7 @@ from retrieval.types.fields import (
     Word,
 )
 from retrieval.types.product import Availability, Product
-from retrieval.types.promotion import Campaign, Promotion, PromotionKind
+from retrieval.types.promotion import Promotion, PromotionKind
 from retrieval.types.query import Collapse, Direction, Facet, Query, Sort
 from retrieval.types.scene import Placement, Scene, local_seconds
 from retrieval.types.slate import (
@@ -42,7 +42,6 @@ __all__ = [
     "Ad",
     "Availability",
     "Because",
-    "Campaign",
     "Candidates",
     "Collapse",
     "Consent",

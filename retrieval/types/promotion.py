@@ -1,4 +1,4 @@
-"""Campaigns and promotions: how and when the shop draws attention to products."""
+"""Promotions: how and when the shop draws attention to products."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,18 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from retrieval.types.fields import Noun, ProductId, UserId
-
-
-class Campaign(Noun, frozen=True, kw_only=True):
-    """A promotion that runs for a while; `products` and `users` empty means: for all."""
-
-    id: str
-    kind: str = ""
-    start: datetime
-    end: datetime
-    products: tuple[ProductId, ...] = ()
-    users: tuple[UserId, ...] = ()
+from retrieval.types.fields import Noun, ProductId
 
 
 class PromotionKind(StrEnum):
