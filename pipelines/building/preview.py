@@ -68,12 +68,11 @@ class BuildPreview(NamedTuple):
 
     def table(self) -> str:
         """Write one row a step, for a terminal."""
-        expected = sum(one.seconds or 0.0 for one in self.steps)
-        return (
-            table(("step", "what happens", "because of", "last time"), map(_row, self.steps))
-            + f"{self.note}; these steps took {_duration(expected)} last time, and nothing was "
-            "written now"
-        )
+        rows = table(("step", "what happens", "because of", "last time"), map(_row, self.steps))
+        times = [one.seconds for one in self.steps if one.action is not Action.TAKE]
+        known = [seconds for seconds in times if seconds is not None]
+        took = f"what is not taken over took {_duration(sum(known))} last time; " if known else ""
+        return f"{rows}{self.note}; {took}nothing was written now"
 
 
 def preview(shop: Shop, releases: Path, config: Config, until: datetime | None) -> BuildPreview:
@@ -134,7 +133,7 @@ class _PlannedBuild:
         because = _differences(inputs.digests, record)
         depends_on = tuple(name for name, digest in inputs.digests.items() if digest is None)
         if not because and not depends_on:
-            return StepPreview(step.name, Action.TAKE)
+            return StepPreview(step.name, Action.TAKE, seconds=record.seconds or None)
         share = share_since_training(step, inputs, record, lambda: self._changed_share)
         if share is not None and share > self._most_changed:
             because = (*because, f"{share:.1%} of the products changed since it learnt")
@@ -202,8 +201,7 @@ def _row(one: StepPreview) -> tuple[str, str, str, str]:
     reason = ", ".join(one.because)
     if not one.certain:
         reason = f"depends on {', '.join(one.depends_on)}"
-    time = "" if one.action is Action.TAKE else _duration(one.seconds)
-    return one.step, action, reason, time
+    return one.step, action, reason, _duration(one.seconds)
 
 
 def _duration(seconds: float | None) -> str:

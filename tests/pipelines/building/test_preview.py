@@ -240,3 +240,23 @@ def test_a_plan_is_read_without_torch() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert said.stdout.strip() == "False"
+
+
+def test_the_time_of_what_is_taken_over_is_told_and_not_added_up() -> None:
+    steps = (
+        StepPreview("words", Action.TAKE, seconds=40.0),
+        StepPreview("vectors", Action.MAKE, ("texts to encode",), seconds=3.0),
+    )
+
+    text = BuildPreview(steps, "compared with x").table()
+
+    assert "40 s" in text
+    assert "compared with x; what is not taken over took 3.0 s last time; nothing was" in text
+
+
+def test_no_time_is_told_where_nothing_was_built_before() -> None:
+    text = BuildPreview(
+        (StepPreview("words", Action.MAKE, ("x",)),), "compared with nothing"
+    ).table()
+
+    assert text.endswith("compared with nothing; nothing was written now")
