@@ -24,7 +24,15 @@ from pipelines.shop.reader import Shop
 
 MICROS = 1_000_000
 LISTED = ("products", "exclusion_groups")
-TARGETS = ("terms", "categories", "target_products", "placements", "devices", "channels")
+TARGETS = {  # fields of the targeting by those of the mapping
+    "terms": "terms",
+    "categories": "categories",
+    "target_products": "products",
+    "placements": "placements",
+    "devices": "devices",
+    "channels": "channels",
+    "countries": "countries",
+}
 MONEY = {"total": "total_micros", "daily": "daily_micros", "bid": "micros"}
 
 
@@ -132,7 +140,6 @@ def _raw(cells: dict[str, str], columns: CampaignMapping) -> dict[str, Any]:
     """Return what a row says by the fields of a campaign, not yet validated."""
     money = {field: micros_of(cells[name], name) for name, field in MONEY.items() if name in cells}
     lists = {name: _listed(cells.get(name, ""), columns) for name in (*LISTED, *TARGETS)}
-    countries = _listed(cells.get("countries", ""), columns)
     creative = {
         "id": "1",
         "text": cells.get("creative_text", ""),
@@ -151,15 +158,7 @@ def _raw(cells: dict[str, str], columns: CampaignMapping) -> dict[str, Any]:
         "end": _moment(cells["end"], "end"),
         "bid": {"kind": cells.get("kind", "").lower() or "cpc", "micros": money["micros"]},
         "products": lists["products"],
-        "targeting": {
-            "terms": lists["terms"],
-            "categories": lists["categories"],
-            "products": lists["target_products"],
-            "placements": lists["placements"],
-            "devices": lists["devices"],
-            "channels": lists["channels"],
-            "countries": countries,
-        },
+        "targeting": {field: lists[name] for name, field in TARGETS.items()},
         "exclusion_groups": lists["exclusion_groups"],
         "creatives": [creative] if creative["text"] or creative["image"] else [],
         "daily_cap": _whole(cells.get("daily_cap", "")),
