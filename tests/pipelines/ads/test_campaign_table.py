@@ -44,11 +44,15 @@ def test_columns_are_named_by_a_mapping(tmp_path: Path, shop: Path) -> None:
     mapping = (
         "id: nr\nadvertiser: who\ncurrency: cur\ntotal: all\ndaily: day\nstart: from\nend: to\n"
         "bid: max\nkind: type\nproducts: skus\nterms: words\nplacements: pages\n"
-        "exclusion_groups: not_with\ncreative_text: claim\ndaily_cap: cap\n"
+        "target_products: beside\ncountries: in\nexclusion_groups: not_with\n"
+        "creative_text: claim\ndaily_cap: cap\n"
         "list_separator: ;\ntimezone: Europe/Rome\n"
     )
-    header = "nr,who,cur,all,day,from,to,max,type,skus,words,pages,not_with,claim,cap"
-    row = "c9,Rye,USD,9,3,2026-06-01,2026-06-02,4,CPM,p1;p3,rye bread;toast,search,bread,Crisp,2"
+    header = "nr,who,cur,all,day,from,to,max,type,skus,words,pages,beside,in,not_with,claim,cap"
+    row = (
+        "c9,Rye,USD,9,3,2026-06-01,2026-06-02,4,CPM,p1;p3,rye bread;toast,search,p2,DE;AT,bread,"
+        "Crisp,2"
+    )
 
     taken(tmp_path, shop, row, header=header, mapping=mapping)
 
@@ -58,6 +62,7 @@ def test_columns_are_named_by_a_mapping(tmp_path: Path, shop: Path) -> None:
     assert one.start == datetime(2026, 5, 31, 22, tzinfo=UTC)
     assert (str(one.bid.kind), one.budget.daily_micros, one.daily_cap) == ("cpm", 3_000_000, 2)
     assert one.targeting.terms == ("rye bread", "toast")
+    assert (one.targeting.products, one.targeting.countries) == (("p2",), ("DE", "AT"))
     assert one.creatives[0].text == "Crisp"
 
 
