@@ -58,9 +58,7 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except click.ClickException as e:
-        context = getattr(e, "ctx", None)
-        more = f"; see `{context.command_path} --help`" if context else ""
-        _fail(f"{e.format_message().rstrip('.')}{more}", e.exit_code)
+        _fail(f"{e.format_message().rstrip('.')}{_hint(e)}", e.exit_code)
     except click.Abort:
         sys.exit("stopped")
     except UnfitDraft as e:
@@ -70,6 +68,8 @@ def main() -> None:
         _fail(str(e), UNFIT)
     except UserError as e:
         _fail(str(e))
+    except ModuleNotFoundError as e:
+        _fail(_missing(e))
     except ValueError as e:
         from index import IndexFault
 
@@ -86,6 +86,19 @@ def vetrina() -> None:
 
 for verb in VERBS:
     vetrina.add_command(verb)
+
+
+def _hint(error: click.ClickException) -> str:
+    """Return where the right use is described, of an error that knows its verb."""
+    context = getattr(error, "ctx", None)
+    return f"; see `{context.command_path} --help`" if context else ""
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Return which extra has a library that every verb needs; anything else is raised."""
+    if error.name != "faiss":
+        raise error
+    return "FAISS is not installed; install Vetrina with its extra `cpu` or `gpu`"
 
 
 def _leave_pandas_out() -> None:

@@ -141,6 +141,27 @@ def test_a_plan_tells_of_every_design_and_writes_the_one_to_take(
     assert config.index.kind != "auto"
 
 
+def test_without_faiss_a_verb_names_the_extra_that_has_it() -> None:
+    program = (
+        "import sys; sys.modules['faiss'] = None\n"
+        "sys.argv = ['vetrina', 'search', 'bread', '--releases', 'nowhere']\n"
+        "from pipelines.cli.main import main\n"
+        "main()"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1
+    assert "extra `cpu` or `gpu`" in said.stderr
+
+
 def test_a_memory_that_is_no_size_is_a_mistake_in_one_line(call: Call, releases: Path) -> None:
     code, _, error = call("index", "plan", "--releases", releases, "--memory", "much")
 
