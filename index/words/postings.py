@@ -42,7 +42,7 @@ class TermPostings(NamedTuple):
         return cls(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.uint8))
 
 
-class Counted(NamedTuple):
+class TermCounts(NamedTuple):
     """How often each term stands in each field of each row, sorted by `keys`, then by row."""
 
     keys: Int64[np.ndarray, "p"]  # number of the term * number of fields + field
@@ -50,7 +50,7 @@ class Counted(NamedTuple):
     times: Int32[np.ndarray, "p"]
 
     @classmethod
-    def of(cls, keys: Int64[np.ndarray, "o"], rows: Int32[np.ndarray, "o"]) -> "Counted":
+    def of(cls, keys: Int64[np.ndarray, "o"], rows: Int32[np.ndarray, "o"]) -> "TermCounts":
         """Count occurrences, which are given row by row."""
         order = np.argsort(keys, kind="stable")
         keys, rows = keys[order], rows[order]
@@ -67,7 +67,7 @@ class PostingsWriter:
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = dict(weights)
         self._numbers: dict[str, int] = {}
-        self._blocks: list[Counted] = []
+        self._blocks: list[TermCounts] = []
         self._keys, self._rows = array("q"), array("i")
         self._lengths = {field: array("i") for field in weights}
         self._size = 0
@@ -102,10 +102,10 @@ class PostingsWriter:
     def _count(self) -> None:
         """Count the occurrences at hand, to forget them."""
         keys, rows = np.array(self._keys, np.int64), np.array(self._rows, np.int32)
-        self._blocks.append(Counted.of(keys, rows))
+        self._blocks.append(TermCounts.of(keys, rows))
         self._keys, self._rows = array("q"), array("i")
 
-    def _sorted_by_text(self, terms: Sequence[str]) -> Counted:
+    def _sorted_by_text(self, terms: Sequence[str]) -> TermCounts:
         """Return all that was counted, terms numbered in the order of their texts."""
         ranks = np.empty(len(terms), np.int64)
         for rank, term in enumerate(terms):
@@ -115,11 +115,11 @@ class PostingsWriter:
         fields = len(self._weights)
         keys = ranks[keys // fields] * fields + keys % fields
         order = np.argsort(keys, kind="stable")
-        return Counted(keys[order], rows[order], times[order])
+        return TermCounts(keys[order], rows[order], times[order])
 
     def _impacts(
         self,
-        counted: Counted,
+        counted: TermCounts,
         lengths: Mapping[str, Int32[np.ndarray, "n"]],
         means: Mapping[str, float],
     ) -> Float64[np.ndarray, "p"]:
@@ -133,7 +133,7 @@ class PostingsWriter:
         return impacts
 
     def _joined_fields(
-        self, counted: Counted, impacts: Float64[np.ndarray, "p"], num_terms: int
+        self, counted: TermCounts, impacts: Float64[np.ndarray, "p"], num_terms: int
     ) -> tuple[np.ndarray, ...]:
         """Return the arrays of COLUMNS: the postings of all fields as one."""
         numbers, places = np.divmod(counted.keys, len(self._weights))

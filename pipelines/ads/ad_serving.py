@@ -32,7 +32,7 @@ CLOSING_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class Held(NamedTuple):
+class AuctionToRecord(NamedTuple):
     """An auction as its request leaves it; `detail` makes its record and the reasons lost."""
 
     id: str
@@ -54,7 +54,7 @@ class AdServing:
         self._notice_at = -inf
         self._sold_until = inf  # records that wait are written by then, or nothing more is sold
         self._sold_from = -inf
-        self._queue: Queue[tuple[Held, str] | None] = Queue(QUEUED)
+        self._queue: Queue[tuple[AuctionToRecord, str] | None] = Queue(QUEUED)
         self._recording = Thread(target=self._record, name="record auctions", daemon=True)
         self._recording.start()
 
@@ -88,7 +88,7 @@ class AdServing:
             return ""
         return self.intake.tokens.visitor(name)
 
-    def hold(self, held: Held, day: str) -> None:
+    def hold(self, held: AuctionToRecord, day: str) -> None:
         """Count what an auction of a day shows from here on, and let it be recorded."""
         self.ledger.serve(held.showings, day, held.visitor)
         try:
@@ -116,7 +116,7 @@ class AdServing:
                 batch.append(more)
             self._submit(batch)
 
-    def _submit(self, batch: Sequence[tuple[Held, str]]) -> None:
+    def _submit(self, batch: Sequence[tuple[AuctionToRecord, str]]) -> None:
         """Record auctions; what fails is dropped, and the next may do better."""
         auctions = [self._auction(*one) for one in batch]
         self._sold_until = monotonic() + STALLED_SECONDS
@@ -127,7 +127,7 @@ class AdServing:
             self._drop(f"auctions were not recorded: {e!r}", len(batch))
         self._sold_until = inf
 
-    def _auction(self, held: Held, day: str) -> HeldAuction:
+    def _auction(self, held: AuctionToRecord, day: str) -> HeldAuction:
         record, lost = held.detail()
         return HeldAuction(
             id=held.id,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from pipelines.ads.ad_serving import AdServing, Held
+from pipelines.ads.ad_serving import AdServing, AuctionToRecord
 from pipelines.ads.campaigns.campaign import BidKind
 from pipelines.ads.campaigns.eligibility import Occasion
 from pipelines.ads.campaigns.wording import why_shown
@@ -74,7 +74,9 @@ class Sponsorship:
         name = secrets.token_hex(16)
         if all(offer.against for offer in offers):
             detail = partial(_no_auction, offers)
-            self.serving.hold(Held(name, occasion.now_ms, asker.visitor, (), detail), asker.day)
+            self.serving.hold(
+                AuctionToRecord(name, occasion.now_ms, asker.visitor, (), detail), asker.day
+            )
             return None
         length = min(query.k, MOST_POSITIONS)
         names = [placed.product.id for placed in organic.products[:length]]
@@ -86,7 +88,7 @@ class Sponsorship:
             _page(outcome, offers, ranked, query.k), self._ads(showings, offers, occasion)
         )
         detail = partial(_detail, auction, outcome, offers)
-        held = Held(name, occasion.now_ms, asker.visitor, showings, detail)
+        held = AuctionToRecord(name, occasion.now_ms, asker.visitor, showings, detail)
         self.serving.hold(held, asker.day)  # last: what fails before has shown nothing
         return sponsored if showings else None
 

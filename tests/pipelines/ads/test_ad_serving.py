@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from pipelines.ads import ad_serving
-from pipelines.ads.ad_serving import AdServing, Held
+from pipelines.ads.ad_serving import AdServing, AuctionToRecord
 from pipelines.ads.ledger.records import AdItem, AdOutcome, HeldAuction
 from pipelines.config.sections import Config
 from tests.pipelines.ads.conftest import NOON_MS, Till, campaign, showing
@@ -31,9 +31,9 @@ class Slow:
         """Close nothing."""
 
 
-def held(number: int = 1) -> Held:
+def held(number: int = 1) -> AuctionToRecord:
     one = showing(number)
-    return Held(one.auction, NOON_MS, "", (one,), lambda: ("{}", {"c2": ("outranked",)}))
+    return AuctionToRecord(one.auction, NOON_MS, "", (one,), lambda: ("{}", {"c2": ("outranked",)}))
 
 
 def test_what_is_shown_is_held_at_once_and_recorded_behind(till: Till) -> None:
