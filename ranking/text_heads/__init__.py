@@ -1,7 +1,4 @@
-"""Heads that order judged texts: one interface, so that all can be compared on one list.
-
-A recipe is fitted on judged lists and returns a head; a head gives one score a candidate.
-"""
+"""Heads that order judged texts: one interface, so that all can be compared on one list."""
 
 from ranking.network.losses import LOSSES
 from ranking.text_heads.lambdamart import LambdaMart, MissingLightGBM
