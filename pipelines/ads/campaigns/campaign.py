@@ -17,7 +17,7 @@ from retrieval.types import Noun, Placement, ProductId
 MOST_MICROS = 10**15  # a thousand million of a currency's unit, far below 64 bits
 MOST_PRODUCTS = 1_000
 FIRST_YEAR, LAST_YEAR = 2000, 2200  # of a schedule
-ADDRESS = re.compile(r"(https?://|/)[^\s\"'<>\\]*")
+ADDRESS = re.compile(r"(https?://|/(?!/))[^\s\"'<>\\]*")
 DOTS = frozenset({".", ".."})  # browsers and curl take these for the folder and the one above
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -146,7 +146,8 @@ def _faults(campaign: AdCampaign) -> Iterator[CampaignFault]:
     for place, creative in enumerate(campaign.creatives):
         if creative.image and not ADDRESS.fullmatch(creative.image):
             yield CampaignFault(
-                f"creatives[{place}].image", "is no address; send one with https:// in front"
+                f"creatives[{place}].image",
+                "is no address; send one with https:// in front",
             )
 
 
