@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.ads.ad_log import FOLDER, forget, replay
-from pipelines.ads.campaigns.campaign import Bid, BidKind
+from pipelines.ads.campaigns.campaign import Bid
 from pipelines.ads.ledger.checkpoint import FILE
 from pipelines.ads.ledger.records import (
     AdAct,
@@ -15,6 +15,7 @@ from pipelines.ads.ledger.records import (
     PutCampaign,
     UnwrittenAd,
 )
+from ranking.auction.values import Pricing
 from tests.assertions import each, every
 from tests.pipelines.ads.conftest import DAY_MS, MINUTE_MS, Till, auction, campaign, showing
 
@@ -71,7 +72,7 @@ def test_a_daily_budget_is_a_bound_of_its_own_and_new_on_the_next_day(till: Till
 
 
 def test_thousandths_of_views_are_added_up_before_they_are_cut(till: Till) -> None:
-    till.put(campaign(bid=Bid(kind=BidKind.CPM, micros=2_500)))
+    till.put(campaign(bid=Bid(kind=Pricing.CPM, micros=2_500)))
     views = [showing(n, kind="cpm", price_micros=2_400, hold_micros=2) for n in range(10)]
 
     till.tell(*views[:5], act=AdAct.VIEW)
