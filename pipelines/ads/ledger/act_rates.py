@@ -56,9 +56,8 @@ class ActRates:
         keys = _keys(kind, placement, campaign)
         for key in keys if campaign else keys[:1]:
             acts = self._acts[key]
-            exposure = max(
-                self._exposure[key] / FULL_EXPOSURE, acts
-            )  # records of auctions may be lost
+            shown = self._exposure[key] / FULL_EXPOSURE
+            exposure = max(shown, acts)  # records of auctions may be lost
             rate = (acts + PRIOR_EXPOSURE * rate) / (exposure + PRIOR_EXPOSURE)
         return rate
 
