@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -199,9 +200,12 @@ OPERATIONS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(operations=OPERATIONS, total=st.integers(1, 3_000), daily=st.integers(1, 1_500))
 def test_ledger_journal_and_budget_agree_after_any_operations(
-    tmp_path_factory: object, operations: list[tuple[str, int, int]], total: int, daily: int
+    tmp_path_factory: pytest.TempPathFactory,
+    operations: list[tuple[str, int, int]],
+    total: int,
+    daily: int,
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("till")  # type: ignore[attr-defined]
+    folder = tmp_path_factory.mktemp("till")
     till = Till(folder)
     daily = min(total, daily)
     till.put(campaign(total=total, daily=daily))
