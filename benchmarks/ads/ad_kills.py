@@ -50,6 +50,7 @@ from pipelines.ads.ledger.records import (
 )
 from pipelines.live.remote.change_client import connect
 from pipelines.live.remote.change_server import LogServer
+from ranking.auction.values import Pricing
 
 WORKERS = 8
 STEPS = 10_000
@@ -146,7 +147,7 @@ def _show(ads: AdForwarder, now_ms: int, answers: int, waiting: list[Future[Any]
         product="p1",
         placement="search",
         exposure_ppm=1_000_000,
-        kind="cpc",  # type: ignore[arg-type]
+        kind=Pricing.CPC,
         price_micros=PRICE,
         hold_micros=int(PRICE * CLICK_RATE),
         at_ms=now_ms,

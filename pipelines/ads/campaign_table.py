@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.ads.campaigns.campaign import MOST_MICROS, AdCampaign, fault_of, placed_in_time
+from pipelines.ads.campaigns.campaign import AdCampaign, fault_of, placed_in_time
 from pipelines.ads.intake import AdWriter
 from pipelines.ads.ledger.records import PutCampaign
 from pipelines.config.loading import read_section
@@ -21,6 +21,7 @@ from pipelines.live.change_log import FILE
 from pipelines.live.folded_shop import open_shop
 from pipelines.shop.quality import shown
 from pipelines.shop.reader import Shop
+from ranking.auction.values import MOST_MICROS
 
 MICROS = 1_000_000
 LISTED = ("products", "exclusion_groups")

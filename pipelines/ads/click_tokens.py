@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.ads.campaigns.campaign import BidKind
 from pipelines.ads.ledger.records import Showing
 from pipelines.durable.files import flush
 from pipelines.live.change_log import LiveError
+from ranking.auction.values import Pricing
 
 KEY_FILE = "key"
 KEY_BYTES = 32
@@ -34,7 +34,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     product: str
     placement: str
     exposure_ppm: int
-    kind: BidKind
+    kind: Pricing
     price_micros: int
     hold_micros: int
     at_ms: int

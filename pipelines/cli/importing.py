@@ -144,7 +144,7 @@ def import_campaigns(source: Path, mapping: Path | None, live: Path, shop: Path)
     """Import a table of ad campaigns into the log of a server that does not run."""
     from pipelines.ads.campaign_table import import_campaigns
 
-    click.echo(f"{import_campaigns(source, mapping, shop, live):,} campaigns are taken")
+    click.echo(f"campaigns that are taken: {import_campaigns(source, mapping, shop, live):,}")
 
 
 @import_.command("merchant")

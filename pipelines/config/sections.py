@@ -336,6 +336,18 @@ class ConsentConfig(Section, frozen=True, kw_only=True):
     ads: Silence = "granted"
     train: Silence = "granted"
 
+    def beside(self, other: "ConsentConfig") -> "ConsentConfig":
+        """Return what silence means where another configuration counts, too: a denial holds."""
+        denied = {
+            purpose: "denied"
+            for purpose in self.__struct_fields__
+            if "denied" in (getattr(self, purpose), getattr(other, purpose))
+        }
+        return msgspec.convert(denied, ConsentConfig)
+
+
+GRANTED = ConsentConfig()
+
 
 class GateConfig(Section, frozen=True, kw_only=True):
     """What a draft must reach to be served; `index.recall_target` belongs to it, too."""

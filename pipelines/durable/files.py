@@ -85,3 +85,11 @@ def restore(out: Path) -> None:
 
 def _old(out: Path) -> Path:
     return out.with_name(f".{out.name}.old")
+
+
+def is_in_place(path: Path, inode: int) -> bool:
+    """Tell whether a file that is open under an inode is the one that others find at its path."""
+    try:
+        return path.stat().st_ino == inode
+    except OSError:
+        return False

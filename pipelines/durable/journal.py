@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, cast
 
 from filelock import FileLock, Timeout
 
+from pipelines.durable.files import is_in_place
 from pipelines.durable.journal_file import (
     Entry,
     Format,
@@ -293,7 +294,7 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         form = self._form
-        if not self._is_in_place():
+        if not is_in_place(self._path, self._inode):
             self._close_because(f"{self._path.name} was removed or replaced")
             raise self._closed_error()
         if used_bytes(connection) > self._most_bytes:
@@ -309,13 +310,6 @@ class Journal(Generic[Item, Record, Entry, Refusal]):
         except sqlite3.Error as e:
             self._undo(connection)
             raise form.error(f"{self.folder}: the {form.entry}s were not written: {e}") from None
-
-    def _is_in_place(self) -> bool:
-        """Tell whether the file that is written is the one that others find."""
-        try:
-            return self._path.stat().st_ino == self._inode
-        except OSError:
-            return False
 
     def _undo(self, connection: sqlite3.Connection) -> None:
         """Go back to the last commit; where that is in doubt, write nothing more."""

@@ -6,11 +6,19 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from index import use_threads
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.campaigns.eligibility import Shelf
 from pipelines.config.place import ShopPlace
-from pipelines.config.sections import OFFLINE_DEADLINE_MS, Config, not_hidden
+from pipelines.config.sections import (
+    GRANTED,
+    OFFLINE_DEADLINE_MS,
+    Config,
+    ConsentConfig,
+    not_hidden,
+)
 from pipelines.engine.completion import Completion
 from pipelines.engine.deadline import Deadline
 from pipelines.engine.ladder.answers import LadderAnswers
@@ -71,6 +79,7 @@ class Engine:
         *,
         profiles: Profiles | None = None,
         ads: AdServing | None = None,
+        consent: ConsentConfig = GRANTED,
         warm: bool = False,
         tolerant: bool = False,
     ) -> "Engine":
@@ -80,15 +89,18 @@ class Engine:
         of that folder's log that the release does not hold are applied, and more are taken; a
         function opens a log that another process writes. `profiles` have the acts of shoppers
         since the release, which count in their next answer, and `ads` the campaigns that sponsor
-        products of a page. `warm` opens at once what is opened lazily else, so that the first
-        shopper does not wait for it. A `tolerant` engine answers in a cheaper way where a stage
-        fails or takes too long, as a server should; any other raises the error, as a measurement
-        should.
+        products of a page. What silence about consent means, `consent` says beside the release: who
+        of the two denies a purpose is obeyed. `warm` opens at once what is opened lazily else, so
+        that the first shopper does not wait for it. A `tolerant` engine answers in a cheaper way
+        where a stage fails or takes too long, as a server should; any other raises the error, as a
+        measurement should.
         """
         with ThreadPoolExecutor(1) as pool:
             pool.submit(import_torch, releases, name)  # while files are checked and opened
             release = open_release(releases, name)
-            engine = cls(release, config_of(release.manifest), profiles)
+            config = config_of(release.manifest)
+            config = msgspec.structs.replace(config, consent=config.consent.beside(consent))
+            engine = cls(release, config, profiles)
         if isinstance(live, Path):
             engine._log = follow(live, engine._overlay, release.manifest)
             engine._followed = engine._log.last

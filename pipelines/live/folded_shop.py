@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from index.columns.table import values_by_key
-from pipelines.config.sections import Config, ConsentConfig
+from pipelines.config.sections import GRANTED, Config, ConsentConfig
 from pipelines.live.catch_up import FOLDED
 from pipelines.live.change_log import identity, replay
 from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.live.records import Record, batch_of, edits_of, record_of
 from pipelines.people.people import People, people_of
-from pipelines.shop.reader import BATCH_ROWS, GRANTED, Shop
+from pipelines.shop.reader import BATCH_ROWS, Shop
 
 DEFAULTS = Config()
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipelines.ads.ad_serving import AdServing
 from pipelines.config.place import ShopPlace
+from pipelines.config.sections import GRANTED, ConsentConfig
 from pipelines.engine.engine import Engine
 from pipelines.engine.stages.ranking import RankingListener
 from pipelines.errors import ReleaseError, UserError
@@ -39,7 +40,7 @@ class EngineReloader:
     the answers in progress of the old one have ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an engine may be given, by name
         self,
         releases: Path,
         watch: RankingListener | None = None,
@@ -47,11 +48,12 @@ class EngineReloader:
         *,
         profiles: Profiles | None = None,
         ads: AdServing | None = None,
+        consent: ConsentConfig = GRANTED,
         warm: bool = True,
     ) -> None:
         self._releases = releases
         self._watch, self._live, self._warm = watch, live, warm
-        self._profiles, self._ads = profiles, ads
+        self._profiles, self._ads, self._consent = profiles, ads, consent
         self._serving: Engine | None = None
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
@@ -65,6 +67,7 @@ class EngineReloader:
             live=self._live,
             profiles=self._profiles,
             ads=self._ads,
+            consent=self._consent,
             warm=self._warm,
             tolerant=True,
         )
@@ -93,6 +96,7 @@ class EngineReloader:
                 current_release.name,
                 profiles=self._profiles,
                 ads=self._ads,
+                consent=self._consent,
                 warm=self._warm,
                 tolerant=True,
             )

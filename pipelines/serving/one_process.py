@@ -46,7 +46,7 @@ def serve_engine(
 @contextmanager
 def compose(releases: Path, config: Config) -> Iterator[Composition]:
     """Put together the server of a folder of releases, and close its logs at the end."""
-    from pipelines.serving.hot_swap import EngineReloader, current_place  # loads torch and FAISS
+    from pipelines.serving.hot_swap import EngineReloader, current_place  # loads FAISS
 
     live = Path(config.serve.live) if config.serve.live else None
     with ExitStack() as stack:
@@ -59,7 +59,14 @@ def compose(releases: Path, config: Config) -> Iterator[Composition]:
             )
         watch = stack.enter_context(ranking_log(config, say))
         profiles = None if events is None else events.profiles
-        engines = EngineReloader(releases, watch=watch, live=live, profiles=profiles, ads=serving)
+        engines = EngineReloader(
+            releases,
+            watch=watch,
+            live=live,
+            profiles=profiles,
+            ads=serving,
+            consent=config.consent,
+        )
         stack.enter_context(closing(engines))
         yield compose_over(engines.open_first, config, engines, events, serving)
 

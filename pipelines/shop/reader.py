@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from pipelines.config.sections import ConsentConfig
+from pipelines.config.sections import GRANTED, ConsentConfig
 from pipelines.config.zones import zone_of
 from pipelines.errors import ShopError, first_line
 from pipelines.people.people import People
@@ -40,7 +40,6 @@ PICTURE_BATCH_ROWS = 1_000
 PICTURE_BATCH_BYTES = 64_000_000
 PICTURES_AT_ONCE = 64  # where some in the middle of the file are read
 HASHED_AT_ONCE = 1 << 20
-GRANTED = ConsentConfig()
 
 
 class ShopMeta(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -12,12 +11,12 @@ from msgspec import Meta
 from pipelines.ads.campaigns.target_words import words_of_term
 from pipelines.importers.values.currencies import CODES
 from pipelines.live.product_rules import RuleError, checked_id
+from ranking.auction.values import MOST_MICROS, Pricing
 from retrieval.types import Noun, Placement, ProductId
 
-MOST_MICROS = 10**15  # a thousand million of a currency's unit, far below 64 bits
 MOST_PRODUCTS = 1_000
 FIRST_YEAR, LAST_YEAR = 2000, 2200  # of a schedule
-ADDRESS = re.compile(r"(https?://|/)[^\s\"'<>\\]*")
+ADDRESS = re.compile(r"(https?://|/(?!/))[^\s\"'<>\\]*")
 DOTS = frozenset({".", ".."})  # browsers and curl take these for the folder and the one above
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -31,17 +30,10 @@ Words = Annotated[tuple[Name, ...], Meta(max_length=100)]
 Products = Annotated[tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS)]
 
 
-class BidKind(StrEnum):
-    """What a bid is for."""
-
-    CPC = "cpc"  # each click
-    CPM = "cpm"  # a thousand views
-
-
 class Bid(Noun, frozen=True, kw_only=True):
     """The most that an advertiser pays for a click, or for a thousand views."""
 
-    kind: BidKind = BidKind.CPC
+    kind: Pricing = Pricing.CPC
     micros: Money
 
 
@@ -146,7 +138,8 @@ def _faults(campaign: AdCampaign) -> Iterator[CampaignFault]:
     for place, creative in enumerate(campaign.creatives):
         if creative.image and not ADDRESS.fullmatch(creative.image):
             yield CampaignFault(
-                f"creatives[{place}].image", "is no address; send one with https:// in front"
+                f"creatives[{place}].image",
+                "is no address; send one with https:// in front",
             )
 
 

@@ -9,14 +9,13 @@ of `PRIOR_EXPOSURE` showings at the first position.
 from collections import Counter
 from collections.abc import Iterable
 
-from pipelines.ads.campaigns.campaign import BidKind
 from pipelines.ads.ledger.checkpoint import Rate
 from pipelines.ads.ledger.records import CountedAct, Showing
+from ranking.auction.values import FULL_EXPOSURE, Pricing
 
-PRIORS = {BidKind.CPC: 0.01, BidKind.CPM: 0.5}  # of what is charged for, where nothing is known
+PRIORS = {Pricing.CPC: 0.01, Pricing.CPM: 0.5}  # of what is charged for, where nothing is known
 PRIOR_EXPOSURE = 200.0
-PPM = 1_000_000
-Key = tuple[BidKind, str, str]  # the kind, the placement, and the campaign or ""
+Key = tuple[Pricing, str, str]  # the kind, the placement, and the campaign or ""
 
 
 class ActRates:
@@ -45,10 +44,10 @@ class ActRates:
     def restore(self, counts: Iterable[Rate]) -> None:
         """Begin with counts that were kept."""
         for one in counts:
-            key = (BidKind(one.kind), one.placement, one.campaign)
+            key = (Pricing(one.kind), one.placement, one.campaign)
             self._exposure[key], self._acts[key] = one.exposure_ppm, one.acts
 
-    def of(self, kind: BidKind, placement: str, campaign: str = "") -> float:
+    def of(self, kind: Pricing, placement: str, campaign: str = "") -> float:
         """Return the chance of the charged act at the first position, above 0 and at most 1.
 
         Without a campaign, that of the placement.
@@ -57,10 +56,11 @@ class ActRates:
         keys = _keys(kind, placement, campaign)
         for key in keys if campaign else keys[:1]:
             acts = self._acts[key]
-            exposure = max(self._exposure[key] / PPM, acts)  # records of auctions may be lost
+            shown = self._exposure[key] / FULL_EXPOSURE
+            exposure = max(shown, acts)  # records of auctions may be lost
             rate = (acts + PRIOR_EXPOSURE * rate) / (exposure + PRIOR_EXPOSURE)
         return rate
 
 
-def _keys(kind: BidKind, placement: str, campaign: str) -> tuple[Key, Key]:
+def _keys(kind: Pricing, placement: str, campaign: str) -> tuple[Key, Key]:
     return (kind, placement, ""), (kind, placement, campaign)

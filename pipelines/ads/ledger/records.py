@@ -6,7 +6,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from pipelines.ads.campaigns.campaign import AdCampaign, BidKind, Name
+from pipelines.ads.campaigns.campaign import AdCampaign, Name
+from ranking.auction.values import Pricing
 from retrieval.types import Noun, ProductId
 
 Micros = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -36,7 +37,7 @@ class Showing(Noun, frozen=True, kw_only=True):
     product: ProductId
     placement: Annotated[str, Meta(max_length=128)]
     exposure_ppm: Annotated[int, Meta(ge=1, le=1_000_000)]
-    kind: BidKind
+    kind: Pricing
     price_micros: Micros
     hold_micros: Micros
     at_ms: Milliseconds
@@ -45,7 +46,7 @@ class Showing(Noun, frozen=True, kw_only=True):
     @property
     def charged_for(self) -> AdAct:
         """The act that costs something."""
-        return AdAct.CLICK if self.kind is BidKind.CPC else AdAct.VIEW
+        return AdAct.CLICK if self.kind is Pricing.CPC else AdAct.VIEW
 
     def due(self, carried: int) -> tuple[int, int]:
         """Return what such an act costs in whole micros, and the thousandths that it leaves.
@@ -53,7 +54,7 @@ class Showing(Noun, frozen=True, kw_only=True):
         `carried` are the thousandths of a micro that earlier acts of the campaign left: the prices
         of views are added up first, and the sum is cut.
         """
-        if self.kind is BidKind.CPC:
+        if self.kind is Pricing.CPC:
             return self.price_micros, carried
         return divmod(carried + self.price_micros, 1_000)
 

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from pipelines.ads.campaigns.campaign import BidKind
-from pipelines.ads.ledger.act_rates import PPM, ActRates
+from pipelines.ads.ledger.act_rates import ActRates
 from pipelines.config.sections import AdsConfig
 from pipelines.engine.sponsoring.offers import Offer
 from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from ranking.auction.values import (
+    FULL_EXPOSURE,
     MOST_MICROS,
     MOST_POSITIONS,
     Auction,
@@ -39,7 +39,7 @@ def exposure_of(position: int) -> int:
 
     It is the discount of DCG (Jarvelin and Kekalainen 2002), 1 / log2(1 + position).
     """
-    return round(PPM / log2(1 + position))
+    return round(FULL_EXPOSURE / log2(1 + position))
 
 
 EXPOSURE = tuple(exposure_of(position) for position in range(1, MOST_POSITIONS + 1))
@@ -77,7 +77,7 @@ def page_auction(
 ) -> Auction:
     """Return the auction for a page; offers that something speaks against are left out."""
     placement, relevance = page.placement, page.relevance
-    first = IMPRESSIONS * rates.of(BidKind.CPC, placement) * config.click_value_micros
+    first = IMPRESSIONS * rates.of(Pricing.CPC, placement) * config.click_value_micros
     return Auction(
         placement=placement,
         exposure_ppm=EXPOSURE[: page.length],
@@ -114,7 +114,7 @@ def _bid(offer: Offer, placement: str, relevance: Relevance, rates: ActRates) ->
         product=offer.product,
         advertiser=campaign.advertiser,
         groups=campaign.exclusion_groups,
-        pricing=Pricing(campaign.bid.kind),
+        pricing=campaign.bid.kind,
         bid_micros=campaign.bid.micros,
         probability=rates.of(campaign.bid.kind, placement, campaign.id),
         relevance=float(relevance[offer.place]),

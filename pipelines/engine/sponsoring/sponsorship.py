@@ -10,11 +10,9 @@ import msgspec
 import numpy as np
 
 from pipelines.ads.ad_serving import AdServing, AuctionToRecord
-from pipelines.ads.campaigns.campaign import BidKind
 from pipelines.ads.campaigns.eligibility import Occasion
 from pipelines.ads.campaigns.wording import why_shown
 from pipelines.ads.ledger.accounting import day_of
-from pipelines.ads.ledger.act_rates import PPM
 from pipelines.ads.ledger.records import Showing
 from pipelines.config.place import ShopPlace
 from pipelines.engine.sponsoring.ad_rows import AdRows
@@ -25,7 +23,7 @@ from pipelines.engine.stages.ranked_candidates import RankedCandidates
 from pipelines.live.snapshot import CatalogueSnapshot
 from ranking.auction.auction import run
 from ranking.auction.record import record
-from ranking.auction.values import MOST_POSITIONS, Auction, Outcome
+from ranking.auction.values import FULL_EXPOSURE, MOST_POSITIONS, Auction, Outcome, Pricing
 from ranking.slate.compose import Page
 from retrieval import Query, Slate
 from retrieval.types import Ad
@@ -108,8 +106,8 @@ class Sponsorship:
             if one.campaign is None or one.price_micros is None:
                 continue
             bid, exposure = bids[one.campaign, one.product], auction.exposure_ppm[one.position - 1]
-            kind = BidKind(bid.pricing)
-            each = one.price_micros / (VIEWS if kind is BidKind.CPM else 1)
+            kind = bid.pricing
+            each = one.price_micros / (VIEWS if kind is Pricing.CPM else 1)
             showings.append(
                 Showing(
                     auction=name,
@@ -120,7 +118,7 @@ class Sponsorship:
                     exposure_ppm=exposure,
                     kind=kind,
                     price_micros=one.price_micros,
-                    hold_micros=ceil(each * bid.probability * exposure / PPM),
+                    hold_micros=ceil(each * bid.probability * exposure / FULL_EXPOSURE),
                     at_ms=now_ms,
                     expires_ms=expires_ms,
                 )

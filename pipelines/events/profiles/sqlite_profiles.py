@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
+from pipelines.durable.files import is_in_place
 from pipelines.durable.journal_file import in_parts
 from pipelines.events.event_log import LoggedAct, identity, replay
 from pipelines.events.kept_act import PURPOSES, KeptAct, Purpose, visitor_name
@@ -181,19 +182,12 @@ class ProfileWriter:
 
     def apply(self, logged: Sequence[LoggedAct]) -> None:
         """Show these acts from here on, which are in the log; lost profiles are made again."""
-        if self._open is not None and self._is_in_place():
+        if self._open is not None and is_in_place(self._path, self._inode):
             self._apply(self._open, logged)
             return
         self.close()
         self._remove()
         self.catch_up()
-
-    def _is_in_place(self) -> bool:
-        """Tell whether the file that is written is the one that others find."""
-        try:
-            return self._path.stat().st_ino == self._inode
-        except OSError:
-            return False
 
     def _remove(self) -> None:
         for path in self._path.parent.glob(f"{FILE}*"):

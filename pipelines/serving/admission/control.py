@@ -15,7 +15,7 @@ import msgspec
 from pipelines.ads.ad_log import FIRST as FIRST_OF_ADS
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.ledger.records import AdItem, AdOutcome
-from pipelines.config.sections import ConsentConfig, ServeConfig
+from pipelines.config.sections import GRANTED, ConsentConfig, ServeConfig
 from pipelines.engine.deadline import running_stage
 from pipelines.events.event_log import FIRST, ActOutcome
 from pipelines.events.intake import EventIntake
@@ -38,7 +38,6 @@ GRACE_SECONDS = 5.0  # after a deadline, before a stage counts as stuck
 CHANGE_SECONDS = 30.0  # for changes to be written
 QUIET_SECONDS = 0.5  # that a part of a bulk waits for shoppers at most
 LOOK_SECONDS = 0.005
-SILENCE = ConsentConfig()
 DEADLINE_HEADER = "x-deadline-ms"
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class AdmissionControl:
         config: ServeConfig,
         events: EventIntake | None = None,
         ads: AdServing | None = None,
-        unset_consent: ConsentConfig = SILENCE,
+        unset_consent: ConsentConfig = GRANTED,
     ) -> None:
         self.engine = engine
         self.events = events  # None: none are taken

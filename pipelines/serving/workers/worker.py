@@ -65,7 +65,7 @@ async def answer(
     """Answer on a socket until `end`, called in a thread, returns."""
     with ranking_log(task.config, reports.say) as watch:
         if not task.config.serve.live:
-            engines = EngineReloader(Path(task.releases), watch=watch)
+            engines = EngineReloader(Path(task.releases), watch=watch, consent=task.config.consent)
             await _serve(task, engines, (None, None), listener, reports, end)
             return
         folder = Path(task.config.serve.live)
@@ -78,6 +78,7 @@ async def answer(
             live=partial(open_tail, task, ads),
             profiles=events.profiles,
             ads=serving,
+            consent=task.config.consent,
         )
         with closing(events), closing(ads), closing(serving), closing(engines):
             await _serve(task, engines, (events, serving), listener, reports, end)

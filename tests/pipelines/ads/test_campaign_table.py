@@ -138,4 +138,4 @@ def test_the_verb_says_how_many_were_taken(tmp_path: Path, shop: Path) -> None:
          "--shop", str(shop)],
     )  # fmt: skip
 
-    assert answer.output == "1 campaigns are taken\n"
+    assert answer.output == "campaigns that are taken: 1\n"

@@ -60,6 +60,7 @@ WHOLE: dict[str, Any] = {
         ({"targeting": {"placements": ["moon"]}}, "targeting.placements[0]"),
         ({"exclusion_groups": ["a"] * 9}, "exclusion_groups"),
         ({"creatives": [{"id": "a", "image": "javascript:alert(1)"}]}, "creatives[0].image"),
+        ({"creatives": [{"id": "a", "image": "//elsewhere/x.png"}]}, "creatives[0].image"),
         ({"creatives": [{"id": "a"}, {"id": "a"}]}, "creatives"),
         ({"creatives": [{"id": "a", "text": "\x1b[31m"}]}, "creatives[0].text"),
         ({"daily_cap": -1}, "daily_cap"),

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.ads.ad_log import FOLDER, forget, replay
-from pipelines.ads.campaigns.campaign import Bid, BidKind
+from pipelines.ads.campaigns.campaign import Bid
 from pipelines.ads.ledger.checkpoint import FILE
 from pipelines.ads.ledger.records import (
     AdAct,
@@ -15,6 +16,7 @@ from pipelines.ads.ledger.records import (
     PutCampaign,
     UnwrittenAd,
 )
+from ranking.auction.values import Pricing
 from tests.assertions import each, every
 from tests.pipelines.ads.conftest import DAY_MS, MINUTE_MS, Till, auction, campaign, showing
 
@@ -71,7 +73,7 @@ def test_a_daily_budget_is_a_bound_of_its_own_and_new_on_the_next_day(till: Till
 
 
 def test_thousandths_of_views_are_added_up_before_they_are_cut(till: Till) -> None:
-    till.put(campaign(bid=Bid(kind=BidKind.CPM, micros=2_500)))
+    till.put(campaign(bid=Bid(kind=Pricing.CPM, micros=2_500)))
     views = [showing(n, kind="cpm", price_micros=2_400, hold_micros=2) for n in range(10)]
 
     till.tell(*views[:5], act=AdAct.VIEW)
@@ -198,9 +200,12 @@ OPERATIONS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(operations=OPERATIONS, total=st.integers(1, 3_000), daily=st.integers(1, 1_500))
 def test_ledger_journal_and_budget_agree_after_any_operations(
-    tmp_path_factory: object, operations: list[tuple[str, int, int]], total: int, daily: int
+    tmp_path_factory: pytest.TempPathFactory,
+    operations: list[tuple[str, int, int]],
+    total: int,
+    daily: int,
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("till")  # type: ignore[attr-defined]
+    folder = tmp_path_factory.mktemp("till")
     till = Till(folder)
     daily = min(total, daily)
     till.put(campaign(total=total, daily=daily))
