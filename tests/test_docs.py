@@ -25,8 +25,8 @@ from pipelines.evaluation import requests as requests_module
 from pipelines.importers.mapping import Mapping, load_mapping
 from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import open_release
-from pipelines.serving import bodies, campaign_bodies, event_bodies
 from pipelines.serving.app import create_app
+from pipelines.serving.bodies import bodies, campaign_bodies, event_bodies
 from pipelines.shop.schemas import EVENT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
 from pipelines.tuning.ranges import read_ranges, value_of
 

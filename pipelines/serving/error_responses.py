@@ -11,14 +11,16 @@ from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from index import Unreachable
+from pipelines.ads.ledger.records import UnwrittenAd
 from pipelines.engine.decoding import HINTS
 from pipelines.errors import RequestError, StaleCursor
+from pipelines.events.event_log import UnwrittenAct
 from pipelines.events.people import Receipt
 from pipelines.events.profiles.cart import ShopperProfile
 from pipelines.live.changes import RejectedChange
 from pipelines.serving.admission import ClientLeft, Overloaded, StageTimeout, Unavailable
-from pipelines.serving.bodies import Failure, FailureBody
-from pipelines.serving.event_bodies import TakenEvent
+from pipelines.serving.bodies.bodies import Failure, FailureBody
+from pipelines.serving.bodies.event_bodies import TakenEvent
 
 LARGEST_BODY = 16_000_000  # bytes: a picture of 10 MB is 13.4 MB of base64
 LONGEST_REPEATED = 80  # characters of a foreign value that a message repeats
@@ -133,6 +135,13 @@ def events_disabled() -> HTTPException:
         "this server takes no events; start it with --live FOLDER",
         status_code=403,
         extra={"field": ""},
+    )
+
+
+def not_written(outcome: UnwrittenAct | UnwrittenAd) -> HTTPException:
+    """Return the error of an act or a campaign that was not written: its field, and what to do."""
+    return HTTPException(
+        outcome.message, status_code=outcome.status, extra={"field": outcome.field}
     )
 
 

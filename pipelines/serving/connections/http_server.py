@@ -11,7 +11,7 @@ import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from pipelines.serving.bodies import Failure, FailureBody
+from pipelines.serving.bodies.bodies import Failure, FailureBody
 from pipelines.serving.connections.head_lines import HeadLines
 from pipelines.serving.connections.open_files import most_connections, raise_file_limit
 

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 
 from pipelines.config.sections import ServeConfig
 from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival, Overloaded
-from pipelines.serving.bodies import NOT_UTF8, Failure, FailureBody
+from pipelines.serving.bodies.bodies import NOT_UTF8, Failure, FailureBody
 from pipelines.serving.error_responses import body_too_slow, too_many_bodies
 
 PAUSE_SECONDS = 10.0  # between two parts of a body

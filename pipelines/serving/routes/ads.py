@@ -4,7 +4,6 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.connection import ASGIConnection
-from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -12,8 +11,8 @@ from pipelines.ads.click_tokens import LONGEST_TOKEN
 from pipelines.ads.ledger.records import AdAct, ToldAct, UnwrittenAd
 from pipelines.errors import RequestError
 from pipelines.serving.admission import AdmissionControl
-from pipelines.serving.campaign_bodies import CountedAnswer
-from pipelines.serving.error_responses import AD_ERRORS, ads_disabled
+from pipelines.serving.bodies.campaign_bodies import CountedAnswer
+from pipelines.serving.error_responses import AD_ERRORS, ads_disabled, not_written
 from pipelines.serving.routes.handlers import Admission, operation_id
 
 PATHS = {
@@ -57,9 +56,7 @@ async def _tell(admission: AdmissionControl, act: AdAct, token: str) -> Response
         raise RequestError("token", "was not given out by this shop, or is cut; send it whole")
     [outcome] = await admission.sell([ToldAct(act=act, showing=showing)])
     if isinstance(outcome, UnwrittenAd) and outcome.status != 200:
-        raise HTTPException(
-            outcome.message, status_code=outcome.status, extra={"field": outcome.field}
-        )
+        raise not_written(outcome)
     return Response(CountedAnswer(counted=isinstance(outcome, int)), headers=NO_STORE)
 
 

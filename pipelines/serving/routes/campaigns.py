@@ -14,9 +14,9 @@ from pipelines.ads.ledger.records import AdItem, DeleteCampaign, PutCampaign, Un
 from pipelines.ads.ledger.report import CampaignReport, report_of
 from pipelines.engine.sponsoring.occasions import occasion_of
 from pipelines.errors import RequestError
-from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl
-from pipelines.serving.campaign_bodies import (
+from pipelines.serving.bodies import bodies
+from pipelines.serving.bodies.campaign_bodies import (
     EXAMPLE,
     CampaignList,
     ProductReasons,
@@ -24,7 +24,12 @@ from pipelines.serving.campaign_bodies import (
     read_campaign,
     refused,
 )
-from pipelines.serving.error_responses import CAMPAIGN_ERRORS, CAMPAIGN_READ_ERRORS, ads_disabled
+from pipelines.serving.error_responses import (
+    CAMPAIGN_ERRORS,
+    CAMPAIGN_READ_ERRORS,
+    ads_disabled,
+    not_written,
+)
 from pipelines.serving.routes.ads import allow_ads
 from pipelines.serving.routes.handlers import (
     Admission,
@@ -242,7 +247,5 @@ async def _refuse_unknown(
 async def _change(admission: AdmissionControl, name: str, change: AdItem) -> bodies.Taken:
     [outcome] = await admission.sell([change])
     if isinstance(outcome, UnwrittenAd):
-        raise HTTPException(
-            outcome.message, status_code=outcome.status, extra={"field": outcome.field}
-        )
+        raise not_written(outcome)
     return bodies.Taken(id=name, sequence=outcome)

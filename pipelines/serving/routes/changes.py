@@ -8,8 +8,8 @@ from litestar.params import FromPath, JSONBody
 from pipelines.errors import RequestError
 from pipelines.live.change_log import Outcome
 from pipelines.live.changes import Change, Delete, Edit, NewValues, RejectedChange, Upsert
-from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl
+from pipelines.serving.bodies import bodies
 from pipelines.serving.error_responses import rejected
 from pipelines.serving.routes.handlers import (
     LINES,

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 from litestar import Response, post
-from litestar.exceptions import HTTPException
 
 from pipelines.events.event_log import UnwrittenAct
 from pipelines.events.kept_act import kept_act, pseudonymous
-from pipelines.serving import event_bodies
 from pipelines.serving.admission import AdmissionControl
-from pipelines.serving.error_responses import EVENT_ERRORS
-from pipelines.serving.event_bodies import TakenEvent, taken_event
+from pipelines.serving.bodies import event_bodies
+from pipelines.serving.bodies.event_bodies import TakenEvent, taken_event
+from pipelines.serving.error_responses import EVENT_ERRORS, not_written
 from pipelines.serving.routes.handlers import (
     LINES,
     Admission,
@@ -45,7 +44,7 @@ async def take_events(request: AnyRequest, admission: Admission) -> Response[byt
         return Response(await _take_lines(body, admission), media_type=LINES)
     [taken] = await _take([event_bodies.read_event(body)], admission)
     if isinstance(taken, UnwrittenAct):
-        raise HTTPException(taken.message, status_code=taken.status, extra={"field": taken.field})
+        raise not_written(taken)
     return Response(msgspec.json.encode(taken), media_type="application/json")
 
 

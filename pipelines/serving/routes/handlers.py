@@ -18,8 +18,8 @@ from litestar.types import AnyCallable
 from pipelines.engine import decoding
 from pipelines.errors import RequestError
 from pipelines.events.event_log import FIRST
-from pipelines.serving import bodies
 from pipelines.serving.admission import DEADLINE_HEADER, AdmissionControl, Arrival
+from pipelines.serving.bodies import bodies
 from pipelines.serving.error_responses import (
     CHANGE_ERRORS,
     QUERY_ERRORS,

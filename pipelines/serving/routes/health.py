@@ -1,7 +1,7 @@
 """Routes for what watches the server: whether it lives, and whether it can answer."""
 
-from pipelines.serving import bodies
 from pipelines.serving.admission import Unavailable
+from pipelines.serving.bodies import bodies
 from pipelines.serving.error_responses import UNREADY
 from pipelines.serving.routes.handlers import Admission, read_route
 

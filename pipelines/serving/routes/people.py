@@ -8,6 +8,8 @@ from litestar import Response, post
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi import ResponseSpec
+from litestar.types import Guard
 
 from pipelines.engine.decoding import read_noun, refuse_control_characters
 from pipelines.errors import RequestError
@@ -22,6 +24,7 @@ from pipelines.serving.routes.handlers import (
     Admission,
     AnyRequest,
     JsonRequest,
+    RouteDecorator,
     allow_events,
     operation_id,
 )
@@ -55,14 +58,19 @@ def _allow_people(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHa
         raise HTTPException(CLOSED, status_code=403, extra={"field": ""})
 
 
-@post(
-    "/v1/people/export",
-    status_code=200,
-    request_class=PersonRequest,
-    responses=PEOPLE_ERRORS,
-    operation_id=operation_id,
-    guards=[_allow_people],
-)
+def _person_route(path: str, errors: dict[int, ResponseSpec], guard: Guard) -> RouteDecorator:
+    """Return the decorator of a route whose body names a person."""
+    return post(
+        path,
+        status_code=200,
+        request_class=PersonRequest,
+        responses=errors,
+        operation_id=operation_id,
+        guards=[guard],
+    )
+
+
+@_person_route("/v1/people/export", PEOPLE_ERRORS, _allow_people)
 async def export_person(request: AnyRequest, admission: Admission) -> Response[bytes]:
     """Return everything that the log and the archive of events have of a person."""
     assert isinstance(request, PersonRequest)
@@ -71,14 +79,7 @@ async def export_person(request: AnyRequest, admission: Admission) -> Response[b
     return Response(msgspec.json.encode(content), media_type="application/json")
 
 
-@post(
-    "/v1/people/erase",
-    status_code=200,
-    request_class=PersonRequest,
-    responses=ERASURE_ERRORS,
-    operation_id=operation_id,
-    guards=[_allow_people],
-)
+@_person_route("/v1/people/erase", ERASURE_ERRORS, _allow_people)
 async def erase_person(request: AnyRequest, admission: Admission) -> Response[bytes]:
     """Erase a person from every answer at once, and from every file; return the receipt."""
     assert isinstance(request, PersonRequest)
@@ -86,14 +87,7 @@ async def erase_person(request: AnyRequest, admission: Admission) -> Response[by
     return Response(msgspec.json.encode(receipt), media_type="application/json")
 
 
-@post(
-    "/v1/profile",
-    status_code=200,
-    request_class=PersonRequest,
-    responses=PROFILE_ERRORS,
-    operation_id=operation_id,
-    guards=[allow_events],
-)
+@_person_route("/v1/profile", PROFILE_ERRORS, allow_events)
 async def shopper_profile(request: AnyRequest, admission: Admission) -> Response[bytes]:
     """Return what a shopper did last, and what lies in the cart."""
     assert isinstance(request, PersonRequest)

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import JSONBody
 
-from pipelines.serving import bodies
 from pipelines.serving.admission import AdmissionControl, Arrival
 from pipelines.serving.answer_cache import AnswerCache
+from pipelines.serving.bodies import bodies
 from pipelines.serving.routes.handlers import (
     After,
     AnyRequest,

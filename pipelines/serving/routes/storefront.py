@@ -7,7 +7,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 
 from pipelines.errors import RequestError
-from pipelines.serving import bodies
+from pipelines.serving.bodies import bodies
 from pipelines.serving.error_responses import FIELD_ERRORS, PICTURE_ERRORS, READ_ERRORS
 from pipelines.serving.routes.handlers import Admission, AnyRequest, last_part, read_route, small
 

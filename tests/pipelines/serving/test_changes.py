@@ -12,7 +12,7 @@ from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
 from pipelines.live.changes import LARGEST_CHANGE, Delete, Edit, Upsert
 from pipelines.serving.app import create_app
-from pipelines.serving.bodies import MOST_LINES
+from pipelines.serving.bodies.bodies import MOST_LINES
 from retrieval import Availability, Product
 
 pytestmark = pytest.mark.foreign

@@ -10,7 +10,7 @@ from pipelines.errors import RequestError
 from pipelines.events.event_log import LARGEST_ACT, ActOutcome, UnwrittenAct
 from pipelines.events.kept_act import KeptAct, fault_of
 from pipelines.live.product_rules import RuleError, checked_id
-from pipelines.serving.bodies import Failure, refuse_repeated_keys
+from pipelines.serving.bodies.bodies import Failure, refuse_repeated_keys
 from retrieval.types import Act, ActLine, Noun, StatedConsent
 
 MOST_EVENTS = 10_000  # lines of a body

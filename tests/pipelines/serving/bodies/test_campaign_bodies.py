@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.ads.campaigns.campaign import fault_of, placed_in_time
 from pipelines.errors import RequestError
-from pipelines.serving.campaign_bodies import read_campaign, refused
+from pipelines.serving.bodies.campaign_bodies import read_campaign, refused
 from tests.pipelines.ads.campaigns.test_campaign import WHOLE
 
 NO_MONEY = (-1, 0, -(10**18), 0.5, 1.0, 1e3, 10**15 + 1, 2**53, 2**63, 2**64, 10**40, "1", "", None,

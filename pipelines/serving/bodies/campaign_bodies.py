@@ -11,7 +11,7 @@ from pipelines.ads.campaigns.campaign import (
 from pipelines.ads.campaigns.eligibility import Ineligible
 from pipelines.engine.decoding import read_noun
 from pipelines.errors import RequestError
-from pipelines.serving.bodies import refuse_repeated_keys
+from pipelines.serving.bodies.bodies import refuse_repeated_keys
 from retrieval.types import Noun
 
 NOUNS: dict[str, type[Noun]] = {
