@@ -64,7 +64,7 @@ class Accounting:
         self._ledger = ledger
         self._zone = zone
         self._clock = clock
-        self._counted: set[Key] = set()
+        self._counted: dict[Key, int] = {}  # the minute at which each ends
         self._expiring: defaultdict[int, list[Key]] = defaultdict(list)  # by minute
         self._newest_ms = 0  # when the newest act was counted
         self._refused_ms = 0  # what was shown before is refused
@@ -83,8 +83,7 @@ class Accounting:
             if isinstance(record, CountedAct):
                 self._note(record.at_ms)
                 key = _key(record.act, record.showing)
-                self._counted.add(key)
-                self._expiring[record.showing.expires_ms // FORGET_MS].append(key)
+                self._keep(key, record.showing.expires_ms // FORGET_MS)
 
     def checkpoint(self, log: str) -> Checkpoint:
         """Return the ledger with the acts that may not count again, to be kept."""
@@ -99,9 +98,7 @@ class Accounting:
         self._ledger.restore(kept)
         self._newest_ms, self._refused_ms = kept.newest_ms, kept.refused_ms
         for one in kept.counted:
-            key = (one.auction, one.position, one.act)
-            self._counted.add(key)
-            self._expiring[one.ends].append(key)
+            self._keep((one.auction, one.position, one.act), one.ends)
 
     def _now(self) -> int:
         """Return the moment of decisions."""
@@ -202,10 +199,17 @@ class Accounting:
         total, today = self._ledger.spent(name, day)
         return total + draft.spent[name], today + draft.spent[name]
 
+    def _keep(self, key: Key, ends: int) -> None:
+        """Remember an act that counted until its last minute."""
+        self._counted[key] = max(ends, self._counted.get(key, ends))
+        self._expiring[ends].append(key)
+
     def _forget(self, now: int) -> None:
         """Forget acts on showings that ended before; their tokens are refused by their end."""
         for minute in [one for one in self._expiring if (one + 1) * FORGET_MS <= now]:
-            self._counted.difference_update(self._expiring.pop(minute))
+            for key in self._expiring.pop(minute):
+                if self._counted.get(key) == minute:
+                    del self._counted[key]
 
 
 def _key(act: AdAct, showing: Showing) -> Key:

@@ -95,6 +95,21 @@ def test_an_expired_token_is_refused_and_charges_nothing(till: Till) -> None:
     assert till.spent() == (0, 0)
 
 
+def test_a_showing_with_a_later_end_is_counted_once_after_a_restart_too(
+    till: Till, tmp_path: Path
+) -> None:
+    till.put(campaign())
+    till.tell(showing(1))
+    till.now_ms += DAY_MS
+    later = showing(1, expires_ms=till.now_ms + MINUTE_MS)
+    till.tell(later)
+    till.ads.close()
+    (tmp_path / FOLDER / FILE).unlink()  # so that the journal is read from its beginning
+    till.open()
+
+    assert till.tell(later) == [UnwrittenAd(200, "token", "was counted before")]
+
+
 def test_a_clock_that_goes_back_charges_no_click_again(till: Till) -> None:
     till.put(campaign())
     till.tell(showing(1))
