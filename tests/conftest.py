@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from pipelines.building.build import build
 from pipelines.config.loading import load
@@ -21,6 +22,11 @@ from pipelines.progress import silent
 from pipelines.shop.writer import ShopWriter
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.image import ClipEncoder
+
+# `make test` tries the same examples each time; VETRINA_EXPLORE=1 looks for new ones.
+settings.register_profile("same", derandomize=True)
+if not os.environ.get("VETRINA_EXPLORE"):
+    settings.load_profile("same")
 
 UNTIL = datetime(2024, 3, 1)
 KINDS = ("Rye Bread", "Oat Milk", "Tomato Soup", "Green Tea", "Dark Chocolate", "Apple Juice")
