@@ -100,6 +100,7 @@ BENCHMARKS = {
         Benchmark("supermarket_recall", 3, extras=("demo",), suite=True),
         Benchmark("supermarket_towers", 25, extras=("demo",)),
         Benchmark("text_ranking", 30, data=JUDGED, beside=("lightgbm",), suite=True),
+        Benchmark("relevance", 6, data=JUDGED, suite=True),
         Benchmark("text_relevance", 15, data=JUDGED, suite=True),
     )
 }
