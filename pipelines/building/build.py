@@ -203,11 +203,11 @@ def gate_input(draft: Release, engine: Engine, served: ServedRelease) -> GateInp
     if served.release is None:
         return GateInput(engine, None, None, served.note)
     name = served.release.manifest.name
-    if _content(draft) == _content(served.release):
-        return GateInput(
-            engine, None, None, f"the live release {name} holds the same, byte for byte"
-        )
     try:
+        if _content(draft) == _content(served.release):
+            return GateInput(
+                engine, None, None, f"the live release {name} holds the same, byte for byte"
+            )
         return GateInput(
             engine, Engine(served.release, config_of(served.release.manifest)), name, ""
         )

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pipelines.config.sections import Config
 from pipelines.engine.engine import Engine
 from pipelines.errors import ReleaseError, ShopError
 from pipelines.progress import silent
+from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.parts import open_album, open_parts
 from pipelines.release.store import current, names, open_release
 from pipelines.release.verdict import UnfitDraft
@@ -229,6 +231,23 @@ def test_a_damaged_live_release_does_not_keep_a_whole_one_from_being_built(
     gate = open_release(live).manifest.gate
     assert gate is not None
     assert "is damaged: products.arrow" in gate.note
+
+
+def test_a_live_release_of_another_version_does_not_keep_one_from_being_built(
+    shop: Path, quick: Config, live: Path
+) -> None:
+    folder = open_release(live).path
+    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes())
+    manifest["config"]["serve"]["of_another_version"] = 1
+    content = msgspec.json.encode(manifest)
+    (folder / MANIFEST).write_bytes(content)
+    (folder / SEAL).write_text(hashlib.sha256(content).hexdigest())
+
+    build(shop, live, quick, UNTIL, silent)
+
+    gate = open_release(live).manifest.gate
+    assert gate is not None
+    assert "was built with a configuration that this version does not know" in gate.note
 
 
 def test_a_release_is_only_opened_with_the_encoders_that_made_it(
