@@ -11,7 +11,7 @@ from index.words.terms.codes import document_codes
 from index.words.terms.folding import folder, plain_text
 from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.heads import head_of
-from index.words.terms.measures import with_pieces
+from index.words.terms.measures import with_numerals
 from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
 from index.words.terms.segmentation import query_words
 
@@ -72,7 +72,7 @@ class Analysis:
 
     def fold(self, query: str) -> str:
         """Return a text as its pieces are read."""
-        return with_pieces(self._fold(query))
+        return with_numerals(self._fold(query))
 
     def tokens(self, folded: str) -> list[QueryToken]:
         """Return the tokens of a folded query in order."""

@@ -13,6 +13,9 @@ COMMA_DECIMALS = frozenset(  # languages that write 0,5; the others write 0.5
 )  # fmt: skip
 _IMPERIAL = frozenset((25.4, 304.8, 914.4, 28.349523125, 453.59237, 29.5735295625, 473.176473,
                        946.352946, 3785.411784, 0.09290304))  # fmt: skip
+_US_VOLUMES = frozenset(
+    ("pt", "pint", "pints", "qt", "quart", "quarts", "gal", "gallon", "gallons")
+)
 _EXACT, _ROUNDED = 4, 3  # digits, so that 65 inches are 165 cm and 12 oz 340 g
 _SHORTEST_SPELT = 4  # letters of a unit that is a word of its own, too
 _NUMBER = (
@@ -44,9 +47,34 @@ _PACK_OF = regex.compile(
 )
 
 
-def with_pieces(text: str) -> str:
-    """Return a folded text in which `pack of 4` is written as `pack 4 pcs`."""
-    return str(_PACK_OF.sub(r"\1 \2 pcs", text))
+_SPELT_NUMBERS = {
+    "quarter": "0.25", "half": "0.5", "demi": "0.5", "medio": "0.5", "media": "0.5",
+    "mezzo": "0.5", "halbe": "0.5", "halber": "0.5", "halbes": "0.5", "one": "1", "two": "2",
+    "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+    "ten": "10", "twelve": "12",
+}  # fmt: skip
+_NUMBER_NAMES = "|".join(_SPELT_NUMBERS)
+_LONG_UNITS = "|".join(n for n in _SPELT if len(n) >= _SHORTEST_SPELT and n.isascii())
+_SPELT_AMOUNT = regex.compile(
+    rf"\b(?P<number>{_NUMBER_NAMES})[ -](?:an? )?(?=(?:{_LONG_UNITS}|liters?)\b)"
+)
+_DOZENS = regex.compile(
+    rf"\b(?:an? )?(?:(?P<number>{_NUMBER_NAMES}|\d{{1,2}})[ -](?:a )?)?dozens?\b(?! of)"
+)
+
+
+def with_numerals(text: str) -> str:
+    """Return a folded text with amounts in numerals, as its measures are read.
+
+    `pack of 4` is written as `pack 4 pcs`, `half a gallon` as `0.5 gallon`, `a dozen` as `12 pcs`.
+    """
+    packs = _PACK_OF.sub(r"\1 \2 pcs", text)
+    dozens = _DOZENS.sub(lambda match: f"{12 * _spelt(match['number'] or 'one'):g} pcs", packs)
+    return str(_SPELT_AMOUNT.sub(lambda match: f"{_spelt(match['number']):g} ", dozens))
+
+
+def _spelt(number: str) -> float:
+    return float(_SPELT_NUMBERS.get(number, number))
 
 
 class Measure(NamedTuple):
@@ -95,6 +123,9 @@ def _amount(value: float, unit: str) -> Measure:
     words = (*_number_words(value), *spelt)
     if name == "floz":  # mostly written `oz`
         return Measure((_term(UNITS[name], value), _term(UNITS["oz"], value)), words)
+    if name in _US_VOLUMES:  # whose labels mostly say ounces
+        ounces = value * UNITS[name].size / UNITS["floz"].size
+        return Measure((_term(_unit(unit), value), _term(UNITS["oz"], ounces)), words)
     return Measure((_term(_unit(unit), value),), words)
 
 

@@ -4,7 +4,7 @@ import pytest
 import regex
 
 from index.words.terms.folding import folder
-from index.words.terms.measures import PATTERN, Measure, MeasureReader, with_pieces
+from index.words.terms.measures import PATTERN, Measure, MeasureReader, with_numerals
 
 
 def read(text: str, language: str = "english") -> list[Measure]:
@@ -49,12 +49,44 @@ def test_the_same_size_is_one_term(forms: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["Pack of 4", "Set of 4", "lot de 4", "confezione da 4"])
 def test_a_pack_of_several_is_a_number_of_pieces(text: str) -> None:
-    assert first_terms(with_pieces(folder("none")(text))) == first_terms("4 pack")
+    assert first_terms(with_numerals(folder("none")(text))) == first_terms("4 pack")
+
+
+@pytest.mark.parametrize(
+    ("spelt", "numerals"),
+    [
+        ("half gallon", "0.5 gallon"),
+        ("half a gallon", "1/2 gallon"),
+        ("half-pint", "0.5 pint"),
+        ("two liter", "2 l"),
+        ("medio litro", "500 ml"),
+        ("six pack", "6 ct"),
+        ("a dozen", "12 ct"),
+        ("half a dozen", "6 ct"),
+        ("2 dozen", "24 ct"),
+    ],
+)
+def test_an_amount_in_words_is_the_one_in_numerals(spelt: str, numerals: str) -> None:
+    folded = with_numerals(folder("none")(spelt))
+
+    assert first_terms(folded) == first_terms(numerals)
+
+
+@pytest.mark.parametrize(
+    "text", ["half and half", "quarter pounder", "three ring binder", "dozens of roses", "two"]
+)
+def test_numbers_in_words_without_a_unit_stay_words(text: str) -> None:
+    assert with_numerals(text) == text
+
+
+def test_gallons_quarts_and_pints_are_also_the_ounces_of_labels() -> None:
+    assert read("1/2 gal")[0].terms == ("=ml1890", *first_terms("64 oz"))
+    assert read("1 quart")[0].terms == ("=ml946", *first_terms("32 oz"))
 
 
 @pytest.mark.parametrize("text", ["pack of 4.5 kg", "box of 12345", "backpack of 4me", "501's"])
 def test_other_numbers_are_no_number_of_pieces(text: str) -> None:
-    assert "=pieces4" not in first_terms(with_pieces(folder("none")(text)))
+    assert "=pieces4" not in first_terms(with_numerals(folder("none")(text)))
 
 
 @pytest.mark.parametrize(
