@@ -17,7 +17,11 @@ from retrieval.encoders.networks.runtimes import TORCH, read_record
 from retrieval.encoders.pictures import fingerprint_in_torch
 from retrieval.encoders.query import ImageEncoder, QueryEncoder
 from retrieval.encoders.query_texts import QueryTextEncoder
-from retrieval.encoders.saved_image import SavedImageEncoder, save_text_side
+from retrieval.encoders.saved_image import (
+    PICTURE_FOLDER,
+    SavedImageEncoder,
+    save_text_side,
+)
 from retrieval.encoders.text import TextEncoder, text_model_files
 from retrieval.encoders.text_runtime import open_chosen, open_without_model
 from retrieval.encoders.weights import EncoderError
@@ -36,6 +40,7 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
     if encoders.image is not None:
         encoders.image.save(release / IMAGE_FOLDER)
         save_text_side(release / IMAGE_FOLDER)
+        encoders.image.save_picture_side(release / IMAGE_FOLDER / PICTURE_FOLDER)
     if encoders.queries is not None:
         encoders.queries.save(release / QUERY_FOLDER)
     for folder, choice in (

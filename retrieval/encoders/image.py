@@ -14,6 +14,7 @@ from torch import Tensor
 from index import fit_vectors
 from retrieval.encoders.clip.model import Clip
 from retrieval.encoders.clip.opening import open_clip_model
+from retrieval.encoders.clip.picture_side import write_picture_side
 from retrieval.encoders.networks.openvino_network import Network, Runner
 from retrieval.encoders.pictures import (
     BrokenPicture,
@@ -97,6 +98,10 @@ class ClipEncoder:
     def save(self, folder: Path) -> None:
         """Write the model into a folder that opens again without any network."""
         self.clip.save(folder)
+
+    def save_picture_side(self, folder: Path) -> None:
+        """Write the picture side for servers without torch, where that gives the same vectors."""
+        write_picture_side(self.clip, folder)
 
     def _opened(self, pictures: Sequence[bytes]) -> list[Tensor | str]:
         return [self._pixels(picture) for picture in pictures]

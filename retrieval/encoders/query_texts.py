@@ -9,12 +9,16 @@ import numpy as np
 import xxhash
 from jaxtyping import Float32
 
-from index import fit_vectors
+from index import fit_vectors, map_array
 from retrieval.encoders.networks.network_tokenizer import NetworkTokenizer
 from retrieval.encoders.networks.onnx_network import OnnxNetwork
 from retrieval.encoders.weights import EncoderError, first_line
 
 NETWORK, ABOUT = "queries.onnx", "queries.json"
+TOKEN_VECTORS = "token_vectors.npy"  # [tokens d]: what the network begins with, mapped into memory
+
+
+TOKEN_INPUT = "token_vectors"  # of the network: the rows of TOKEN_VECTORS
 
 
 class QueryNetworkRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +40,8 @@ class QueryTextEncoder:
     def __init__(self, folder: Path, record: QueryNetworkRecord) -> None:
         self._tokenizer = NetworkTokenizer.open(folder)
         self._network = OnnxNetwork.open(folder / NETWORK)
+        table = folder / TOKEN_VECTORS
+        self._token_vectors = map_array(table) if table.exists() else None
         self._folder = folder
         self.record = record
         self.fingerprint = record.fingerprint
@@ -48,8 +54,8 @@ class QueryTextEncoder:
         """
         try:
             record = msgspec.json.decode((folder / ABOUT).read_bytes(), type=QueryNetworkRecord)
-            fingerprint = fingerprint_of(folder / NETWORK)
-        except (OSError, msgspec.DecodeError) as e:
+            fingerprint = fingerprint_of(folder)
+        except (OSError, ValueError) as e:  # a DecodeError is a ValueError, an empty map too
             raise EncoderError(f"{folder.name} cannot be read: {first_line(e)}") from None
         if fingerprint != record.fingerprint:
             raise EncoderError(f"{folder.name} is damaged: its checksum differs; build again")
@@ -69,16 +75,27 @@ class QueryTextEncoder:
     def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """Return one unit vector a text, in order; UnfitVectors where the model is broken."""
         tokens = self._tokenizer.tokens([*texts] or [""])
-        vectors = [self._network.run(self._tokenizer.padded([one]))[0] for one in tokens]
+        vectors = [self._network.run(self._inputs(one))[0] for one in tokens]
         stacked = fit_vectors(np.stack(vectors)[: len(texts)], "text embeddings")
         lengths = np.linalg.norm(stacked, axis=1, keepdims=True).clip(1e-12)
         return np.asarray(stacked / lengths, np.float32)
+
+    def _inputs(self, tokens: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return what the network reads for one text."""
+        inputs = {**self._tokenizer.padded([tokens])}
+        if self._token_vectors is not None:
+            inputs[TOKEN_INPUT] = self._token_vectors[inputs["input_ids"]]
+        return {name: inputs[name] for name in self._network.inputs}
 
     def save(self, folder: Path) -> None:
         """Copy the files into a folder, which is made."""
         shutil.copytree(self._folder, folder, copy_function=shutil.copyfile)
 
 
-def fingerprint_of(network: Path) -> str:
-    """Return the checksum of a network's file."""
-    return xxhash.xxh3_128_hexdigest(network.read_bytes())
+def fingerprint_of(folder: Path) -> str:
+    """Return the checksum of a network and of its token vectors, where they stand beside it."""
+    files = [path for path in (folder / NETWORK, folder / TOKEN_VECTORS) if path.exists()]
+    digest = xxhash.xxh3_128()
+    for path in files:
+        digest.update(np.memmap(path, np.uint8, "r").data)
+    return digest.hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import fit_vectors
+from retrieval.encoders.clip.picture_reader import PictureReader
 from retrieval.encoders.clip.saved import SavedClip, read_saved
 from retrieval.encoders.weights import EncoderError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # they import torch
     from retrieval.encoders.query import ImageEncoder
 
 TEXT_FOLDER = "text_side"  # in the folder of a saved model, for servers without torch
+PICTURE_FOLDER = "picture_side"  # likewise
 
 
 def save_text_side(model: Path) -> None:
@@ -34,9 +36,10 @@ def save_text_side(model: Path) -> None:
 
 
 class SavedImageEncoder:
-    """Encodes texts by the text side alone, and opens the whole model for the first picture.
+    """Encodes texts by the text side alone, and pictures by the picture side alone.
 
-    The vectors are those of the whole model, whose import of open_clip takes seconds.
+    The vectors are those of the whole model, whose import of open_clip takes seconds and 400 MB;
+    it is opened for the first picture where no picture side was written.
     """
 
     def __init__(
@@ -74,8 +77,8 @@ class SavedImageEncoder:
     ) -> tuple[Float32[np.ndarray, "n p"], dict[int, str]]:
         """Return one unit vector a picture, and why some have a zero vector instead."""
         with self._lock:
-            whole = self._whole
-        return whole.encode_images(pictures)
+            side = self._picture_side
+        return side.encode(pictures) if side else self._whole_model().encode_images(pictures)
 
     @cached_property
     def _text_side(self) -> "TextReader | TextSide":
@@ -86,6 +89,17 @@ class SavedImageEncoder:
         from retrieval.encoders.clip.text_side import open_text_side
 
         return open_text_side(self._saved, self._threads)
+
+    @cached_property
+    def _picture_side(self) -> PictureReader | None:
+        folder, resizing = self._saved.folder / PICTURE_FOLDER, self._saved.resizing
+        if resizing is None or not folder.is_dir():
+            return None
+        return PictureReader.open(folder, resizing, self.dim)
+
+    def _whole_model(self) -> "ImageEncoder":
+        with self._lock:
+            return self._whole
 
     @cached_property
     def _whole(self) -> "ImageEncoder":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.encoders.clip.preprocessing import Preprocessing
+from retrieval.encoders.clip.resizing import Resizing
 from retrieval.encoders.clip.saved import DESCRIPTION, TEXT_SIDE, WEIGHTS, describe
 from retrieval.encoders.clip.tokenizer import Tokenizer
 
@@ -34,6 +35,11 @@ class Clip:
     def size(self) -> int:
         """Return the longer side of what the network sees, in pixels."""
         return self._preprocessing.size
+
+    @property
+    def resizing(self) -> Resizing:
+        """Return how pictures are brought to the size that the network sees."""
+        return self._preprocessing.resizing
 
     @property
     def device(self) -> torch.device:

@@ -1,15 +1,17 @@
 """Preprocessing: brings a picture to the size and the scale of numbers that a network reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+import msgspec
 import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
+from retrieval.encoders.clip.resizing import Resizing
 from retrieval.encoders.clip.saved import SETTINGS
+from retrieval.encoders.weights import EncoderError
 
 OUR_SETTINGS = {  # of models that are trained here: they see a picture whole, over white
     "mean": (0.5, 0.5, 0.5),
@@ -18,7 +20,6 @@ OUR_SETTINGS = {  # of models that are trained here: they see a picture whole, o
     "resize_mode": "longest",
     "fill_color": 255,
 }
-TO_NUMBERS = ("MaybeToTensor", "ToTensor", "Normalize")
 
 
 class Preprocessing:
@@ -26,7 +27,7 @@ class Preprocessing:
 
     def __init__(self, network: nn.Module) -> None:
         self._settings = _settings_of(network)
-        self._resize = _resizing(self._settings)
+        self.resizing = _resizing(self._settings)
         self.mean = torch.tensor(self._settings["mean"])[:, None, None]
         self.std = torch.tensor(self._settings["std"])[:, None, None]
 
@@ -38,13 +39,11 @@ class Preprocessing:
     @property
     def size(self) -> int:
         """The longer side of what the network sees, in pixels."""
-        size = self._settings["size"]
-        return max(size) if isinstance(size, tuple | list) else int(size)
+        return max(self.resizing.target)
 
     def pixels(self, picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
         """Return the picture in the size that the network sees."""
-        resized = np.array(self._resize(picture), np.uint8)  # [h, w, 3]
-        return torch.from_numpy(resized).permute(2, 0, 1).contiguous()
+        return torch.from_numpy(self.resizing.pixels(picture))
 
     def normalised(
         self, pixels: UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"], device: torch.device
@@ -58,16 +57,10 @@ def _settings_of(network: Any) -> dict[str, Any]:
     return dict(network.visual.preprocess_cfg)
 
 
-def _resizing(settings: Mapping[str, Any]) -> Callable[[Image.Image], Image.Image]:
-    """Return open_clip's own resizing and cropping, without what makes numbers of a picture."""
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
-    transform = image_transform_v2(PreprocessCfg(**settings), is_train=False)
-    steps = [step for step in transform.transforms if type(step).__name__ not in TO_NUMBERS]
-
-    def resized(picture: Image.Image) -> Image.Image:
-        for step in steps:
-            picture = step(picture)
-        return picture
-
-    return resized
+def _resizing(settings: Mapping[str, Any]) -> Resizing:
+    try:
+        return Resizing.of(settings["size"], settings)
+    except msgspec.ValidationError as e:
+        raise EncoderError(
+            f"this model's pictures are resized in a way that is not known: {e}"
+        ) from None

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import xxhash
 
+from retrieval.encoders.clip.resizing import Resizing
 from retrieval.encoders.weights import EncoderError
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -38,6 +39,7 @@ class SavedClip(NamedTuple):
     size: int  # the longer side of what the network sees, in pixels
     fingerprint: str  # as `Clip.fingerprint` gives it
     text: TextShape | None  # None: another kind of text side
+    resizing: Resizing | None  # None: another way than ours
 
 
 class _Tensor(msgspec.Struct):
@@ -66,10 +68,11 @@ def read_saved(folder: Path) -> SavedClip:
         _add_weights(digest, folder / WEIGHTS)
         sides = architecture["vision_cfg"]["image_size"]
         size = max(sides) if isinstance(sides, list) else int(sides)
-        dim = int(architecture["embed_dim"])
+        dim, shape = int(architecture["embed_dim"]), _text_shape(architecture)
+        resizing = _resizing(sides, settings["preprocess_cfg"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise EncoderError(f"{folder} does not describe an image encoder: {e!r}"[:300]) from None
-    return SavedClip(folder, dim, size, digest.hexdigest(), _text_shape(architecture))
+    return SavedClip(folder, dim, size, digest.hexdigest(), shape, resizing)
 
 
 def _text_shape(architecture: Mapping[str, Any]) -> TextShape | None:
@@ -77,6 +80,13 @@ def _text_shape(architecture: Mapping[str, Any]) -> TextShape | None:
         return None
     try:
         return msgspec.convert(architecture["text_cfg"], TextShape)
+    except msgspec.ValidationError:
+        return None
+
+
+def _resizing(size: int | list[int], settings: Mapping[str, Any]) -> Resizing | None:
+    try:
+        return Resizing.of(size, settings)
     except msgspec.ValidationError:
         return None
 

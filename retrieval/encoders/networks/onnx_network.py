@@ -17,6 +17,7 @@ class OnnxNetwork:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self.inputs: tuple[str, ...] = tuple(one.name for one in session.get_inputs())
 
     @classmethod
     def open(cls, path: Path) -> "OnnxNetwork":
@@ -27,11 +28,10 @@ class OnnxNetwork:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            content = path.read_bytes()
-            if OUTSIDE in content:
+            if OUTSIDE in path.read_bytes():
                 raise EncoderError(f"{path.name} reads another file")
-            session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+            session = onnxruntime.InferenceSession(  # of bytes it would keep a second copy
+                path, options, providers=["CPUExecutionProvider"]
             )
         except EncoderError:
             raise

@@ -23,6 +23,8 @@ from retrieval.encoders.networks.runtimes import LEAST_COSINE, cosines
 from retrieval.encoders.query_texts import (
     ABOUT,
     NETWORK,
+    TOKEN_INPUT,
+    TOKEN_VECTORS,
     QueryNetworkRecord,
     QueryTextEncoder,
     fingerprint_of,
@@ -51,11 +53,12 @@ def write_query_network(plain: SentenceEncoder, folder: Path) -> QueryTextEncode
     smoothen(model, tokenizer, texts[:CALIBRATION])
     folder.mkdir(parents=True, exist_ok=True)
     _export(model, tokenizer, folder / NETWORK)
+    take_out_token_vectors(folder)
     for name, content in tokenizer.files.items():
         (folder / name).write_bytes(content)
     record = QueryNetworkRecord(
         model=plain.fingerprint,
-        fingerprint=fingerprint_of(folder / NETWORK),
+        fingerprint=fingerprint_of(folder),
         cosine_mean=0.0,
         cosine_least=0.0,
     )
@@ -159,3 +162,32 @@ def _export(model: Any, tokenizer: NetworkTokenizer, path: Path) -> None:
             op_types_to_quantize=["MatMul", "Gemm"],
             nodes_to_exclude=[one.name for one in products if one.input[1] not in weights],
         )
+
+
+def take_out_token_vectors(folder: Path) -> None:
+    """Write the table of token vectors beside a network, which reads their rows instead.
+
+    The table is most of such a network; as a file of its own it is mapped into memory, so that the
+    processes of a server share it. A network that looks up no such table stays as it is.
+    """
+    from onnx import TensorProto, load, numpy_helper, save
+    from onnx.helper import make_tensor_value_info
+
+    model = load(str(folder / NETWORK))
+    graph = model.graph
+    tables = {one.name: one for one in graph.initializer if len(one.dims) == 2}
+    lookups = [one for one in graph.node if one.op_type == "Gather" and one.input[1] == "input_ids"]
+    if len(lookups) != 1 or lookups[0].input[0] not in tables:
+        return
+    [lookup], table = lookups, tables[lookups[0].input[0]]
+    np.save(folder / TOKEN_VECTORS, numpy_helper.to_array(table))
+    for node in graph.node:
+        node.input[:] = [TOKEN_INPUT if one == lookup.output[0] else one for one in node.input]
+    shape = ["texts", "tokens", table.dims[1]]
+    graph.node.remove(lookup)
+    graph.initializer.remove(table)
+    graph.input.append(make_tensor_value_info(TOKEN_INPUT, TensorProto.FLOAT, shape))
+    read = {one for node in graph.node for one in node.input}
+    for one in [one for one in graph.input if one.name not in read]:
+        graph.input.remove(one)
+    save(model, str(folder / NETWORK))

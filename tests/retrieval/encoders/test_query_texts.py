@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.networks.query_network import random_texts, write_query_network
-from retrieval.encoders.query_texts import NETWORK, QueryTextEncoder
+from retrieval.encoders.query_texts import NETWORK, TOKEN_VECTORS, QueryTextEncoder
 from retrieval.encoders.text import SentenceEncoder, open_text_encoder
 from retrieval.encoders.weights import EncoderError
 
@@ -44,6 +44,20 @@ def test_the_vector_of_a_query_does_not_depend_on_the_others(queries: QueryTextE
     alone = [queries.encode([query])[0] for query in QUERIES]
 
     np.testing.assert_array_equal(together, np.stack(alone))
+
+
+def test_the_vectors_of_tokens_are_a_file_of_their_own_that_is_mapped(
+    written: Path, queries: QueryTextEncoder, plain: SentenceEncoder, tmp_path: Path
+) -> None:
+    table = np.load(written / TOKEN_VECTORS, mmap_mode="r")
+    other = tmp_path / "other"
+    copytree(written, other)
+    np.save(other / TOKEN_VECTORS, table + np.float32(1))
+
+    assert table.shape == (30_522, 384)
+    assert (written / NETWORK).stat().st_size < table.nbytes / 2
+    with pytest.raises(EncoderError, match="is damaged: its checksum differs"):
+        QueryTextEncoder.open(other, lambda _: plain.fingerprint)
 
 
 def test_no_texts_have_no_vectors(queries: QueryTextEncoder) -> None:

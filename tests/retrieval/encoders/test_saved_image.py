@@ -1,7 +1,8 @@
+import io
 import json
 import shutil
 import sys
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
 
 from retrieval.encoders.clip.opening import new_clip_model
 from retrieval.encoders.clip.registry import architecture_names
+from retrieval.encoders.clip.resizing import Resizing
 from retrieval.encoders.clip.saved import DESCRIPTION, WEIGHTS, SavedClip, read_saved
 from retrieval.encoders.clip.text_reader import TextReader
 from retrieval.encoders.clip.text_side import open_text_side, write_text_side
 from retrieval.encoders.clip.tokenizer import Tokenizer, open_own_tokenizer, open_tokenizer
 from retrieval.encoders.image import ClipEncoder, open_image_encoder
+from retrieval.encoders.networks.onnx_network import OnnxNetwork
+from retrieval.encoders.pictures import open_picture
 from retrieval.encoders.query import ImageEncoder
-from retrieval.encoders.saved_image import SavedImageEncoder, save_text_side
+from retrieval.encoders.saved_image import (
+    PICTURE_FOLDER,
+    SavedImageEncoder,
+    save_text_side,
+)
 from retrieval.encoders.weights import EncoderError
+from tests.assertions import each
 
 TEXTS = ("rye bread", "", "🍞 pão d'água", "it's &amp; <start_of_text> 7", "x" * 4_000, "a b " * 99)
 MODELS = ("vetrina-small", "vetrina-medium")
@@ -103,6 +114,71 @@ def test_a_saved_model_with_its_text_side_beside_it_needs_no_torch_for_texts(
 
     shutil.rmtree(folder / "text_side")
     np.testing.assert_allclose(vectors, whole.encode_texts(TEXTS), atol=1e-6)
+
+
+def pictures() -> list[bytes]:
+    """Pictures of several shapes, and bytes that are none."""
+    random, found = np.random.default_rng(0), []
+    for height, width in ((64, 64), (20, 90), (301, 200), (7, 7), (128, 127)):
+        content = io.BytesIO()
+        pixels = random.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(content, "PNG")
+        found.append(content.getvalue())
+    return [*found[:2], b"no picture", *found[2:]]
+
+
+def test_a_saved_model_with_its_picture_side_beside_it_needs_no_torch_for_pictures(
+    folder: Path, whole: ClipEncoder
+) -> None:
+    whole.save_picture_side(folder / PICTURE_FOLDER)
+
+    def open_whole() -> ClipEncoder:
+        raise AssertionError("the whole model is opened")
+
+    encoder = SavedImageEncoder(read_saved(folder), "any", open_whole, batch_size=2, threads=2)
+
+    vectors, failures = encoder.encode_images(pictures())
+
+    shutil.rmtree(folder / PICTURE_FOLDER)
+    expected, broken = whole.encode_images(pictures())
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    assert failures == broken
+    assert list(failures) == [2]
+
+
+def test_a_picture_side_that_torch_would_not_agree_with_is_not_written(
+    whole: ClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zeros = np.zeros((3, whole.dim), np.float32)
+    monkeypatch.setattr(OnnxNetwork, "run", lambda *_: zeros)
+
+    whole.save_picture_side(tmp_path / PICTURE_FOLDER)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["longest", "shortest", "squash"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [64, (64, 64), (48, 80)])
+def test_a_picture_is_resized_to_the_pixels_of_open_clip(
+    mode: str, interpolation: str, size: int | tuple[int, int]
+) -> None:
+    settings = {"resize_mode": mode, "interpolation": interpolation, "fill_color": 200}
+    theirs = image_transform_v2(PreprocessCfg(size=size, **settings), is_train=False).transforms
+    ours = Resizing.of(size, settings)
+
+    for content in each(pictures()[:2] + pictures()[3:]):
+        picture = open_picture(content)
+        expected = reduce(lambda one, step: step(one), theirs[:-2], picture)
+        np.testing.assert_array_equal(ours.pixels(picture), np.asarray(expected).transpose(2, 0, 1))
+
+
+def test_a_picture_far_longer_than_wide_is_resized_to_a_line() -> None:
+    settings = {"resize_mode": "longest", "interpolation": "bilinear", "fill_color": 255}
+
+    pixels = Resizing.of(64, settings).pixels(Image.new("RGB", (1, 9_000)))
+
+    assert (pixels[0] == 0).sum() == 64
 
 
 @cache
