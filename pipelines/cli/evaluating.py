@@ -1,5 +1,6 @@
 """Verbs that measure what a release answers."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from pipelines.cli.options import releases_option, with_heartbeat
 )
 @with_heartbeat("run")
 def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
-    """Answer a file of requests, one JSON a line, into a TREC run."""
+    """Answer a file of requests, one JSON a line, into a TREC run.
+
+    Exit code 1 where not one of them could be answered.
+    """
     from pipelines.cli.answers import open_engine
     from pipelines.evaluation.run import run
     from pipelines.progress import track
@@ -29,6 +33,8 @@ def run(requests: Path, releases: Path, out: Path, stage: str) -> None:
     stages = ", ".join(f"{count:,} by {name}" for name, count in report.stages.items())
     by_stage = f" ({stages})" if stages else ""
     click.echo(f"{report.answered:,} answered{by_stage}, {len(report.failures):,} not; wrote {out}")
+    if not report.answered:
+        sys.exit(1)
 
 
 @click.command()

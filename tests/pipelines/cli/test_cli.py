@@ -240,6 +240,20 @@ def test_a_run_tells_what_it_answered_and_what_it_could_not(
     assert (tmp_path / "out").read_text().startswith("a Q0 p1 1 ")
 
 
+def test_a_run_that_answers_nothing_is_no_success(
+    call: Call, releases: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "q.jsonl").write_text('{"id": "b", "k": 0}')
+
+    code, printed, errors = call(
+        "run", tmp_path / "q.jsonl", "--releases", releases, "--out", tmp_path / "out"
+    )
+
+    assert code == 1
+    assert "line 1: k: Expected `int` >= 1" in errors
+    assert "0 answered, 1 not" in printed
+
+
 TUNE = ("tune", "--shop", "SHOP", "--ranges", "EMPTY/r.yaml", "--out", "EMPTY/o")
 MISTAKES = {
     "no release": (
