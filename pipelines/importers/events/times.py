@@ -1,7 +1,7 @@
 """Reads the times of a log in the forms that shops, databases and analytics write."""
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -75,6 +75,8 @@ _EAST_ASIAN = re.compile(
     r"(?:(\d{1,2})\s*[:時时點点시]\s*(?:(\d{1,2})\s*[:分분]?\s*(?:(\d{1,2})\s*[秒초]?)?)?)?"
 )
 _AFTERNOON = ("下午", "午後", "오후")
+_MANY_DIGITS = re.compile(r"\d{9,20}(?:\.\d+)?")
+_SECONDS = re.compile(r"\d{1,2}:\d{2}:\d{2}")
 _LETTERS = re.compile(r"\d\s*(?![AP]M$)[A-Z]{2,5}$")
 _SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")
 
@@ -142,6 +144,21 @@ def _hint(value: Any, order: DateOrder) -> str:
 def names_unknown_zone(value: Any) -> bool:
     """Return whether a time that was read as local ends in letters such as IST, for a zone."""
     return isinstance(value, str) and bool(_LETTERS.search(value))
+
+
+def names_second(value: Any) -> bool:
+    """Return whether a time is written to the second; a midnight is a day, as databases write it.
+
+    Seconds since 1970 are, and `2024-03-01 10:00:00`; `2024-03-01 10:00` is not.
+    """
+    if isinstance(value, datetime):
+        return value.time() != time.min
+    text = value.strip() if isinstance(value, str) else f"{value}".removesuffix(".0")
+    if _MANY_DIGITS.fullmatch(text):
+        moment = _of_digits(text, DateOrder())
+        return moment is not None and moment.time() != time.min
+    clock = _SECONDS.search(text)
+    return clock is not None and not clock[0].startswith("00:00:00")
 
 
 def parts_of(text: str) -> Parts | None:

@@ -11,6 +11,7 @@ from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.events import duplicates
 from pipelines.importers.mapping import Mapping, placed
 from pipelines.importers.table import import_table
+from pipelines.importers.tables.rows import Row
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
@@ -387,6 +388,57 @@ def test_a_line_that_comes_again_counts_once_where_it_has_an_id_or_the_mapping_s
     assert ("count once" in note) == (kept == 2)
 
 
+@pytest.mark.parametrize(
+    ("user", "time", "kept"),
+    [
+        ("a", "2024-03-01 10:00:07", 1),
+        ("a", "1709287207", 1),
+        ("a", "1709287207.0", 1),
+        ("a", "20240301100007", 1),
+        ("a", "2024-03-01T10:00:07Z", 1),
+        ("a", "3/13/2024 10:00:07 AM", 1),
+        ("a", "2024-03-01 10:00", 2),  # to the minute: two pieces may be two lines
+        ("a", "2024-03-01", 2),
+        ("a", "2024-03-01 00:00:00", 2),  # a day, as databases write it
+        ("a", "1709251200", 2),
+        ("guest", "2024-03-01 10:00:07", 2),  # who may be two people
+        ("", "2024-03-01 10:00:07", 2),
+    ],
+)
+def test_a_line_of_a_user_that_comes_again_within_a_second_counts_once(
+    tmp_path: Path, user: str, time: str, kept: int
+) -> None:
+    log = f"u,t,p\n{user},{time},p1\n{user},{time},p1\n"
+
+    events, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
+
+    assert len(events) == kept
+    assert any("1 lines stand there again, word for word" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("rule", "kept"), [("", 2), ("drop", 2), ("keep", 3)])
+def test_an_event_that_comes_again_under_its_id_counts_once_whatever_else_its_line_has(
+    tmp_path: Path, rule: str, kept: int
+) -> None:
+    log = "i,u,t,p,received\n1,a,2024-03-01,p1,x\n1,a,2024-03-01,p1,y\n1,a,2024-03-01,p2,y\n"
+    columns = {"id": "i", "user": "u", "time": "t", "product": "p", "duplicates": rule}
+
+    events, report = imported(tmp_path, log, columns)
+
+    assert len(events) == kept
+    told = [note for note in report.notes if "tell an event again that has the same id" in note]
+    assert len(told) == 3 - kept
+
+
+def test_equal_products_of_one_event_with_an_id_are_each_bought(tmp_path: Path) -> None:
+    row = '{"i": 1, "u": "a", "t": "2024-03-01", "n": [{"p": "p1", "s": 1}, {"p": "p1", "s": 2}]}\n'
+    columns = {"id": "i", "user": "u", "time": "t", "product": "p", "each": "n"}
+
+    events, _ = imported(tmp_path, row * 2, columns, name="log.jsonl")
+
+    assert len(events) == 2
+
+
 def test_equal_products_of_one_order_in_json_are_two_lines_where_their_ids_differ(
     tmp_path: Path,
 ) -> None:
@@ -404,9 +456,9 @@ def test_the_newest_lines_are_remembered_in_bounded_memory(
     monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2)
     found = duplicates.Duplicates("drop")
 
-    drops = [found.drops({"n": n}, None) for n in (1, 2, 2, 3, 1)]
+    again = [found.is_again(Row(line, {"n": n})) for line, n in enumerate((1, 2, 2, 3, 1), 2)]
 
-    assert drops == [False, False, True, False, False]
+    assert again == [False, False, True, False, False]
 
 
 def test_a_log_of_undone_orders_alone_says_so(tmp_path: Path) -> None:
