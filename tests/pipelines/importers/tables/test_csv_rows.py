@@ -101,6 +101,8 @@ HEADER = "id,title,price\n"
         ('"A ""good"" mug"', 'A "good" mug'),
         ('"He said \\"hi\\", twice"', 'He said "hi", twice'),
         ('27" monitor', '27" monitor'),
+        ('"TV 55" OLED"', 'TV 55" OLED'),
+        ('"Best dad" mug "ever"', '"Best dad" mug "ever"'),
         ('"Best dad" mug', '"Best dad" mug'),
         ('"Never closed', '"Never closed'),
         ('"12" pan, steel"', '12" pan, steel'),
