@@ -74,6 +74,10 @@ class QueryTextEncoder:
         lengths = np.linalg.norm(stacked, axis=1, keepdims=True).clip(1e-12)
         return np.asarray(stacked / lengths, np.float32)
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of these texts that the model lacks."""
+        return self._tokenizer.unknown_share(texts)
+
     def save(self, folder: Path) -> None:
         """Copy the files into a folder, which is made."""
         shutil.copytree(self._folder, folder, copy_function=shutil.copyfile)
