@@ -165,7 +165,9 @@ class EventReader:
         return {name: cell for name, cell in cells.items() if cell not in (None, "")}
 
     def _at(self, row: Row, field: str) -> Any:
-        columns = self._columns_of.get(field, ())
+        columns = self._columns_of.get(field)
+        if not columns:
+            return None
         if field in NAMES_OF:
             # 0 is no variation
             nothing = NOBODY if field in IDS and len(columns) > 1 else NO_NAME

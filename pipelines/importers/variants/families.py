@@ -234,6 +234,9 @@ def is_empty(value: Any) -> bool:
 
 def text_in(row: Row, column: str) -> str:
     """Return the text of a cell without spaces around it; "" for an empty or missing one."""
+    value = row.values.get(column)
+    if type(value) is str:  # most cells
+        return value.strip()
     value = inner(row.values, column) if column else None
     return str(value).strip() if isinstance(value, str | int | float) and value == value else ""
 

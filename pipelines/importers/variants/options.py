@@ -28,6 +28,8 @@ def options_of(
     inside = (pair for cell in cells for pair in pairs_of(inner(values, cell)))
     found: dict[str, str] = {}
     for name, value in (*named, *inside):
+        if name in (None, "") or value in (None, ""):
+            continue
         key, text = _text(name).lower().rstrip(":")[:MAX_NAME], _COLOUR.sub("", _text(value))
         if key and text and NO_OPTION.get(key) != text.lower() and len(found) < MAX_VALUES:
             found.setdefault(key, text)
