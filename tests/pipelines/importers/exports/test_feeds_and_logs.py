@@ -270,6 +270,25 @@ def test_usual_names_of_columns_are_known_in_many_languages(tmp_path: Path, head
     assert [p["availability"] for p in products] == ["IN_STOCK", "OUT_OF_STOCK"]
 
 
+def test_feeds_of_price_comparison_sites_are_read_by_usual_names(tmp_path: Path) -> None:
+    heureka = (
+        "<SHOP><SHOPITEM><ITEM_ID>1</ITEM_ID><PRODUCTNAME>Hrnek</PRODUCTNAME>"
+        "<PRICE_VAT>149,90</PRICE_VAT><MANUFACTURER>Acme</MANUFACTURER></SHOPITEM></SHOP>"
+    )
+    yandex = (
+        "<yml_catalog><shop><offers><offer id='1' available='false'><name>Hrnek</name>"
+        "<vendor>Acme</vendor><price>149.90</price><currencyId>CZK</currencyId></offer>"
+        "</offers></shop></yml_catalog>"
+    )
+
+    for name, text in (("heureka.xml", heureka), ("yandex.xml", yandex)):
+        [product], _, _ = imported(tmp_path, name, text)
+
+        assert (product["id"], product["title"]) == ("1", "Hrnek")
+        assert (product["brand"], product["price"]) == ("Acme", 149.9)
+        assert (product["availability"] == "OUT_OF_STOCK") == (name == "yandex.xml")
+
+
 def test_a_catalogue_of_meta_is_told_from_a_feed_of_google(tmp_path: Path) -> None:
     text = (
         "id,title,description,availability,condition,price,link,image_link,brand,"
