@@ -13,6 +13,7 @@ from pipelines.importers.table import import_table
 from pipelines.progress import silent
 from retrieval import Availability, Query, Scene, Slate, Stage
 from retrieval.types import Direction, Facet, Sort
+from tests.assertions import every
 from tests.pipelines.building.steps.test_words import CATALOGUES
 
 Open = Callable[..., Engine]
@@ -62,7 +63,7 @@ def test_texts_in_a_script_that_the_model_lacks_are_not_alike(
     slate = answer(engine, text=text, explain=True)
 
     assert ids(slate)[0] == first
-    assert all("semantic" not in placed.channels for placed in slate.products)
+    assert every("semantic" not in placed.channels for placed in slate.products)
 
 
 def test_what_the_words_do_not_match_is_neither_sorted_nor_counted(shop_of: Open) -> None:
