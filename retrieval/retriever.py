@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from index import Hits
 from retrieval.channels.types import Channel, WordChannel
@@ -127,14 +127,18 @@ class Retriever:
             return None
         return self._words[0].holding_all(ask)
 
+    def permitted(self, ask: EncodedQuery) -> Bool[np.ndarray, "n"] | None:
+        """Return which rows the operators of a search permit; None: it has none."""
+        masks = [channel.permitted(ask) for channel in self._words]
+        return next((mask for mask in masks if mask is not None), None)
+
     def _under_operators(self, ask: EncodedQuery) -> EncodedQuery:
         """Return the request without the products that its operators exclude."""
-        for channel in self._words:
-            permitted = channel.permitted(ask)
-            if permitted is not None:
-                allowed = permitted if ask.allowed is None else permitted & ask.allowed
-                ask = ask._replace(allowed=allowed, where=None)
-        return ask
+        permitted = self.permitted(ask)
+        if permitted is None:
+            return ask
+        allowed = permitted if ask.allowed is None else permitted & ask.allowed
+        return ask._replace(allowed=allowed, where=None)
 
     def _fused(self, ask: EncodedQuery, limit: int) -> Candidates:
         said = self.proposals(ask, max(self._per_channel, limit))

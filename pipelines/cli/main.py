@@ -1,11 +1,10 @@
 """The command line: one short verb a job."""
 
 import sys
-from importlib.abc import MetaPathFinder
-from typing import Any
 
 import click
 
+from pipelines.absent_pandas import leave_pandas_out
 from pipelines.cli.asking import recommend, search
 from pipelines.cli.building import build
 from pipelines.cli.compressing import compress, export
@@ -51,7 +50,7 @@ def main() -> None:
     A draft that the gate keeps dark is its table and exit code 3.
     """
     if sys.argv[1:2] and sys.argv[1] in WITHOUT_PANDAS:
-        _leave_pandas_out()
+        leave_pandas_out()
     try:
         vetrina.main(prog_name="vetrina", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as e:
@@ -99,33 +98,6 @@ def _missing(error: ModuleNotFoundError) -> str:
     if error.name != "faiss":
         raise error
     return "FAISS is not installed; install Vetrina with its extra `cpu` or `gpu`"
-
-
-def _leave_pandas_out() -> None:
-    """Let pyarrow find no pandas: where it is installed, its import takes a quarter of a second.
-
-    With the first value that it converts, pyarrow looks for pandas once, to recognise its values,
-    of which these verbs have none.
-    """
-    import pyarrow
-
-    hidden = _Hidden("pandas")
-    sys.meta_path.insert(0, hidden)
-    try:
-        pyarrow.scalar(True)
-    finally:
-        sys.meta_path.remove(hidden)
-
-
-class _Hidden(MetaPathFinder):
-    """Finds no module of one name, although it may be installed."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
-        if fullname == self._name:
-            raise ModuleNotFoundError(f"{fullname} is not used here", name=fullname)
 
 
 def _fail(message: str, code: int = 2) -> None:

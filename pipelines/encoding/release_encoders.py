@@ -126,6 +126,10 @@ class ProductTextEncoder:
         """Return one unit vector a text, in order."""
         return self._whole.get().encode(texts)
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of a sample of these texts that the model lacks."""
+        return self._whole.get().unknown_share(texts)
+
 
 def _text_of_release(
     release: Path, config: Config, queries: QueryTextEncoder | None

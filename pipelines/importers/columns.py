@@ -100,7 +100,9 @@ class SaleColumns(Section, frozen=True, kw_only=True):
     start: str = ""
     end: str = ""  # a day alone is part of it
     period: str = ""  # both in one, parted by "/"
+    mode: str = ""  # where it says percent, that is the sale, otherwise the amount
     flag: str = ""  # where it says no, there is no sale
+    surcharge: str = ""  # which a variant costs more than its product
     before: str = ""  # what the price was, where `columns.price` is what is paid
     order: Literal["", "day first", "month first"] = ""  # of dates such as 3/1/2024
 

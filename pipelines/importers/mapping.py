@@ -41,6 +41,7 @@ class Mapping(Section, frozen=True, kw_only=True):
     attributes: dict[str, Names] = msgspec.field(default_factory=dict)  # our name: their column
     fallbacks: dict[str, Names] = msgspec.field(default_factory=dict)  # column: others if empty
     each: str = ""  # a list in a row of JSON, each of whose objects is a variant of the row
+    continues: bool = False  # a row without an id goes on with the product above
     repeats: bool = False  # several rows may be of one product: the first counts
     options: tuple[tuple[str, str], ...] = ()  # columns of a name and of a value
     pairs: Names = ()  # columns that hold both: `color=Red,size=M`

@@ -56,6 +56,7 @@ class PaidPrices:
         if self._idle:
             return raw
         raw = raw | {"availability": stock_of(raw.get("availability"), values, self._stock)}
+        raw = raw | self._with_surcharge(raw.get("price"), values)
         before = self._before(raw, values)
         paid, verdict = self._sale(raw, values)
         if verdict:
@@ -82,9 +83,7 @@ class PaidPrices:
         if cell not in (None, "") and paid is None:
             return cell, Sale.UNREADABLE
         if paid is None and regular:
-            paid = self._reduced(
-                regular, _cell(values, columns.amount), _cell(values, columns.percent)
-            )
+            paid = self._reduced(regular, *self._reduction(values))
             cell = paid and f"{paid.amount:.2f} {paid.currency}".strip()
         if paid is None or paid.amount <= 0:
             return None, None
@@ -115,6 +114,22 @@ class PaidPrices:
             return price_of(value, self._style)
         except RowError:
             return None
+
+    def _with_surcharge(self, price: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the price of a variant that costs more than its product; {} for all others."""
+        more, regular = self._read(_cell(values, self._columns.surcharge)), self._read(price)
+        if not more or not more.amount or not regular:
+            return {}
+        return {"price": f"{regular.amount + more.amount:.2f} {regular.currency}".strip()}
+
+    def _reduction(self, values: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the amount and the share by which a price is lower, as they are written."""
+        columns = self._columns
+        amount, percent = _cell(values, columns.amount), _cell(values, columns.percent)
+        if not columns.mode:
+            return amount, percent
+        is_share = str(_cell(values, columns.mode) or "").strip().lower().startswith(("%", "perc"))
+        return (None, percent) if is_share else (amount, None)
 
     def _reduced(self, regular: Price, amount: Any, percent: Any) -> Price | None:
         """Return a price that is lower by an amount, or else by a share; None without either."""

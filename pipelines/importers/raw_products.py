@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.columns import Names, ProductColumns
 from pipelines.importers.mapping import LISTS, Mapping, fields_of, names_of
 from pipelines.importers.tables.json_rows import inner
+from pipelines.importers.values.lists import opened
 
 JOINED = {"title": " ", "description": "\n", "categories": " > "}  # when it is several columns
 
@@ -36,7 +37,7 @@ def raw_product(values: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
     plan = _plan(mapping.columns, tuple(mapping.attributes.items()))
     raw = {field: _cell(values, column) for field, column in plan.single}
     for field, columns in plan.listed:
-        raw[field] = _listed([_cell(values, column) for column in columns])
+        raw[field] = _listed([opened(_cell(values, column)) for column in columns])
     for field, columns in plan.joined:
         cell = _join([_cell(values, column) for column in columns], JOINED[field])
         raw[field] = _listed([cell]) if field in LISTS else cell
@@ -51,7 +52,7 @@ def _cell(values: dict[str, Any], column: str) -> Any:
 def _attribute(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
     """Return the value of one column, or the filled ones of several."""
     if len(columns) == 1:
-        return _cell(values, columns[0])
+        return opened(_cell(values, columns[0]))
     found = [_cell(values, column) for column in columns]
     return [one for one in found if one not in (None, "")]
 

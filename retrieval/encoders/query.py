@@ -8,6 +8,8 @@ from jaxtyping import Float32
 
 from retrieval.encoders.joined_space import join
 
+MOST_UNKNOWN = 0.5  # of the tokens of a query; more, and its vector says nothing
+
 
 @runtime_checkable
 class ImageEncoder(Protocol):
@@ -39,6 +41,10 @@ class TextReader(Protocol):
         """Return one unit vector a text, in order."""
         ...
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of these texts that the model lacks."""
+        ...
+
 
 class QueryEncoder:
     """The same two encoders that made the product vectors, and one that reads queries faster."""
@@ -58,6 +64,13 @@ class QueryEncoder:
         self._queries = queries or text
         self._image = image
         self._picture_weight = picture_weight
+
+    def knows(self, text: str) -> bool:
+        """Return whether the model of texts has words for at least half of a query.
+
+        Of a script that it lacks, all texts look alike to it: each is one unknown token.
+        """
+        return self._image is not None or self._queries.unknown_share([text]) <= MOST_UNKNOWN
 
     def texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """Return unit vectors in the joined space: text against text, text against picture."""

@@ -80,6 +80,10 @@ class QueryTextEncoder:
         lengths = np.linalg.norm(stacked, axis=1, keepdims=True).clip(1e-12)
         return np.asarray(stacked / lengths, np.float32)
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the tokens of these texts that the model lacks."""
+        return self._tokenizer.unknown_share(texts)
+
     def _inputs(self, tokens: Sequence[int]) -> dict[str, np.ndarray]:
         """Return what the network reads for one text."""
         inputs = {**self._tokenizer.padded([tokens])}

@@ -19,6 +19,11 @@ class Operators(NamedTuple):
     phrases: tuple[str, ...] = ()  # that must stand so
     excluded: tuple[str, ...] = ()  # words and phrases that must not stand
 
+    @property
+    def only_exclude(self) -> bool:
+        """Whether nothing is looked for: `-oat` alone asks for all but oats."""
+        return bool(self.excluded) and not self.text
+
 
 def read_operators(text: str) -> Operators:
     """Return the operators of a query: `"rye bread"` must stand so, `-oat` must not stand.

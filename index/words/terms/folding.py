@@ -36,7 +36,10 @@ _TAG = regex.compile(r"<(?:!--|/?[a-zA-Z])[^<>]{0,2000}+>")
 _GERMAN = (regex.compile(r"([ao])e|(?<![aeiouyq])(u)e"), r"\1\2")
 # As Lucene's ScandinavianFoldingFilter, without `ao` and `oo`, which words have of themselves.
 _SCANDINAVIAN = (regex.compile(r"a([ae])|oe"), lambda match: match[0][0])
+# The article, alone or behind a conjunction or preposition, as Lucene's ArabicStemmer takes it off.
+_ARABIC = (regex.compile(r"(?<!\p{L})(?:[وبكف]?ال|لل)(?=\p{L}{3})"), "")
 _SPELLINGS = {
+    "arabic": _ARABIC,
     "german": _GERMAN,
     "danish": _SCANDINAVIAN,
     "norwegian": _SCANDINAVIAN,
@@ -48,7 +51,8 @@ def folder(language: str) -> Fold:
     """Return the folding of a language: small letters without accents, NFKC, ASCII digits.
 
     German ä is found by `a` and `ae`, Scandinavian å, ø and æ also by `aa`, `oe` and `ae`; Turkish
-    ı and İ are i, Greek ς is σ, Russian ё is е; Arabic and Hebrew lose their marks.
+    ı and İ are i, Greek ς is σ, Russian ё is е; Arabic and Hebrew lose their marks, and
+    Arabic its article.
     """
     spelling = _SPELLINGS.get(language)
 

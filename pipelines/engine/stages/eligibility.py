@@ -1,5 +1,6 @@
 """Which products are eligible for a request: filtered, given, or marked."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -7,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from index import FilterError, RowLookup, parse, single_values, written
+from index import FilterError, RowLookup, parse, read_operators, single_values, written
 from pipelines.errors import RequestError
 from pipelines.live.snapshot import CatalogueSnapshot
 from retrieval import Candidates, Query
 from retrieval.types import Filtered
 
+Permitted = Callable[[CatalogueSnapshot, str], Bool[np.ndarray, "n"] | None]
 MOST_VALUES = 32  # of a filter that are looked up in an explained answer
 CACHED_LOOKUPS = 1  # who ranks the same products for many shoppers sends them again
 
@@ -62,9 +64,13 @@ class Eligible(NamedTuple):
 class Eligibility:
     """Decides which products are eligible, under the filter of every answer and a request's own."""
 
-    def __init__(self, visible: str) -> None:
-        """Hide what does not pass `visible`, except from a request that names its candidates."""
+    def __init__(self, visible: str, permitted: Permitted | None = None) -> None:
+        """Hide what does not pass `visible`, except from a request that names its candidates.
+
+        `permitted` says what the operators of a search permit, where words are searched.
+        """
         self._visible = visible
+        self._permitted = permitted
         self._rows_of = lru_cache(CACHED_LOOKUPS)(rows_of)
 
     def of(self, query: Query, snapshot: CatalogueSnapshot) -> Eligible:
@@ -74,6 +80,9 @@ class Eligibility:
         if query.candidates is None:
             allowed = visible if chosen is None else visible & chosen
             allowed = _without(allowed, marked.rows)
+            if self._permitted and read_operators(query.text).only_exclude:
+                permitted = self._permitted(snapshot, query.text)
+                allowed = allowed if permitted is None else allowed & permitted
             return Eligible(snapshot, allowed, None, marked.missing, marked, query.filter)
         lookup = self._rows_of(snapshot, query.candidates)
         given = lookup.rows if chosen is None else lookup.rows[chosen[lookup.rows]]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from index import Expression, FiltersItself, LexicalIndex, parse
+from index import Expression, FiltersItself, LexicalIndex, parse, read_operators
 from index.columns.bounded_cache import BoundedCache
 from pipelines.config.place import ShopPlace
 from pipelines.engine.request import scene_of
@@ -29,6 +29,7 @@ from retrieval.types import local_seconds
 CACHED_QUERIES = 4096  # with their vectors, for all threads
 CACHED_BYTES = 16_000_000
 CACHED_SECONDS = 3_600.0
+NOTHING = np.empty(0, np.float32)
 FIRST_SECOND, LAST_SECOND = (local_seconds(datetime(year, 1, 1)) for year in (1970, 2200))
 
 
@@ -66,6 +67,7 @@ class RequestEncoder:
         self._history = history
         self._parsed = lru_cache(CACHED_QUERIES)(parse)
         words = parts.lexical if searches_words else None
+        self._searches_words = searches_words
         self._encode_text = partial(_text_vector, encoder, words)
         self._text_vectors: BoundedCache[Float32[np.ndarray, d]] = BoundedCache(
             CACHED_QUERIES, CACHED_BYTES, CACHED_SECONDS
@@ -77,7 +79,7 @@ class RequestEncoder:
         With `by_words` no model is asked: the request has its words, and no vector.
         """
         query = self._place.localised(query)
-        text, at_seconds = query.text.strip(), self._moment(query)
+        text, at_seconds = self._looked_for(query.text.strip()), self._moment(query)
         traits = self._history.traits(query)
         scene = scene_of(query)
         history, visit = self._history.of(query, at_seconds)
@@ -91,7 +93,7 @@ class RequestEncoder:
             visit=visit,
             at_seconds=at_seconds,
             allowed=None if eligible.allowed.all() else eligible.allowed,
-            where=self._where(query.filter, eligible.snapshot),
+            where=self._where(query, eligible.snapshot),
             facts=hashed_facts(at_seconds, traits, scene),
         )
         if not by_words:
@@ -102,20 +104,28 @@ class RequestEncoder:
         """Forget the vectors of earlier queries, so that the next one costs what a new one does."""
         self._text_vectors.clear()
 
-    def _text_vector(self, text: str) -> Float32[np.ndarray, "d"]:
-        return self._text_vectors.of(
+    def _looked_for(self, text: str) -> str:
+        """Return the text of a search; "" for one that only excludes, which looks for nothing."""
+        return "" if self._searches_words and read_operators(text).only_exclude else text
+
+    def _text_vector(self, text: str) -> Float32[np.ndarray, "d"] | None:
+        """Return the vector of a text; None where words are searched, and the model knows none."""
+        vector = self._text_vectors.of(
             text, lambda: self._encode_text(text), lambda vector: vector.nbytes + len(text)
         )
+        return vector if len(vector) else None
 
-    def _where(self, text: str, snapshot: CatalogueSnapshot) -> Expression | None:
+    def _where(self, query: Query, snapshot: CatalogueSnapshot) -> Expression | None:
         """Return the filter of a request with that of every answer, for an index that reads it.
 
-        None where products have changed since: the columns it holds are those of the release.
+        None where products have changed since: the columns it holds are those of the release; and
+        where words exclude products.
         """
-        filters = [part for part in (text.strip(), self._visible) if part]
+        filters = [part for part in (query.filter.strip(), self._visible) if part]
         if (
             not filters
             or not snapshot.unchanged
+            or read_operators(query.text).only_exclude
             or not isinstance(self._parts.joined_index, FiltersItself)
         ):
             return None
@@ -157,6 +167,8 @@ class RequestEncoder:
 def _text_vector(
     encoder: QueryEncoder, words: LexicalIndex | None, text: str
 ) -> Float32[np.ndarray, "d"]:
+    if words is not None and not encoder.knows(text):
+        return NOTHING
     vector = np.asarray(query_vectors(encoder, words, [text])[0])
     if not np.isfinite(vector).all():
         raise StageFault("encode")  # before it is cached

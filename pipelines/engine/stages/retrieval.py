@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from pipelines.engine.stages.eligibility import Eligible
 from pipelines.engine.stages.faults import FaultLog, StageFault
@@ -36,6 +36,10 @@ class RetrievalStage:
     def at(self, snapshot: CatalogueSnapshot) -> Retriever:
         """Return the retriever as it answers at the moment of a snapshot."""
         return self._at(snapshot)
+
+    def permitted(self, snapshot: CatalogueSnapshot, text: str) -> Bool[np.ndarray, "n"] | None:
+        """Return which products the operators of a search permit; None: it has none."""
+        return self.at(snapshot).permitted(EncodedQuery(text=text))
 
     def retrieve(self, encoded: EncodedQuery, eligible: Eligible, limit: int) -> Candidates:
         """Return at most `limit` candidates, best first; given ones are all returned.

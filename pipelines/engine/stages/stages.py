@@ -78,8 +78,9 @@ def open_stages(
     ranker = open_ranker(release.path, _runtime_settings(config))
     sales, fit_order = Sales(parts.behaviour.statistics), FitOrder.of(config.retrieval)
     searches_words = "lexical" in config.retrieval.channels
+    retrieval = RetrievalStage(retriever(parts, parts.behaviour, config))
     return Stages(
-        Eligibility(visible),
+        Eligibility(visible, retrieval.permitted if searches_words else None),
         RequestEncoder(
             parts,
             base.encoder,
@@ -88,7 +89,7 @@ def open_stages(
             ShopperHistory(parts, manifest, place, profiles, config.consent),
             searches_words=searches_words,
         ),
-        RetrievalStage(retriever(parts, parts.behaviour, config)),
+        retrieval,
         RankingStage(name, parts, ranker, config.ranking, sales, fit_order),
         SlateComposer(name, parts.lexical if searches_words else None),
         PopularProducts(parts, sales, fit_order),

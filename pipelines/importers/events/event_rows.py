@@ -23,6 +23,7 @@ from pipelines.importers.events.times import (
     DateOrder,
     local_of,
     moment_of,
+    names_second,
     names_unknown_zone,
     written_moment,
 )
@@ -117,10 +118,15 @@ class EventReader:
         refund = {"type": EventType.REFUND.value, "time": max(undone, event["time"])}
         return [event, event | refund]
 
-    def line_id(self, row: Row) -> Any:
-        """Return what a row's event or order is named by; None where it has no name."""
-        found = self._at(row, "id")
-        return self._at(row, "session") if found is None else found
+    def event_id(self, row: Row) -> Any:
+        """Return the id of a row's event; None where it has none."""
+        return self._at(row, "id")
+
+    def tells_event(self, row: Row) -> bool:
+        """Return whether a row tells of one event: by an id, an order, or a user and a second."""
+        if self._at(row, "id") is not None or self._at(row, "session") is not None:
+            return True
+        return self._at(row, "user") is not None and names_second(self._at(row, "time"))
 
     def _event(self, row: Row, kind: EventType, amount: Amount) -> dict[str, Any]:
         return {
@@ -159,7 +165,9 @@ class EventReader:
         return {name: cell for name, cell in cells.items() if cell not in (None, "")}
 
     def _at(self, row: Row, field: str) -> Any:
-        columns = self._columns_of.get(field, ())
+        columns = self._columns_of.get(field)
+        if not columns:
+            return None
         if field in NAMES_OF:
             # 0 is no variation
             nothing = NOBODY if field in IDS and len(columns) > 1 else NO_NAME

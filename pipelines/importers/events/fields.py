@@ -42,8 +42,11 @@ def value_at(values: dict[str, Any], column: str) -> Any:
 
 def first_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
     """Return the first value among several columns that is not empty; None where all are."""
-    found = (value_at(values, column) for column in columns)
-    return next((value for value in found if value not in (None, "") and value == value), None)
+    for column in columns:
+        value = values.get(column) if "." not in column else value_at(values, column)
+        if value not in (None, "") and value == value:
+            return value
+    return None
 
 
 def time_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:

@@ -71,8 +71,7 @@ class EventIntake:
             try:
                 if part.mistake:
                     raise RowError("unreadable row", part.mistake)
-                if not self._duplicates.drops(part.values, self._reader.line_id(part)):
-                    self._keep(self._reader.read(part))
+                self._take(part)
             except RowError as e:
                 self._refuse(part.line, e)
 
@@ -102,6 +101,14 @@ class EventIntake:
         self._quality.see_popularity(np.array(list(self._popularity.values()), np.int64))
         self._quality.remarks += self.remarks.all()
         self._quality.notes += filter(None, self._notes(ids))
+
+    def _take(self, part: Row) -> None:
+        duplicates, reader = self._duplicates, self._reader
+        if duplicates.is_again(part) and duplicates.drops(tells_event=reader.tells_event(part)):
+            return
+        events = reader.read(part)
+        if not duplicates.drops_event(reader.event_id(part), events[0], part.line):
+            self._keep(events)
 
     def _keep(self, events: list[dict[str, Any]]) -> None:
         self._waiting += events

@@ -1,7 +1,7 @@
 """Reads the times of a log in the forms that shops, databases and analytics write."""
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -16,15 +16,24 @@ EXCEL_EPOCH = datetime(1899, 12, 30)
 # The largest number of each unit that is a moment before 2100: seconds, milliseconds and so on.
 UNITS = ((5e9, 1), (5e12, 1e3), (5e15, 1e6), (5e18, 1e9))
 COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-# Beginnings of the months' names in English, German, French, Spanish, Italian and Dutch.
+# Beginnings of the months' names in English, German, French, Spanish, Italian, Dutch, Danish,
+# Romanian, Polish, Turkish, Russian and Greek.
 MONTHS = {
     name: month
     for month, names in enumerate(
         (
-            ("jan", "ene", "gen"), ("feb", "fev", "fév"), ("mar", "mär", "mrz", "maa"),
-            ("apr", "avr", "abr"), ("may", "mai", "mei", "mag"), ("jun", "juin", "giu"),
-            ("jul", "juil", "lug"), ("aug", "aoû", "aou", "ago"), ("sep", "set"),
-            ("oct", "okt", "ott"), ("nov",), ("dec", "dez", "déc", "dic"),
+            ("jan", "ene", "gen", "ian", "sty", "oca", "янв", "ιαν"),
+            ("feb", "fev", "fév", "lut", "şub", "фев", "φεβ"),
+            ("mar", "mär", "mrz", "maa", "мар", "μαρ"),
+            ("apr", "avr", "abr", "kwi", "nis", "апр", "απρ"),
+            ("may", "mai", "mei", "mag", "maj", "май", "мая", "μαΐ", "μαι"),
+            ("jun", "juin", "giu", "iun", "cze", "haz", "июн", "ιουν"),
+            ("jul", "juil", "lug", "iul", "lip", "tem", "июл", "ιουλ"),
+            ("aug", "aoû", "aou", "ago", "sie", "ağu", "авг", "αυγ"),
+            ("sep", "set", "wrz", "eyl", "сен", "σεπ"),
+            ("oct", "okt", "ott", "paź", "eki", "окт", "οκτ"),
+            ("nov", "noi", "lis", "kas", "ноя", "νοε"),
+            ("dec", "dez", "déc", "dic", "des", "gru", "ara", "дек", "δεκ"),
         ),
         start=1,
     )
@@ -59,6 +68,15 @@ _ZONE = re.compile(
     r"\s*(?:(?:UTC|GMT|Z)?\s*([+-])(\d{2}):?(\d{2})?|([A-Z]{2,5}|Z))?"
     r"\s*(?:\([^()]{1,40}\)|\[([\w/+-]{1,40})\])?"
 )
+# 2024年3月1日 10:00, 2024년 3월 1일 오후 3:05 and the like.
+_EAST_ASIAN = re.compile(
+    r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월]\s*(\d{1,2})\s*[日号號일]\s*(?:\(.\)|[星周][期]?.)?\s*"
+    r"(上午|下午|午前|午後|오전|오후)?\s*"
+    r"(?:(\d{1,2})\s*[:時时點点시]\s*(?:(\d{1,2})\s*[:分분]?\s*(?:(\d{1,2})\s*[秒초]?)?)?)?"
+)
+_AFTERNOON = ("下午", "午後", "오후")
+_MANY_DIGITS = re.compile(r"\d{9,20}(?:\.\d+)?")
+_SECONDS = re.compile(r"\d{1,2}:\d{2}:\d{2}")
 _LETTERS = re.compile(r"\d\s*(?![AP]M$)[A-Z]{2,5}$")
 _SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")
 
@@ -126,6 +144,21 @@ def _hint(value: Any, order: DateOrder) -> str:
 def names_unknown_zone(value: Any) -> bool:
     """Return whether a time that was read as local ends in letters such as IST, for a zone."""
     return isinstance(value, str) and bool(_LETTERS.search(value))
+
+
+def names_second(value: Any) -> bool:
+    """Return whether a time is written to the second; a midnight is a day, as databases write it.
+
+    Seconds since 1970 are, and `2024-03-01 10:00:00`; `2024-03-01 10:00` is not.
+    """
+    if isinstance(value, datetime):
+        return value.time() != time.min
+    text = value.strip() if isinstance(value, str) else f"{value}".removesuffix(".0")
+    if _MANY_DIGITS.fullmatch(text):
+        moment = _of_digits(text, DateOrder())
+        return moment is not None and moment.time() != time.min
+    clock = _SECONDS.search(text)
+    return clock is not None and not clock[0].startswith("00:00:00")
 
 
 def parts_of(text: str) -> Parts | None:
@@ -269,4 +302,16 @@ def _offset(zone: re.Match[str]) -> tzinfo | None:
     return timezone(timedelta(minutes=minutes if zone[1] == "+" else -minutes))
 
 
-READERS = (_of_iso, _of_digits, _of_numbers, _of_words)
+def _of_east_asian(text: str, order: DateOrder) -> datetime | None:
+    del order
+    found = _EAST_ASIAN.fullmatch(text)
+    if not found:
+        return None
+    year, month, day, half, hour, minute, second = found.groups()
+    at = int(hour or 0)
+    if half:
+        at = at % 12 + 12 * (half in _AFTERNOON)
+    return datetime(int(year), int(month), int(day), at, int(minute or 0), int(second or 0))
+
+
+READERS = (_of_iso, _of_digits, _of_numbers, _of_words, _of_east_asian)

@@ -4,6 +4,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+# What stands before a name where objects of JSON were written as columns: `items.item_id`.
+OUTER = (
+    "item",
+    "items",
+    "product",
+    "products",
+    "properties",
+    "event",
+    "ecommerce.items",
+    "payload",
+)
 MOST_NUMBERS = 40  # that stand for {n}
 PATTERNS = {"{any}": "(.+)", "{currency}": "([A-Za-z]{3})"}
 
@@ -27,6 +38,10 @@ class Header:
         self._by_key: dict[str, str] = {}
         for column in columns:
             self._by_key.setdefault(plain(column), column)
+        for column in columns:
+            outer, _, name = column.rpartition(".")
+            if outer.lower() in OUTER:
+                self._by_key.setdefault(plain(name), column)
 
     def one(self, name: str) -> str:
         """Return the first column of this name, or of another that means it; "" if none is."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from pipelines.config.loading import read_section
 from pipelines.errors import ShopError
 from pipelines.importers.exports.formats import Format, format_named
+from pipelines.importers.exports.header import Header
 from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
 from pipelines.importers.exports.resolving import Resolved, resolved
 from pipelines.importers.mapping import shown_columns
@@ -31,10 +32,17 @@ class Kind(NamedTuple):
     section: str
     required: tuple[str, ...]
     guess: str
+    also: tuple[str, ...] = ()  # fields that are guessed where a format has no column for them
 
 
 OF_PRODUCTS = Kind(PRODUCTS, "columns", ("id", "title"), "guessing.yaml")
-OF_EVENTS = Kind(LOGS, "events", ("time", "product"), "guessing_logs.yaml")
+OF_EVENTS = Kind(
+    LOGS,
+    "events",
+    ("time", "product"),
+    "guessing_logs.yaml",
+    also=("text", "quantity", "value", "unit_price", "status", "undone_at", "id"),
+)
 
 
 def recognise(source: Path, rows: Rows, kind: Kind, name: str = "") -> Recognised:
@@ -53,7 +61,7 @@ def recognise(source: Path, rows: Rows, kind: Kind, name: str = "") -> Recognise
     if not fitting:
         return _guess(source, rows, kind)
     form, found = max(fitting, key=lambda one: (len(one[1].marks), len(one[1].columns)))
-    return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
+    return _completed(source, form, found, rows, kind)
 
 
 def unknown(source: Path, rows: Rows, found: Recognised) -> ShopError:
@@ -88,9 +96,34 @@ def _as_named(source: Path, rows: Rows, kind: Kind, name: str) -> Recognised:
     return Recognised(found.mapping, _sentence(source, form, found), unused=_unused(rows, found))
 
 
-def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
-    found = resolved(read_section(FOLDER / kind.guess, Format), rows)
+def _completed(source: Path, form: Format, found: Resolved, rows: Rows, kind: Kind) -> Recognised:
+    """Return the mapping of a format, with columns that others add to its files, by their names."""
+    sentence = _sentence(source, form, found)
     section = found.mapping.get(kind.section, {})
+    unused = _unused(rows, found)
+    guess = resolved(read_section(FOLDER / kind.guess, Format), rows).mapping.get(kind.section, {})
+    more = {
+        field: guess[field]
+        for field in kind.also
+        if field not in section and guess.get(field) in unused and not section.get("each")
+    }
+    if not more:
+        return Recognised(found.mapping, sentence, unused=unused)
+    named = ", ".join(f"{field} from {column!r}" for field, column in more.items())
+    return Recognised(
+        found.mapping | {kind.section: section | more},
+        f"{sentence}; by its names also {named}",
+        unused=tuple(column for column in unused if column not in more.values()),
+    )
+
+
+def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
+    form = read_section(FOLDER / kind.guess, Format)
+    found = resolved(form, rows)
+    section = found.mapping.get(kind.section, {})
+    if kind is OF_EVENTS and (column := _rating(form, rows, section)):
+        section["default_type"] = "rating"
+        found = found._replace(columns=(*found.columns, column))
     taken = ", ".join(f"{field} from {column!r}" for field, column in section.items())
     sentence = (
         f"{source.name}: its columns are of no exporter that is known; guessed by their names: "
@@ -98,6 +131,16 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     )
     missing = _missing(found.mapping, kind)
     return Recognised(found.mapping, sentence, missing, _unused(rows, found))
+
+
+def _rating(form: Format, rows: Rows, section: dict[str, Any]) -> str:
+    """Return the column of ratings in a log that says neither other acts nor amounts; "" if none.
+
+    Such are MovieLens and reviews: user, product, rating and time.
+    """
+    if any(field in section for field in ("type", "quantity", "value", "unit_price", "session")):
+        return ""
+    return Header(rows.columns, form.names).one("rating")
 
 
 def _unused(rows: Rows, found: Resolved) -> tuple[str, ...]:

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ShopError
-from pipelines.importers.tables.dialects import LOOKED_AT, Dialect, Line, dialect_of, plain_name
+from pipelines.importers.tables.dialects import (
+    LOOKED_AT,
+    Dialect,
+    Line,
+    are_quoted_whole,
+    dialect_of,
+    plain_name,
+    unquoted,
+)
 from pipelines.importers.tables.lines import text_lines
 from pipelines.importers.tables.records import Record, RecordReader
 from pipelines.importers.tables.rows import Row, Rows, TableFormat
@@ -32,8 +40,13 @@ def read_tsv(path: Path, form: TableFormat) -> Rows:
 
 def _read(path: Path, form: TableFormat, usual: str) -> Rows:
     remarks = Remarks(path)
-    lines = ((number, line or "") for number, line in text_lines(path, form.encoding, remarks))
+    lines: Iterator[Line] = (
+        (number, line or "") for number, line in text_lines(path, form.encoding, remarks)
+    )
     head = list(islice(lines, LOOKED_AT))
+    if are_quoted_whole([line for _, line in head]):
+        remarks.add("lines that stand in quotes as a whole are read without them")
+        head, lines = [unquoted(line) for line in head], map(unquoted, lines)
     dialect = dialect_of(head, form.separator, usual, form.columns)
     if dialect is None:
         raise ShopError(f"{path} holds no rows, only empty lines")

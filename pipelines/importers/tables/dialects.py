@@ -11,6 +11,7 @@ SEPARATORS = (",", ";", "\t", "|")
 LOOKED_AT = 200  # first lines
 MOST_ABOVE = 30  # records above the header
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # which Excel writes and reads
+WHOLE = re.compile(r'"(?:[^"]|"")*+"')
 # The first cell of Amazon's inventory files (the templates of Seller Central, "Add products via
 # upload"): TemplateType=… where the second line has labels, the third names, and rows begin in the
 # fourth; settings=attributeRow=5&dataRow=7… in newer ones.
@@ -29,6 +30,19 @@ class Dialect(NamedTuple):
     data_from: int = 0  # line of the first row that is one
     row_names: bool = False  # rows begin with a name that the header lacks, as R writes them
     trailing: bool = False  # most rows end with separators that the header lacks
+
+
+def are_quoted_whole(lines: Sequence[str]) -> bool:
+    """Tell whether each line was made one quoted cell, as a program does that reads no cells."""
+    full = [line for line in lines if line.strip()]
+    whole = [WHOLE.fullmatch(line) and any(one in line for one in SEPARATORS) for line in full]
+    return len(full) > 1 and all(whole)
+
+
+def unquoted(line: Line) -> Line:
+    """Return a line without the quotes around the whole of it."""
+    number, text = line
+    return number, text[1:-1].replace('""', '"') if WHOLE.fullmatch(text) else text
 
 
 def plain_name(name: str) -> str:

@@ -16,6 +16,7 @@ from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
 
 LOOKED_AT = 100  # first rows that tell which columns there are
+MOST_WRAPPED = 3  # objects around the one that holds a list
 MAX_BYTES = 1_000_000_000  # of an array, which is read whole
 
 
@@ -123,6 +124,11 @@ def _is_wrapped(path: Path) -> bool:
         if file.read(1000).strip():
             return False
     value = msgspec.json.decode(line)
+    for _ in range(MOST_WRAPPED):
+        [*inside] = value.values()
+        if len(inside) != 1 or not isinstance(inside[0], dict):
+            break
+        value = inside[0]
     return sum(_is_table(one) for one in value.values()) == 1
 
 
@@ -148,6 +154,11 @@ def _array(path: Path, content: bytes) -> list[msgspec.Raw]:
         if content.lstrip()[:1] == b"[":
             return msgspec.json.decode(content, type=list[msgspec.Raw])
         outer = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        for _ in range(MOST_WRAPPED):
+            [*inside] = outer.values()
+            if len(inside) != 1 or bytes(inside[0]).lstrip()[:1] != b"{":
+                break
+            outer = msgspec.json.decode(inside[0], type=dict[str, msgspec.Raw])
         lists = [raw for raw in outer.values() if bytes(raw).lstrip()[:1] == b"["]
         tables = [msgspec.json.decode(raw, type=list[msgspec.Raw]) for raw in lists]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:

@@ -6,8 +6,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from pipelines.errors import ShopError
-from pipelines.importers.tables.encodings import Encoding, encoding_of
 from pipelines.importers.tables.files import opened
+from pipelines.importers.tables.letters.encodings import Encoding, encoding_of
 from pipelines.shop.remarks import Remarks
 
 MAX_LINE = 1_000_000  # characters

@@ -30,7 +30,7 @@ def open_rows(
     if read is None or (read is read_parquet and path.suffix.lower() == PACKED):
         raise ShopError(
             f"{path}: the name does not say what it is; expected one that ends in "
-            f"{', '.join(READERS)}, texts also in .csv{PACKED}"
+            f"{', '.join(READERS)}, texts also in .csv{PACKED}; save a workbook as CSV"
         )
     packed = path.suffix.lower() == PACKED
     check_file(path, but=(PARQUET,) if read is read_parquet else (GZIP,) if packed else UTF_16)

@@ -68,7 +68,17 @@ class RecordReader:
             return Record(number, lenient, "quotes within a quoted cell are letters", line)
         if cells is not None:
             return Record(number, cells, "", line)
+        unwrapped = [self._unwrapped(cell) for cell in plain]
+        if unwrapped != plain:
+            return Record(number, unwrapped, "quotes within a quoted cell are letters", line)
         return Record(number, plain, "quotes that open a cell and do not end it are letters", line)
+
+    def _unwrapped(self, cell: str) -> str:
+        """Return a cell without the quotes around it, if the others within it make no pairs."""
+        text, quote = cell.strip(), self._quote
+        within = text.count(quote) - 2
+        wrapped = len(text) > 2 and text[0] == quote == text[-1] and within % 2 == 1
+        return text[1:-1] if wrapped else cell
 
     def _with_entities(self, record: Record) -> Record:
         """Read `&amp;` as one letter where cells are separated by semicolons."""

@@ -18,7 +18,8 @@ MAX_DEPTH = 50  # of elements
 MAX_ITEM_BYTES = 2_000_000
 ELEMENT_BYTES = 100  # what an element costs beside its text
 READ_BYTES = 65_536
-ITEMS = ("item", "entry")  # of RSS and of Atom
+# Of RSS, of Atom, and of the price comparison sites Heureka, Yandex and others.
+ITEMS = ("item", "entry", "shopitem", "offer", "product")
 
 
 def read_xml(path: Path, form: TableFormat) -> Rows:
@@ -92,7 +93,7 @@ class _Items:
             )
         if not self._item_depth and plain_name(tag) in ITEMS:
             self._item_depth, self._line = self._depth, self.locate()
-            self._values, self._held = {}, 0
+            self._values, self._held = _named(attributes), 0
         self._texts = []
         self._hold(attributes.get("href", ""), ELEMENT_BYTES)
 
@@ -127,6 +128,12 @@ class _Items:
             raise ShopError(
                 f"{self._source}, line {self._line}: one item has over {MAX_ITEM_BYTES:,} bytes"
             )
+
+
+def _named(attributes: dict[str, str]) -> dict[str, list[Any]]:
+    """Return the attributes of an item as its first values: `<offer id="1" available="true">`."""
+    plain = {plain_name(name): text.strip() for name, text in attributes.items()}
+    return {name: [text] for name, text in plain.items() if name in ("id", "available") and text}
 
 
 def _blocks(file: IO[bytes], items: _Items) -> Iterator[bytes]:

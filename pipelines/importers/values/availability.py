@@ -23,7 +23,7 @@ WORDS: dict[Availability, str] = {
         visible disponible
 
         lieferbar verfugbar auflager lagernd vorratig sofortlieferbar sofortverfugbar ja vorhanden
-        abholbereit nurnochwenige
+        abholbereit nurnochwenige lieferbarin lieferzeit versandfertig shipsin
         oui enstock disponibleenligne stocklimite dispo
         si s enexistencia enexistencias haystock hay
         disponibile disponibilitaimmediata inmagazzino inpronta prontaconsegna
@@ -41,11 +41,14 @@ WORDS: dict[Availability, str] = {
         налично вналичност
         naskladu nazalihi
         διαθεσιμο σεαποθεμα ναι
-        在庫あり 有货 有貨 现货 有库存 재고있음 판매중 มีสินค้า conhang متوفر
+        在庫あり あり 有り 有 있음 有货 有貨 现货 有库存 재고있음 판매중 มีสินค้า พร้อมส่ง
+        conhang tersedia
+        متوفر متاح متوفرفيالمخزون במלאי זמין זמיןבמלאי ישבמלאי
     """,
     Availability.OUT_OF_STOCK: """
         outofstock soldout discontinued unavailable notavailable notinstock nostock
-        nolongeravailable temporarilyoutofstock temporarilyunavailable currentlyunavailable outstock
+        nolongeravailable temporarilyoutofstock temporarilyunavailable currentlyunavailable
+        outstock
         oos no n false f
         off disabled inactive retired endoflife obsolete reserved outofprint out
         indisponible nodisponible emptystock zerostock
@@ -67,8 +70,10 @@ WORDS: dict[Availability, str] = {
         ei loppu eivarastossa loppunut loppuunmyyty
         нетвналичии нет распродано недоступно закончился відсутній ні немаєвнаявності немає
         εξαντλημενο οχι μηδιαθεσιμο
-        在庫なし 在庫切れ 品切れ 売り切れ 完売 缺货 缺貨
-        售罄 无货 無貨 품절 재고없음 หมด hethang غيرمتوفر
+        在庫なし なし 無し 無 无 없음 在庫切れ 品切れ 売り切れ 完売 缺货 缺貨
+        售罄 无货 無貨 断货 脱销 已售完 품절 재고없음 หมด สินค้าหมด hethang tamhethang stokhabis
+        habis
+        غيرمتوفر غيرمتاح نفد نفدالمخزون نفدتالكمية نفذتالكمية אזל אזלמהמלאי לאבמלאי לאזמין חסרבמלאי
     """,
     Availability.PREORDER: """
         preorder presale prepurchase preordered vorbestellbar vorbestellung vorverkauf precommande
@@ -76,7 +81,8 @@ WORDS: dict[Availability, str] = {
         preordine voorverkoop предзаказ 予約 予約受付中 预售 預購 예약판매
     """,
     Availability.BACKORDER: """
-        backorder onbackorder backordered availableonbackorder madetoorder builttoorder specialorder
+        backorder onbackorder backordered availableonbackorder madetoorder builttoorder
+        specialorder
         onorder onrequest orderonly nachbestellt nachlieferung bestellbar
         aufbestellung surcommande encommande bajopedido porencargo suordinazione ordinabile
         opbestelling nabestelling nazamowienie naobjednavku siparisuzerine sobencomenda
@@ -100,7 +106,8 @@ WITHIN = tuple(
         "outofstock", "notinstock", "soldout", "notavailable", "unavailable", "nichtlieferbar",
         "nichtverfugbar", "nichtauflager", "ausverkauft", "rupture", "agotado", "esaurito",
         "nondisponibile", "nodisponible", "uitverkocht", "nietopvoorraad", "niedostepny", "tukendi",
-        "preorder", "backorder", "instock", "auflager", "enstock", "opvoorraad", "skladem",
+        "אזל", "หมด", "preorder", "backorder", "instock", "auflager", "enstock",
+        "opvoorraad", "skladem", "lieferbarin", "lieferzeit", "versandfertig", "shipsin",
     )
 )  # fmt: skip
 COUNT = re.compile(r"[<>~=+ ]*(-?\d[\d ]*(?:[.,]\d+)?)[+ ]*")

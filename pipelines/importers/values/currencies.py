@@ -76,6 +76,12 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "dt": ("TND",), "ج.م": ("EGP",), "rm": ("MYR",), "rp": ("IDR",),
     "rp.": ("IDR",),
 }  # fmt: skip
+# Hundredths, as small prices are written: 99p, 99 ct. Those of several currencies are SHARED.
+SUBUNITS = {
+    "p": "GBP", "pence": "GBP", "¢": "USD", "cents": "USD", "cent": "EUR", "ct": "EUR",
+    "ct.": "EUR",
+}  # fmt: skip
+SHARED_SUBUNITS = frozenset(("¢", "cents", "cent", "ct", "ct."))
 TOKEN = "|".join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))
 
 

@@ -3,9 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 LISTS = "|"  # parts values unless a mapping says another
 MARKS = (";", ",")
+LONGEST_LIST = 100_000  # characters
+PYTHON_TEXT = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"")
+PYTHON_LIST = re.compile(rf"\[\s*+(?:(?:{PYTHON_TEXT.pattern})\s*+(?:,\s*+|(?=\])))*+\]")
 ADDRESSES = re.compile(r"\s*[,;|\s]\s*(?=(?:https?:)?//)")
 SEPARATING = re.compile(r"[,;|\s]")
 FILES = re.compile(r"\s*[,;|]\s*")
@@ -20,6 +26,18 @@ def parts_of(text: str, separator: str) -> list[str]:
         return text.split(separator)
     between = rf"(?<![\\\d]){separator}|(?<!\\){separator}(?!\d)"
     return [part.replace(f"\\{separator}", separator).strip() for part in re.split(between, text)]
+
+
+def opened(cell: Any) -> Any:
+    """Return the values of a cell that is a list in JSON or Python; any other as it is."""
+    if not isinstance(cell, str) or cell[:1] != "[" or cell[-1:] != "]" or len(cell) > LONGEST_LIST:
+        return cell
+    try:
+        return msgspec.json.decode(cell, type=list[str | int | float | bool | None])
+    except msgspec.DecodeError:
+        if not PYTHON_LIST.fullmatch(cell):
+            return cell
+    return [re.sub(r"\\(.)", r"\1", text[1:-1]) for text in PYTHON_TEXT.findall(cell)]
 
 
 def media_of(text: str, separator: str) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from pipelines.importers.values.currencies import (
     CODES,
     NO_DECIMALS,
+    SHARED_SUBUNITS,
     SIGNS,
+    SUBUNITS,
     THREE_DECIMALS,
     currency_of,
 )
@@ -68,6 +70,12 @@ TAX = re.compile(
 UNITS = "prices per unit are kept as they are"
 RANGE = re.compile(r"-|–|—|~|〜|\.{2,3}|…|to|bis|à|a|y|e|et|and|und|al|do|until|till|до|tot|til")
 SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
+EXPONENT = re.compile(r"\d{1,9}(?:\.\d{1,15})?[eE]\+\d{1,2}")  # 1e+05, as R writes 100000
+NOW = re.compile(  # of `was $20.00, now $15.00` what is paid
+    r"(?:was|before|rrp|msrp|uvp|reg(?:ular(?:ly)?|\.)?|orig(?:inally|\.)?|statt|bisher|vorher|avant|antes|prima)"
+    r"\b[^\d]*\d[^a-z]*\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
+    re.IGNORECASE,
+)
 CENTS = re.compile(r"(\d+) ?([€$£]) ?(\d{2})")  # 12€50
 ENDS = re.compile(r"(?<=\d)\s?([.,:])\s?[-–—=]{1,2}(?!\d)")  # 12,- and 12:-
 
@@ -94,10 +102,16 @@ class PriceStyle(NamedTuple):
     decimals: Mapping[str, str] = {}  # the mark by currency, where a file has both
 
     def mark(self, number: str, currency: str) -> str:
-        """Return the mark of decimals in a number that is ambiguous by itself; "": not known."""
+        """Return the mark of decimals in a number that is ambiguous by itself; "": not known.
+
+        Where only prices in other currencies tell, $1,299 is a thousand: prices have two decimals.
+        """
+        named = bool(currency)
         currency = currency or self.currency
-        if currency in NO_DECIMALS:
-            return "," if "." in number else "."
+        other = "," if "." in number else "."
+        told_by_others = bool(self.decimals) and currency not in self.decimals
+        if currency in NO_DECIMALS or (named and told_by_others and currency not in THREE_DECIMALS):
+            return other
         known = self.decimals.get(currency) or self.decimal
         if not known and currency in THREE_DECIMALS:
             return "." if "." in number else ","
@@ -137,13 +151,14 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
     if SIMPLE.fullmatch(value):  # most prices of most files
         return PriceText(Price(_possible(float(value.replace(",", "."))), ""))
     text = _without_markup(value)
-    word = text.casefold().rstrip("!*")
     if len(text) > MAX_CHARACTERS:
         raise _no_number(value)
-    if word in NO_PRICE:
-        return PriceText(None, "cells that say that there is no price" if word else "")
-    if word in FREE:
-        return PriceText(Price(0.0, ""), "free is a price of 0")
+    if known := _of_one_word(text):
+        return known
+    if found := NOW.fullmatch(text):
+        return _read_text(found["now"], style)._replace(
+            choice="of a price that was and is, what is"
+        )
     choice, text = _without_words(text)
     numbers = list(NUMBER.finditer(text))
     if len(numbers) == 2 and (low := _lower_end(text, numbers)):
@@ -156,11 +171,28 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
     sign = _sign(before.replace("-", " "), after.replace("-", " "))
     if sign is None:
         raise _no_number(value)
-    currency = currency_of(sign, style.currency)
+    currency, parts = _currency(sign, style.currency)
     if not choice and is_ambiguous_sign(sign, style.currency):
         choice = f"{sign} is read as {currency}; is that right? (key `currency`)"
-    amount = _amount(value, numbers[0][0], style.mark(numbers[0][0], currency))
+    amount = _amount(value, numbers[0][0], style.mark(numbers[0][0], currency)) / parts
     return PriceText(Price(_possible(-amount if negative else amount), currency), choice)
+
+
+def _of_one_word(text: str) -> PriceText | None:
+    """Return what a text says that is no number with signs around it; None for all others."""
+    word = text.casefold().rstrip("!*")
+    if word in NO_PRICE:
+        return PriceText(None, "cells that say that there is no price" if word else "")
+    if word in FREE:
+        return PriceText(Price(0.0, ""), "free is a price of 0")
+    return PriceText(Price(_possible(float(text)), "")) if EXPONENT.fullmatch(text) else None
+
+
+def _currency(sign: str, usual: str) -> tuple[str, int]:
+    """Return the code of a sign, and how many of what it stands for make one."""
+    if sign not in SUBUNITS:
+        return currency_of(sign, usual), 1
+    return usual if usual and sign in SHARED_SUBUNITS else SUBUNITS[sign], 100
 
 
 def _without_markup(value: str) -> str:
@@ -237,7 +269,7 @@ def _sign(before: str, after: str) -> str | None:
 
 
 def _is_sign(word: str) -> bool:
-    return word in SIGNS or word.upper() in CODES
+    return word in SIGNS or word in SUBUNITS or word.upper() in CODES
 
 
 def _amount(value: str, number: str, mark: str) -> float:

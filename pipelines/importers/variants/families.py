@@ -12,7 +12,7 @@ from pipelines.importers.variants.options import children_of, options_of
 
 PRICES = ("price", "currency")
 INHERITED = ("title", "description", "brand", "categories", "images", "videos", "tags")
-SALE = ("price", "amount", "percent", "start", "end", "period", "flag", "before")
+SALE = ("price", "amount", "percent", "start", "end", "period", "flag", "mode", "before")
 MOST_VALUES = 1_000  # of one option in one family, that are told apart
 MOST_IMAGES = 100
 
@@ -77,8 +77,9 @@ class Families:
     def link(self, rows: Iterable[Row]) -> None:
         """Read which rows are named as products by their variants, or name their variants."""
         named: set[str] = set()
+        name = ""
         for row in rows:
-            name = self._name_of(row)
+            name = self._name_of(row) or name  # Magento 1 names further variants in rows below
             for column, rows_of in zip(self._keys, self._rows_of, strict=True):
                 if text := text_in(row, column):
                     rows_of.setdefault(text, name)
@@ -233,6 +234,9 @@ def is_empty(value: Any) -> bool:
 
 def text_in(row: Row, column: str) -> str:
     """Return the text of a cell without spaces around it; "" for an empty or missing one."""
+    value = row.values.get(column)
+    if type(value) is str:  # most cells
+        return value.strip()
     value = inner(row.values, column) if column else None
     return str(value).strip() if isinstance(value, str | int | float) and value == value else ""
 

@@ -12,6 +12,7 @@ MAX_NAME = 60
 NO_OPTION = {"title": "default title"}  # how Shopify writes a product without variants
 
 _NEXT_PAIR = re.compile(r"[,;|\n](?=\s*(?:\[\w{1,4}\])?[^=,;|\n]{1,60}=)")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{3,8}:(?=[^;,])")  # #000000:Black in exports of Wix
 _KIND = re.compile(r"^\[\w{1,4}\]")  # [RT]Color=Red in exports of BigCommerce's older form
 
 
@@ -27,7 +28,9 @@ def options_of(
     inside = (pair for cell in cells for pair in pairs_of(inner(values, cell)))
     found: dict[str, str] = {}
     for name, value in (*named, *inside):
-        key, text = _text(name).lower().rstrip(":")[:MAX_NAME], _text(value)
+        if name in (None, "") or value in (None, ""):
+            continue
+        key, text = _text(name).lower().rstrip(":")[:MAX_NAME], _COLOUR.sub("", _text(value))
         if key and text and NO_OPTION.get(key) != text.lower() and len(found) < MAX_VALUES:
             found.setdefault(key, text)
     return found
@@ -56,10 +59,12 @@ def pairs_of(value: Any) -> Iterator[tuple[str, str]]:
 def children_of(value: Any, key: str = "sku") -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the variants that a cell names, with their options.
 
-    `sku=A-S,size=S|sku=A-M,size=M`, as Magento writes `configurable_variations`
+    `sku=A-S,size=S|sku=A-M,size=M`, as Magento writes `configurable_variations`, or one SKU alone
     (https://experienceleague.adobe.com/en/docs/commerce-admin/systems/data-transfer/import/data-import-complex).
     """
     text = _text(value)
+    if text and "=" not in text:
+        yield text, {}
     for part in re.split(rf"\|(?={key}=)", text) if text else ():
         pairs = {name.lower(): one for name, one in pairs_of(part)}
         if child := pairs.pop(key, ""):

@@ -24,6 +24,7 @@ from pipelines.shop.remarks import Remarks
 TAXONOMY = "product_category"  # of google_product_category and fb_product_category
 BRANDS = ("brand", "manufacturer", "marke", "marque", "marca")  # names of options that are it
 RENAMED = "ids are made from the product's and the options: their own are missing or come again"
+ONLY_OF_LEFT_OUT = "rows go on with a product that is left out"
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -66,9 +67,26 @@ class Shaper:
         self._mapping = mapping
         self._families = _families(mapping, reopen)
         self._ids: set[str] = set()
+        self._last: Shaped | None = None
 
     def take(self, row: Row, remarks: Remarks) -> Shaped | None:
         """Return the product of a row; None, with a remark, for one not for sale or no product."""
+        if self._mapping.continues and not text_in(row, self._mapping.columns.id):
+            return self._continued(row, remarks)
+        self._last = self._shaped(row, remarks)
+        return self._last
+
+    def _continued(self, row: Row, remarks: Remarks) -> Shaped | None:
+        """Return a row that goes on with the product above; None if that is left out."""
+        why = is_left_out(row.values, self._mapping.leave_out)
+        if not self._last or why:
+            kind = f"rows are left out, because {why}" if why else ONLY_OF_LEFT_OUT
+            remarks.add(kind, row.line)
+            return None
+        own = self._last.id or text_in(self._last.row, self._mapping.columns.id)
+        return Shaped(row, id=own)
+
+    def _shaped(self, row: Row, remarks: Remarks) -> Shaped | None:
         row = self._filled(row)
         member = self._families.member(row) if self._families else Member("", Role.PRODUCT, {})
         family = self._families.of.get(member.family) if self._families else None

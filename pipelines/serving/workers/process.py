@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from pipelines.absent_pandas import leave_pandas_out
 from pipelines.errors import UserError
 from pipelines.serving.workers.protocol import End, Report, Task, encode
 
@@ -55,6 +56,7 @@ def main(descriptor: str) -> None:
     if not line:  # the supervisor has gone
         os._exit(0)
     task = msgspec.json.decode(line, type=Task)
+    leave_pandas_out()
     try:
         (_write if task.writes else _answer)(task, orders, reports)
     except UserError as e:

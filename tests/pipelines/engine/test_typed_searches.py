@@ -77,6 +77,30 @@ def test_what_no_product_has_is_refused_by_its_place(
         engine.answer(Query(filter=text, deadline_ms=60_000))
 
 
+def test_a_search_that_only_excludes_is_answered_by_all_others(engine: Engine) -> None:
+    every_id = {product.id for product in listed(engine)}
+    excluded = {product.id for product in listed(engine, text="garden")}
+
+    slate = engine.answer(Query(text="-garden", k=5, deadline_ms=60_000))
+
+    assert 0 < len(excluded) < len(every_id)
+    assert {product.id for product in listed(engine, text="-garden")} == every_id - excluded
+    assert len(slate.products) == 5
+    assert not slate.guessed
+    assert not {placed.product.id for placed in slate.products} & excluded
+
+
+def test_what_an_exclusion_alone_leaves_is_sorted_and_filtered(engine: Engine) -> None:
+    sort = (Sort(field="price", order=Direction.ASCENDING),)
+
+    products = listed(engine, text="-garden", sort=sort, filter="price > 5")
+
+    prices = [product.price or 0 for product in products]
+    assert prices == sorted(prices)
+    assert prices[0] > 5
+    assert not [product for product in products if "garden" in product.title.lower()]
+
+
 def test_values_that_no_product_has_are_listed_in_an_explained_answer(engine: Engine) -> None:
     text = 'attributes.colour: ANY("blue", "purpel") AND NOT brand: ANY("Vens")'
 

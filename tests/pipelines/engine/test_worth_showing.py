@@ -13,6 +13,7 @@ from pipelines.importers.table import import_table
 from pipelines.progress import silent
 from retrieval import Availability, Query, Scene, Slate, Stage
 from retrieval.types import Direction, Facet, Sort
+from tests.assertions import every
 from tests.pipelines.building.steps.test_words import CATALOGUES
 
 Open = Callable[..., Engine]
@@ -51,6 +52,18 @@ def models(shop_of: Open) -> Engine:
 )
 def test_the_one_exact_hit_is_first(models: Engine, text: str, first: str) -> None:
     assert ids(answer(models, text=text))[0] == first
+
+
+@pytest.mark.parametrize(("text", "first"), [("น้ำดื่ม", "7"), ("หูฟัง", "5")])
+def test_texts_in_a_script_that_the_model_lacks_are_not_alike(
+    shop_of: Open, text: str, first: str
+) -> None:
+    engine = shop_of("thai", "plain", "", "retrieval.language=none")
+
+    slate = answer(engine, text=text, explain=True)
+
+    assert ids(slate)[0] == first
+    assert every("semantic" not in placed.channels for placed in slate.products)
 
 
 def test_what_the_words_do_not_match_is_neither_sorted_nor_counted(shop_of: Open) -> None:

@@ -31,6 +31,8 @@ from index.words.terms.folding import folder, plain_text
         ("russian", "за\u0301мок", "замок"),
         ("arabic", "مَدْرَسَة", "مدرسة"),
         ("arabic", "أحمر", "احمر"),
+        ("arabic", "قهوة", "القهوة"),
+        ("arabic", "زيت الزيتون", "للزيت والزيتون"),
         ("none", "שָׁלוֹם", "שלום"),
         ("none", "Đặng tiếng Việt", "dang tieng viet"),
         ("none", "Gro\u0308ße", "grosse"),

@@ -239,6 +239,125 @@ def test_an_unknown_header_is_guessed_and_the_report_says_so(tmp_path: Path) -> 
     assert "--print-mapping" in report.notes[0]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Artikelnr;Benämning;Varumärke;Kategori;Pris;Lagersaldo",
+        "Varenummer;Varenavn;Mærke;Kategori;Pris;Lager",
+        "Kod produktu;Nazwa produktu;Producent;Kategoria;Cena brutto;Dostępność",
+        "Артикул;Наименование;Бренд;Категория;Цена;Наличие",
+        "Ürün kodu;Ürün adı;Marka;Kategori;Fiyat;Stok",
+        "Κωδικός;Όνομα;Μάρκα;Κατηγορία;Τιμή;Απόθεμα",
+        "商品コード;商品名;ブランド;カテゴリ;価格;在庫",
+        "商品编号;商品名称;品牌;分类;售价;库存",
+        "상품코드;상품명;브랜드;카테고리;판매가;재고",
+        "מקט;שם מוצר;מותג;קטגוריה;מחיר;מלאי",
+        "رمز المنتج;اسم المنتج;الماركة;القسم;السعر;المخزون",
+        "รหัสสินค้า;ชื่อสินค้า;ยี่ห้อ;หมวดหมู่;ราคา;สต็อก",
+        "Artikelnummer;Artikel;Marke;Warengruppe;Preis brutto;Menge",
+        "Référence produit;Nom du produit;Marque;Rubrique;Prix TTC;Quantité",
+    ],
+)
+def test_usual_names_of_columns_are_known_in_many_languages(tmp_path: Path, header: str) -> None:
+    text = f"{header}\nA1;Cup;Acme;Home > Cups;12,50;3\nA2;Pot;Acme;Home;8,00;0\n"
+
+    products, _, _ = imported(tmp_path, "goods.csv", text)
+
+    assert [p["id"] for p in products] == ["A1", "A2"]
+    assert {key: products[0][key] for key in ("title", "brand", "categories", "price")} == {
+        "title": "Cup", "brand": "Acme", "categories": ["Home > Cups"], "price": 12.5,
+    }  # fmt: skip
+    assert [p["availability"] for p in products] == ["IN_STOCK", "OUT_OF_STOCK"]
+
+
+def test_feeds_of_price_comparison_sites_are_read_by_usual_names(tmp_path: Path) -> None:
+    heureka = (
+        "<SHOP><SHOPITEM><ITEM_ID>1</ITEM_ID><PRODUCTNAME>Hrnek</PRODUCTNAME>"
+        "<PRICE_VAT>149,90</PRICE_VAT><MANUFACTURER>Acme</MANUFACTURER></SHOPITEM></SHOP>"
+    )
+    yandex = (
+        "<yml_catalog><shop><offers><offer id='1' available='false'><name>Hrnek</name>"
+        "<vendor>Acme</vendor><price>149.90</price><currencyId>CZK</currencyId></offer>"
+        "</offers></shop></yml_catalog>"
+    )
+
+    for name, text in (("heureka.xml", heureka), ("yandex.xml", yandex)):
+        [product], _, _ = imported(tmp_path, name, text)
+
+        assert (product["id"], product["title"]) == ("1", "Hrnek")
+        assert (product["brand"], product["price"]) == ("Acme", 149.9)
+        assert (product["availability"] == "OUT_OF_STOCK") == (name == "yandex.xml")
+
+
+def test_a_catalogue_of_meta_is_told_from_a_feed_of_google(tmp_path: Path) -> None:
+    text = (
+        "id,title,description,availability,condition,price,link,image_link,brand,"
+        "google_product_category,fb_product_category,status\n"
+        "1,Shirt,x,in stock,new,9.00 USD,https://x,https://x/i.jpg,FB,1604,Clothing > Tops,active\n"
+        "2,Old,x,in stock,new,10.00 USD,https://x,https://x/i.jpg,FB,1604,Clothing,archived\n"
+    )
+
+    products, _, report = imported(tmp_path, "catalog.csv", text)
+
+    assert "a catalogue of Meta" in report.notes[0]
+    assert [(p["id"], p["categories"]) for p in products] == [("1", ["Clothing > Tops"])]
+
+
+def test_a_log_of_ratings_alone_holds_ratings(tmp_path: Path) -> None:
+    log = "userId,itemId,rating,timestamp\n1,p1,4.5,1709287200\n2,p2,1.0,1709287201\n"
+
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == ["rating", "rating"]
+
+
+def test_ratings_beside_orders_make_no_ratings_of_them(tmp_path: Path) -> None:
+    log = "user_id,order_id,sku,rating,date\n1,9,p1,4.5,2024-03-01\n"
+
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == ["purchase"]
+
+
+def test_what_a_known_log_has_beside_its_format_is_read_by_its_name(tmp_path: Path) -> None:
+    log = (
+        "visitor_id,timestamp,event,item_id,search_term\n"
+        "v1,2024-03-01 10:00:00,search,,oat milk\nv1,2024-03-01 10:00:05,view,p1,oat milk\n"
+    )
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(event["type"], event["text"]) for event in events] == [
+        ("search", "oat milk"), ("view", "oat milk"),
+    ]  # fmt: skip
+    assert "by its names also text from 'search_term'" in " ".join(report.notes)
+
+
+def test_columns_of_objects_are_known_by_their_inner_names(tmp_path: Path) -> None:
+    log = (
+        "event_timestamp,event_name,user_pseudo_id,items.item_id,items.quantity\n"
+        "1709287200000000,view_item,1.2,p1,\n1709287300000000,purchase,1.2,p1,2\n"
+        "1709287300000000,session_start,1.2,,\n"
+    )
+
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(e["type"], e["product"], e["quantity"]) for e in events] == [
+        ("view", "p1", 1.0), ("purchase", "p1", 2.0),
+    ]  # fmt: skip
+
+
+def test_a_guest_of_an_order_is_known_by_the_address_in_another_column(tmp_path: Path) -> None:
+    log = (
+        "Order ID,Order Date,Customer User ID,Billing Email Address,SKU,Quantity\n"
+        "1,2024-03-01,5,a@x,p1,1\n2,2024-03-02,0,b@x,p1,1\n"
+    )
+
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["user"] for event in events] == ["5", "b@x"]
+
+
 def test_a_header_that_says_nothing_is_refused_with_its_columns(tmp_path: Path) -> None:
     with pytest.raises(ShopError, match=r"no column is known to be `id` or `title`; it has a, b"):
         imported(tmp_path, "x.csv", "a,b\n1,2\n")

@@ -141,6 +141,26 @@ WOO = WOO.replace("{images}", "https://x/h.jpg, https://x/i.jpg")
 WOO = WOO.replace("{paths}", "Clothing > Hoodies, Sale")
 
 
+POLISH = (
+    "ID,Rodzaj,SKU,Nazwa,Opublikowano,Wyróżniony?,Widoczność w katalogu,Krótki opis,W magazynie?,"
+    "Cena promocyjna,Cena,Kategorie,Obrazki,Nadrzędny,Nazwa atrybutu 1,Wartości atrybutu 1"
+)
+
+
+def test_woocommerce_in_polish(tmp_path: Path) -> None:
+    rows = (
+        '10,simple,A-1,Kubek,1,0,visible,Ładny,1,,"24,90",Kuchnia > Kubki,https://x/1.jpg,,Kolor,Biały\n'
+        '11,simple,A-2,Czajnik,1,0,visible,,0,"89,00","99,00",Kuchnia,,,,\n'
+    )
+
+    products, report = imported(tmp_path, "wc.csv", f"{POLISH}\n{rows}")
+
+    assert "WooCommerce" in report.notes[0]
+    assert seen(products["10"], "price", "availability") == (24.9, "IN_STOCK")
+    assert products["10"]["attributes"]["kolor"] == "Biały"
+    assert seen(products["11"], "price", "availability") == (89.0, "OUT_OF_STOCK")
+
+
 @pytest.mark.parametrize("header", [ENGLISH, GERMAN, FRENCH, SPANISH])
 def test_woocommerce_in_four_languages(tmp_path: Path, header: str) -> None:
     found, report = imported(tmp_path, "wc-product-export.csv", header + WOO)
@@ -364,6 +384,107 @@ def test_other_exporters(tmp_path: Path, form: str) -> None:
     assert {i: seen(one, "title", "price", "availability") for i, one in found.items()} == expected
     assert f"read as {format_named(form).title}" in report.notes[0]
     assert report.refused == {}
+
+
+MAGENTO_1 = """
+sku,_store,_attribute_set,_type,_category,_root_category,name,price,special_price,special_from_date,status,visibility,manufacturer,color,is_in_stock,_media_image,_super_products_sku,_super_attribute_code,_super_attribute_option
+nokia,,Phones,simple,Electronics/Phones,Default Category,Nokia 2610,149.9900,,,1,4,Nokia,,1,/n.jpg,,,
+,,,,Electronics,Default Category,,,,,,,,,,/n-b.jpg,,,
+,french,,,,,Téléphone Nokia,,,,,,,,,,,,
+tee-red,,Tops,simple,,,Tee red,9,,,1,1,,Red,1,,,,
+tee-blue,,Tops,simple,,,Tee blue,9,7,2020-01-01 00:00:00,1,1,,Blue,0,,,,
+tee,,Tops,configurable,Tops,Default Category,Tee,9,,,1,4,,,1,/t.jpg,tee-red,color,Red
+,,,,,,,,,,,,,,,,tee-blue,color,Blue
+old,,Phones,simple,,,Old,3,,,2,4,,,0,,,,
+,,,,More,Default Category,,,,,,,,,,/o.jpg,,,
+"""  # noqa: E501
+
+
+def test_rows_without_a_sku_go_on_with_the_product_above_in_magento_1(tmp_path: Path) -> None:
+    products, report = imported(tmp_path, "goods.csv", MAGENTO_1.lstrip())
+
+    assert set(products) == {"nokia", "tee-red", "tee-blue"}
+    assert products["nokia"]["title"] == "Nokia 2610"
+    assert products["nokia"]["categories"] == ["Electronics > Phones", "Electronics"]
+    assert products["nokia"]["images"] == ["/n.jpg", "/n-b.jpg"]
+    assert {products[one]["item_group_id"] for one in ("tee-red", "tee-blue")} == {"tee"}
+    assert seen(products["tee-blue"], "price", "availability") == (7.0, "OUT_OF_STOCK")
+    assert "the product export of Magento 1" in report.notes[0]
+
+
+WIX = """
+handleId,fieldType,name,description,productImageUrl,collection,sku,ribbon,price,surcharge,visible,discountMode,discountValue,inventory,weight,productOptionName1,productOptionType1,productOptionDescription1,productOptionName2,productOptionType2,productOptionDescription2,brand
+p1,Product,Wool Sock,<p>Warm</p>,a.jpg;b.jpg,Socks;Winter,,New,10.00,,true,PERCENT,20.0,InStock,0.1,Size,DROP_DOWN,S;L,Color,COLOR,#000000:Black;#ffffff:White,Knit
+p1,Variant,,,,,SOCK-S,,,,,,,InStock,0.1,,,S,,,#000000:Black,
+p1,Variant,,,,,SOCK-L,,,2.50,,,,0,0.1,,,L,,,#ffffff:White,
+p2,Product,Scarf,,c.jpg,Scarves,SC-1,,30.00,,true,AMOUNT,5,12,0.1,,,,,,,Knit
+p3,Product,Hat,,c.jpg,Hats,HAT,,30.00,,false,AMOUNT,0.0,OutOfStock,0.1,,,,,,,Knit
+"""  # noqa: E501
+
+
+def test_variants_of_wix_cost_more_and_its_sales_are_shares_or_amounts(tmp_path: Path) -> None:
+    products, _ = imported(tmp_path, "catalog_products.csv", WIX.lstrip())
+
+    assert {one: product["price"] for one, product in products.items()} == {
+        "SOCK-S": 8.0, "SOCK-L": 10.0, "SC-1": 25.0,
+    }  # fmt: skip
+    assert products["SOCK-L"]["title"] == "Wool Sock, L, White"
+    assert seen(products["SOCK-L"], "item_group_id", "availability") == ("p1", "OUT_OF_STOCK")
+    assert products["SOCK-L"]["attributes"]["color"] == "White"
+    assert seen(products["SOCK-S"], "categories", "images") == (
+        ["Socks", "Winter"], ["a.jpg", "b.jpg"],
+    )  # fmt: skip
+
+
+ETSY = """
+TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,TAGS,MATERIALS,IMAGE1,IMAGE2,VARIATION 1 TYPE,VARIATION 1 NAME,VARIATION 1 VALUES,SKU
+Hand &amp; Heart Mug,"Lovely, isn&#39;t it",18.00,GBP,4,"mug,handmade_gift","Ceramic,Glaze",https://i/1.jpg,https://i/2.jpg,,,,MUG-1
+Wood Spoon,x,7.00,GBP,0,,,https://i/4.jpg,,PRIMARY_COLOR,Color,"Oak,Ash",
+"""  # noqa: E501
+
+
+def test_a_listing_of_etsy_without_a_sku_is_known_by_its_title(tmp_path: Path) -> None:
+    products, _ = imported(tmp_path, "EtsyListingsDownload.csv", ETSY.lstrip())
+
+    assert set(products) == {"MUG-1", "Wood Spoon-oak-ash"}
+    assert seen(products["MUG-1"], "title", "price", "currency", "images", "tags") == (
+        "Hand & Heart Mug", 18.0, "GBP", ["https://i/1.jpg", "https://i/2.jpg"],
+        ["mug", "handmade_gift"],
+    )  # fmt: skip
+    assert products["Wood Spoon-oak-ash"]["availability"] == "OUT_OF_STOCK"
+    assert products["Wood Spoon-oak-ash"]["attributes"]["color"] == ["Oak", "Ash"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ID;Image;Nom;Référence;Catégorie;Prix (HT);Prix (TTC);Quantité;État",
+        "ID;Imagen;Nombre;Referencia;Categoría;Precio (imp. excl.);Precio (imp. incl.);"
+        "Cantidad;Estado",
+        "ID;Immagine;Nome;Riferimento;Categoria;Prezzo (tasse escl.);Prezzo (tasse incl.);"
+        "Quantità;Stato",
+    ],
+)
+def test_the_list_of_prestashop_in_other_languages(tmp_path: Path, header: str) -> None:
+    rows = (
+        "1;https://x/1.jpg;Tee;demo_1;Men;23,90 €;28,68 €;12;1\n2;;Cup;d2;Men;1,00 €;1,20 €;0;0\n"
+    )
+
+    products, report = imported(tmp_path, "list.csv", f"{header}\n{rows}")
+
+    assert "PrestaShop" in report.notes[0]
+    assert seen(products["1"], "title", "price", "categories") == ("Tee", 28.68, ["Men"])
+    assert products["1"]["attributes"]["sku"] == "demo_1"
+    assert set(products) == {"1"}
+
+
+def test_columns_that_many_shops_have_are_no_file_of_best_buy(tmp_path: Path) -> None:
+    text = "sku,name,manufacturer,category,model,price\n1,Drill,Bosch,Tools,GSB 18,99\n"
+
+    products, report = imported(tmp_path, "goods.csv", text)
+
+    assert "of no exporter that is known" in report.notes[0]
+    assert products["1"]["currency"] == ""
 
 
 @pytest.mark.parametrize("name", names_of_formats())

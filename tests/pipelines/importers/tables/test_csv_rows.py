@@ -101,6 +101,8 @@ HEADER = "id,title,price\n"
         ('"A ""good"" mug"', 'A "good" mug'),
         ('"He said \\"hi\\", twice"', 'He said "hi", twice'),
         ('27" monitor', '27" monitor'),
+        ('"TV 55" OLED"', 'TV 55" OLED'),
+        ('"Best dad" mug "ever"', '"Best dad" mug "ever"'),
         ('"Best dad" mug', '"Best dad" mug'),
         ('"Never closed', '"Never closed'),
         ('"12" pan, steel"', '12" pan, steel'),
@@ -128,6 +130,18 @@ def test_a_quote_that_is_never_closed_swallows_no_other_row(tmp_path: Path, late
     assert [row.values["id"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0].values["title"] == '"Happy set'
     assert "line 2" in remarks
+
+
+def test_lines_that_are_one_quoted_cell_each_are_read_as_the_lines_they_were(
+    tmp_path: Path,
+) -> None:
+    rows, remarks = read(tmp_path, '"id,title,price"\n"1,""Red mug, big"",5"\n"2,Cup,6"\n')
+
+    assert [row.values for row in rows] == [
+        {"id": "1", "title": "Red mug, big", "price": "5"},
+        {"id": "2", "title": "Cup", "price": "6"},
+    ]
+    assert "in quotes as a whole" in remarks
 
 
 def test_a_file_full_of_open_quotes_is_read_in_one_pass(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows of JSON: lines, arrays, objects around an array, and inner fields."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,19 @@ def test_a_column_that_no_row_has_is_named_in_the_report(tmp_path: Path) -> None
     [remark] = report.remarks
     assert remark.kind.endswith("columns that the mapping names and no row has")
     assert remark.examples == ("maker for `brand`", "price.amount for `price`")
+
+
+@pytest.mark.parametrize("space", [None, 1])
+def test_a_list_within_objects_of_one_key_is_read(tmp_path: Path, space: int | None) -> None:
+    path = tmp_path / "goods.json"
+    path.write_text(json.dumps({"data": {"items": [{"id": 1}, {"id": 2}]}}, indent=space))
+
+    assert [row.values for row in open_rows(path).rows] == [{"id": 1}, {"id": 2}]
+
+
+def test_lists_within_an_object_of_a_product_are_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "goods.json"
+    product = {"id": 1, "media": {"images": [{"src": "a.jpg"}]}}
+    path.write_text(json.dumps(product))
+
+    assert [row.values for row in open_rows(path).rows] == [product]

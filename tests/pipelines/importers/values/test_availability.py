@@ -19,7 +19,9 @@ IN, OUT, PRE, BACK = "IN_STOCK", "OUT_OF_STOCK", "PREORDER", "BACKORDER"
         (["available for order", "LimitedAvailability", "OnlineOnly", "low stock"], IN),
         (["Auf Lager", "sofort lieferbar", "En stock", "Disponible", "Disponibile"], IN),
         (["Op voorraad", "Dostępny", "Stokta var", "På lager", "skladem", "В наличии"], IN),
-        (["在庫あり", "有货", "재고있음", "มีสินค้า"], IN),
+        (["在庫あり", "有货", "재고있음", "มีสินค้า", "במלאי", "متوفر في المخزون", "còn hàng"], IN),
+        (["Lieferbar in 3-5 Tagen", "Lieferzeit: 2 Werktage", "ships in 3 days"], IN),
+        (["אזל מהמלאי", "לא במלאי", "สินค้าหมด", "نفدت الكمية", "غير متاح", "hết hàng", "断货"], OUT),
         (["outofstock", "Out of stock", "SoldOut", "Discontinued", "Reserved"], OUT),
         (["nicht auf Lager", "Ausverkauft", "Rupture de stock", "Épuisé", "Agotado"], OUT),
         (["Esaurito", "Uitverkocht", "Brak", "Tükendi", "Vyprodáno", "Slutsåld"], OUT),
@@ -35,7 +37,7 @@ def test_availability_is_read_by_what_is_meant(values: list[object], expected: s
     )
 
 
-@pytest.mark.parametrize("value", ["coming soon", "perhaps", "ships in 3 days"])
+@pytest.mark.parametrize("value", ["coming soon", "perhaps", "see below", "week 12"])
 def test_a_word_that_is_not_known_is_named(value: str) -> None:
     with pytest.raises(RowError, match=f"availability '{value}' is unknown") as error:
         availability_of(value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.importers.values.lists import media_of, parts_of, separator_of
+from pipelines.importers.values.lists import media_of, opened, parts_of, separator_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,24 @@ def test_a_comma_within_a_number_or_behind_a_backslash_is_a_letter() -> None:
 )
 def test_addresses_and_files_are_parted_where_one_ends(cell: str, parts: list[str]) -> None:
     assert media_of(cell, "|") == parts
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        ('["Red", "Caf\\u00e9 [2]"]', ["Red", "Café [2]"]),
+        ("['Red', 'Blue']", ["Red", "Blue"]),
+        ("""['it\\'s', "x, y"]""", ["it's", "x, y"]),
+        ("[1, 2.5]", [1, 2.5]),
+        ("[]", []),
+        ("[RT]Color=Red", "[RT]Color=Red"),
+        ("[sic]", "[sic]"),
+        ("['a' 'b']", "['a' 'b']"),
+        ('[["a"]]', '[["a"]]'),
+        ("[" * 40_000 + "]" * 40_000, "[" * 40_000 + "]" * 40_000),
+        (["Red"], ["Red"]),
+        (None, None),
+    ],
+)
+def test_a_cell_that_is_a_list_in_json_or_python_is_opened(cell: object, values: object) -> None:
+    assert opened(cell) == values

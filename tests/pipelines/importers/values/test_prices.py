@@ -22,6 +22,13 @@ from tests.assertions import each, every
         ("CHF 1'299.00", 1299.0, "CHF"),
         ("CHF 1’299.–", 1299.0, "CHF"),
         ("12,- €", 12.0, "EUR"),
+        ("99p", 0.99, "GBP"),
+        ("99 ct", 0.99, "EUR"),
+        ("1e+05", 100000.0, ""),  # R
+        ("1.25E+04", 12500.0, ""),
+        ("Was $20.00 Now $15.00", 15.0, "USD"),
+        ("UVP 99,- € jetzt nur 79,- €", 79.0, "EUR"),
+        ("RRP £20, now £15 per kg", 15.0, "GBP"),
         ("kr 1.299,-", 1299.0, "SEK"),
         ("12:- kr", 12.0, "SEK"),
         ("12€50", 12.5, "EUR"),
@@ -68,6 +75,21 @@ from tests.assertions import each, every
 )
 def test_a_price_is_read_with_its_currency(text: str, amount: float, currency: str) -> None:
     assert price_of(text) == (amount, currency)
+
+
+@pytest.mark.parametrize("text", ["NT$1,299", "US$ 1.299", "฿1,299"])
+def test_prices_in_another_currency_tell_of_thousands_and_of_no_three_decimals(text: str) -> None:
+    style = PriceStyle(",", "EUR", {"EUR": ","})
+
+    price = price_of(text, style)
+
+    assert price is not None
+    assert price.amount == 1299
+
+
+def test_hundredths_are_of_the_shops_own_currency_where_several_have_them() -> None:
+    assert price_of("99¢", PriceStyle(currency="CAD")) == Price(0.99, "CAD")
+    assert price_of("99p", PriceStyle(currency="EUR")) == Price(0.99, "GBP")
 
 
 @pytest.mark.parametrize("text", ["", " ", "-", "N/A", "n.a.", "NULL", "\\N", "auf Anfrage", "TBD"])

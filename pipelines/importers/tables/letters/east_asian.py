@@ -9,6 +9,7 @@ HANGUL = """
 이다는의에을를가은하고로한지사기서자도인나어그시리과해아대수정부전일들주장보라스상무만제구여적조성소원국계
 공동안게모세비신거우생학미있했것및등면관중경용실물연개문화선방체강발회유노트드크레마바타카파오형색량컵간할입출
 빨검흰노란파란책상의자식품용품가방신발바지치마머리우유빵물병커피차잔접시주방침대베개이불장난감선물세트행사
+냉밥솥청소녹샴푸운동화원피스케이블충폰컴퓨터텀블러매트양말속옷티셔츠향초약쌀김면소스칼팬냄비컬러블랙화이트레드
 """
 SIMPLIFIED = """
 的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行
@@ -17,14 +18,17 @@ SIMPLIFIED = """
 月话合回特代内信表化老给世位次度门常先海通教原东声提立及比水名真处入口条平系气活更别打女变四电数安少太量
 建做接场件管市直金指保形便空白光放式色路品类清带男红黄蓝绿黑包鞋衣裤裙杯茶米油盐糖牛奶粉食级套装款童厚棉克
 马勺碗盘锅床灯桌椅箱袋帽表饼果肉鱼鸡蛋酒纸笔书玩具车洗护肤香巾毛笔夏季冬春秋
+饭煲吸尘器羽绒咖啡连高跟螺丝刀发浴垫跑步宝壳充线耳蓝牙保温钢儿童婴脑键鼠屏显眼镜首饰戒项链内裙袜冰箱扇调净化
 """
 TRADITIONAL = """
 的一是不了人我在有他這為之大來以個中上們到說國和地也子時道出而要於就下得可你年生自會那後能對著事其裡所去行
 過家十用發天如然作方成者多日都三小軍二無同麼經法當起與好看學進種將還分此心前面又定見只主沒公從知全兩長想
 實現使明性已正高關點開問很重新物力外工間意被文美相體機平動理電色紅黃藍綠黑白馬克杯湯匙包鞋衣褲裙茶米油鹽糖
 牛奶粉食品級套裝款男女童棉碗盤鍋床燈桌椅箱袋帽錶餅果肉魚雞蛋酒紙筆書玩具車洗護膚香巾毛夏季冬春秋
+飯煲吸塵器羽絨咖啡連跟螺絲刀髮浴墊跑步寶殼充線耳藍牙保溫鋼兒嬰腦鍵鼠屏顯眼鏡首飾戒項鍊內襪冰扇調淨精
 """
 KANA = "".join(map(chr, (*range(0x3041, 0x3097), *range(0x30A1, 0x30FD))))
+KANA_LETTERS = frozenset(KANA)
 SURE = 0.6  # of the score of a text all of whose letters are frequent
 LEAST = 0.35  # where no encoding of single bytes is plausible
 AHEAD = 0.1  # of the next best, for a text to be believed
@@ -80,6 +84,8 @@ def _score(name: str, sample: bytes) -> float:
     letters = [c for c in text if not c.isascii() and unicodedata.category(c)[0] in "LCS"]
     if not letters:
         return 0.0
+    if name == "euc_jp" and KANA_LETTERS.isdisjoint(letters):
+        return 0.0  # as rare as the same bytes are frequent for a text in Chinese
     language = LANGUAGES[name]
     worth = sum(_worth(letter, language, name) for letter in letters)
     return max(worth / len(letters), 0.0)

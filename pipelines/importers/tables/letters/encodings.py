@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from index.lines import BYTE_ORDER_MARK
 from pipelines.errors import ShopError
-from pipelines.importers.tables.east_asian import LEAST, SURE, east_asian
 from pipelines.importers.tables.files import opened
+from pipelines.importers.tables.letters.east_asian import LEAST, SURE, east_asian
+from pipelines.importers.tables.letters.latin import strangers
+from pipelines.importers.tables.letters.scripts import LETTERS, PLAUSIBLE, likeliest
 from pipelines.shop.quality import shown
 
 # The candidates for a file that is not UTF-8; of equally plausible ones the first is taken.
 SINGLE_BYTE = (
-    "windows-1252", "iso8859-15", "windows-1254", "windows-1250", "iso8859-2", "windows-1251",
-    "koi8-r", "windows-1253", "mac-roman", "cp850", "cp852",
+    "windows-1252", "iso8859-15", "windows-1254", "windows-1250", "iso8859-2", "windows-1257",
+    "windows-1251", "koi8-r", "windows-1253", "windows-1255", "windows-1256", "cp874", "mac-roman",
+    "cp850", "cp852",
 )  # fmt: skip
-LATIN = SINGLE_BYTE[:5]
+LATIN = SINGLE_BYTE[:6]
 MARKS = (
     (BYTE_ORDER_MARK, "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
@@ -37,7 +40,9 @@ RARE: dict[str, dict[str, float]] = {
     "windows-1250": dict.fromkeys("đĐţŢ", 0.3),
     "windows-1254": dict.fromkeys("šŠ", 0.3) | dict.fromkeys("áéíóúæýàèìòùøåãõñ", 0.5),
 }
+STRANGER = 0.5  # of a letter that other languages have than the one of most letters
 WITHIN_WORDS = re.compile(r"(?<=[^\W\d_¹²³ªº¼½¾])(?:[¹²³ªº¼½¾]|[^\w\s!-~’·])+(?=[^\W\d_¹²³ªº¼½¾])")
+FEW = 6  # letters beyond ASCII; fewer do not tell a script
 IMPLAUSIBLE = 0.2  # odd letters a letter beyond ASCII; more and no candidate is believed
 
 
@@ -116,7 +121,11 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
     in_runs = _runs_of_bytes(sample)
     if name := east_asian(_whole_lines(sample), SURE, in_runs=in_runs):
         return name
-    decoded = {name: sample.decode(name, "replace") for name in SINGLE_BYTE}
+    script, likelihood = likeliest(sample)
+    if in_runs and likelihood > PLAUSIBLE and len(re.findall(rb"[\x80-\xff]", sample)) >= FEW:
+        return script
+    names = [name for name in SINGLE_BYTE if name == script or name not in LETTERS]
+    decoded = {name: sample.decode(name, "replace") for name in names}
     odd = {name: _oddness(name, text) for name, text in decoded.items()}
     best = min(odd, key=lambda name: odd[name])
     letters = sum(not c.isascii() for c in decoded[best])
@@ -147,6 +156,7 @@ def _oddness(name: str, text: str) -> float:
     odd = 3.0 * sum(c == "\ufffd" or "\x80" <= c < "\xa0" or "\u2500" <= c < "\u25a0" for c in text)
     odd += sum(not (c.isascii() or c.isalpha() or c in USUAL_SIGNS) for c in text)
     odd += sum(weight * text.count(c) for c, weight in RARE.get(name, {}).items())
+    odd += STRANGER * strangers(name, text)
     odd += 2.0 * len(WITHIN_WORDS.findall(text))
     odd += 2.0 * len(re.findall(r"[À-ɏ]{4}|[A-Za-z][Ͱ-ӿ]|[Ͱ-ӿ][A-Za-z]", text))
     for one, other in pairwise(text):
