@@ -357,7 +357,7 @@ def test_it_ends_in_order_whatever_its_clients_do_and_leaves_no_process(server: 
     assert len(children) == WORKERS + 1
 
     server.process.send_signal(signal.SIGTERM)
-    code = server.process.wait(timeout=10)
+    code = server.process.wait(timeout=60)
     for client in clients:
         client.close()
 
