@@ -44,7 +44,7 @@ def main() -> None:
         ours = [sys.executable, "-m", "pipelines.cli.main", "serve", "--port", str(OUR_PORT)]
         ours += ["--releases", str(asked.releases), *(f"--set={one}" for one in asked.set)]
         most = {}
-        with server(ours, OUR_PORT):
+        with server(ours, OUR_PORT) as process:
             for kind, (path, bodies) in kinds.items():
                 most[kind] = measured(OUR_PORT, path, bodies, asked.seconds)
                 _print("vetrina", f"{kind}, most", most[kind])
@@ -54,13 +54,14 @@ def main() -> None:
                     f"{kind}, {rate:.0f}/s",
                     measured(OUR_PORT, path, bodies, asked.seconds, rate),
                 )
+            _print_memory("vetrina", process)
             for kind, (path, bodies) in kinds.items():
                 _overload(kind, path, bodies, most[kind].per_second, asked.seconds)
         if not asked.python:
             return
         script = str(Path(__file__).with_name("plain_assembly.py"))
         plain = [asked.python, script, str(asked.shop), str(release), str(PLAIN_PORT), asked.model]
-        with server(plain, PLAIN_PORT):
+        with server(plain, PLAIN_PORT) as process:
             for kind, (path, bodies) in kinds.items():
                 found = measured(PLAIN_PORT, path, bodies, asked.seconds)
                 ratio = most[kind].per_second / found.per_second
@@ -71,6 +72,7 @@ def main() -> None:
                     f"{kind}, {rate:.0f}/s",
                     measured(PLAIN_PORT, path, bodies, asked.seconds, rate),
                 )
+            _print_memory("plain", process)
 
 
 def write_bodies(shop: Path, folder: Path) -> dict[str, tuple[str, Path]]:
@@ -110,8 +112,8 @@ def _queries(path: Path) -> list[str]:
 
 
 @contextmanager
-def server(command: Sequence[str], port: int) -> Iterator[None]:
-    """Run a server until the end, and wait until it answers a search."""
+def server(command: Sequence[str], port: int) -> Iterator[int]:
+    """Run a server until the end; yield its process when it answers a search."""
     running = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -127,7 +129,7 @@ def server(command: Sequence[str], port: int) -> Iterator[None]:
                         break
             except (URLError, OSError):
                 sleep(0.25)
-        yield
+        yield running.pid
     finally:
         running.terminate()
         running.wait(30)
@@ -164,6 +166,20 @@ def _print(side: str, what: str, found: Outcome, note: str = "") -> None:
         f"sending took {found.own_cpu:.0%} of a core  {note}",
         flush=True,
     )
+
+
+def _print_memory(side: str, process: int) -> None:
+    """Print the memory that each process of a server shares with nobody, where /proc tells."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    found = ", ".join(f"{_private_mb(int(one)):.0f} MB" for one in [process, *children])
+    print(f"{side:8} private memory of its processes: {found}", flush=True)
+
+
+def _private_mb(process: int) -> float:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 def _arguments() -> argparse.Namespace:
