@@ -58,6 +58,7 @@ class EngineReloader:
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
+        self._settled = False  # the objects of the serving engine are left out of collections
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
@@ -71,6 +72,7 @@ class EngineReloader:
             warm=self._warm,
             tolerant=True,
         )
+        self._settle()
         return self._serving
 
     def open_next(self) -> Engine | None:
@@ -80,6 +82,8 @@ class EngineReloader:
         each time that CURRENT is pointed at it; any other error comes again after a minute.
         """
         assert self._serving is not None, "open_first() comes first"
+        if not self._settled:
+            self._settle()
         current_release = self._current()
         if current_release.name == self._serving.release:
             self._failed = CurrentRelease("")
@@ -122,13 +126,27 @@ class EngineReloader:
         return CurrentRelease(name, (file.st_ino, file.st_mtime_ns))
 
     def promote(self, engine: Engine) -> None:
-        """Make `engine` the serving one, and release the previous one."""
+        """Make `engine` the serving one.
+
+        The next `open_next` releases the previous one, when its answers in progress have ended.
+        """
         assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
-        self._serving = engine
-        gc.collect()  # the columns of the previous one are in cycles
+        self._serving, self._settled = engine, False
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
         if self._serving is not None:
             self._serving.close()
+
+    def _settle(self) -> None:
+        """Collect what nobody uses, and leave out what there is now of the collections to come.
+
+        Libraries of models bring half a million objects. A collection of all stops every thread
+        for a third of a second, and finds nothing. An engine has cycles, so that only a collection
+        releases it.
+        """
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        self._settled = True
