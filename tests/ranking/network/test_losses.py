@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ranking.network.losses import (
-    DEEPEST,
     ORDER_LOSSES,
     VALUE_LOSSES,
     cross_entropy,
@@ -16,6 +15,7 @@ from ranking.network.losses import (
     pairwise,
 )
 
+DEEPEST = 60  # places that count for an order
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
 
@@ -117,11 +117,12 @@ def test_what_was_wanted_has_the_place_of_the_whole_list_in_a_thinned_one() -> N
 
 
 def lists(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return three lists, longer than what counts for an order; of the last nothing came."""
+    """Return three lists, longer than what counts for an order: of the last came nothing."""
     logits = random.normal(size=(3, DEEPEST + 9))
     labels = random.choice([0.0, 0.0, 0.25, 0.5, 1.0], logits.shape)
     weights = random.choice([0.0, 0.5, 1.0, 3.0], logits.shape)
-    labels[2] = 0.0
+    labels[1:] = 0.0
+    labels[1, 7], weights[1, 7] = 0.25, 0.5
     return torch.tensor(logits), torch.tensor(labels), torch.tensor(weights)
 
 
