@@ -15,7 +15,7 @@ from ranking.network.losses import (
     pairwise,
 )
 
-DEEPEST = 60  # places that count for an order
+COUNTED = 60  # places of an order
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
 
@@ -118,7 +118,7 @@ def test_what_was_wanted_has_the_place_of_the_whole_list_in_a_thinned_one() -> N
 
 def lists(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return three lists, longer than what counts for an order: of the last came nothing."""
-    logits = random.normal(size=(3, DEEPEST + 9))
+    logits = random.normal(size=(3, COUNTED + 9))
     labels = random.choice([0.0, 0.0, 0.25, 0.5, 1.0], logits.shape)
     weights = random.choice([0.0, 0.5, 1.0, 3.0], logits.shape)
     labels[1:] = 0.0
@@ -140,7 +140,7 @@ def places(logits: list[float], labels: list[float], weights: list[float]) -> li
 
 
 def discount(place: float) -> float:
-    return 1 / math.log2(place + 2) if place < DEEPEST else 0.0
+    return 1 / math.log2(place + 2) if place < COUNTED else 0.0
 
 
 def lambda_by_hand(logits: list[float], labels: list[float], weights: list[float]) -> float | None:
@@ -173,14 +173,14 @@ def test_the_lambda_loss_is_the_mean_of_lists_worked_out_pair_by_pair(seed: int)
 
 
 def test_a_place_too_deep_to_count_is_the_first_behind_the_deepest() -> None:
-    logits = -torch.arange(DEEPEST + 1.0)[None]
+    logits = -torch.arange(COUNTED + 1.0)[None]
     labels = torch.zeros_like(logits)
     labels[0, -1] = 1.0  # a swap with the first place gains all of its discount
 
     found = lambda_loss(logits, labels, torch.ones_like(logits))
 
     by_hand = sum(
-        math.log1p(math.exp(DEEPEST - place)) / math.log2(place + 2) for place in range(DEEPEST)
+        math.log1p(math.exp(COUNTED - place)) / math.log2(place + 2) for place in range(COUNTED)
     )
     assert found.item() == pytest.approx(by_hand, rel=1e-5)
 
