@@ -102,8 +102,8 @@ class Overlay:
             return RejectedChange(
                 507,
                 "product",
-                f"is one too many: {MOST_REWRITTEN:,} products have changed since the release was "
-                "built; fold them with `vetrina build --live`",
+                f"is one too many: {MOST_REWRITTEN:,} products have new words since the release "
+                "was built; fold them with `vetrina build --live`",
             )
         there[change.id] = not isinstance(change, Delete)
         return None

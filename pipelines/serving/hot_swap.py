@@ -59,6 +59,7 @@ class EngineReloader:
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
+        self._settled = False  # the objects of the serving engine are left out of collections
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
@@ -72,7 +73,7 @@ class EngineReloader:
             warm=self._warm,
             tolerant=True,
         )
-        return_free_memory()
+        self._settle()
         return self._serving
 
     def open_next(self) -> Engine | None:
@@ -82,6 +83,8 @@ class EngineReloader:
         each time that CURRENT is pointed at it; any other error comes again after a minute.
         """
         assert self._serving is not None, "open_first() comes first"
+        if not self._settled:
+            self._settle()
         current_release = self._current()
         if current_release.name == self._serving.release:
             self._failed = CurrentRelease("")
@@ -124,17 +127,32 @@ class EngineReloader:
         return CurrentRelease(name, (file.st_ino, file.st_mtime_ns))
 
     def promote(self, engine: Engine) -> None:
-        """Make `engine` the serving one, and release the previous one."""
+        """Make `engine` the serving one.
+
+        The next `open_next` releases the previous one, when its answers in progress have ended.
+        """
         assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
-        self._serving = engine
-        gc.collect()  # the columns of the previous one are in cycles
-        return_free_memory()
+        self._serving, self._settled = engine, False
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
+        gc.unfreeze()  # else what is left out of collections is left over at the very end, too
         if self._serving is not None:
             self._serving.close()
+
+    def _settle(self) -> None:
+        """Collect what nobody uses, and leave out what there is now of the collections to come.
+
+        Libraries of models bring half a million objects. A collection of all stops every thread
+        for a third of a second, and finds nothing. An engine has cycles, so that only a collection
+        releases it.
+        """
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        return_free_memory()
+        self._settled = True
 
 
 def return_free_memory() -> None:

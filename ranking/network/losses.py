@@ -98,8 +98,7 @@ def _wanted(labels: Column, weights: Column) -> Int[Tensor, "b w"]:
 
 def _places(logits: Column, stands_for: Column) -> Column:
     """Return the place of each candidate from 0 on, by falling logit; it fills `stands_for`."""
-    floor = torch.finfo(logits.dtype).min
-    order = logits.detach().masked_fill(stands_for <= 0, floor).argsort(dim=-1, descending=True)
+    order = logits.detach().argsort(dim=-1, descending=True)
     filled = stands_for.gather(-1, order)
     middles = filled.cumsum(dim=-1) - (filled + 1) / 2
     return torch.empty_like(middles).scatter(-1, order, middles)

@@ -79,3 +79,12 @@ def test_a_value_is_forgotten_when_its_seconds_are_over() -> None:
 
     assert lasting.get("key") == "value"
     assert over.get("key") is None
+
+
+def test_a_cleared_cache_holds_nothing() -> None:
+    cache: BoundedCache[str] = BoundedCache(most=3, largest=10)
+    cache.keep("a", "A", 4)
+
+    cache.clear()
+
+    assert (cache.get("a"), cache.size) == (None, 0)

@@ -116,6 +116,18 @@ def test_a_filter_passes_the_rows_it_describes(text: str, passing: str) -> None:
     assert "".join(np.asarray(TABLE["id"])[matching(TABLE, text)]) == passing
 
 
+@pytest.mark.parametrize("text", ['brand: ANY("Cafe\u0301")', 'attributes."cafe\u0301": ANY("x")'])
+def test_letters_of_a_filter_are_composed_as_an_import_composes_them(text: str) -> None:
+    table = pa.table(
+        {
+            "brand": ["Café", "Cafe"],
+            "attributes": pa.array([[("café", "x")], []], pa.map_(pa.string(), pa.string())),
+        }
+    )
+
+    assert matching(table, text).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(("text", "message"), REFUSED.items(), ids=[t[:24] for t in REFUSED])
 def test_a_filter_that_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:
     with pytest.raises(FilterError, match=re.escape(message)):

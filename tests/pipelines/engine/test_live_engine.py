@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines.live.changes import Change, Delete, Edit, RejectedChange, Upsert
 from pipelines.live.overlay import Overlay
 from retrieval import Availability, Product, Query, Scene, Slate, Stage
 from retrieval.types import Facet, Sort
+from tests.assertions import every
 from tests.conftest import UNTIL
 
 SOUP = Product(
@@ -124,6 +126,24 @@ def test_a_filter_sees_the_new_price_and_the_new_availability(live: Engine) -> N
     assert dear.products[0].product.price == 777.0
     assert ids(out) == ["p4"]
     assert "p3" not in ids(cheap)
+
+
+def test_answers_beside_changes_keep_to_their_filter_and_show_no_product_twice(
+    live: Engine,
+) -> None:
+    def prices(user: int) -> list[float | None]:
+        slate = live.answer(at_end(filter="price < 5", user=f"u{user}", k=48), Stage.RETRIEVAL)
+        assert len(set(ids(slate))) == len(slate.products) > 0
+        return [placed.product.price for placed in slate.products]
+
+    with ThreadPoolExecutor(3) as pool:
+        asked = pool.map(prices, list(range(40)) * 5)
+        for turn in range(60):
+            for at in range(10):
+                make(live, Edit(id=f"p{at}", price=1.0 if (turn + at) % 2 else 9.0))
+        shown = [price for answer in asked for price in answer]
+
+    assert every(price is not None and price < 5 for price in shown)
 
 
 def test_numbers_of_an_attribute_that_is_new_are_sorted_and_counted_as_numbers(

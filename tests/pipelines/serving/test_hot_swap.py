@@ -1,6 +1,8 @@
 """Engines of one server, one after the other: none misses a change, and none is waited for."""
 
+import gc
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,25 @@ def test_once_it_answers_the_one_before_hears_of_no_more_changes(
     assert knows(engine)
     assert not knows(first)
     assert server.open_next() is None
+
+
+def test_collections_leave_out_what_a_server_brings(server: EngineReloader) -> None:
+    server.open_first()
+
+    assert gc.get_freeze_count() > 10 * len(gc.get_objects())
+
+
+def test_the_release_before_is_let_go_at_the_next_look(server: EngineReloader, both: Path) -> None:
+    products = weakref.ref(server.open_first()._base.parts.products)
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+    gc.freeze()  # as if no collection came by itself
+
+    assert server.open_next() is None
+
+    assert products() is None
 
 
 def test_a_release_that_cannot_be_opened_is_told_of_once(

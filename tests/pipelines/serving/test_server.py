@@ -194,6 +194,21 @@ def connections(place: tuple[str, int], count: int, sent: bytes) -> list[socket.
     return clients
 
 
+def keep_alive(place: tuple[str, int]) -> HTTPConnection:
+    client = HTTPConnection(*place, timeout=10)
+    client.connect()
+    client.auto_open = 0  # one that was closed is not opened again
+    assert health(client) == 200
+    return client
+
+
+def health(client: HTTPConnection) -> int:
+    client.request("GET", "/healthz")
+    answer = client.getresponse()
+    answer.read()
+    return answer.status
+
+
 HALF_A_HEAD = b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\nx-half: "
 HALF_A_BODY = (
     b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -206,19 +221,20 @@ def test_idle_clients_and_slow_bodies_keep_nobody_out_and_do_not_hold_the_server
         place = opened(process)
         idle = connections(place, 300, b"")
         slow = connections(place, 50, HALF_A_BODY) + connections(place, 50, HALF_A_HEAD)
-        asked = connections(place, 150, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        kept = [keep_alive(place) for _ in range(150)]
         base = f"http://{place[0]}:{place[1]}"
         healthy, _ = status(f"{base}/healthz")
         request = urllib.request.Request(
             f"{base}/v1/recommend", b"{}", {"content-type": "application/json"}
         )
         found, _ = status(request)
+        again = {health(client) for client in kept}
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=10)
-        for client in idle + slow + asked:
+        for client in idle + slow + kept:
             client.close()
 
-    assert (healthy, found) == (200, 200)
+    assert (healthy, found, again) == (200, 200, {200})
     assert (process.returncode, out, err) == (0, "working\nstopped well\n", "")
 
 

@@ -11,7 +11,7 @@ from benchmarks.auction.drawing import large, small
 from ranking.auction import auction as auction_module
 from ranking.auction import contest as contest_module
 from ranking.auction import participants as participants_module
-from ranking.auction.allocation import Bid, Effort, TooHard, best_page
+from ranking.auction.allocation import Bid, Effort, TooHard, _undominated, best_page
 from ranking.auction.auction import run
 from ranking.auction.record import Reason, record
 from ranking.auction.values import Auction, PriceRule
@@ -143,3 +143,34 @@ def test_the_effort_is_counted() -> None:
     assert [bid.row for bid in best_page(bids, (2, 1), 2, Effort(9))] == [0, 2]
     with pytest.raises(TooHard):
         best_page(bids, (2, 1), 2, Effort(0))
+
+
+def test_the_last_step_of_the_effort_may_be_taken() -> None:
+    effort = Effort(1)
+
+    effort.spend()
+
+    with pytest.raises(TooHard):
+        effort.spend()
+
+
+def bids(*given: tuple[int, bool]) -> list[Bid]:
+    """Return bids of these bits, each sponsored or not, the heaviest first."""
+    return [Bid(99 - row, row, ad, 0, bits, 0) for row, (bits, ad) in enumerate(given)]
+
+
+@pytest.mark.parametrize(
+    ("load", "given", "left"),
+    [
+        # one each of 2 and of 4, none of both, and of bits that nobody shares as many as the load
+        (2, [(1, True), (2, True), (2, True), (4, True), (4, True), (6, True), (8, True),
+             (16, True)], [0, 1, 3, 6]),
+        (2, [(2, True), (2, False), (2, True)], [0, 1]),  # the house gives way to nobody
+        (1, [(1, True), (2, True), (1, True)], [0]),  # alone, none conflicts with another
+        (1, [(1, True), (2, True), (4, True), (1, False)], [0, 1, 3]),  # but with the house
+    ],
+)  # fmt: skip
+def test_bids_whose_every_position_a_heavier_one_could_take_are_left_out(
+    load: int, given: list[tuple[int, bool]], left: list[int]
+) -> None:
+    assert [bid.row for bid in _undominated(bids(*given), load)] == left

@@ -25,6 +25,7 @@ from ranking.calibration.calibration import (
     UnknownCalibration,
     choose,
     fit,
+    head_name,
     read,
     save,
 )
@@ -372,3 +373,8 @@ def test_the_sigmoid_undoes_the_logit() -> None:
     found = SIGMOID.probabilities(logit(chances).astype(np.float32))
 
     np.testing.assert_allclose(found, chances, rtol=1e-6)
+
+
+def test_recommendations_have_the_plain_name_of_an_outcome_and_searches_one_of_their_own() -> None:
+    assert head_name("recommendation", "click") == "click"
+    assert head_name("search", "click") == "search/click"

@@ -31,6 +31,7 @@ def test_one_impression_changes_nothing() -> None:
     ones = np.ones(5, np.int64)
 
     assert any_click(SHARES, ones).tolist() == pytest.approx(SHARES.tolist(), rel=1e-12)
+    assert one_click(SHARES, ones).tolist() == pytest.approx(SHARES.tolist(), rel=1e-12)
 
 
 def test_an_enriched_log_is_corrected_to_the_true_prior() -> None:
@@ -109,18 +110,47 @@ def test_ads_that_do_not_differ_have_a_prior_that_leaves_nothing_to_learn() -> N
     assert fit_appeal(clicks, expected).strength > 200
 
 
+def test_ads_of_which_few_have_all_the_clicks_have_a_weak_prior() -> None:
+    clicks = np.array([0] * 99 + [2_000])
+
+    strength = fit_appeal(clicks, np.full(100, 20.0)).strength
+
+    assert strength < 0.01
+    assert AppealPrior(strength).appeal(clicks, np.full(100, 20.0))[0] < 0.001
+
+
+def test_a_log_of_which_everything_was_kept_has_its_own_share() -> None:
+    assert true_share(0.3, 1.0) == pytest.approx(0.3)
+    assert true_share(0.5, 0.1) == pytest.approx(1 / 11)
+
+
+def test_little_strength_draws_a_little() -> None:
+    rates = pooled_rates(np.array([[1, 0]]), np.array([[1, 1]]), 0.5)
+
+    assert rates.tolist() == [[pytest.approx(1.25 / 1.5), pytest.approx(0.25 / 1.5)]]
+
+
 @pytest.mark.parametrize(
     ("act", "field"),
     [
         (lambda: any_click(np.array([np.nan]), np.array([1])), "probabilities"),
         (lambda: any_click(np.array([1.1]), np.array([1])), "probabilities"),
+        (lambda: any_click(np.array([0.5]), np.array([0])), "impressions"),
         (lambda: one_click(np.array([0.5]), np.array([0])), "impressions"),
+        (lambda: one_click(np.array([np.nan]), np.array([1])), "probabilities"),
+        (lambda: at_true_prior(np.array([-0.1]), 0.5, 0.5), "probabilities"),
+        (lambda: at_true_prior(np.array([0.5]), 1.0, 0.5), "enriched"),
         (lambda: at_true_prior(np.array([0.5]), 0.0, 0.5), "enriched"),
         (lambda: at_true_prior(np.array([0.5]), 0.5, float("nan")), "true"),
         (lambda: true_share(0.5, 0.0), "kept"),
+        (lambda: true_share(0.5, 1.1), "kept"),
+        (lambda: true_share(0.0, 0.5), "enriched"),
+        (lambda: true_share(1.0, 0.5), "enriched"),
         (lambda: pooled_rates(np.array([[2]]), np.array([[1]]), 1.0), "clicks"),
         (lambda: pooled_rates(np.array([[0]]), np.array([[0]]), 1.0), "impressions"),
         (lambda: pooled_rates(np.array([[1]]), np.array([[1]]), float("nan")), "strength"),
+        (lambda: pooled_rates(np.array([[1]]), np.array([[1]]), 0.0), "strength"),
+        (lambda: AppealPrior(1.0).appeal(np.array([-1]), np.array([1.0])), "clicks"),
         (lambda: fit_appeal(np.array([1]), np.array([0.0])), "expected"),
         (lambda: fit_appeal(np.array([-1]), np.array([1.0])), "clicks"),
     ],

@@ -128,6 +128,7 @@ def test_more_clicks_are_never_drawn_less() -> None:
     [
         ({"views": -1}, "views"),
         ({"views": 1.5}, "views"),
+        ({"views": 10**9 + 1}, "views"),
         ({"views": 2**64}, "views"),
         ({"views": nan}, "views"),
         ({"views": True}, "views"),
@@ -151,3 +152,12 @@ def test_a_wrong_seed_is_refused(seed: Any) -> None:
 def test_no_creative_too_many_and_repeated_ones_are_refused(given: tuple) -> None:
     with pytest.raises(CreativeError, match=r"^counts: "):
         draw(given, 1)
+
+
+def test_a_seed_draws_the_same_on_every_machine_and_in_every_version() -> None:
+    given = counts(*[(0, 0)] * 4)
+
+    drawn = [draw(given, seed).creative for seed in range(12)]
+
+    assert drawn == ["c3", "c1", "c3", "c2", "c0", "c2", "c0", "c1", "c0", "c0", "c0", "c1"]
+    assert draw(given, 2**64 - 1).creative == "c3"

@@ -84,6 +84,17 @@ def test_a_rhythm_is_the_time_since_against_the_time_between(
     assert own["days_since"] == pytest.approx(math.log1p(since), rel=1e-5)
 
 
+def test_what_is_bought_each_day_is_due_each_day() -> None:
+    days = np.arange(40, 100)
+    zeros = np.zeros(60, np.int32)
+    log = Purchases(zeros, zeros, days * DAY, days.astype(np.int64))
+
+    own = features(Behaviour.build(np.array(["eva"]), log, 5, NOW), "eva", 0)
+
+    product_rhythm = (59 + 60) / (59 + 1)
+    assert own["rhythm"] == pytest.approx(1 / ((59 + product_rhythm) / 60), rel=1e-5)
+
+
 def test_what_a_shopper_never_bought_counts_as_nothing_beside_what_was(
     behaviour: Behaviour,
 ) -> None:

@@ -1,6 +1,7 @@
 import math
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from ranking.network.losses import (
     pairwise,
 )
 
+COUNTED = 60  # places of an order
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
 
@@ -112,3 +114,116 @@ def test_what_was_wanted_has_the_place_of_the_whole_list_in_a_thinned_one() -> N
     thin = lambda_loss(whole[:, kept], wanted[:, kept], weights)
 
     assert thin.item() == pytest.approx(by_hand, rel=1e-5)  # the best possible DCG is 1
+
+
+def lists(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return three lists, longer than what counts for an order: of the last came nothing."""
+    logits = random.normal(size=(3, COUNTED + 9))
+    labels = random.choice([0.0, 0.0, 0.25, 0.5, 1.0], logits.shape)
+    weights = random.choice([0.0, 0.5, 1.0, 3.0], logits.shape)
+    labels[1:] = 0.0
+    labels[1, 7], weights[1, 7] = 0.25, 0.5
+    return torch.tensor(logits), torch.tensor(labels), torch.tensor(weights)
+
+
+def places(logits: list[float], labels: list[float], weights: list[float]) -> list[float]:
+    """Return the place of each candidate of the whole list, from 0 on, by looking at all others."""
+    fills = [
+        float(weight > 0) if label > 0 else weight
+        for label, weight in zip(labels, weights, strict=True)
+    ]
+    return [
+        sum(fill for fill, other in zip(fills, logits, strict=True) if other > logit)
+        + (own - 1) / 2
+        for own, logit in zip(fills, logits, strict=True)
+    ]
+
+
+def discount(place: float) -> float:
+    return 1 / math.log2(place + 2) if place < COUNTED else 0.0
+
+
+def lambda_by_hand(logits: list[float], labels: list[float], weights: list[float]) -> float | None:
+    gains = [label for label, weight in zip(labels, weights, strict=True) if weight]
+    best = sum(gain * discount(at) for at, gain in enumerate(sorted(gains, reverse=True)))
+    discounts = [discount(place) for place in places(logits, labels, weights)]
+    lost = sum(
+        weights[i]
+        * weights[j]
+        * (labels[i] - labels[j])
+        * abs(discounts[i] - discounts[j])
+        * math.log1p(math.exp(logits[j] - logits[i]))
+        for i in range(len(logits))
+        for j in range(len(logits))
+        if labels[i] > labels[j]
+    )
+    return lost / best if best else None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lambda_loss_is_the_mean_of_lists_worked_out_pair_by_pair(seed: int) -> None:
+    given = lists(np.random.default_rng(seed))
+
+    found = lambda_loss(*given)
+
+    by_hand = [lambda_by_hand(*one) for one in zip(*(part.tolist() for part in given), strict=True)]
+    known = [one for one in by_hand if one is not None]
+    assert len(known) == 2
+    assert found.item() == pytest.approx(sum(known) / 2, rel=1e-9)
+
+
+def test_a_place_too_deep_to_count_is_the_first_behind_the_deepest() -> None:
+    logits = -torch.arange(COUNTED + 1.0)[None]
+    labels = torch.zeros_like(logits)
+    labels[0, -1] = 1.0  # a swap with the first place gains all of its discount
+
+    found = lambda_loss(logits, labels, torch.ones_like(logits))
+
+    by_hand = sum(
+        math.log1p(math.exp(COUNTED - place)) / math.log2(place + 2) for place in range(COUNTED)
+    )
+    assert found.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_pairs_count_by_the_product_of_their_weights() -> None:
+    logits, labels, weights = lists(np.random.default_rng(3))
+
+    found = pairwise(logits, labels, weights)
+
+    pairs = [
+        (weights[b, i] * weights[b, j], math.log1p(math.exp(logits[b, j] - logits[b, i])))
+        for b, i, j in np.ndindex(*logits.shape, logits.shape[1])
+        if labels[b, i] > labels[b, j]
+    ]
+    by_hand = sum(weight * loss for weight, loss in pairs) / sum(weight for weight, _ in pairs)
+    assert found.item() == pytest.approx(float(by_hand), rel=1e-9)
+
+
+def test_a_list_counts_by_the_mean_weight_of_what_was_wanted_of_it() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0], [5.0, 1.0, 0.0]])
+    labels = torch.tensor([[0.5, 0.0, 0.25], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    weights = torch.tensor([[0.2, 1.0, 0.6], [3.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    shares = torch.log_softmax(logits[0], dim=0)
+    first = -(0.1 * shares[0] + 0.15 * shares[2]) / 0.25
+    second = math.log(1 + math.exp(-1))
+
+    found = listwise(logits, labels, weights)
+
+    weight = 0.25 / 0.75  # of the gains 0.1 and 0.15, over the labels 0.5 and 0.25
+    assert found.item() == pytest.approx(float((weight * first + 3 * second) / (weight + 3)))
+
+
+def test_little_weight_is_a_weight() -> None:
+    logits, labels, quarter = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.full((1, 2), 0.1)
+
+    assert listwise(logits, labels, quarter).item() == pytest.approx(math.log(2))
+    assert pairwise(logits, labels, quarter).item() == pytest.approx(math.log(2))
+    assert cross_entropy(logits, labels, quarter).item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("loss", ORDER_LOSSES.values())
+def test_a_list_of_one_has_no_order(loss) -> None:  # type: ignore[no-untyped-def]
+    for label in (0.0, 1.0):
+        found = loss(torch.tensor([[2.0]]), torch.tensor([[label]]), torch.ones(1, 1))
+
+        assert found.item() == 0

@@ -77,6 +77,30 @@ def test_the_margin_is_kept_from_every_wrong_column() -> None:
     assert found.item() == pytest.approx((0 + second) / 2, rel=1e-6)
 
 
+def test_a_margin_from_a_single_wrong_column_counts_in_full() -> None:
+    right = torch.tensor([[True, False]])
+
+    found = margin(torch.tensor([[0.4, 0.6]]), right, NOBODY[:1, :2], EVEN[:2])
+
+    assert found.item() == pytest.approx(MARGIN - 0.4 + 0.6, rel=1e-6)
+
+
+def test_the_usual_temperature_is_a_twentieth() -> None:
+    found = in_batch_softmax(similar(), RIGHT, NOBODY, EVEN)
+
+    assert found == in_batch_softmax(similar(), RIGHT, NOBODY, EVEN, 0.05)
+
+
+def test_right_and_wrong_columns_are_half_of_the_mse_each_and_ignored_ones_none() -> None:
+    ignored = torch.tensor([[False, True, False], [False, False, False]])
+
+    found = mse(similar(), RIGHT, ignored, EVEN)
+
+    right = (0.1**2 + 0.6**2) / 2
+    wrong = (0.3**2 + (0.2**2 + 0.6**2) / 2) / 2
+    assert found.item() == pytest.approx((right + wrong) / 2, rel=1e-6)
+
+
 def test_mse_is_nothing_when_right_is_one_and_wrong_is_zero() -> None:
     assert mse(RIGHT.float(), RIGHT, NOBODY, EVEN).item() == 0
     assert mse(similar(), RIGHT, NOBODY, EVEN).item() > 0

@@ -21,6 +21,8 @@ from pipelines.errors import ConfigError, TrainingError, UserError
 from pipelines.progress import silent
 from pipelines.training.model_card import CARD
 from pipelines.training.text.losses import (
+    CLEARLY_LESS,
+    RELEVANT,
     graded_loss,
     in_batch_softmax,
     in_query_order,
@@ -267,7 +269,7 @@ def test_the_order_of_titles_of_different_queries_costs_nothing() -> None:
 
 
 def test_without_a_difference_there_is_no_order_to_learn() -> None:
-    logits = torch.zeros(1, 2, requires_grad=True)
+    logits = torch.ones(1, 2, requires_grad=True)
 
     loss = in_query_order(logits, torch.tensor([0, 0]), torch.tensor([0.5, 0.5]))
 
@@ -282,6 +284,30 @@ def test_a_title_is_told_from_other_queries_and_clearly_worse_ones_only() -> Non
     assert wrong[0].tolist() == [False, False, True, True]
 
 
+def test_a_title_that_is_less_by_just_the_bound_is_no_wrong_answer() -> None:
+    relevance = torch.tensor([1.0, 0.0])
+    relevance[1] = relevance[0] - CLEARLY_LESS
+
+    assert wrong_answers(torch.tensor([0, 0]), relevance).tolist() == [[False] * 2] * 2
+
+
+def test_the_graded_loss_is_what_its_formulas_say() -> None:
+    queries = torch.tensor([[3.0, 4.0, 1.0], [0.0, 2.0, 1.0]])
+    titles = torch.tensor([[3.0, 5.0, 1.0], [4.0, 4.0, 0.0], [0.5, 3.0, 1.0]])
+    owner, relevance = torch.tensor([0, 0, 1]), torch.tensor([RELEVANT, 0.2, 0.9])
+
+    found = graded_loss(queries, titles, owner, relevance, (2, 3))
+
+    by_hand = []
+    for dim in (2, 3):
+        q, t = (np.asarray(part[:, :dim], np.float64) for part in (queries, titles))
+        logits = 20 * (q @ t.T) / np.linalg.norm(q, axis=1)[:, None] / np.linalg.norm(t, axis=1)
+        first, second = np.exp(logits[0]).sum() / np.exp(logits[0, 0]), np.exp(logits[1])
+        picked = (np.log(first) + np.log(second.sum() / second[2])) / 2
+        by_hand.append(picked + np.log1p(np.exp(logits[0, 1] - logits[0, 0])))
+    assert found.item() == pytest.approx(np.mean(by_hand), rel=1e-5)
+
+
 def test_a_second_right_title_is_no_wrong_answer() -> None:
     owner, relevance = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 0.0])
     high = torch.tensor([[3.0, 3.0, -50.0], [0.0, 0.0, 0.0]])
@@ -292,7 +318,7 @@ def test_a_second_right_title_is_no_wrong_answer() -> None:
 
 
 def test_without_a_relevant_title_there_is_nothing_to_pick() -> None:
-    logits = torch.zeros(1, 2, requires_grad=True)
+    logits = torch.ones(1, 2, requires_grad=True)
 
     loss = in_batch_softmax(logits, torch.tensor([0, 0]), torch.tensor([0.0, 0.1]))
 
