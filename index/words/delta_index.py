@@ -70,8 +70,9 @@ class DeltaIndex:
 
     def matches(self, text: str, size: int) -> WordMatches:
         """Return the share of the query's words that each of the first `size` documents holds."""
-        words = self._index.read(text).words
-        return self._held(words, size).shares(self._index.rarities(words))
+        parsed = self._index.read(text)
+        held = self._held(parsed.words, size)
+        return held.shares(self._index.word_weights(parsed), parsed.heads)
 
     def holding_all(self, text: str, size: int) -> Bool[np.ndarray, "m"]:
         """Return which documents hold all words of the query that any row or document has."""
@@ -105,18 +106,11 @@ class DeltaIndex:
         fields = self._index.weights
         naming = [field for field, weight in fields.items() if weight >= NAMING_WEIGHT]
         shape = (len(words), size)
-        named, anywhere = (
+        named, anywhere, head, code = (
             np.array([self._holding(word, some, size) for word in words], bool).reshape(shape)
-            for some in (naming, list(fields))
+            for some in (naming, list(fields), [HEAD], [CODES])
         )
-        head, code = (
-            np.any(
-                [np.zeros(size, bool), *(self._holding(word, [field], size) for word in words)],
-                axis=0,
-            )
-            for field in (HEAD, CODES)
-        )
-        return HeldWords(named, anywhere, head, code)
+        return HeldWords(named, anywhere, head, np.asarray(code.any(axis=0)))
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]

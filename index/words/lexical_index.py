@@ -1,6 +1,6 @@
 """A lexical index: finds and scores the rows whose texts share words with a query, by BM25."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from index.words.completions import WordCompleter
 from index.words.lexical_files import USUAL, LexicalFiles, QueryRelaxation
 from index.words.postings import Postings
 from index.words.queries.compounds import Compounds
-from index.words.queries.parsed_query import QueryWord
+from index.words.queries.parsed_query import ParsedQuery, QueryWord
 from index.words.queries.phrases import PhraseFinder
 from index.words.queries.query_reading import QueryReader
 from index.words.queries.scoring import row_scores
@@ -24,6 +24,8 @@ from index.words.rarity import rarity
 from index.words.terms.analysis import Analysis, query_terms
 from index.words.terms.codes import FIELD as CODES
 from index.words.terms.pieces import Words
+
+HEAD_WEIGHT = 1.5  # of the word that says what is looked for, against one beside it
 
 
 class LexicalIndex:
@@ -84,9 +86,10 @@ class LexicalIndex:
         return np.asarray(self._scores(text)[rows])
 
     def matches(self, text: str, rows: Int64[np.ndarray, "c"]) -> WordMatches:
-        """Return the share of the query's words that each row holds, weighted by idf."""
-        words = self.read(text).words
-        return self._holders.among(words, rows.astype(np.int32)).shares(self.rarities(words))
+        """Return the share of the query's words that each row holds, weighted by `word_weights`."""
+        parsed = self.read(text)
+        held = self._holders.among(parsed.words, rows.astype(np.int32))
+        return held.shares(self.word_weights(parsed), parsed.heads)
 
     def holding_all(
         self, text: str, allowed: Bool[np.ndarray, "n"] | None = None
@@ -120,10 +123,15 @@ class LexicalIndex:
             mask[self._phrases.of(words).rows] = False
         return mask
 
-    def rarities(self, words: Sequence[QueryWord]) -> Float64[np.ndarray, "w"]:
-        """Return the idf of each word, by the most frequent of the ways to say it."""
-        rows = [self._frequency_of(word) for word in words]
-        return np.array([rarity(n, self.size) for n in rows], np.float64)
+    def word_weights(self, parsed: ParsedQuery) -> Float64[np.ndarray, "w"]:
+        """Return how much each word of a query weighs: its idf, the head HEAD_WEIGHT times that.
+
+        The idf is by the most frequent of the ways to say a word. The head says what is looked for:
+        `lemon cookies` are cookies, however rare lemons are.
+        """
+        rows = [self._frequency_of(word) for word in parsed.words]
+        rarities = np.array([rarity(n, self.size) for n in rows], np.float64)
+        return np.where(parsed.heads, HEAD_WEIGHT, 1.0) * rarities
 
     def rarity(self, term: str) -> float:
         """Return the idf of a term; one that no row has is as rare as if one had it."""

@@ -52,6 +52,7 @@ class ParsedQuery(NamedTuple):
     rewrites: tuple[QueryRewrite, ...] = ()
     phrases: tuple[Words, ...] = ()  # each of which a row must have
     excluded: tuple[Words, ...] = ()  # none of which a row may have
+    head: str = ""  # the term of the word that says what is looked for, if one does
 
     @property
     def words(self) -> tuple[QueryWord, ...]:
@@ -64,3 +65,9 @@ class ParsedQuery(NamedTuple):
             for one in term.forms[0].terms:
                 words[QueryWord(((one,), *ways), phrases)] = None
         return tuple(words)
+
+    @property
+    def heads(self) -> list[bool]:
+        """Whether each of the words is the head; where none is known to be, each may be it."""
+        heads = [word.ways[0] == (self.head,) for word in self.words]
+        return heads if any(heads) else [True] * len(heads)

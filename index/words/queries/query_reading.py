@@ -114,7 +114,8 @@ class QueryReader:
             if len(terms) == MOST_TERMS:
                 break
         phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
-        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded)
+        head = self._analysis.head(" ".join(one.word for one in words if one.kind == "word"))
+        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded, head)
 
     def _rewrites(self, tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
         """Yield what words are read as in place of themselves: a word that rows have stays one."""

@@ -114,6 +114,11 @@ class Analysis:
         terms: list[str] = self._stemming.analyze(self._irregular.get(word, word))
         return terms[0] if terms else word
 
+    def head(self, text: str) -> str:
+        """Return the term of the head of a text; "" where it has none."""
+        head = head_of(text, self._language)
+        return self.stem(head) if head else ""
+
     def is_filler(self, word: str) -> bool:
         """Tell whether a word says nothing beside others, such as `and`; `no` and `not` do."""
         return word not in NEGATIONS and not self._content_words.analyze(word)

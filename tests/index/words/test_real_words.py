@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import LexicalIndex, QueryRelaxation
+from index import DeltaIndex, LexicalIndex, QueryRelaxation
 
 WEIGHTS = {"title": 2.0, "head": 0.0}
 TITLES = ("Green Peas", "Sweetened Tea", "Corn White", "Sweet Rolls", "Macaroni & Cheese", "Cheese")
@@ -46,6 +46,25 @@ def test_the_head_of_a_title_is_told_from_its_other_words(words: LexicalIndex) -
 
     assert matches.head.tolist() == [1, 1, 0]
     assert words.matches("macaroni", np.array([4])).head.tolist() == [0]
+
+
+def test_the_head_of_a_query_weighs_more_than_a_rarer_word_beside_it(tmp_path: Path) -> None:
+    titles = ("Lemons", "Cookies", "Oat Cookies", *TITLES)
+    documents = [{"title": title, "head": title} for title in titles]
+    words = LexicalIndex.build(tmp_path / "x", WEIGHTS, documents)
+    documents_beside = DeltaIndex(words)
+    for document in documents:
+        documents_beside.add(document)
+
+    matches = words.matches("lemon cookies 200 g", np.arange(2))
+    beside = documents_beside.matches("lemon cookies 200 g", 2)
+
+    assert words.read("lemon cookies 200 g").head == "cooki"
+    assert matches.named[1] > matches.named[0] > 0
+    assert beside.named == pytest.approx(matches.named)
+    assert words.matches("cookies", np.arange(2)).head.tolist() == [0, 1]
+    assert words.matches("lemons for cookies", np.arange(1)).head.tolist() == [1]
+    assert words.matches("lemon cookies", np.arange(1)).head.tolist() == [0]
 
 
 def test_a_misspelt_word_is_read_as_a_word_of_the_synonyms(tmp_path: Path) -> None:
