@@ -71,8 +71,7 @@ class DeltaIndex:
     def matches(self, text: str, size: int) -> WordMatches:
         """Return the share of the query's words that each of the first `size` documents holds."""
         parsed = self._index.read(text)
-        held = self._held(parsed.words, size)
-        return held.shares(self._index.word_weights(parsed), parsed.heads)
+        return self._held(parsed.words, size).shares(self._index.word_weights(parsed))
 
     def holding_all(self, text: str, size: int) -> Bool[np.ndarray, "m"]:
         """Return which documents hold all words of the query that any row or document has."""
@@ -106,11 +105,18 @@ class DeltaIndex:
         fields = self._index.weights
         naming = [field for field, weight in fields.items() if weight >= NAMING_WEIGHT]
         shape = (len(words), size)
-        named, anywhere, head, code = (
+        named, anywhere = (
             np.array([self._holding(word, some, size) for word in words], bool).reshape(shape)
-            for some in (naming, list(fields), [HEAD], [CODES])
+            for some in (naming, list(fields))
         )
-        return HeldWords(named, anywhere, head, np.asarray(code.any(axis=0)))
+        head, code = (
+            np.any(
+                [np.zeros(size, bool), *(self._holding(word, [field], size) for word in words)],
+                axis=0,
+            )
+            for field in (HEAD, CODES)
+        )
+        return HeldWords(named, anywhere, head, code)
 
     def _holding(self, word: QueryWord, fields: Sequence[str], size: int) -> Bool[np.ndarray, "m"]:
         ways = [[self._having(term, fields, size) for term in way] for way in word.ways]

@@ -89,7 +89,7 @@ class LexicalIndex:
         """Return the share of the query's words that each row holds, weighted by `word_weights`."""
         parsed = self.read(text)
         held = self._holders.among(parsed.words, rows.astype(np.int32))
-        return held.shares(self.word_weights(parsed), parsed.heads)
+        return held.shares(self.word_weights(parsed))
 
     def holding_all(
         self, text: str, allowed: Bool[np.ndarray, "n"] | None = None
@@ -131,7 +131,8 @@ class LexicalIndex:
         """
         rows = [self._frequency_of(word) for word in parsed.words]
         rarities = np.array([rarity(n, self.size) for n in rows], np.float64)
-        return np.where(parsed.heads, HEAD_WEIGHT, 1.0) * rarities
+        heads = [word.ways[0] == (parsed.head,) for word in parsed.words]
+        return np.where(heads, HEAD_WEIGHT, 1.0) * rarities
 
     def rarity(self, term: str) -> float:
         """Return the idf of a term; one that no row has is as rare as if one had it."""

@@ -65,9 +65,3 @@ class ParsedQuery(NamedTuple):
             for one in term.forms[0].terms:
                 words[QueryWord(((one,), *ways), phrases)] = None
         return tuple(words)
-
-    @property
-    def heads(self) -> list[bool]:
-        """Whether each of the words is the head; where none is known to be, each may be it."""
-        heads = [word.ways[0] == (self.head,) for word in self.words]
-        return heads if any(heads) else [True] * len(heads)

@@ -22,7 +22,7 @@ class WordMatches(NamedTuple):
 
     named: Float32[np.ndarray, "c"]  # in the fields that name a product
     anywhere: Float32[np.ndarray, "c"]
-    head: Float32[np.ndarray, "c"]  # 1 where the head of the title is that of the query, else 0
+    head: Float32[np.ndarray, "c"]  # 1 where the head of the title is a word of the query, else 0
     code: Float32[np.ndarray, "c"]  # 1 where a code of the row is a word of the query, else 0
 
 
@@ -31,26 +31,24 @@ class HeldWords(NamedTuple):
 
     named: Bool[np.ndarray, "w c"]
     anywhere: Bool[np.ndarray, "w c"]
-    head: Bool[np.ndarray, "w c"]  # as the head of the title
+    head: Bool[np.ndarray, "c"]  # whether the head of the title is one of them
     code: Bool[np.ndarray, "c"]  # whether a code is
 
     @classmethod
     def of(cls, fields: UInt8[np.ndarray, "w c"]) -> "HeldWords":
         """Return what the bits say of the fields in which each row holds each word."""
-        named, anywhere, head = (fields & bit > 0 for bit in (NAMED, ANYWHERE, IN_HEAD))
-        return cls(named, anywhere, head, np.asarray(np.any(fields & IN_CODE > 0, axis=0)))
+        named, anywhere = (fields & bit > 0 for bit in (NAMED, ANYWHERE))
+        head, code = (np.any(fields & bit > 0, axis=0) for bit in (IN_HEAD, IN_CODE))
+        return cls(named, anywhere, np.asarray(head), np.asarray(code))
 
-    def shares(self, weights: Float64[np.ndarray, "w"], heads: list[bool]) -> WordMatches:
-        """Return the weighted share of the words that each row holds; 0 where there is none.
-
-        `heads` says which words may be the head of a title.
-        """
+    def shares(self, weights: Float64[np.ndarray, "w"]) -> WordMatches:
+        """Return the weighted share of the words that each row holds; 0 where there is none."""
         total = float(weights.sum()) or 1.0
         named, anywhere = (
             (weights @ held / total).astype(np.float32) for held in (self.named, self.anywhere)
         )
-        head = np.asarray(self.head[heads].any(axis=0), np.float32)
-        return WordMatches(named, anywhere, head, self.code.astype(np.float32))
+        head, code = self.head.astype(np.float32), self.code.astype(np.float32)
+        return WordMatches(named, anywhere, head, code)
 
 
 class WordHolders:
