@@ -109,14 +109,16 @@ def measure(judged: Judged, releases: Path, config: Config) -> Measured:
     build(judged.shop, releases, config, None, track)
     probe = Engine(open_release(releases), config).probe
     methods: dict[str, list[float]] = {}
-    by_weight: dict[float, list[float]] = {weight: [] for weight in WEIGHTS}
+    default = config.retrieval.words_weight
+    by_weight: dict[float, list[float]] = {weight: [] for weight in (*WEIGHTS, default)}
     for query, gains in judged.gains.items():
         given = tuple(sorted(gains))
         found = probe.channel_scores(Query(text=query, candidates=given, k=len(given)))
+        cosines = found.scores.get("semantic", np.zeros(len(found.ids), np.float32))
         for name, scores in alone(found, config.retrieval.rrf_k):
             methods.setdefault(name, []).append(ndcg(found.ids, scores, gains))
-        for weight in WEIGHTS:
-            scores = relevance(found.scores["semantic"], found.word_shares, weight)
+        for weight in by_weight:
+            scores = relevance(cosines, found.word_shares, weight)
             by_weight[weight].append(ndcg(found.ids, scores, gains))
     return Measured(
         {name: np.array(values) for name, values in methods.items()},
@@ -128,8 +130,10 @@ def alone(found: ChannelScores, rrf_k: float) -> Iterator[tuple[str, Float64[np.
     """Return what needs no weight: each of the two channels, and their reciprocal ranks added."""
     channels = {"BM25 alone": "lexical", "text alone": "semantic"}
     for name, channel in channels.items():
-        yield name, found.scores[channel].astype(np.float64)
-    positions = np.stack([found.positions[channel] for channel in channels.values()])
+        scores = found.scores.get(channel, np.zeros(len(found.ids)))
+        yield name, np.asarray(scores, np.float64)
+    said = [found.positions[one] for one in channels.values() if one in found.positions]
+    positions = np.stack(said)
     yield "by positions", np.where(positions > 0, 1 / (rrf_k + positions), 0.0).sum(axis=0)
 
 

@@ -22,7 +22,7 @@ class Operators(NamedTuple):
     @property
     def only_exclude(self) -> bool:
         """Whether nothing is looked for: `-oat` alone asks for all but oats."""
-        return bool(self.excluded) and not self.text
+        return bool(self.excluded) and not any(map(str.isalnum, self.text))
 
 
 def read_operators(text: str) -> Operators:

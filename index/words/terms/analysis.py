@@ -97,14 +97,19 @@ class Analysis:
     def document(self, field: str, text: str) -> DocumentText:
         """Return a field of a document as it is indexed.
 
-        Of a title in the field HEAD only its head is taken.
+        Of a title in the field HEAD only its head is taken. Words that are also an amount, as in
+        `half gallon`, stay words beside it.
         """
         plain = plain_text(text)
-        folded = self.fold(head_of(plain, self._language) if field == HEAD else plain)
+        read = self._fold(head_of(plain, self._language) if field == HEAD else plain)
+        folded = with_numerals(read)
         if field == CODES:
             codes = " ".join(document_codes(folded))
             return DocumentText(codes, [], self._codes.analyze(codes))
         words, extra = document_pieces(self._pieces, folded)
+        if folded != read:
+            said, _ = document_pieces(self._pieces, read)
+            extra += [word for word in said if word not in (*words, *extra)]
         regular = [self._irregular.get(word, word) for word in words] if self._irregular else words
         indexed = " ".join([*regular, *extra])
         return DocumentText(indexed, [*words, *extra], self._stemming.analyze(indexed))

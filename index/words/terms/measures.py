@@ -53,13 +53,21 @@ _SPELT_NUMBERS = {
     "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
     "ten": "10", "twelve": "12",
 }  # fmt: skip
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred"
 _NUMBER_NAMES = "|".join(_SPELT_NUMBERS)
-_LONG_UNITS = "|".join(n for n in _SPELT if len(n) >= _SHORTEST_SPELT and n.isascii())
+_ALONE = rf"(?<!\d[.,/]?)(?<!\d )(?<!\b(?:{_NUMBER_NAMES}|{_TENS})[ -])"  # no part of another
+_PIECES = frozenset(("piece", "pieces", "piezas", "pezzi"))  # `one piece` is a swimsuit, too
+_LONG_UNITS = "|".join(
+    name
+    for name in _SPELT
+    if len(name) >= _SHORTEST_SPELT and name.isascii() and name not in _PIECES
+)
 _SPELT_AMOUNT = regex.compile(
-    rf"\b(?P<number>{_NUMBER_NAMES})[ -](?:an? )?(?=(?:{_LONG_UNITS}|liters?)\b)"
+    rf"{_ALONE}\b(?P<number>{_NUMBER_NAMES})[ -](?:an? )?(?=(?:{_LONG_UNITS})\b)"
 )
 _DOZENS = regex.compile(
-    rf"\b(?:an? )?(?:(?P<number>{_NUMBER_NAMES}|\d{{1,2}})[ -](?:a )?)?dozens?\b(?! of)"
+    rf"{_ALONE}\b(?:an? )?(?:(?P<number>{_NUMBER_NAMES}|\d/\d|\d{{1,3}}(?:\.\d)?)[ -](?:a )?)?"
+    r"dozens?\b(?! of)"
 )
 
 
@@ -74,7 +82,8 @@ def with_numerals(text: str) -> str:
 
 
 def _spelt(number: str) -> float:
-    return float(_SPELT_NUMBERS.get(number, number))
+    above, _, below = _SPELT_NUMBERS.get(number, number).partition("/")
+    return float(above) / float(below or 1)
 
 
 class Measure(NamedTuple):

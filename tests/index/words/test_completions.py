@@ -56,6 +56,15 @@ def test_a_last_word_is_one_that_some_row_has_beside_those_before(tmp_path: Path
     assert index.last_words("zebra", "sh", 9) == []
 
 
+def test_a_word_that_is_part_of_an_amount_is_completed(tmp_path: Path) -> None:
+    documents = [{"title": "Large Eggs, dozen"}, {"title": "Milk, half gallon"}]
+    index = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, documents)
+
+    assert index.last_words("eggs", "do", 9) == ["dozen"]
+    assert index.last_words("half", "g", 9) == ["gallon"]
+    assert index.search("12 ct eggs", 9).rows.tolist() == [0]
+
+
 def test_a_word_that_only_the_synonyms_have_completes_nothing(tmp_path: Path) -> None:
     relaxation = QueryRelaxation(synonyms=b"sofa, settee, setee, setti")
     documents = [{"title": "Setter collar"}, {"title": "Sofa"}]

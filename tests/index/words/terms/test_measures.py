@@ -64,6 +64,9 @@ def test_a_pack_of_several_is_a_number_of_pieces(text: str) -> None:
         ("a dozen", "12 ct"),
         ("half a dozen", "6 ct"),
         ("2 dozen", "24 ct"),
+        ("1.5 dozen", "18 ct"),
+        ("1/2 dozen", "6 ct"),
+        ("112 dozen", "1344 ct"),
     ],
 )
 def test_an_amount_in_words_is_the_one_in_numerals(spelt: str, numerals: str) -> None:
@@ -73,9 +76,13 @@ def test_an_amount_in_words_is_the_one_in_numerals(spelt: str, numerals: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["half and half", "quarter pounder", "three ring binder", "dozens of roses", "two"]
-)
-def test_numbers_in_words_without_a_unit_stay_words(text: str) -> None:
+    "text",
+    [
+        "half and half", "quarter pounder", "three ring binder", "dozens of roses", "two",
+        "forty five watt", "twenty two inch", "three quarter inch", "2 1/2 dozen", "one piece",
+    ],
+)  # fmt: skip
+def test_other_numbers_in_words_stay_words(text: str) -> None:
     assert with_numerals(text) == text
 
 
