@@ -13,12 +13,13 @@ _PARTED = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"(?<!\w)[^\W\d_][\w'’-]*")  # noqa: RUF001
-# Colours that stand behind the head in English titles, as in `Smartphone 128GB Black`.
-_COLOURS_TEXT = """
+# What stands behind the head in English, as in `Smartphone 128GB Black` and `jeans women`.
+_BEHIND_TEXT = """
     black white grey gray red blue green navy pink brown beige silver gold yellow orange purple
     violet turquoise ivory cream khaki burgundy charcoal transparent clear multicolour
+    men women mens womens men's women's unisex boys girls kids children adults toddlers
 """
-_COLOURS = frozenset(_COLOURS_TEXT.split())
+_BEHIND = frozenset(_BEHIND_TEXT.split())
 _READ = 300  # characters of a title
 
 
@@ -26,11 +27,11 @@ def head_of(title: str, language: str) -> str:
     """Return the word that names what a product is; "" where the title has no word.
 
     It is the last word of the title's first part, in HEAD_FIRST languages the first; numbers,
-    sizes and colours behind it are none. A guess: `Tomatoes Grape` is not a grape.
+    sizes, colours and people behind it are none. A guess: `Tomatoes Grape` is not a grape.
     """
     for part in _PARTED.split(title[:_READ]):
         words: list[str] = [word for word in _WORD.findall(part) if len(word) > 1]
-        while len(words) > 1 and words[-1].lower() in _COLOURS:
+        while len(words) > 1 and words[-1].lower() in _BEHIND:
             words.pop()
         if words:
             return words[0] if language in HEAD_FIRST else words[-1]

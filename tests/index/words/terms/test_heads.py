@@ -9,6 +9,8 @@ from index.words.terms.heads import head_of
         ("Laptop Stand", "Stand"),
         ("Orvano X5 Smartphone 128GB", "Smartphone"),
         ("Orvano X5 Smartphone 128GB Black", "Smartphone"),
+        ("Running Shoes Women", "Shoes"),
+        ("black jeans men", "jeans"),
         ("Phone Case for Nova 12, black", "Case"),
         ("Women's Hiking Jacket - Navy", "Jacket"),
         ("Rye bread (sliced)", "bread"),
