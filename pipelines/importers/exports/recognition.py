@@ -41,7 +41,7 @@ OF_EVENTS = Kind(
     "events",
     ("time", "product"),
     "guessing_logs.yaml",
-    also=("text", "quantity", "value", "unit_price", "status", "undone_at", "id"),
+    also=("text", "undone_at", "id"),  # never amounts: a total may be of the order, not the line
 )
 
 

@@ -333,6 +333,43 @@ def test_what_a_known_log_has_beside_its_format_is_read_by_its_name(tmp_path: Pa
     assert "by its names also text from 'search_term'" in " ".join(report.notes)
 
 
+ORDER = (
+    "Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Accepts Marketing,"
+    "Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Shipping Method,"
+    "Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem compare at price,"
+    "Lineitem sku,Lineitem requires shipping,Lineitem taxable,Lineitem fulfillment status,"
+    "Cancelled at,Payment Method,Refunded Amount,Vendor,Id,Tags,Source\n"
+    "#1,a@x,paid,2024-03-01 10:00:00,fulfilled,,no,EUR,7.00,5.00,0.00,12.00,,0.00,Post,"
+    "2024-03-01 10:00:00,2,Oat milk,2.00,,p1,true,true,fulfilled,,Card,0.00,Corner,99,,web\n"
+    "#1,a@x,,,,,,,,,,,,,,2024-03-01 10:00:00,1,Rye bread,3.00,,p3,true,true,fulfilled,"
+    ",,,Corner,,,\n"
+)
+RETAILROCKET = (
+    "timestamp,visitorid,event,itemid,transactionid,total,quantity,state\n"
+    "1709287200000,1,transaction,p1,7,99.00,3,cancelled\n"
+)
+REES46 = (
+    "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session,"
+    "quantity\n2024-03-01 10:00:00 UTC,purchase,p1,1,food,Corner,2.00,7,s1,3\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "amounts"),
+    [
+        (ORDER, [("p1", 2, 4), ("p3", 1, 3)]),
+        (RETAILROCKET, [("p1", 1, None)]),
+        (REES46, [("p1", 1, 2)]),
+    ],
+)
+def test_no_amount_of_a_known_log_is_guessed(
+    tmp_path: Path, log: str, amounts: list[tuple[str, int, float | None]]
+) -> None:
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(e["product"], e["quantity"], e["value"]) for e in events] == amounts
+
+
 def test_columns_of_objects_are_known_by_their_inner_names(tmp_path: Path) -> None:
     log = (
         "event_timestamp,event_name,user_pseudo_id,items.item_id,items.quantity\n"
