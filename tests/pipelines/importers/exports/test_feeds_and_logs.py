@@ -455,6 +455,17 @@ def test_public_tables_are_guessed_by_usual_names(tmp_path: Path, name: str) -> 
     assert "guessed by their names" in report.notes[0]
 
 
+@pytest.mark.parametrize("sold", ["VK-Preis", "VK Preis", "VK brutto", "Brutto-VK"])
+@pytest.mark.parametrize("bought", ["EK-Preis", "cost", "Cost price"])
+def test_what_the_shop_pays_is_no_price(tmp_path: Path, bought: str, sold: str) -> None:
+    text = f"Artikelnummer;Bezeichnung;{bought};{sold}\n1;Tasse;2,00;5,00\n"
+
+    [both], _, _ = imported(tmp_path, "both.csv", text)
+    [one], _, _ = imported(tmp_path, "one.csv", text.replace(sold, "Lieferant"))
+
+    assert (both["price"], one["price"]) == (5, None)
+
+
 def test_a_day_and_a_time_of_day_in_two_columns_are_one_time(tmp_path: Path) -> None:
     log = "customer,date,time,sku\n7,3/1/2024,10:05,p1\n7,3/14/2024,9:30 PM,p2\n"
 
