@@ -304,11 +304,22 @@ def test_a_catalogue_of_meta_is_told_from_a_feed_of_google(tmp_path: Path) -> No
 
 
 def test_a_log_of_ratings_alone_holds_ratings(tmp_path: Path) -> None:
-    log = "userId,itemId,rating,timestamp\n1,p1,4.5,1709287200\n2,p2,1.0,1709287201\n"
+    log = "userId,itemId,stars,timestamp\n1,p1,4.5,1709287200\n2,p2,1.0,1709287201\n"
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == ["rating", "rating"]
+    note = next(note for note in report.notes if note.startswith("log.csv"))
+    assert "ratings from 'stars'" in note
+    assert "from 'rating'" not in note
+
+
+def test_a_score_is_no_rating(tmp_path: Path) -> None:
+    log = "userId,itemId,score,timestamp\n1,p1,0.83,1709287200\n"
 
     _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
 
-    assert [event["type"] for event in events] == ["rating", "rating"]
+    assert [event["type"] for event in events] == ["purchase"]
 
 
 def test_ratings_beside_orders_make_no_ratings_of_them(tmp_path: Path) -> None:
