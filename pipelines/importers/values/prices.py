@@ -73,7 +73,7 @@ SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
 EXPONENT = re.compile(r"\d{1,9}(?:\.\d{1,15})?[eE]\+\d{1,2}")  # 1e+05, as R writes 100000
 NOW = re.compile(  # of `was $20.00, now $15.00` what is paid
     r"(?:was|before|rrp|msrp|uvp|reg(?:ular(?:ly)?|\.)?|orig(?:inally|\.)?|statt|bisher|vorher|avant|antes|prima)"
-    r"\b[^\d]*\d[^a-z]*\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
+    r"\b[^\d]*\d[^a-z]*(?:[a-z]{1,4}\b[^a-z\d]*)?\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
     re.IGNORECASE,
 )
 PENCE = "p"

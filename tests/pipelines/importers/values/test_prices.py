@@ -28,6 +28,8 @@ from tests.assertions import each, every
         ("1.25E+04", 12500.0, ""),
         ("Was $20.00 Now $15.00", 15.0, "USD"),
         ("UVP 99,- € jetzt nur 79,- €", 79.0, "EUR"),
+        ("was 20 EUR, now 15 EUR", 15.0, "EUR"),
+        ("statt 20,00 CHF jetzt 15,00 CHF", 15.0, "CHF"),
         ("RRP £20, now £15 per kg", 15.0, "GBP"),
         ("kr 1.299,-", 1299.0, "SEK"),
         ("12:- kr", 12.0, "SEK"),
