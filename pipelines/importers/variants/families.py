@@ -79,12 +79,14 @@ class Families:
         named: set[str] = set()
         name = ""
         for row in rows:
-            name = self._name_of(row) or name  # Magento 1 names further variants in rows below
+            own = self._name_of(row)
+            name = own or (name if self._mapping.continues else "")  # as in Magento 1
             for column, rows_of in zip(self._keys, self._rows_of, strict=True):
                 if text := text_in(row, column):
                     rows_of.setdefault(text, name)
             named.add(text_in(row, self._columns.parent))
-            for child, options in children_of(inner(row.values, self._columns.children)):
+            children = children_of(inner(row.values, self._columns.children)) if name else ()
+            for child, options in children:
                 self._parents.add(name)
                 self._parent_of.setdefault(child, (name, options))
         self._parents |= {self._row_named(text) for text in named}
