@@ -7,6 +7,7 @@ import xxhash
 from pipelines.importers.tables.rows import Row
 
 MOST_REMEMBERED = 2_000_000  # lines, of about 100 bytes each
+# What is compared of events with the same id.
 OF_EVENT = ("type", "user", "session", "time", "product", "quantity", "value", "text")
 
 Rule = Literal["", "keep", "drop"]
@@ -23,18 +24,19 @@ class Duplicates:
         self.dropped = self.kept = self.of_known_id = 0
         self._rule = rule
         self._without = without
-        self._seen: dict[int, int] = {}  # the line of each hash
+        self._lines: dict[int, int] = {}  # the line of each hash of a row
+        self._events: dict[int, int] = {}  # and of an event with an id
 
     def is_again(self, row: Row) -> bool:
         """Return whether a line was there before, word for word; otherwise remember it."""
         compared = {k: v for k, v in row.values.items() if k != self._without}
-        return self._met(repr(compared), row.line) is not None
+        return _met(self._lines, repr(compared), row.line) is not None
 
     def drops(self, *, tells_event: bool) -> bool:
         """Return whether a line that is there again is left out, and count it.
 
-        Such a line tells one event where it has the id of an event or order, or a time to the
-        second: nobody does the same twice within one.
+        Such a line tells one event where it has the id of an event or order, or is no purchase and
+        has a time to the second: nobody looks at the same twice within one.
         """
         drops = self._rule == "drop" or (self._rule == "" and tells_event)
         self.dropped += drops
@@ -49,7 +51,7 @@ class Duplicates:
         if self._rule == "keep" or event_id is None:
             return False
         said = repr((event_id, *map(event.get, OF_EVENT)))
-        before = self._met(said, line)
+        before = _met(self._events, said, line)
         again = before is not None and before != line
         self.of_known_id += again
         return again
@@ -65,18 +67,19 @@ class Duplicates:
                 (
                     self.kept,
                     "stand there again, word for word, and each counts, as they have no id of an "
-                    "order or event and no time to the second",
+                    "order or event, and are purchases or have no time to the second",
                 ),
             )
             if count
         ]
 
-    def _met(self, text: str, line: int) -> int | None:
-        """Return the line on which a text was met before; otherwise remember it."""
-        number = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
-        if number in self._seen:
-            return self._seen[number]
-        self._seen[number] = line
-        if len(self._seen) > MOST_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        return None
+
+def _met(seen: dict[int, int], text: str, line: int) -> int | None:
+    """Return the line on which a text was met before; otherwise remember it."""
+    number = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+    if number in seen:
+        return seen[number]
+    seen[number] = line
+    if len(seen) > MOST_REMEMBERED:
+        del seen[next(iter(seen))]
+    return None

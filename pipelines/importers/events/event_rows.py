@@ -89,6 +89,7 @@ class EventReader:
         self.undated = 0  # events of orders that were undone at nobody knows when
         self.zoned = 0  # times that name a zone, or count from 1970
         self.zones_unknown = 0  # times with letters for a zone that are not known
+        self._to_second = False  # whether a time so far was no full minute
         self._columns = columns
         self._order = order
         remembered = lru_cache(REMEMBERED, typed=True)
@@ -123,10 +124,22 @@ class EventReader:
         return self._at(row, "id")
 
     def tells_event(self, row: Row) -> bool:
-        """Return whether a row tells of one event: by an id, an order, or a user and a second."""
+        """Return whether a row tells of one event: by an id, an order, or a user and a second.
+
+        A purchase needs the first or the second: one receipt may name a product on two lines. And
+        times tell no second where those of all rows so far are full minutes.
+        """
         if self._at(row, "id") is not None or self._at(row, "session") is not None:
             return True
-        return self._at(row, "user") is not None and names_second(self._at(row, "time"))
+        if self._at(row, "user") is None or not self._to_second:
+            return False
+        return names_second(self._at(row, "time")) and not self._is_purchase(row)
+
+    def _is_purchase(self, row: Row) -> bool:
+        try:
+            return self._kind(row) == EventType.PURCHASE
+        except RowError:
+            return False
 
     def _event(self, row: Row, kind: EventType, amount: Amount) -> dict[str, Any]:
         return {
@@ -211,6 +224,7 @@ class EventReader:
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
         moment = written_moment(value, self._order)
+        self._to_second = self._to_second or moment.second != 0
         self.zoned += moment.tzinfo is not None
         self.zones_unknown += moment.tzinfo is None and names_unknown_zone(value)
         return local_of(moment, self._order)

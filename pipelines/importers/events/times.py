@@ -17,7 +17,8 @@ EXCEL_EPOCH = datetime(1899, 12, 30)
 UNITS = ((5e9, 1), (5e12, 1e3), (5e15, 1e6), (5e18, 1e9))
 COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 # Beginnings of the months' names in English, German, French, Spanish, Italian, Dutch, Danish,
-# Romanian, Polish, Turkish, Russian and Greek.
+# Romanian, Polish, Turkish, Russian and Greek; of four letters where a month of Croatian or Finnish
+# begins in the same way. `listopad` is none: it is October in Croatia, November in Poland.
 MONTHS = {
     name: month
     for month, names in enumerate(
@@ -27,12 +28,12 @@ MONTHS = {
             ("mar", "mär", "mrz", "maa", "мар", "μαρ"),
             ("apr", "avr", "abr", "kwi", "nis", "апр", "απρ"),
             ("may", "mai", "mei", "mag", "maj", "май", "мая", "μαΐ", "μαι"),
-            ("jun", "juin", "giu", "iun", "cze", "haz", "июн", "ιουν"),
-            ("jul", "juil", "lug", "iul", "lip", "tem", "июл", "ιουλ"),
+            ("jun", "juin", "giu", "iun", "cze", "haz", "lipa", "lipn", "июн", "ιουν"),
+            ("jul", "juil", "lug", "iul", "lipi", "lipc", "tem", "июл", "ιουλ"),
             ("aug", "aoû", "aou", "ago", "sie", "ağu", "авг", "αυγ"),
             ("sep", "set", "wrz", "eyl", "сен", "σεπ"),
             ("oct", "okt", "ott", "paź", "eki", "окт", "οκτ"),
-            ("nov", "noi", "lis", "kas", "ноя", "νοε"),
+            ("nov", "noi", "kas", "marr", "ноя", "νοε"),
             ("dec", "dez", "déc", "dic", "des", "gru", "ara", "дек", "δεκ"),
         ),
         start=1,

@@ -41,7 +41,7 @@ OF_EVENTS = Kind(
     "events",
     ("time", "product"),
     "guessing_logs.yaml",
-    also=("text", "quantity", "value", "unit_price", "status", "undone_at", "id"),
+    also=("text", "undone_at", "id"),  # never amounts: a total may be of the order, not the line
 )
 
 
@@ -124,7 +124,10 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     if kind is OF_EVENTS and (column := _rating(form, rows, section)):
         section["default_type"] = "rating"
         found = found._replace(columns=(*found.columns, column))
-    taken = ", ".join(f"{field} from {column!r}" for field, column in section.items())
+    columns = {field: column for field, column in section.items() if field != "default_type"}
+    taken = ", ".join(f"{field} from {column!r}" for field, column in columns.items())
+    if columns != section:
+        taken += f", ratings from {found.columns[-1]!r}"
     sentence = (
         f"{source.name}: its columns are of no exporter that is known; guessed by their names: "
         f"{taken or 'nothing'}; if that is wrong, {HOW}"

@@ -1,6 +1,6 @@
 """Reads the rows of JSON: an object a line, or an array of objects."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from pipelines.shop.remarks import Remarks
 
 LOOKED_AT = 100  # first rows that tell which columns there are
 MOST_WRAPPED = 3  # objects around the one that holds a list
+IDS = ("id", "sku", "handle", "product_id")  # of a row that is an object within an object
+TABLES = ("products", "items", "data", "rows", "results", "entries", "offers", "orders", "events")
 MAX_BYTES = 1_000_000_000  # of an array, which is read whole
 
 
@@ -123,17 +125,27 @@ def _is_wrapped(path: Path) -> bool:
         line = file.readline(MAX_LINE)
         if file.read(1000).strip():
             return False
-    value = msgspec.json.decode(line)
+    value, within = msgspec.json.decode(line), False
     for _ in range(MOST_WRAPPED):
         [*inside] = value.values()
         if len(inside) != 1 or not isinstance(inside[0], dict):
             break
-        value = inside[0]
+        value, within = inside[0], True
+    if within and _is_row({name: msgspec.json.encode(one) for name, one in value.items()}):
+        return True
     return sum(_is_table(one) for one in value.values()) == 1
 
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and isinstance(value[0], dict)
+
+
+def _is_row(value: Mapping[str, bytes | msgspec.Raw]) -> bool:
+    """Tell whether an object of JSON by name is a row: it has an id, and no list of products."""
+    begins = {name.lower(): bytes(raw).lstrip()[:1] for name, raw in value.items()}
+    if any(begins.get(name) == b"[" for name in TABLES):
+        return False
+    return any(begins.get(name, b"[") not in b"[{n" for name in IDS)  # n of null
 
 
 def _bytes(path: Path) -> bytes:
@@ -159,6 +171,8 @@ def _array(path: Path, content: bytes) -> list[msgspec.Raw]:
             if len(inside) != 1 or bytes(inside[0]).lstrip()[:1] != b"{":
                 break
             outer = msgspec.json.decode(inside[0], type=dict[str, msgspec.Raw])
+            if _is_row(outer):
+                return [inside[0]]
         lists = [raw for raw in outer.values() if bytes(raw).lstrip()[:1] == b"["]
         tables = [msgspec.json.decode(raw, type=list[msgspec.Raw]) for raw in lists]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:

@@ -81,6 +81,7 @@ class _Items:
         self._item_depth = 0  # 0: outside of any item
         self._line = 0
         self._values: dict[str, list[Any]] = {}
+        self._said: dict[str, list[Any]] = {}  # by attributes of the item
         self._texts: list[str] = []
         self._held = 0
 
@@ -93,7 +94,7 @@ class _Items:
             )
         if not self._item_depth and plain_name(tag) in ITEMS:
             self._item_depth, self._line = self._depth, self.locate()
-            self._values, self._held = _named(attributes), 0
+            self._values, self._said, self._held = {}, _named(attributes), 0
         self._texts = []
         self._hold(attributes.get("href", ""), ELEMENT_BYTES)
 
@@ -105,7 +106,7 @@ class _Items:
         """Leave an element; one right under the item is a value of it."""
         self.calls += 1
         if self._item_depth and self._depth == self._item_depth:
-            self.done.append(Row(self._line, self._values))
+            self.done.append(Row(self._line, self._said | self._values))
             self.seen += 1
             self._item_depth = 0
         elif self._item_depth and self._depth == self._item_depth + 1:
@@ -131,7 +132,10 @@ class _Items:
 
 
 def _named(attributes: dict[str, str]) -> dict[str, list[Any]]:
-    """Return the attributes of an item as its first values: `<offer id="1" available="true">`."""
+    """Return the values that attributes of an item have, where no element of it has that name.
+
+    So says `<offer id="1" available="true">`.
+    """
     plain = {plain_name(name): text.strip() for name, text in attributes.items()}
     return {name: [text] for name, text in plain.items() if name in ("id", "available") and text}
 

@@ -1,6 +1,8 @@
 """Parts a cell into its several values, where a column holds some."""
 
+import ast
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -37,7 +39,20 @@ def opened(cell: Any) -> Any:
     except msgspec.DecodeError:
         if not PYTHON_LIST.fullmatch(cell):
             return cell
-    return [re.sub(r"\\(.)", r"\1", text[1:-1]) for text in PYTHON_TEXT.findall(cell)]
+    return [_unescaped(text) for text in PYTHON_TEXT.findall(cell)]
+
+
+def _unescaped(text: str) -> str:
+    """Return what a text in Python's quotes says; without backslashes where an escape is wrong."""
+    if "\\" not in text:
+        return text[1:-1]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            said: str = ast.literal_eval(text)
+        said.encode()  # half of a letter cannot be stored
+    except (SyntaxError, ValueError):
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return said
 
 
 def media_of(text: str, separator: str) -> list[str]:

@@ -73,9 +73,10 @@ SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
 EXPONENT = re.compile(r"\d{1,9}(?:\.\d{1,15})?[eE]\+\d{1,2}")  # 1e+05, as R writes 100000
 NOW = re.compile(  # of `was $20.00, now $15.00` what is paid
     r"(?:was|before|rrp|msrp|uvp|reg(?:ular(?:ly)?|\.)?|orig(?:inally|\.)?|statt|bisher|vorher|avant|antes|prima)"
-    r"\b[^\d]*\d[^a-z]*\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
+    r"\b[^\d]*\d[^a-z]*(?:[a-z]{1,4}\b[^a-z\d]*)?\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
     re.IGNORECASE,
 )
+PENCE = "p"
 CENTS = re.compile(r"(\d+) ?([€$£]) ?(\d{2})")  # 12€50
 ENDS = re.compile(r"(?<=\d)\s?([.,:])\s?[-–—=]{1,2}(?!\d)")  # 12,- and 12:-
 
@@ -169,6 +170,8 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
     before, after = text[: numbers[0].start()], text[numbers[0].end() :]
     negative = before.rstrip().endswith("-") or "-" in before or after.startswith("-")
     sign = _sign(before.replace("-", " "), after.replace("-", " "))
+    if sign == PENCE and not (after.strip(" -*") == PENCE and style.currency in ("", "GBP")):
+        sign = None  # `P100` is of Botswana or the Philippines, and `100 p` of many more
     if sign is None:
         raise _no_number(value)
     currency, parts = _currency(sign, style.currency)
@@ -247,7 +250,7 @@ def _lower_end(text: str, numbers: list[re.Match[str]]) -> str:
     tokens = [word for word in words if word not in marks and word != bare]
     tokens = [re.sub(r"^[-–—~]|[-–—~]$", "", token) for token in tokens]
     sign = " ".join([text[: numbers[0].start()], *tokens, text[numbers[1].end() :]]).split()
-    return " ".join([*dict.fromkeys(sign), numbers[0][0]])
+    return " ".join([numbers[0][0], *dict.fromkeys(sign)])
 
 
 def _sign(before: str, after: str) -> str | None:
@@ -264,6 +267,8 @@ def _sign(before: str, after: str) -> str | None:
         signs += parts
     codes = [sign for sign in signs if sign.upper() in CODES]
     distinct = list(dict.fromkeys(codes or signs))
+    if len(signs) > 1 and any(sign in SUBUNITS for sign in signs):
+        return None  # $5 ct
     longest = max(distinct, key=len, default="")
     return longest if len({currency_of(sign) for sign in codes}) < 2 else None
 

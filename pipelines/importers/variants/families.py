@@ -13,6 +13,7 @@ from pipelines.importers.variants.options import children_of, options_of
 PRICES = ("price", "currency")
 INHERITED = ("title", "description", "brand", "categories", "images", "videos", "tags")
 SALE = ("price", "amount", "percent", "start", "end", "period", "flag", "mode", "before")
+SEVERAL = ("categories", "videos", "tags")  # of INHERITED, besides pictures
 MOST_VALUES = 1_000  # of one option in one family, that are told apart
 MOST_IMAGES = 100
 
@@ -45,6 +46,19 @@ class Family:
             if len(values) < MOST_VALUES:
                 values.add(value)
 
+    def go_on(self, cells: dict[str, Any], several: set[str], images: list[str]) -> None:
+        """Add a row that goes on with the product's: its pictures, and the cells that this lacks.
+
+        Columns that hold `several` values keep those of both rows.
+        """
+        self.images = list(dict.fromkeys((*self.images, *images)))[:MOST_IMAGES]
+        for name, value in cells.items():
+            before = self.lead.get(name)
+            if is_empty(before):
+                self.lead[name] = value
+            elif name in several and not is_empty(value):
+                self.lead[name] = [*_listed(before), *_listed(value)][:MOST_IMAGES]
+
     def telling(self, options: dict[str, str]) -> list[str]:
         """Return the values of those options in which the family's variants differ."""
         return [value for name, value in options.items() if len(self._values.get(name, ())) > 1]
@@ -68,6 +82,7 @@ class Families:
         self._inherited = _columns_in(named, INHERITED)
         if columns.follow:  # a variant below its product has its stock counted as that says
             self._inherited |= _columns_in(fields_of(mapping.stock), ("tracked", "backorders"))
+        self._several = _columns_in(named, SEVERAL)
         self._prices = _columns_in(named, PRICES) | _columns_in(fields_of(mapping.sale), SALE)
         self._titles = names_of(mapping.columns.title)
         self._images = names_of(mapping.columns.images)
@@ -79,12 +94,14 @@ class Families:
         named: set[str] = set()
         name = ""
         for row in rows:
-            name = self._name_of(row) or name  # Magento 1 names further variants in rows below
+            own = self._name_of(row)
+            name = own or (name if self._mapping.continues else "")  # as in Magento 1
             for column, rows_of in zip(self._keys, self._rows_of, strict=True):
                 if text := text_in(row, column):
                     rows_of.setdefault(text, name)
             named.add(text_in(row, self._columns.parent))
-            for child, options in children_of(inner(row.values, self._columns.children)):
+            children = children_of(inner(row.values, self._columns.children)) if name else ()
+            for child, options in children:
                 self._parents.add(name)
                 self._parent_of.setdefault(child, (name, options))
         self._parents |= {self._row_named(text) for text in named}
@@ -92,11 +109,18 @@ class Families:
 
     def survey(self, rows: Iterable[Row]) -> None:
         """Read what the rows of each family have in common."""
-        self._last = ""
+        self._last, above = "", None
         for row in rows:
+            if self._mapping.continues and not text_in(row, self._mapping.columns.id):
+                if above and not is_left_out(row.values, self._mapping.leave_out):
+                    cells = {name: inner(row.values, name) for name in self._inherited}
+                    above.go_on(cells, self._several, self.images_in(row))
+                continue
             member = self.member(row)
+            above = None
             if member.family:
                 self._see(row, member)
+                above = self.of[member.family] if member.role is Role.PRODUCT else None
         self._last = ""
 
     def member(self, row: Row) -> Member:
@@ -221,6 +245,10 @@ class Families:
             family.images = list(images)[:MOST_IMAGES]
         if member.role is Role.VARIANT and not is_left_out(row.values, self._mapping.leave_out):
             family.see(member.options)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _columns_in(named: dict[str, Names], fields: tuple[str, ...]) -> set[str]:

@@ -24,6 +24,11 @@ from pipelines.shop.remarks import Remarks
 TAXONOMY = "product_category"  # of google_product_category and fb_product_category
 BRANDS = ("brand", "manufacturer", "marke", "marque", "marca")  # names of options that are it
 RENAMED = "ids are made from the product's and the options: their own are missing or come again"
+REPLACED = "are products whose variants are imported in their place"
+OF_REPLACED = (
+    "rows go on with a product whose variants are imported in its place: pictures, categories and "
+    "texts are added to those"
+)
 ONLY_OF_LEFT_OUT = "rows go on with a product that is left out"
 _WORD = re.compile(r"[^\W_]+")
 
@@ -68,6 +73,7 @@ class Shaper:
         self._families = _families(mapping, reopen)
         self._ids: set[str] = set()
         self._last: Shaped | None = None
+        self._replaced = False  # whether variants of the product above are imported in its place
 
     def take(self, row: Row, remarks: Remarks) -> Shaped | None:
         """Return the product of a row; None, with a remark, for one not for sale or no product."""
@@ -80,7 +86,8 @@ class Shaper:
         """Return a row that goes on with the product above; None if that is left out."""
         why = is_left_out(row.values, self._mapping.leave_out)
         if not self._last or why:
-            kind = f"rows are left out, because {why}" if why else ONLY_OF_LEFT_OUT
+            of = OF_REPLACED if self._replaced else ONLY_OF_LEFT_OUT
+            kind = f"rows are left out, because {why}" if why else of
             remarks.add(kind, row.line)
             return None
         own = self._last.id or text_in(self._last.row, self._mapping.columns.id)
@@ -90,7 +97,9 @@ class Shaper:
         row = self._filled(row)
         member = self._families.member(row) if self._families else Member("", Role.PRODUCT, {})
         family = self._families.of.get(member.family) if self._families else None
-        if why := self._why_not(row, member, family):
+        why = self._why_not(row, member, family)
+        self._replaced = why == REPLACED
+        if why:
             remarks.add(f"rows {why}", row.line, shown(self._name(row) or member.family))
             return None
         row_id = self._id(row, member, remarks)
@@ -130,7 +139,7 @@ class Shaper:
         if member.role is Role.PICTURE:
             return "are further pictures of a product"
         if family and member.role is Role.PRODUCT and family.variants:
-            return "are products whose variants are imported in their place"
+            return REPLACED
         alone = is_left_out(row.values, self._mapping.only_as_variant)
         if alone and not (family and member.role is Role.VARIANT):
             return f"are left out, because {alone}"

@@ -200,3 +200,12 @@ def test_a_feed_in_parquet_has_all_its_columns(tmp_path: Path) -> None:
 
     [row] = pa.Table.from_batches(Shop(tmp_path / "shop").product_batches()).to_pylist()
     assert (row["price"], row["currency"]) == (2.0, "EUR")
+
+
+def test_an_element_says_the_id_before_an_attribute_of_the_item(tmp_path: Path) -> None:
+    text = RSS.replace("<item>", '<item id="5" available="false">')
+
+    products, _ = run(tmp_path, "feed.xml", text)
+    expected, _ = run(tmp_path, "plain.xml", RSS)
+
+    assert [one["id"] for one in products] == [one["id"] for one in expected]

@@ -42,6 +42,9 @@ RARE: dict[str, dict[str, float]] = {
 }
 STRANGER = 0.5  # of a letter that other languages have than the one of most letters
 WITHIN_WORDS = re.compile(r"(?<=[^\W\d_¹²³ªº¼½¾])(?:[¹²³ªº¼½¾]|[^\w\s!-~’·])+(?=[^\W\d_¹²³ªº¼½¾])")
+MIXED = re.compile(  # words of accented letters alone, and of letters of two scripts
+    r"[À-ɏ]{4}|[A-Za-z][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-z]"
+)
 FEW = 6  # letters beyond ASCII; fewer do not tell a script
 IMPLAUSIBLE = 0.2  # odd letters a letter beyond ASCII; more and no candidate is believed
 
@@ -124,7 +127,8 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
     script, likelihood = likeliest(sample)
     if in_runs and likelihood > PLAUSIBLE and len(re.findall(rb"[\x80-\xff]", sample)) >= FEW:
         return script
-    names = [name for name in SINGLE_BYTE if name == script or name not in LETTERS]
+    others = () if likelihood <= PLAUSIBLE else LETTERS.keys() - {script}
+    names = [name for name in SINGLE_BYTE if name not in others]
     decoded = {name: sample.decode(name, "replace") for name in names}
     odd = {name: _oddness(name, text) for name, text in decoded.items()}
     best = min(odd, key=lambda name: odd[name])
@@ -158,7 +162,7 @@ def _oddness(name: str, text: str) -> float:
     odd += sum(weight * text.count(c) for c, weight in RARE.get(name, {}).items())
     odd += STRANGER * strangers(name, text)
     odd += 2.0 * len(WITHIN_WORDS.findall(text))
-    odd += 2.0 * len(re.findall(r"[À-ɏ]{4}|[A-Za-z][Ͱ-ӿ]|[Ͱ-ӿ][A-Za-z]", text))
+    odd += 2.0 * len(MIXED.findall(text))
     for one, other in pairwise(text):
         if one.islower() and other.isupper() and not other.isascii():
             odd += 2.0

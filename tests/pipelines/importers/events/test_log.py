@@ -405,6 +405,7 @@ def test_a_line_that_comes_again_counts_once_where_it_has_an_id_or_the_mapping_s
         ("a", "3/13/2024 10:00:07 AM", 1),
         ("a", "2024-03-01 10:00", 2),  # to the minute: two pieces may be two lines
         ("a", "2024-03-01", 2),
+        ("a", "2024-03-01 10:00:00", 2),  # rounded, as all times of the log
         ("a", "2024-03-01 00:00:00", 2),  # a day, as databases write it
         ("a", "1709251200", 2),
         ("guest", "2024-03-01 10:00:07", 2),  # who may be two people
@@ -415,11 +416,24 @@ def test_a_line_of_a_user_that_comes_again_within_a_second_counts_once(
     tmp_path: Path, user: str, time: str, kept: int
 ) -> None:
     log = f"u,t,p\n{user},{time},p1\n{user},{time},p1\n"
+    columns = {"user": "u", "time": "t", "product": "p", "default_type": "view"}
 
-    events, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
+    events, report = imported(tmp_path, log, columns)
 
     assert len(events) == kept
     assert any("1 lines stand there again, word for word" in note for note in report.notes)
+
+
+def test_equal_lines_of_a_receipt_without_an_id_are_two_pieces(tmp_path: Path) -> None:
+    log = "u,t,p,e\n" + "a,2024-03-01 10:00:07,p1,view\n" * 2
+    log += "a,2024-03-01 10:00:07,p1,purchase\n" * 2
+
+    events, report = imported(
+        tmp_path, log, {"user": "u", "time": "t", "product": "p", "type": "e"}
+    )
+
+    assert [event["type"] for event in events] == ["view", "purchase", "purchase"]
+    assert sum("1 lines stand there again" in note for note in report.notes) == 2
 
 
 @pytest.mark.parametrize(("rule", "kept"), [("", 2), ("drop", 2), ("keep", 3)])
@@ -465,6 +479,18 @@ def test_the_newest_lines_are_remembered_in_bounded_memory(
     again = [found.is_again(Row(line, {"n": n})) for line, n in enumerate((1, 2, 2, 3, 1), 2)]
 
     assert again == [False, False, True, False, False]
+
+
+def test_ids_of_events_take_no_room_from_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2)
+    found = duplicates.Duplicates("drop")
+
+    again = []
+    for line, n in enumerate((1, 2, 1), 2):
+        again.append(found.is_again(Row(line, {"n": n})))
+        found.drops_event(n, {}, line)
+
+    assert again == [False, False, True]
 
 
 def test_a_log_of_undone_orders_alone_says_so(tmp_path: Path) -> None:

@@ -219,3 +219,21 @@ def test_a_date_that_can_be_read_in_one_way_asks_for_no_order() -> None:
         moment_of("2024-02-30")
 
     assert "day first" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "month"),
+    [
+        ("1 lipnja 2024", 6), ("1. lipanj 2024", 6), ("1 lipca 2024", 7), ("1 lipiec 2024", 7),
+        ("1 marraskuuta 2024", 11), ("1. marraskuu 2024", 11), ("1 maaliskuuta 2024", 3),
+        ("1 mars 2024", 3), ("1 mar 2024", 3), ("1 marca 2024", 3), ("1 maart 2024", 3),
+    ],
+)  # fmt: skip
+def test_months_that_begin_alike_are_told_apart(text: str, month: int) -> None:
+    assert moment_of(text) == datetime(2024, month, 1)
+
+
+@pytest.mark.parametrize("text", ["1 listopada 2024", "1 lis 2024", "1 lip 2024"])
+def test_a_month_that_is_another_in_another_country_is_refused(text: str) -> None:
+    with pytest.raises(RowError, match="is not a moment"):
+        moment_of(text)

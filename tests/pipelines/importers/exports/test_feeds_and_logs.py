@@ -304,11 +304,22 @@ def test_a_catalogue_of_meta_is_told_from_a_feed_of_google(tmp_path: Path) -> No
 
 
 def test_a_log_of_ratings_alone_holds_ratings(tmp_path: Path) -> None:
-    log = "userId,itemId,rating,timestamp\n1,p1,4.5,1709287200\n2,p2,1.0,1709287201\n"
+    log = "userId,itemId,stars,timestamp\n1,p1,4.5,1709287200\n2,p2,1.0,1709287201\n"
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == ["rating", "rating"]
+    note = next(note for note in report.notes if note.startswith("log.csv"))
+    assert "ratings from 'stars'" in note
+    assert "from 'rating'" not in note
+
+
+def test_a_score_is_no_rating(tmp_path: Path) -> None:
+    log = "userId,itemId,score,timestamp\n1,p1,0.83,1709287200\n"
 
     _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
 
-    assert [event["type"] for event in events] == ["rating", "rating"]
+    assert [event["type"] for event in events] == ["purchase"]
 
 
 def test_ratings_beside_orders_make_no_ratings_of_them(tmp_path: Path) -> None:
@@ -331,6 +342,43 @@ def test_what_a_known_log_has_beside_its_format_is_read_by_its_name(tmp_path: Pa
         ("search", "oat milk"), ("view", "oat milk"),
     ]  # fmt: skip
     assert "by its names also text from 'search_term'" in " ".join(report.notes)
+
+
+ORDER = (
+    "Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Accepts Marketing,"
+    "Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Shipping Method,"
+    "Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem compare at price,"
+    "Lineitem sku,Lineitem requires shipping,Lineitem taxable,Lineitem fulfillment status,"
+    "Cancelled at,Payment Method,Refunded Amount,Vendor,Id,Tags,Source\n"
+    "#1,a@x,paid,2024-03-01 10:00:00,fulfilled,,no,EUR,7.00,5.00,0.00,12.00,,0.00,Post,"
+    "2024-03-01 10:00:00,2,Oat milk,2.00,,p1,true,true,fulfilled,,Card,0.00,Corner,99,,web\n"
+    "#1,a@x,,,,,,,,,,,,,,2024-03-01 10:00:00,1,Rye bread,3.00,,p3,true,true,fulfilled,"
+    ",,,Corner,,,\n"
+)
+RETAILROCKET = (
+    "timestamp,visitorid,event,itemid,transactionid,total,quantity,state\n"
+    "1709287200000,1,transaction,p1,7,99.00,3,cancelled\n"
+)
+REES46 = (
+    "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session,"
+    "quantity\n2024-03-01 10:00:00 UTC,purchase,p1,1,food,Corner,2.00,7,s1,3\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "amounts"),
+    [
+        (ORDER, [("p1", 2, 4), ("p3", 1, 3)]),
+        (RETAILROCKET, [("p1", 1, None)]),
+        (REES46, [("p1", 1, 2)]),
+    ],
+)
+def test_no_amount_of_a_known_log_is_guessed(
+    tmp_path: Path, log: str, amounts: list[tuple[str, int, float | None]]
+) -> None:
+    _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(e["product"], e["quantity"], e["value"]) for e in events] == amounts
 
 
 def test_columns_of_objects_are_known_by_their_inner_names(tmp_path: Path) -> None:
@@ -416,6 +464,17 @@ def test_public_tables_are_guessed_by_usual_names(tmp_path: Path, name: str) -> 
 
     assert (one["id"], one["title"], one["price"], one["categories"]) == expected
     assert "guessed by their names" in report.notes[0]
+
+
+@pytest.mark.parametrize("sold", ["VK-Preis", "VK Preis", "VK brutto", "Brutto-VK"])
+@pytest.mark.parametrize("bought", ["EK-Preis", "cost", "Cost price"])
+def test_what_the_shop_pays_is_no_price(tmp_path: Path, bought: str, sold: str) -> None:
+    text = f"Artikelnummer;Bezeichnung;{bought};{sold}\n1;Tasse;2,00;5,00\n"
+
+    [both], _, _ = imported(tmp_path, "both.csv", text)
+    [one], _, _ = imported(tmp_path, "one.csv", text.replace(sold, "Lieferant"))
+
+    assert (both["price"], one["price"]) == (5, None)
 
 
 def test_a_day_and_a_time_of_day_in_two_columns_are_one_time(tmp_path: Path) -> None:

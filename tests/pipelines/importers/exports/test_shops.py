@@ -12,6 +12,7 @@ from pipelines.importers.exports.auto import import_planned, plan
 from pipelines.importers.exports.formats import format_named
 from pipelines.importers.exports.names import names_of_formats
 from pipelines.importers.mapping import Mapping
+from pipelines.importers.variants.shaping import OF_REPLACED
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
@@ -394,7 +395,8 @@ nokia,,Phones,simple,Electronics/Phones,Default Category,Nokia 2610,149.9900,,,1
 tee-red,,Tops,simple,,,Tee red,9,,,1,1,,Red,1,,,,
 tee-blue,,Tops,simple,,,Tee blue,9,7,2020-01-01 00:00:00,1,1,,Blue,0,,,,
 tee,,Tops,configurable,Tops,Default Category,Tee,9,,,1,4,,,1,/t.jpg,tee-red,color,Red
-,,,,,,,,,,,,,,,,tee-blue,color,Blue
+,,,,Men/Tees,Default Category,,,,,,,,,,/t-b.jpg,tee-blue,color,Blue
+,french,,,Hommes,,T-shirt,,,,,,,,,/f.jpg,,,
 old,,Phones,simple,,,Old,3,,,2,4,,,0,,,,
 ,,,,More,Default Category,,,,,,,,,,/o.jpg,,,
 """  # noqa: E501
@@ -409,6 +411,10 @@ def test_rows_without_a_sku_go_on_with_the_product_above_in_magento_1(tmp_path: 
     assert products["nokia"]["images"] == ["/n.jpg", "/n-b.jpg"]
     assert {products[one]["item_group_id"] for one in ("tee-red", "tee-blue")} == {"tee"}
     assert seen(products["tee-blue"], "price", "availability") == (7.0, "OUT_OF_STOCK")
+    for one in ("tee-red", "tee-blue"):
+        assert products[one]["categories"] == ["Tops", "Men > Tees"]
+        assert products[one]["images"] == ["/t.jpg", "/t-b.jpg"]
+    assert any(OF_REPLACED in remark.kind for remark in report.remarks)
     assert "the product export of Magento 1" in report.notes[0]
 
 

@@ -100,3 +100,26 @@ def test_lists_within_an_object_of_a_product_are_no_table(tmp_path: Path) -> Non
     path.write_text(json.dumps(product))
 
     assert [row.values for row in open_rows(path).rows] == [product]
+
+
+PRODUCT = {"id": 1, "title": "Bag", "variants": [{"sku": "S"}, {"sku": "M"}]}
+
+
+@pytest.mark.parametrize("space", [None, 1])
+@pytest.mark.parametrize("product", [PRODUCT, PRODUCT | {"images": [{"src": "a.jpg"}]}])
+def test_a_product_within_an_object_is_one_row_with_its_variants(
+    tmp_path: Path, product: dict[str, Any], space: int | None
+) -> None:
+    content = json.dumps({"product": product}, indent=space)
+
+    assert read(tmp_path, content, "goods.json") == [product]
+
+
+@pytest.mark.parametrize("space", [None, 1])
+@pytest.mark.parametrize("beside", [{"total": 2, "next": None}, {"id": 7, "name": "Corner"}])
+def test_a_list_of_products_is_a_table_whatever_stands_beside_it(
+    tmp_path: Path, beside: dict[str, Any], space: int | None
+) -> None:
+    content = json.dumps({"shop": {**beside, "products": ROWS}}, indent=space)
+
+    assert read(tmp_path, content, "goods.json") == ROWS

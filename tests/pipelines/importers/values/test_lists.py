@@ -59,3 +59,16 @@ def test_addresses_and_files_are_parted_where_one_ends(cell: str, parts: list[st
 )
 def test_a_cell_that_is_a_list_in_json_or_python_is_opened(cell: object, values: object) -> None:
     assert opened(cell) == values
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        (r"['Red\xa0Wine', 'B']", ["Red\u00a0Wine", "B"]),
+        (r"['caf\u00e9', 'it\'s', 'a\\b']", ["café", "it's", r"a\b"]),
+        (r"['\d', '\x']", [r"\d", "x"]),  # an escape that is none, and one that is cut
+        (r"['\ud800']", ["ud800"]),
+    ],
+)
+def test_the_escapes_of_a_list_of_python_are_read(cell: str, values: list[str]) -> None:
+    assert opened(cell) == values

@@ -28,6 +28,8 @@ from tests.assertions import each, every
         ("1.25E+04", 12500.0, ""),
         ("Was $20.00 Now $15.00", 15.0, "USD"),
         ("UVP 99,- € jetzt nur 79,- €", 79.0, "EUR"),
+        ("was 20 EUR, now 15 EUR", 15.0, "EUR"),
+        ("statt 20,00 CHF jetzt 15,00 CHF", 15.0, "CHF"),
         ("RRP £20, now £15 per kg", 15.0, "GBP"),
         ("kr 1.299,-", 1299.0, "SEK"),
         ("12:- kr", 12.0, "SEK"),
@@ -89,7 +91,24 @@ def test_prices_in_another_currency_tell_of_thousands_and_of_no_three_decimals(t
 
 def test_hundredths_are_of_the_shops_own_currency_where_several_have_them() -> None:
     assert price_of("99¢", PriceStyle(currency="CAD")) == Price(0.99, "CAD")
-    assert price_of("99p", PriceStyle(currency="EUR")) == Price(0.99, "GBP")
+
+
+@pytest.mark.parametrize("currency", ["", "GBP"])
+@pytest.mark.parametrize("text", ["99p", "99 p", "99p each", "99p - 150p", "99 pence"])
+def test_pence_stand_behind_a_number_in_a_shop_of_pounds(text: str, currency: str) -> None:
+    assert price_of(text, PriceStyle(currency=currency)) == Price(0.99, "GBP")
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("P100", ""), ("P100", "GBP"), ("P100", "PHP"), ("p100", ""), ("100 P", "BWP"),
+        ("100 p", "EUR"), ("100 p", "RUB"), ("$5 ct", ""), ("£1 p", "GBP"),
+    ],
+)  # fmt: skip
+def test_other_letters_p_and_second_signs_are_no_hundredths(text: str, currency: str) -> None:
+    with pytest.raises(RowError, match="is not a number"):
+        price_of(text, PriceStyle(currency=currency))
 
 
 @pytest.mark.parametrize("text", ["", " ", "-", "N/A", "n.a.", "NULL", "\\N", "auf Anfrage", "TBD"])

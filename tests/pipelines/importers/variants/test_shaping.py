@@ -295,3 +295,25 @@ def test_a_sale_price_counts_while_the_sale_lasts(
     [cup] = next(Shop(tmp_path / "shop").product_batches()).to_pylist()
     assert cup["price"] == price
     assert dict(cup["attributes"]).get("regular_price") == before
+
+
+@pytest.mark.parametrize(("continues", "groups"), [(True, ["c", "c"]), (False, ["", ""])])
+def test_a_row_without_an_id_names_variants_of_the_row_above_only_where_it_goes_on(
+    tmp_path: Path,
+    continues: bool,  # noqa: FBT001
+    groups: list[str],
+) -> None:
+    text = (
+        "sku,title,price,children\nc,Shirt,20,c-s\n,Other,9,c-m\n"
+        "c-s,Shirt S,20,\nc-m,Shirt M,21,\nx,Hat,1,\ny,Cap,1,\nz,Tie,1,\n"
+    )
+    mapping = {
+        "columns": {"id": "sku", "title": "title", "price": "price"},
+        "variants": {"children": "children"},
+        "continues": continues,
+    }
+
+    rows, _ = imported(tmp_path, text, mapping)
+
+    by_id = {row["id"]: row["item_group_id"] for row in rows}
+    assert [by_id["c-s"], by_id["c-m"]] == groups

@@ -66,6 +66,34 @@ def test_an_encoding_is_told_by_its_letters_and_named(
     assert "line 2" in remarks
 
 
+@pytest.mark.parametrize(
+    ("encoding", "titles"),
+    [
+        ("cp1251", ["СЫР РОССИЙСКИЙ", "МОЛОКО"]),
+        ("cp1251", ["ЇЖАК ҐАНОК", "МОЛОКО"]),
+        ("cp1251", ["СИРЕНЕ КРАВЕ", "МЛЯКО ПРЯСНО"]),
+        ("cp1251", ["КЕФИР Домик в деревне", "ЧАЙ GREENFIELD черный"]),
+        ("koi8-r", ["СЫР РОССИЙСКИЙ", "МОЛОКО ЦЕЛЬНОЕ"]),
+        ("cp1253", ["ΤΥΡΙ ΦΕΤΑ", "ΓΑΛΑ"]),
+        ("cp1253", ["ΚΑΦΕΣ ΕΛΛΗΝΙΚΟΣ", "ΨΩΜΙ ΣΙΚΑΛΗΣ"]),
+        ("cp1250", ["ŻÓŁTA ŁÓDŹ", "KSIĄŻKA"]),
+        ("cp1252", ["SMÖRGÅS ÄGG", "KÖTTBULLAR FÅR ÖL"]),
+    ],
+)
+def test_capitals_tell_an_encoding_as_small_letters_do(
+    tmp_path: Path, encoding: str, titles: list[str]
+) -> None:
+    text = "".join(f"{number},{title}\n" for number, title in enumerate(titles, 1))
+
+    assert read(tmp_path, text.encode(encoding))[0] == titles
+
+
+def test_accents_of_dos_are_no_letters_of_another_script(tmp_path: Path) -> None:
+    titles, _ = read(tmp_path, "1,Kühlschrank groß\n2,Äpfel süß\n".encode("cp850"))
+
+    assert titles == ["Kühlschrank groß", "Äpfel süß"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
 def test_wide_letters_are_read_with_and_without_a_mark(tmp_path: Path, encoding: str) -> None:
     titles, _ = read(tmp_path, "id,title\n1,Café\n".encode(encoding))
