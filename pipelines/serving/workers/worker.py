@@ -28,9 +28,9 @@ WRITER_SECONDS = 3_600.0  # until the writer has opened its release; it ends us 
 
 
 class InTurn:
-    """Opens releases as EngineReloader does, one process of a server at a time.
+    """Opens releases as EngineReloader does, one worker of a server at a time.
 
-    Two releases are in the memory of the process whose turn it is, and one in all others: a turn
+    Two releases are in the memory of the worker whose turn it is, and one in all others: a turn
     ends when the answers in progress of the old release have ended and its memory is free.
     """
 
