@@ -1,6 +1,7 @@
 """Swaps engines without downtime: opens the newly published release, then drops the old engine."""
 
 import gc
+import logging
 from collections.abc import Callable
 from ctypes import CDLL
 from pathlib import Path
@@ -20,6 +21,9 @@ from pipelines.release.manifest import config_of, read_manifest
 from pipelines.release.store import CURRENT, current
 
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
+SETTLE_SECONDS = 60.0  # after which no answer is in progress: a fault keeps an engine in memory
+
+log = logging.getLogger(__name__)
 
 
 def current_place(releases: Path) -> ShopPlace:
@@ -40,7 +44,7 @@ class EngineReloader:
 
     Called by one thread at a time. Two releases are in memory from the opening of the next until
     `settle` finds that the answers in progress of the old one have ended. No third is opened
-    before that.
+    before that, or SETTLE_SECONDS.
     """
 
     def __init__(  # noqa: PLR0913 - what an engine may be given, by name
@@ -62,6 +66,7 @@ class EngineReloader:
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
         self._before: WeakSet[Engine] = WeakSet()  # engines that served, still in memory
+        self._settle_until = 0.0  # by the same clock
         self._settled = False  # collections leave out the serving engine, and no other is in memory
 
     def open_first(self) -> Engine:
@@ -139,10 +144,12 @@ class EngineReloader:
         self._serving.detach()
         self._before.add(self._serving)
         self._serving, self._settled = engine, False
+        self._settle_until = monotonic() + SETTLE_SECONDS
 
     def settle(self) -> bool:
         """Release the previous engine; False while its answers in progress still hold it.
 
+        After SETTLE_SECONDS it is True all the same, so that releases are followed on.
         What is in memory then is left out of the collections to come: libraries of models bring
         half a million objects, and a collection of all stops every thread for a third of a second.
         An engine has cycles, so that only a collection of all releases it.
@@ -153,7 +160,10 @@ class EngineReloader:
         gc.collect()
         gc.freeze()
         return_free_memory()
-        self._settled = not self._before
+        self._settled = not self._before or monotonic() >= self._settle_until
+        if self._settled and self._before:
+            names = ", ".join(engine.release for engine in self._before)
+            log.warning("release %s is still in memory, although another answers", names)
         return self._settled
 
     def close(self) -> None:
