@@ -39,8 +39,8 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
     """Copy into a release what it needs to read queries, but for the text model itself."""
     if encoders.image is not None:
         encoders.image.save(release / IMAGE_FOLDER)
-        save_text_side(release / IMAGE_FOLDER)
-        encoders.image.save_picture_side(release / IMAGE_FOLDER / PICTURE_FOLDER)
+        if save_text_side(release / IMAGE_FOLDER):  # else texts need the whole model anyway
+            encoders.image.save_picture_side(release / IMAGE_FOLDER / PICTURE_FOLDER)
     if encoders.queries is not None:
         encoders.queries.save(release / QUERY_FOLDER)
     for folder, choice in (

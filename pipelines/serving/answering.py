@@ -66,7 +66,7 @@ class Answering:
         With `port_first` the port already answers /healthz while the engine is opened; without,
         other processes answer on it meanwhile.
         """
-        opening = beside_the_loop(self._server.open_engine)
+        opening = asyncio.create_task(self._open())
         stopping = asyncio.create_task(self._stopped.wait())
         if not port_first:
             await first_of(opening, stopping)
@@ -76,8 +76,7 @@ class Answering:
             self._reports.listens()
             await first_of(opening, serving, stopping)
             if not self._stopped.is_set():
-                engine = self._server.admission.engine = await opening
-                self._reports.answers(engine.release)
+                self._reports.answers(await opening)
                 await self._until_ended(serving)
         finally:
             opening.cancel()
@@ -96,6 +95,15 @@ class Answering:
             await asyncio.sleep(0.02)
         self._stopped.set()
         self._http.stop()
+
+    async def _open(self) -> str:
+        """Open the first engine and answer with it; return its release.
+
+        Nothing else keeps the engine, which has to leave memory when another follows.
+        """
+        engine = await beside_the_loop(self._server.open_engine)
+        self._server.admission.engine = engine
+        return engine.release
 
     async def _until_ended(self, serving: "asyncio.Task[None]") -> None:
         """Follow the current release, where there are successors, while the port is open."""

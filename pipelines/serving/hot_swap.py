@@ -1,11 +1,13 @@
 """Swaps engines without downtime: opens the newly published release, then drops the old engine."""
 
 import gc
+import logging
 from collections.abc import Callable
 from ctypes import CDLL
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
+from weakref import WeakSet
 
 from pipelines.ads.ad_serving import AdServing
 from pipelines.config.place import ShopPlace
@@ -19,6 +21,9 @@ from pipelines.release.manifest import config_of, read_manifest
 from pipelines.release.store import CURRENT, current
 
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
+SETTLE_SECONDS = 60.0  # after which no answer is in progress: a fault keeps an engine in memory
+
+log = logging.getLogger(__name__)
 
 
 def current_place(releases: Path) -> ShopPlace:
@@ -38,7 +43,8 @@ class EngineReloader:
     """Opens the engine of the current release, and another when another release becomes current.
 
     Called by one thread at a time. Two releases are in memory from the opening of the next until
-    the answers in progress of the old one have ended.
+    `settle` finds that the answers in progress of the old one have ended. No third is opened
+    before that, or SETTLE_SECONDS.
     """
 
     def __init__(  # noqa: PLR0913 - what an engine may be given, by name
@@ -59,7 +65,9 @@ class EngineReloader:
         self._failed = CurrentRelease("")
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
-        self._settled = False  # the objects of the serving engine are left out of collections
+        self._before: WeakSet[Engine] = WeakSet()  # engines that served, still in memory
+        self._settle_until = 0.0  # by the same clock
+        self._settled = False  # collections leave out the serving engine, and no other is in memory
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
@@ -73,18 +81,19 @@ class EngineReloader:
             warm=self._warm,
             tolerant=True,
         )
-        self._settle()
+        self.settle()
         return self._serving
 
     def open_next(self) -> Engine | None:
         """Return the engine of the current release, opened; None where it is served already.
 
+        None, too, while the one before the serving one still has answers in progress.
         The engine has every change of the log. One that cannot be opened is a UserError, once for
         each time that CURRENT is pointed at it; any other error comes again after a minute.
         """
         assert self._serving is not None, "open_first() comes first"
-        if not self._settled:
-            self._settle()
+        if not self.settle():
+            return None
         current_release = self._current()
         if current_release.name == self._serving.release:
             self._failed = CurrentRelease("")
@@ -129,30 +138,39 @@ class EngineReloader:
     def promote(self, engine: Engine) -> None:
         """Make `engine` the serving one.
 
-        The next `open_next` releases the previous one, when its answers in progress have ended.
+        `settle` releases the previous one, when its answers in progress have ended.
         """
         assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
+        self._before.add(self._serving)
         self._serving, self._settled = engine, False
+        self._settle_until = monotonic() + SETTLE_SECONDS
+
+    def settle(self) -> bool:
+        """Release the previous engine; False while its answers in progress still hold it.
+
+        After SETTLE_SECONDS it is True all the same, so that releases are followed on.
+        What is in memory then is left out of the collections to come: libraries of models bring
+        half a million objects, and a collection of all stops every thread for a third of a second.
+        An engine has cycles, so that only a collection of all releases it.
+        """
+        if self._settled:
+            return True
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        return_free_memory()
+        self._settled = not self._before or monotonic() >= self._settle_until
+        if self._settled and self._before:
+            names = ", ".join(engine.release for engine in self._before)
+            log.warning("release %s is still in memory, although another answers", names)
+        return self._settled
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
         gc.unfreeze()  # else what is left out of collections is left over at the very end, too
         if self._serving is not None:
             self._serving.close()
-
-    def _settle(self) -> None:
-        """Collect what nobody uses, and leave out what there is now of the collections to come.
-
-        Libraries of models bring half a million objects. A collection of all stops every thread
-        for a third of a second, and finds nothing. An engine has cycles, so that only a collection
-        releases it.
-        """
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        return_free_memory()
-        self._settled = True
 
 
 def return_free_memory() -> None:

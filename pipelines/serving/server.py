@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from pipelines.absent_pandas import leave_pandas_out
 from pipelines.config.sections import Config
 from pipelines.serving.connections.listening import bound_socket, listening_address
 from pipelines.serving.console import Console
@@ -23,6 +24,7 @@ def serve(
     if config.serve.workers > 1:
         asyncio.run(supervise(releases, config, listener, console))
         return
+    leave_pandas_out()  # it loads pyarrow, which the supervisor does without
     from pipelines.serving.one_process import serve_releases  # loads the application
 
     serve_releases(releases, config, listener, console)

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 25_000_000
+MAX_RATIO = 50  # of the sides: enlarged to 336 pixels across, a picture is 16,800 pixels long
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 DRAFT_PIXELS = 512  # a large JPEG is decoded at a fraction of its size, but not below this
 DRAFT = 1.5  # the same for an encoder, times the side that its network sees
@@ -58,6 +59,8 @@ def open_picture(content: bytes, least: int = DRAFT_PIXELS) -> Image.Image:
         raise BrokenPicture(f"the picture has more than {MAX_PIXELS // 1_000_000} megapixels")
     if not image.width * image.height:
         raise BrokenPicture("the picture has no pixels")
+    if max(image.size) > MAX_RATIO * min(image.size):
+        raise BrokenPicture(f"one side of the picture is more than {MAX_RATIO} times the other")
     try:
         image.draft("RGB", (least, least))
         image.load()

@@ -23,16 +23,18 @@ TEXT_FOLDER = "text_side"  # in the folder of a saved model, for servers without
 PICTURE_FOLDER = "picture_side"  # likewise
 
 
-def save_text_side(model: Path) -> None:
-    """Write the text side of a saved model into its folder; nothing where it is a foreign one."""
+def save_text_side(model: Path) -> bool:
+    """Write the text side of a saved model into its folder; False where it is a foreign one."""
     from retrieval.encoders.clip.text_side import write_text_side
 
     try:
         saved = read_saved(model)
     except EncoderError:  # which opening it explains
-        return
-    if saved.text is not None:
-        write_text_side(saved, model / TEXT_FOLDER)
+        return False
+    if saved.text is None:
+        return False
+    write_text_side(saved, model / TEXT_FOLDER)
+    return True
 
 
 class SavedImageEncoder:

@@ -173,6 +173,7 @@ class DeadlineQueue:
                 if work.is_left:
                     self._left -= 1
                     return
+            del work  # while the thread waits for the next, it must keep no engine in memory
 
     def _next(self) -> Work | None:
         with self._changed:

@@ -28,9 +28,10 @@ WRITER_SECONDS = 3_600.0  # until the writer has opened its release; it ends us 
 
 
 class InTurn:
-    """Opens releases as EngineReloader does, one process of a server at a time.
+    """Opens releases as EngineReloader does, one worker of a server at a time.
 
-    Two releases are in the memory of the process whose turn it is, and one in all others.
+    Two releases are in the memory of the worker whose turn it is, and one in all others: a turn
+    ends when the answers in progress of the old release have ended and its memory is free.
     """
 
     def __init__(self, engines: EngineReloader, lock: Path) -> None:
@@ -38,7 +39,13 @@ class InTurn:
         self._lock = FileLock(lock, thread_local=False)
 
     def open_next(self) -> Engine | None:
-        """Return the next engine, opened; None where there is none, or another has the turn."""
+        """Return the next engine, opened; None where there is none, or another has the turn.
+
+        None, too, where the turn of this process has not ended: its old engine still answers.
+        """
+        if not self._engines.settle():
+            return None
+        self._lock.release()  # of a turn that ended; does nothing where there was none
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -52,11 +59,8 @@ class InTurn:
         return engine
 
     def promote(self, engine: Engine) -> None:
-        """Make `engine` the serving one, and leave the turn to the next process."""
-        try:
-            self._engines.promote(engine)
-        finally:
-            self._lock.release()
+        """Make `engine` the serving one; a later `open_next` leaves the turn to another process."""
+        self._engines.promote(engine)
 
 
 async def answer(

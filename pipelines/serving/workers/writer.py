@@ -35,6 +35,7 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
         engine = engines.open_first()
         server = ChangeServer(task.socket_path, engine.change)
         reports.answers(engine.release)
+        del engine  # it has to leave memory when another follows
         while not ending.wait(task.config.serve.follow_seconds or IDLE_SECONDS):
             _follow(engines, server)
         server.close()

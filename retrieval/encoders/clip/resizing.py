@@ -13,17 +13,23 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "random": Image.Resampling.BICUBIC,  # open_clip draws one in training alone
+}
 Size = tuple[int, int]  # height and width, in pixels
+Colour = tuple[int, int, int]  # red, green and blue, from 0 to 255
+BLACK = (0, 0, 0)
 
 
 class Resizing(msgspec.Struct, frozen=True):
     """How a network's pictures are resized and cropped: msgspec.ValidationError for another way."""
 
     size: int | Size
-    interpolation: Literal["bilinear", "bicubic"]
+    interpolation: Literal["bilinear", "bicubic", "random"]
     resize_mode: Literal["longest", "shortest", "squash"]
-    fill_color: int = 0
+    fill_color: int | Colour = 0  # a number: that of all three
 
     @classmethod
     def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> "Resizing":
@@ -37,6 +43,11 @@ class Resizing(msgspec.Struct, frozen=True):
         """The height and width of what the network sees."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
+    @property
+    def _fill(self) -> Colour:
+        fill = self.fill_color
+        return (fill, fill, fill) if isinstance(fill, int) else fill
+
     def pixels(self, picture: Image.Image) -> UInt8[np.ndarray, "3 h w"]:
         """Return an RGB picture in the size that the network sees."""
         resized = self._resized(picture)
@@ -49,11 +60,11 @@ class Resizing(msgspec.Struct, frozen=True):
             return picture.resize((width, height), method)
         if self.resize_mode == "longest":
             whole = _scaled(picture, max(picture.height / height, picture.width / width), method)
-            return _centred(whole, self.target, self.fill_color)
+            return _centred(whole, self.target, self._fill)
         if height == width:
-            return _centred(_with_shorter_side(picture, height, method), self.target, 0)
+            return _centred(_with_shorter_side(picture, height, method), self.target, BLACK)
         least = min(picture.height / height, picture.width / width)
-        return _centred(_scaled(picture, least, Image.Resampling.BICUBIC), self.target, 0)
+        return _centred(_scaled(picture, least, Image.Resampling.BICUBIC), self.target, BLACK)
 
 
 def _scaled(picture: Image.Image, ratio: float, method: Image.Resampling) -> Image.Image:
@@ -67,13 +78,12 @@ def _with_shorter_side(picture: Image.Image, side: int, method: Image.Resampling
     return picture.resize((width, height), method)
 
 
-def _centred(picture: Image.Image, target: Size, fill: int) -> Image.Image:
+def _centred(picture: Image.Image, target: Size, fill: Colour) -> Image.Image:
     """Return the middle of a picture, filled up where it is smaller."""
     height, width = target
     if picture.width < width or picture.height < height:
-        filled = Image.new(
-            "RGB", (max(picture.width, width), max(picture.height, height)), (fill, fill, fill)
-        )
+        size = max(picture.width, width), max(picture.height, height)
+        filled = Image.new("RGB", size, fill)
         left, top = max(width - picture.width, 0) // 2, max(height - picture.height, 0) // 2
         filled.paste(picture, (left, top))
         picture = filled

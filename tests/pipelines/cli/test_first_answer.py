@@ -17,6 +17,11 @@ HEAVY = (
     "torch", "open_clip", "torchvision", "timm", "transformers", "sentence_transformers",
     "torch._dynamo", "pandas", "accelerate", "matplotlib", "litestar", "optuna",
 )  # fmt: skip
+ENDS_AT_ONCE = (  # of a server: a person presses Ctrl-C when it answers
+    "import os, signal\n"
+    "from pipelines.serving.console import Console\n"
+    "Console.answers = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+)
 WORDS_ALONE = ["ranking.train=false", "encoders.text.runtime=openvino"]
 
 
@@ -26,9 +31,12 @@ def built(folder: Path, config: Config, *, pictures: bool) -> Path:
     return folder / "releases"
 
 
-def imported_by(*verb: str) -> set[str]:
-    """Run a verb in a process of its own; return which of the heavy modules it imported."""
-    code = (
+def imported_by(*verb: str, before: str = "") -> set[str]:
+    """Run a verb in a process of its own; return which of the heavy modules it imported.
+
+    `before` is what that process does first.
+    """
+    code = before + (
         f"import sys; sys.argv = ['vetrina', *{verb!r}]\n"
         "from pipelines.cli.main import main\n"
         "main()\n"
@@ -49,6 +57,13 @@ def test_words_are_searched_without_torch(tmp_path: Path) -> None:
     assert imported_by("search", "rye bread", "--releases", releases) == set()
     assert imported_by("recommend", "--user", "u1", "--releases", releases) == set()
     assert imported_by("run", str(requests), "--releases", releases, "--out", str(out)) == set()
+
+
+def test_a_server_in_one_process_answers_without_pandas_and_torch(tmp_path: Path) -> None:
+    releases = str(built(tmp_path, load(None, WORDS_ALONE), pictures=False))
+    verb = ("serve", "--releases", releases, "--port", "0", "--live", str(tmp_path / "live"))
+
+    assert imported_by(*verb, before=ENDS_AT_ONCE) == {"litestar"}
 
 
 def test_words_and_pictures_are_searched_without_torch_and_open_clip(

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pipelines.encoding.encoders import (
 from pipelines.encoding.release_encoders import open_query_encoder, save_encoders
 from pipelines.errors import ConfigError, ReleaseError
 from retrieval.encoders.clip.opening import new_clip_model
+from retrieval.encoders.clip.saved import DESCRIPTION
 from retrieval.encoders.clip.saved import WEIGHTS as CLIP_WEIGHTS
 from retrieval.encoders.image import ClipEncoder
 from retrieval.encoders.networks.openvino_network import NETWORK, WEIGHTS, Network
@@ -41,6 +43,16 @@ class Written(Network):
     def save(self, folder: Path) -> None:
         for name in (NETWORK, WEIGHTS):
             (folder / name).write_bytes(b"numbers")
+
+
+class WithForeignText(ClipEncoder):
+    """An image encoder whose saved text side only open_clip reads."""
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        described = json.loads((folder / DESCRIPTION).read_text())
+        described["model_cfg"]["text_cfg"]["pool_type"] = "last"
+        (folder / DESCRIPTION).write_text(json.dumps(described))
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +346,14 @@ def test_a_choice_whose_vectors_are_no_longer_right_is_made_again(
         found.append(with_runtimes(plain, ["tea"], [], Config()).text.fingerprint)
 
     assert found == [kept.record.fingerprint, plain.text.fingerprint]
+
+
+@pytest.mark.parametrize(("kind", "sides"), [(WithForeignText, 0), (ClipEncoder, 2)])
+def test_the_sides_of_an_image_encoder_are_written_where_texts_are_read_without_open_clip(
+    encoders: Encoders, tmp_path: Path, kind: type[ClipEncoder], sides: int
+) -> None:
+    assert encoders.image is not None
+
+    save_encoders(Encoders(encoders.text, kind(encoders.image.clip)), tmp_path)
+
+    assert len(list((tmp_path / "image_encoder").glob("*_side"))) == sides

@@ -120,6 +120,48 @@ def test_the_release_before_is_let_go_at_the_next_look(server: EngineReloader, b
     assert products() is None
 
 
+def test_a_release_that_still_answers_at_the_next_look_is_let_go_at_a_later_one(
+    server: EngineReloader, both: Path
+) -> None:
+    answering = [server.open_first()]
+    before = weakref.ref(answering[0])
+    first = current(both)
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+    assert not server.settle()
+    point_current(both, first)
+
+    assert server.open_next() is None  # it would be the third in memory
+    answering.clear()
+    third = server.open_next()
+
+    assert before() is None
+    assert third is not None
+    assert third.release == first
+
+
+def test_a_release_that_stays_in_memory_is_told_of_and_holds_up_no_other(
+    server: EngineReloader,
+    both: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(hot_swap, "SETTLE_SECONDS", 0.0)
+    first = server.open_first()
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+    point_current(both, first.release)
+
+    third = server.open_next()
+
+    assert third is not None
+    assert f"release {first.release} is still in memory" in caplog.text
+
+
 def test_a_release_that_cannot_be_opened_is_told_of_once(
     server: EngineReloader, both: Path
 ) -> None:

@@ -67,6 +67,8 @@ HOSTILE = {
     "a PNG without its pixels": (png_header(10, 10), DAMAGED),
     "a bomb": (png_header(20_000, 20_000), "more than 25 megapixels"),
     "a picture just too large": (png_header(5_001, 5_000), "more than 25 megapixels"),
+    "a line of 1 x 20,000": (encoded(Image.new("RGB", (1, 20_000))), "50 times the other"),
+    "a line of 51 x 1": (encoded(Image.new("RGB", (51, 1))), "50 times the other"),
     "no width": (png_header(0, 10), NO_PICTURE),
     "too many bytes": (PHOTO + bytes(10_000_000), "more than 10 MB"),
 }
@@ -103,6 +105,10 @@ def test_pictures_and_texts_become_unit_vectors(encoder: ClipEncoder) -> None:
     assert pictures.dtype == texts.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(pictures, axis=1), np.ones(6), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), np.ones(4), atol=1e-5)
+
+
+def test_a_picture_50_times_as_long_as_wide_opens() -> None:
+    assert open_picture(encoded(Image.new("RGB", (2, 100)))).size == (2, 100)
 
 
 def test_no_pictures_and_no_texts_are_no_vectors(encoder: ClipEncoder) -> None:

@@ -158,12 +158,14 @@ def test_a_picture_side_that_torch_would_not_agree_with_is_not_written(
 
 
 @pytest.mark.parametrize("mode", ["longest", "shortest", "squash"])
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "random"])
 @pytest.mark.parametrize("size", [64, (64, 64), (48, 80)])
+@pytest.mark.parametrize("fill", [200, [250, 128, 3]])
 def test_a_picture_is_resized_to_the_pixels_of_open_clip(
-    mode: str, interpolation: str, size: int | tuple[int, int]
+    mode: str, interpolation: str, size: int | tuple[int, int], fill: int | list[int]
 ) -> None:
-    settings = {"resize_mode": mode, "interpolation": interpolation, "fill_color": 200}
+    settings: dict[str, Any]
+    settings = {"resize_mode": mode, "interpolation": interpolation, "fill_color": fill}
     theirs = image_transform_v2(PreprocessCfg(size=size, **settings), is_train=False).transforms
     ours = Resizing.of(size, settings)
 

@@ -1,4 +1,6 @@
 import threading
+import weakref
+from functools import partial
 from math import inf
 from time import monotonic
 
@@ -146,3 +148,17 @@ def test_a_call_may_take_as_long_as_those_that_wait_have_time_to_spare() -> None
     assert SOON - DEAR.least - 5 < alone <= SOON - DEAR.least
     assert SOON + 1 - 2 * DEAR.mean - 5 < both <= SOON + 1 - 2 * DEAR.mean
     blocked.finish()
+
+
+def test_a_thread_that_waits_keeps_nothing_of_its_last_call_in_memory() -> None:
+    queue, gone = DeadlineQueue(1), threading.Event()
+    held = DeadlineQueue(1)
+    watched = weakref.ref(held, lambda _: gone.set())
+    work = queue.submit(partial(id, held), monotonic() + SOON, CHEAP)
+    assert isinstance(work, Work)
+    work.future.result(20)
+
+    del work, held
+
+    assert gone.wait(20)
+    assert watched() is None

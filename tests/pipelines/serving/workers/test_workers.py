@@ -116,6 +116,7 @@ def both(
     shutil.copytree(quick_releases, folder)
     first = current(folder)
     build(shop, folder, quick, UNTIL, silent)
+    (folder.parent / "first").write_text(first)
     (folder.parent / "second").write_text(current(folder))
     point_current(folder, first)
     return folder
@@ -217,6 +218,22 @@ def test_another_release_is_answered_from_without_a_failed_request(
     assert {status for status, _ in seen} == {200}
     assert knows(server, "afterwards", sequence)
     assert knows(server, "before", sequence)
+
+
+def test_a_third_release_is_answered_from_at_once_as_the_first_has_left_memory(
+    server: Server, both: Path
+) -> None:
+    first = (both.parent / "first").read_text()
+    point_current(both, first)
+    seen: list[str] = []
+
+    def all_follow() -> bool:
+        seen.append(server.ask("/v1/search", {"text": "rye bread"})[1]["release"])
+        return seen[-20:] == [first] * 20
+
+    wait_for(all_follow)
+
+    assert not [line for line in server.lines if "still in memory" in line]
 
 
 def buy(server: Server, user: str, product: str) -> int:
