@@ -54,6 +54,7 @@ def check(config: Path | None, overrides: tuple[str, ...], releases: Path | None
 @click.option("--serve/--no-serve", "serves", default=True, help="Open the shop page at the end.")
 def demo(folder: Path, host: str | None, port: int | None, serves: bool) -> None:  # noqa: FBT001
     """Import, train, build, measure and serve a real supermarket."""
+    click.echo("load the libraries, which takes some seconds the first time")
     from pipelines.demo.plan import DemoFolder
 
     place = DemoFolder(folder)
