@@ -16,8 +16,6 @@ from retrieval.encoders.weights import EncoderError, first_line
 
 NETWORK, ABOUT = "queries.onnx", "queries.json"
 TOKEN_VECTORS = "token_vectors.npy"  # [tokens d]: what the network begins with, mapped into memory
-
-
 TOKEN_INPUT = "token_vectors"  # of the network: the rows of TOKEN_VECTORS
 
 

@@ -7,7 +7,7 @@ from index import WordMatches
 
 NARROW = 0.25  # of a band, where nothing better than popularity orders it
 LEAST_WIDTH = 1e-3  # of a band
-HEAD = 0.125  # of a product whose title has the head of the query
+HEAD = 0.125  # of a product whose title says what it is by a word of the query
 ALL = 0.999  # of the words, so far as floats add up
 CODE = 1.0  # of a product with a code of the query, whose meaning nobody can encode
 UNNAMED = 0.7  # of a word that only a description or an attribute holds, against one that names
@@ -41,8 +41,8 @@ def word_shares(matches: WordMatches) -> Float32[np.ndarray, "c"]:
 
     A rare word counts more, and one that does not name the product counts UNNAMED. HEAD is for a
     product that the query names, not only something beside it: for `laptop`, a laptop and not its
-    stand, for `laptop stand` a stand. CODE is for one that has a code of the query and all its
-    other words: `rv-700 filter` is a filter for it.
+    stand. CODE is for one that has a code of the query and all its other words: `rv-700 filter`
+    is a filter for it.
     """
     shares = matches.named + np.float32(UNNAMED) * (matches.anywhere - matches.named)
     decided = matches.code * (matches.anywhere > ALL)

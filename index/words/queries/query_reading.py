@@ -114,8 +114,15 @@ class QueryReader:
             if len(terms) == MOST_TERMS:
                 break
         phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
-        head = self._analysis.head(" ".join(one.word for one in words if one.kind == "word"))
-        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded, head)
+        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded, self._head(words))
+
+    def _head(self, words: Sequence[QueryToken]) -> str:
+        """Return the term that says what is looked for: of a `can of tuna` the last, unlike titles.
+
+        A shopper who types what a thing comes in means the thing.
+        """
+        named = (one.word for one in words if one.kind == "word" and one.word != "of")
+        return self._analysis.head(" ".join(named))
 
     def _rewrites(self, tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
         """Yield what words are read as in place of themselves: a word that rows have stays one."""

@@ -56,17 +56,14 @@ NAMES = {
         merkliste wunschliste favori favoris favorito favoritos preferiti ulubione избранное 收藏
         お気に入り 찜""",
     EventType.ADD_TO_CART: """
-        addtocart addtocarts addtobasket addtobag addcart addbasket addproduct add cart carts
-        basket
+        addtocart addtocarts addtobasket addtobag addcart addbasket addproduct add cart carts basket
         productadded productaddedtocart addedtocart itemaddedtocart cartadd scadd
         productlistadds addecommerceitem additemtocart addproducttocart
         warenkorb indenwarenkorb inwarenkorb zumwarenkorbhinzugefugt panier ajoutaupanier
-        ajouteraupanier
-        carrito anadiralcarrito agregaralcarrito carrello aggiungialcarrello aggiuntaalcarrello
-        carrinho
-        adicionaraocarrinho winkelwagen inwinkelwagen koszyk dokoszyka dodajdokoszyka varukorg
-        sepet
-        sepeteekle корзина вкорзину 加购 加入购物车 カート カートに入れる 장바구니""",
+        ajouteraupanier carrito anadiralcarrito agregaralcarrito carrello aggiungialcarrello
+        aggiuntaalcarrello carrinho adicionaraocarrinho winkelwagen inwinkelwagen koszyk dokoszyka
+        dodajdokoszyka varukorg sepet sepeteekle
+        корзина вкорзину 加购 加入购物车 カート カートに入れる 장바구니""",
     EventType.PURCHASE: """
         purchase purchases purchased purchasecomplete completepurchase productpurchased buy buys
         bought buyaction order orders ordered ordercompleted completeorder orderplaced placedorder

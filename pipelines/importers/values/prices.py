@@ -72,8 +72,9 @@ RANGE = re.compile(r"-|–|—|~|〜|\.{2,3}|…|to|bis|à|a|y|e|et|and|und|al|d
 SIMPLE = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,2})?")
 EXPONENT = re.compile(r"\d{1,9}(?:\.\d{1,15})?[eE]\+\d{1,2}")  # 1e+05, as R writes 100000
 NOW = re.compile(  # of `was $20.00, now $15.00` what is paid
-    r"(?:was|before|rrp|msrp|uvp|reg(?:ular(?:ly)?|\.)?|orig(?:inally|\.)?|statt|bisher|vorher|avant|antes|prima)"
-    r"\b[^\d]*\d[^a-z]*(?:[a-z]{1,4}\b[^a-z\d]*)?\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
+    r"(?:was|before|rrp|msrp|uvp|reg(?:ular(?:ly)?|\.)?|orig(?:inally|\.)?|statt|bisher|vorher"
+    r"|avant|antes|prima)\b[^\d]*\d[^a-z]*(?:[a-z]{1,4}\b[^a-z\d]*)?"
+    r"\b(?:now|sale|only|jetzt|nur|maintenant|ahora|ora)\b(?P<now>.*\d.*)",
     re.IGNORECASE,
 )
 PENCE = "p"

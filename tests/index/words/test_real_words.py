@@ -63,6 +63,7 @@ def test_the_head_of_a_query_weighs_more_than_a_rarer_word_beside_it(tmp_path: P
     assert matches.named[1] > matches.named[0] > 0
     assert beside.named == pytest.approx(matches.named)
     assert words.read("lemons for cookies").head == "lemon"
+    assert words.read("box of cookies").head == "cooki"
 
 
 def test_a_misspelt_word_is_read_as_a_word_of_the_synonyms(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 import math
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ranking.network.losses import (
     ORDER_LOSSES,
@@ -15,13 +17,14 @@ from ranking.network.losses import (
     pairwise,
 )
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of logits, labels and weights
 COUNTED = 60  # places of an order
 LOSSES = [*ORDER_LOSSES.values(), *VALUE_LOSSES.values()]
 
 
 @pytest.mark.parametrize("padding", [0.0, 1.0])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_padding_does_not_change_a_loss(loss, padding: float) -> None:  # type: ignore[no-untyped-def]
+def test_padding_does_not_change_a_loss(loss: Loss, padding: float) -> None:
     """Padding has the label 0, and whatever logit the network makes of it."""
     logits, labels = torch.randn(2, 4), torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
     wide = torch.cat([logits, torch.full((2, 3), 50.0)], dim=1)
@@ -34,7 +37,7 @@ def test_padding_does_not_change_a_loss(loss, padding: float) -> None:  # type: 
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_list_of_which_nothing_is_known_costs_nothing(loss) -> None:  # type: ignore[no-untyped-def]
+def test_a_list_of_which_nothing_is_known_costs_nothing(loss: Loss) -> None:
     logits = torch.randn(1, 4, requires_grad=True)
 
     found = loss(logits, torch.ones(1, 4), torch.zeros(1, 4))
@@ -89,7 +92,7 @@ def test_a_list_in_its_best_order_costs_less_than_any_other() -> None:
 
 
 @pytest.mark.parametrize("loss", ORDER_LOSSES.values())
-def test_a_candidate_of_unknown_outcome_changes_no_order_loss(loss) -> None:  # type: ignore[no-untyped-def]
+def test_a_candidate_of_unknown_outcome_changes_no_order_loss(loss: Loss) -> None:
     logits, labels = torch.tensor([[0.5, 2.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])
     known = torch.tensor([[1.0, 0.0, 1.0]])
 
@@ -222,7 +225,7 @@ def test_little_weight_is_a_weight() -> None:
 
 
 @pytest.mark.parametrize("loss", ORDER_LOSSES.values())
-def test_a_list_of_one_has_no_order(loss) -> None:  # type: ignore[no-untyped-def]
+def test_a_list_of_one_has_no_order(loss: Loss) -> None:
     for label in (0.0, 1.0):
         found = loss(torch.tensor([[2.0]]), torch.tensor([[label]]), torch.ones(1, 1))
 
