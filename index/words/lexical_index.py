@@ -131,7 +131,7 @@ class LexicalIndex:
         """
         rows = [self._frequency_of(word) for word in parsed.words]
         rarities = np.array([rarity(n, self.size) for n in rows], np.float64)
-        heads = [word.ways[0] == (parsed.head,) for word in parsed.words]
+        heads = [word.ways[0][0] in parsed.head for word in parsed.words]
         return np.where(heads, HEAD_WEIGHT, 1.0) * rarities
 
     def rarity(self, term: str) -> float:

@@ -52,7 +52,7 @@ class ParsedQuery(NamedTuple):
     rewrites: tuple[QueryRewrite, ...] = ()
     phrases: tuple[Words, ...] = ()  # each of which a row must have
     excluded: tuple[Words, ...] = ()  # none of which a row may have
-    head: str = ""  # the term of the word that says what is looked for, if one does
+    head: Words = ()  # terms of the word that says what is looked for: as written, and corrected
 
     @property
     def words(self) -> tuple[QueryWord, ...]:

@@ -13,6 +13,7 @@ from index.words.queries.spelling import Correction
 from index.words.queries.synonyms import Synonym, Synonyms
 from index.words.terms.analysis import Analysis, QueryToken
 from index.words.terms.codes import query_codes
+from index.words.terms.heads import PARTING
 from index.words.terms.pieces import Words
 
 MOST_TERMS = 64  # of a query; the rest is not looked up
@@ -114,15 +115,22 @@ class QueryReader:
             if len(terms) == MOST_TERMS:
                 break
         phrases, excluded = map(self._terms_of, (operators.phrases, operators.excluded))
-        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded, self._head(words))
+        return ParsedQuery(tuple(terms), tuple(rewrites), phrases, excluded, self._head(tokens))
 
-    def _head(self, words: Sequence[QueryToken]) -> str:
-        """Return the term that says what is looked for: of a `can of tuna` the last, unlike titles.
+    def _head(self, tokens: Sequence[Token]) -> Words:
+        """Return the terms of the word that says what is looked for: the last of `can of tuna`.
 
-        A shopper who types what a thing comes in means the thing.
+        Unlike in a title, what a thing comes in is not the thing.
         """
-        named = (one.word for one in words if one.kind == "word" and one.word != "of")
-        return self._analysis.head(" ".join(named))
+        naming = [
+            token
+            for token in tokens
+            if token.word.kind == "word"
+            and (token.word.word in PARTING or not self._analysis.is_filler(token.word.word))
+        ]
+        head = self._analysis.head(" ".join(token.word.word for token in naming))
+        found = [token for token in naming if token.word.word == head][-1:]
+        return tuple(term for one in found for term in (one.word.term, one.corrected_term))
 
     def _rewrites(self, tokens: Sequence[Token]) -> Iterator[QueryRewrite]:
         """Yield what words are read as in place of themselves: a word that rows have stays one."""

@@ -11,7 +11,7 @@ from index.words.terms.codes import document_codes
 from index.words.terms.folding import folder, plain_text
 from index.words.terms.heads import FIELD as HEAD
 from index.words.terms.heads import head_of
-from index.words.terms.measures import with_numerals
+from index.words.terms.measures import MARK, with_numerals
 from index.words.terms.pieces import Piece, PieceReader, Words, document_pieces
 from index.words.terms.segmentation import query_words
 
@@ -37,7 +37,17 @@ _IRREGULAR = """
     dice:die lice:louse bookshelves:bookshelf housewives:housewife snowmen:snowman
     grandchildren:grandchild penknives:penknife
 """
+# Words that the stemmer takes for others, as icing for ice: their terms are marked.
+_OWN_STEMS = """
+    icing dressing:dressings seasoning:seasonings topping:toppings stuffing stocking:stockings
+    corned greens shorts
+"""
 IRREGULAR = {plural: one for plural, one in (pair.split(":") for pair in _IRREGULAR.split())}
+IRREGULAR |= {
+    form: f"{MARK}{forms[0]}{MARK}"
+    for forms in (one.split(":") for one in _OWN_STEMS.split())
+    for form in forms
+}
 
 
 class QueryToken(NamedTuple):
@@ -120,9 +130,11 @@ class Analysis:
         return terms[0] if terms else word
 
     def head(self, text: str) -> str:
-        """Return the term of the head of a text; "" where it has none."""
-        head = head_of(text, self._language)
-        return self.stem(head) if head else ""
+        """Return the head of a query; "" where it has none, and in all languages but English.
+
+        That a head weighs more was measured in English alone.
+        """
+        return head_of(text, self._language) if self._language == "english" else ""
 
     def is_filler(self, word: str) -> bool:
         """Tell whether a word says nothing beside others, such as `and`; `no` and `not` do."""

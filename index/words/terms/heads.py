@@ -12,11 +12,13 @@ _PARTED = re.compile(
     r"|para|con|sin|per|senza|di|med|uten|utan|till|voor|met|zonder)\s",
     re.IGNORECASE,
 )
+PARTING = frozenset(("with", "without", "for", "in", "from", "by"))  # those of English
 _WORD = re.compile(r"(?<!\w)[^\W\d_][\w'’-]*")  # noqa: RUF001
-# What stands behind the head in English, as in `Smartphone 128GB Black` and `jeans women`.
+# What stands behind the head in English, as in `Smartphone 128GB Black` and `jeans women`; no
+# colour that is also a thing, such as cream.
 _BEHIND_TEXT = """
-    black white grey gray red blue green navy pink brown beige silver gold yellow orange purple
-    violet turquoise ivory cream khaki burgundy charcoal transparent clear multicolour
+    black white grey gray red blue green navy pink brown beige silver gold yellow purple
+    turquoise ivory khaki burgundy charcoal transparent multicolour
     men women mens womens men's women's unisex boys girls kids children adults toddlers
 """
 _BEHIND = frozenset(_BEHIND_TEXT.split())
@@ -33,6 +35,8 @@ def head_of(title: str, language: str) -> str:
         words: list[str] = [word for word in _WORD.findall(part) if len(word) > 1]
         while len(words) > 1 and words[-1].lower() in _BEHIND:
             words.pop()
+        if len(words) > 2 and words[-1].lower() == "free":  # bread gluten free
+            del words[-2:]
         if words:
             return words[0] if language in HEAD_FIRST else words[-1]
     return ""

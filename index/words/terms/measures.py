@@ -55,7 +55,7 @@ _SPELT_NUMBERS = {
 }  # fmt: skip
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred"
 _NUMBER_NAMES = "|".join(_SPELT_NUMBERS)
-_ALONE = rf"(?<!\d[.,/]?)(?<!\d )(?<!\b(?:{_NUMBER_NAMES}|{_TENS})[ -])"  # no part of another
+_ALONE = rf"(?<!\d[.,/]?)(?<!\d )(?<!\b(?:{_NUMBER_NAMES}|{_TENS})[ -])(?<!\band )"  # no part
 _PIECES = frozenset(("piece", "pieces", "piezas", "pezzi"))  # `one piece` is a swimsuit, too
 _LONG_UNITS = "|".join(
     name
@@ -64,6 +64,9 @@ _LONG_UNITS = "|".join(
 )
 _SPELT_AMOUNT = regex.compile(
     rf"{_ALONE}\b(?P<number>{_NUMBER_NAMES})[ -](?:an? )?(?=(?:{_LONG_UNITS})\b)"
+)
+_AND_A_HALF = regex.compile(
+    rf"{_ALONE}\b(?P<number>{_NUMBER_NAMES}|\d{{1,3}}) and (?:a|one) half (?=(?:{_LONG_UNITS})\b)"
 )
 _DOZENS = regex.compile(
     rf"{_ALONE}\b(?:an? )?(?:(?P<number>{_NUMBER_NAMES}|\d/\d|\d{{1,3}}(?:\.\d)?)[ -](?:a )?)?"
@@ -77,6 +80,7 @@ def with_numerals(text: str) -> str:
     `pack of 4` is written as `pack 4 pcs`, `half a gallon` as `0.5 gallon`, `a dozen` as `12 pcs`.
     """
     packs = _PACK_OF.sub(r"\1 \2 pcs", text)
+    packs = _AND_A_HALF.sub(lambda match: f"{_spelt(match['number']) + 0.5:g} ", packs)
     dozens = _DOZENS.sub(lambda match: f"{12 * _spelt(match['number'] or 'one'):g} pcs", packs)
     return str(_SPELT_AMOUNT.sub(lambda match: f"{_spelt(match['number']):g} ", dozens))
 

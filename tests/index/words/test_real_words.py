@@ -59,11 +59,29 @@ def test_the_head_of_a_query_weighs_more_than_a_rarer_word_beside_it(tmp_path: P
     matches = words.matches("lemon cookies 200 g", np.arange(2))
     beside = documents_beside.matches("lemon cookies 200 g", 2)
 
-    assert words.read("lemon cookies 200 g").head == "cooki"
+    assert words.read("lemon cookies 200 g").head == ("cooki", "cooki")
     assert matches.named[1] > matches.named[0] > 0
     assert beside.named == pytest.approx(matches.named)
-    assert words.read("lemons for cookies").head == "lemon"
-    assert words.read("box of cookies").head == "cooki"
+    assert words.read("lemons for cookies").head == ("lemon", "lemon")
+    assert words.read("box of cookies").head == ("cooki", "cooki")
+    assert words.read("cookies gluten free").head == ("cooki", "cooki")
+    assert words.read("lemon cookeis").head == ("cookei", "cooki")
+
+
+def test_a_word_that_the_stemmer_takes_for_another_is_one_of_its_own(tmp_path: Path) -> None:
+    documents = [{"title": title} for title in ("Ice", "White Icing", "Salad Dressings", "Dress")]
+    words = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, documents)
+
+    assert words.search("ice", 9).rows.tolist() == [0]
+    assert words.search("icing", 9).rows.tolist() == [1]
+    assert words.search("dressing", 9).rows.tolist() == [2]
+    assert words.search("dresses", 9).rows.tolist() == [3]
+
+
+def test_only_in_english_a_head_weighs_more(tmp_path: Path) -> None:
+    words = LexicalIndex.build(tmp_path / "x", {"title": 1.0}, [{"title": "Schuh"}], "german")
+
+    assert words.read("schuhe damen schwarz").head == ()
 
 
 def test_a_misspelt_word_is_read_as_a_word_of_the_synonyms(tmp_path: Path) -> None:

@@ -95,4 +95,4 @@ def test_a_query_of_many_words_is_weighed_word_by_word(tmp_path: Path) -> None:
 
     named = index.matches(" ".join(titles), np.arange(27)).named
 
-    np.testing.assert_allclose(named, [*[1 / 26.5] * 25, 1.5 / 26.5, 1], atol=1e-6)  # the head more
+    np.testing.assert_allclose(named, [*[1 / 26] * 26, 1], atol=1e-6)

@@ -10,6 +10,8 @@ from index.words.terms.heads import head_of
         ("Orvano X5 Smartphone 128GB", "Smartphone"),
         ("Orvano X5 Smartphone 128GB Black", "Smartphone"),
         ("Running Shoes Women", "Shoes"),
+        ("Vanilla Ice Cream", "Cream"),
+        ("Bread Gluten Free", "Bread"),
         ("black jeans men", "jeans"),
         ("Phone Case for Nova 12, black", "Case"),
         ("Women's Hiking Jacket - Navy", "Jacket"),

@@ -58,6 +58,8 @@ def test_a_pack_of_several_is_a_number_of_pieces(text: str) -> None:
         ("half gallon", "0.5 gallon"),
         ("half a gallon", "1/2 gallon"),
         ("half-pint", "0.5 pint"),
+        ("two and a half pounds", "2.5 lb"),
+        ("1 and a half liter", "1.5 l"),
         ("two liter", "2 l"),
         ("medio litro", "500 ml"),
         ("six pack", "6 ct"),
@@ -80,6 +82,7 @@ def test_an_amount_in_words_is_the_one_in_numerals(spelt: str, numerals: str) ->
     [
         "half and half", "quarter pounder", "three ring binder", "dozens of roses", "two",
         "forty five watt", "twenty two inch", "three quarter inch", "2 1/2 dozen", "one piece",
+        "half and half quart",
     ],
 )  # fmt: skip
 def test_other_numbers_in_words_stay_words(text: str) -> None:
