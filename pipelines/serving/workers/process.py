@@ -1,6 +1,8 @@
-"""One process of a server of several: `python -m pipelines.serving.workers.process DESCRIPTOR`.
+"""One process of a server of several: `python -m pipelines.serving.workers.process SOCKET NAME`.
 
-It ends when the supervisor says so, or has gone; signals are the supervisor's.
+SOCKET is the descriptor of the socket to the supervisor; the name, such as "writer", is for whoever
+reads a list of processes. The process ends when the supervisor says so, or has gone; signals are
+the supervisor's.
 """
 
 import asyncio

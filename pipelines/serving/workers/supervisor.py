@@ -141,6 +141,7 @@ class _Child:
             self._process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 str(theirs.fileno()),
+                self.name,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=self._environment(),
                 pass_fds=inherited,
