@@ -22,7 +22,8 @@ from pipelines.config.loading import load
 from pipelines.metrics.intervals import mean_interval, randomisation_test
 from pipelines.progress import track
 from pipelines.training.text.pairs import Encode, Lists, ranked_ndcg, read_judgments, split
-from pipelines.training.text.train import REPORT, TextReport, train_text
+from pipelines.training.text.reporting import REPORT, TextReport
+from pipelines.training.text.train import train_text
 from retrieval.encoders.text import open_text_encoder
 
 LEARNT = ("home_depot", "crowdflower")

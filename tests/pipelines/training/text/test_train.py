@@ -28,7 +28,8 @@ from pipelines.training.text.losses import (
     in_query_order,
     wrong_answers,
 )
-from pipelines.training.text.train import TextReport, train_text
+from pipelines.training.text.reporting import TextReport
+from pipelines.training.text.train import train_text
 from retrieval.encoders.text import open_sentence_model, open_text_encoder
 from tests.assertions import every
 
@@ -154,7 +155,7 @@ def test_a_training_from_another_start_is_another_training(
         keys.append(key)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipelines.training.text.train.load_checkpoint", load)
+    monkeypatch.setattr("pipelines.training.text.fitting.load_checkpoint", load)
     model = open_sentence_model(quick.model, max_tokens=16)
     for start in range(2):
         with torch.no_grad():
