@@ -33,7 +33,7 @@ from pipelines.progress import track
 from pipelines.release.parts import Parts, open_parts
 from pipelines.release.retriever import retriever, with_interests
 from pipelines.release.store import open_release
-from pipelines.shop.purchases import Basket, next_baskets, read_purchases
+from pipelines.shop.purchases.log import Basket, next_baskets, read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.tables import table
 from retrieval import Scene

@@ -41,7 +41,7 @@ from pipelines.building.steps.ranker import TrainingRequests
 from pipelines.config.loading import load, moment
 from pipelines.metrics.intervals import mean_interval
 from pipelines.release.parts import open_parts
-from pipelines.shop.purchases import Basket, next_baskets, read_purchases
+from pipelines.shop.purchases.log import Basket, next_baskets, read_purchases
 from pipelines.shop.writer import ShopWriter
 from pipelines.tables import table
 from pipelines.training.ranker.setup import training_settings

@@ -45,7 +45,7 @@ from pipelines.release.retriever import retriever
 from pipelines.release.store import open_release
 from pipelines.reports.plots import reliability as draw
 from pipelines.shop.place import with_place
-from pipelines.shop.purchases import Basket
+from pipelines.shop.purchases.log import Basket
 from pipelines.shop.reader import Shop
 from pipelines.tables import table
 from pipelines.training.ranker.calibration import calibrate, logits_of

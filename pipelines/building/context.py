@@ -13,7 +13,7 @@ from pipelines.evaluation.pinned_queries import purchases_of
 from pipelines.progress import Track
 from pipelines.release.layout import BEHAVIOUR, PRODUCTS
 from pipelines.shop.product_text import read_texts
-from pipelines.shop.purchases import Log, read_purchases
+from pipelines.shop.purchases.log import Log, read_purchases
 from pipelines.shop.reader import Shop
 from retrieval.behaviour.tables import Behaviour, until_of
 from retrieval.encoders.query import QueryEncoder

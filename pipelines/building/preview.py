@@ -27,7 +27,7 @@ from pipelines.release.manifest import Manifest, StepRecord, read_manifest
 from pipelines.release.product_changes import compare_products
 from pipelines.release.store import CURRENT, current
 from pipelines.shop.place import with_place
-from pipelines.shop.prices import priced_batches
+from pipelines.shop.purchases.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
 from pipelines.tables import table

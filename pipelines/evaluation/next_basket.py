@@ -11,7 +11,7 @@ from index import Columns
 from pipelines.config.sections import OFFLINE_DEADLINE_MS
 from pipelines.engine.engine import Engine
 from pipelines.progress import Track
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
 from pipelines.shop.reader import Shop
 from retrieval import Query, Scene, Stage
 from retrieval.types import local_seconds

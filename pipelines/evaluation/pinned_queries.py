@@ -16,7 +16,7 @@ from pipelines.engine.engine import Engine
 from pipelines.errors import RequestError, ShopError, json_fault
 from pipelines.evaluation.requests import request_lines
 from pipelines.release.layout import PINNED_QUERIES
-from pipelines.shop.purchases import Basket, next_baskets
+from pipelines.shop.purchases.log import Basket, next_baskets
 from pipelines.shop.reader import PINNED, Shop
 from retrieval import Query, Scene
 from retrieval.behaviour.purchases import DAY, Purchases

@@ -9,7 +9,7 @@ from pipelines.config.sections import Config, not_hidden
 from pipelines.progress import Track
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import behaviour_settings, retriever, with_interests
-from pipelines.shop.purchases import Log, next_baskets
+from pipelines.shop.purchases.log import Log, next_baskets
 from retrieval import Scene
 from retrieval.behaviour.tables import Behaviour
 from retrieval.context_facts import hashed_facts

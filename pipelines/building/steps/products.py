@@ -21,7 +21,7 @@ from pipelines.release.layout import (
     PROMOTIONS,
     USERS,
 )
-from pipelines.shop.prices import priced_batches
+from pipelines.shop.purchases.prices import priced_batches
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PICTURE_SCHEMA, PRODUCT_SCHEMA, USER_SCHEMA
 from retrieval.behaviour.promotions import Promotions, by_product, save_promotions

@@ -9,7 +9,7 @@ from pipelines.building.context import BuildContext
 from pipelines.encoding.pictures import Several, encode_all_pictures, encode_videos
 from pipelines.encoding.texts import encode_texts
 from pipelines.release.parts import Parts
-from pipelines.shop.purchases import Log
+from pipelines.shop.purchases.log import Log
 from retrieval.behaviour.purchase_log import purchases_before
 from retrieval.behaviour.statistics import ProductStatistics, product_statistics
 from retrieval.towers.columns import MOST_CODES, Dense, TowerColumns, code, one_each

@@ -18,7 +18,7 @@ from pipelines.config.sections import not_hidden
 from pipelines.release.layout import OWN, RECOMMENDATION, SEARCH, TOWER_VECTORS, TOWERS, index_of
 from pipelines.release.manifest import Measurements
 from pipelines.release.parts import Parts, open_parts, save_request_kinds
-from pipelines.shop.purchases import Log, next_baskets
+from pipelines.shop.purchases.log import Log, next_baskets
 from pipelines.training.towers.ablation import SearchQuality, compare_searches
 from pipelines.training.towers.examples import (
     BasketRequests,

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from pipelines.config.place import ShopPlace
 from pipelines.events.profiles.profiles import ProfileLine
-from pipelines.shop.returns import without_returns
+from pipelines.shop.purchases.returns import without_returns
 from retrieval import EventType
 from retrieval.behaviour.purchase_log import purchases_before
 from retrieval.behaviour.purchases import NO_HISTORY, History, Purchases

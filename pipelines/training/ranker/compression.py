@@ -23,7 +23,7 @@ from pipelines.release.layout import RANKER
 from pipelines.release.manifest import config_of
 from pipelines.release.parts import open_parts, open_ranker
 from pipelines.release.store import open_release
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.training.ranker.calibrated_ranker import calibrated
 from pipelines.training.ranker.examples import from_baskets

@@ -12,7 +12,7 @@ from pipelines.config.sections import Config
 from pipelines.progress import Track
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import behaviour_settings, retriever
-from pipelines.shop.purchases import Basket, Log, next_baskets
+from pipelines.shop.purchases.log import Basket, Log, next_baskets
 from pipelines.training.ranker.impressions import Impressions
 from pipelines.training.ranker.synthetic_searches import SyntheticSearch, SyntheticSearches
 from ranking.features.request import request_context, request_features

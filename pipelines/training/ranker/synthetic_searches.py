@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from pipelines.shop.purchases import Basket
+from pipelines.shop.purchases.log import Basket
 from pipelines.training.held_out_searches import judging_products, never_learnt
 
 SEARCH_SHARE = 0.2  # of training requests are also asked in words

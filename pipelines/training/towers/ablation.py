@@ -9,7 +9,7 @@ from pipelines.config.sections import Config
 from pipelines.metrics.intervals import Interval, mean_interval
 from pipelines.release.parts import Parts
 from pipelines.release.retriever import retriever, with_interests
-from pipelines.shop.purchases import Basket
+from pipelines.shop.purchases.log import Basket
 from pipelines.training.towers.examples import TitleWords
 from retrieval import Placement, Scene
 from retrieval.behaviour.tables import Behaviour

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from pipelines.shop.purchases import Basket
+from pipelines.shop.purchases.log import Basket
 from ranking.network.validation import ndcg_of_logits
 from retrieval import Placement, Scene
 from retrieval.behaviour.tables import Behaviour

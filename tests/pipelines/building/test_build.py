@@ -23,7 +23,7 @@ from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.parts import open_album, open_parts
 from pipelines.release.store import current, names, open_release
 from pipelines.release.verdict import UnfitDraft
-from pipelines.shop.prices import prices_paid
+from pipelines.shop.purchases.prices import prices_paid
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
 from retrieval import Query, Scene, Stage

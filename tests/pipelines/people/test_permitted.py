@@ -16,9 +16,9 @@ from pipelines.engine.engine import Engine
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import open_release
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
+from pipelines.shop.purchases.unit_prices import unit_prices
 from pipelines.shop.reader import Shop
-from pipelines.shop.unit_prices import unit_prices
 from pipelines.shop.writer import ShopWriter
 from pipelines.training.ranker.impressions import read_shown
 from pipelines.training.ranker.setup import past_shop

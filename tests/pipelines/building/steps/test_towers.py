@@ -21,7 +21,7 @@ from pipelines.metrics.intervals import Interval
 from pipelines.progress import silent
 from pipelines.release.parts import open_parts
 from pipelines.release.store import current, open_release
-from pipelines.shop.purchases import Log
+from pipelines.shop.purchases.log import Log
 from pipelines.shop.writer import ShopWriter
 from pipelines.training.towers.ablation import SearchQuality
 from pipelines.training.towers.examples import BasketRequests, TitleWords

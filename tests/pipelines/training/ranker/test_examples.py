@@ -14,7 +14,7 @@ from pipelines.engine.stages.ranking import RankingStage
 from pipelines.progress import silent
 from pipelines.release.parts import Parts, open_parts
 from pipelines.release.store import open_release
-from pipelines.shop.purchases import next_baskets, read_purchases
+from pipelines.shop.purchases.log import next_baskets, read_purchases
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter
 from pipelines.training.ranker.examples import (

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from index import Columns
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
 from pipelines.shop.quality import Quality
 from pipelines.shop.reader import Shop
 from pipelines.shop.writer import ShopWriter

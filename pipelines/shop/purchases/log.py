@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from index import Columns
+from pipelines.shop.purchases.returns import without_returns
+from pipelines.shop.purchases.unit_prices import medians, unit_prices
 from pipelines.shop.reader import Shop
-from pipelines.shop.returns import without_returns
-from pipelines.shop.unit_prices import medians, unit_prices
 from retrieval import EventType
 from retrieval.behaviour.purchases import Purchases
 

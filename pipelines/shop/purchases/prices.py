@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.shop.purchases.unit_prices import CENTS, COLUMNS, medians, unit_prices
 from pipelines.shop.reader import Shop
-from pipelines.shop.unit_prices import CENTS, COLUMNS, medians, unit_prices
 
 
 def priced_batches(shop: Shop, until: datetime | None) -> Iterator[pa.RecordBatch]:

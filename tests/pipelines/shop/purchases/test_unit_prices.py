@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import Columns
-from pipelines.shop.prices import prices_paid
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
+from pipelines.shop.purchases.prices import prices_paid
+from pipelines.shop.purchases.unit_prices import medians
 from pipelines.shop.reader import Shop
 from pipelines.shop.schemas import PRODUCT_SCHEMA
-from pipelines.shop.unit_prices import medians
 from pipelines.shop.writer import ShopWriter
 from retrieval.types import local_seconds
 from tests.assertions import each
