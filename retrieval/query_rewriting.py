@@ -1,5 +1,7 @@
 """Query rewriting: a query is encoded as its words are read: corrected, and with synonyms."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +11,7 @@ from index import LexicalIndex, QueryRewrite, read_operators
 from retrieval.encoders.query import QueryEncoder
 
 MOST_SYNONYMS = 3  # of a query, that are encoded as well
+SIGNS, POSSESSIVE = r"[\W_]+", "(?:['\N{RIGHT SINGLE QUOTATION MARK}]s)?"
 
 
 def query_vectors(
@@ -35,14 +38,14 @@ def encoded_texts(text: str, rewrites: Sequence[QueryRewrite]) -> list[str]:
     A misspelt word is replaced by what it was read as. A phrase with synonyms also stands there as
     each of the first ones: what shoppers call it is often not what the encoder has learnt.
     """
-    words = text.split()
+    plain = " ".join(text.split())
     for rewrite in rewrites:
         if rewrite.why != "synonym" and rewrite.read_as:
-            words = _replaced(words, rewrite.asked, rewrite.read_as[0])
-    texts = [" ".join(words)]
+            plain = _replaced(plain, rewrite.asked, rewrite.read_as[0])
+    texts = [plain]
     for rewrite in rewrites:
         if rewrite.why == "synonym":
-            texts += [" ".join(_replaced(words, rewrite.asked, one)) for one in rewrite.read_as]
+            texts += [_replaced(plain, rewrite.asked, one) for one in rewrite.read_as]
     return list(dict.fromkeys(texts))[: 1 + MOST_SYNONYMS]
 
 
@@ -54,11 +57,19 @@ def mean_direction(vectors: Float32[np.ndarray, "t d"]) -> Float32[np.ndarray, "
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
 
 
-def _replaced(words: list[str], phrase: str, by: str) -> list[str]:
-    """Return the words with a phrase replaced where it first stands; as they are if nowhere."""
-    wanted = phrase.casefold().split()
-    folded = [word.casefold() for word in words]
-    for place in range(len(words) - len(wanted) + 1):
-        if wanted and folded[place : place + len(wanted)] == wanted:
-            return [*words[:place], by, *words[place + len(wanted) :]]
-    return words
+def _replaced(text: str, phrase: str, by: str) -> str:
+    """Return a text with a phrase replaced where it first stands; as it is if nowhere.
+
+    Capitals, accents, signs between words and a possessive `'s` aside, as words are searched.
+    """
+    words = [re.escape(word) + POSSESSIVE for word in _bare(phrase).split()]
+    found = re.search(rf"(?<!\w){SIGNS.join(words)}(?!\w)", _bare(text)) if words else None
+    if found is None:
+        return text
+    text = text.casefold()
+    return text[: found.start()] + by + text[found.end() :]
+
+
+def _bare(text: str) -> str:
+    """Return a text in small letters without accents, each in its place."""
+    return "".join(unicodedata.normalize("NFD", letter)[0] for letter in text.casefold())

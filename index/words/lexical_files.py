@@ -12,7 +12,7 @@ import tantivy
 
 from index.errors import DamagedIndex
 from index.words.postings import PostingsWriter
-from index.words.queries.synonyms import Rule, Synonyms, read_rules
+from index.words.queries.synonyms import Synonyms, read_rules
 from index.words.terms.analysis import (
     LANGUAGES,
     Analysis,
@@ -86,7 +86,7 @@ def write(
     _register(index, language)
     analysis, counts, postings = Analysis(language), WordCounts(), PostingsWriter(weights)
     num_rows = _add(index, analysis, weights, documents, counts, postings)
-    counts.add(_words_of(read_rules(relaxation.synonyms), analysis))  # so they may be misspelt, too
+    counts.add(_looked_up(relaxation, analysis))  # so they may be misspelt, too
     Vocabulary.of(counts.counts).save(folder)
     settings = LexicalSettings(
         dict(weights),
@@ -186,11 +186,15 @@ def _add(
     return num_rows
 
 
-def _words_of(rules: Iterable[Rule], analysis: Analysis) -> Iterator[str]:
-    """Yield the words that synonyms are looked up by."""
-    for rule in rules:
+def _looked_up(relaxation: QueryRelaxation, analysis: Analysis) -> Iterator[str]:
+    """Yield the words that synonyms are looked up by; of longer phrases those of the lexicon.
+
+    The others are names or misspelt themselves, and no word is to be corrected to such.
+    """
+    for rule in read_rules(relaxation.synonyms):
         for phrase in rule.left:
-            yield from (token.word for token in analysis.tokens(analysis.fold(phrase)))
+            words = [token.word for token in analysis.tokens(analysis.fold(phrase))]
+            yield from (word for word in words if len(words) == 1 or word in relaxation.lexicon)
 
 
 def _settings(folder: Path) -> LexicalSettings:

@@ -19,6 +19,27 @@ def test_a_phrase_with_synonyms_is_encoded_as_each_of_the_first_ones() -> None:
     assert texts == ["cheap loo roll", "cheap bath tissue", "cheap toilet tissue"]
 
 
+@pytest.mark.parametrize(
+    ("text", "asked", "encoded"),
+    [
+        ("T-Bone steak", "t bone", "BY steak"),
+        ("half & half", "half half", "BY"),
+        ("cheap pop-tarts", "pop tarts", "cheap BY"),
+        ("dr. pepper", "dr pepper", "BY"),
+        ("Lay's classic", "lay", "BY classic"),
+        ("shepherd\N{RIGHT SINGLE QUOTATION MARK}s pie", "shepherd pie", "BY"),
+        ("crème fraîche light", "creme fraiche", "BY light"),
+        ("straße schuhe", "strasse", "BY schuhe"),
+        ("sofabed sofa", "sofa", "sofabed BY"),
+        ("a.b", "axb", "a.b"),
+    ],
+)
+def test_a_phrase_is_replaced_however_its_words_are_joined(
+    text: str, asked: str, encoded: str
+) -> None:
+    assert encoded_texts(text, [QueryRewrite(asked, ("BY",), "synonym")])[-1] == encoded
+
+
 def test_a_query_that_is_read_as_written_is_encoded_as_written() -> None:
     assert encoded_texts("oat  milk", []) == ["oat milk"]
 

@@ -201,7 +201,8 @@ class QueryReader:
         return () if joined is None else (joined,)
 
     def _tokens(self, words: list[QueryToken], covered: set[int]) -> list[Token]:
-        right = [self._is_spelt_right(word) for word in words]
+        named = self._named([word.term for word in words])
+        right = [at in named or self._is_indexed(word.term) for at, word in enumerate(words)]
         beside = tuple(
             dict.fromkeys(word.term for word, known in zip(words, right, strict=True) if known)
         )
@@ -224,8 +225,14 @@ class QueryReader:
     def _parting(self, word: QueryToken) -> Parting | None:
         return self._compounds.parting(word) if self._compounds else None
 
-    def _is_spelt_right(self, word: QueryToken) -> bool:
-        return word.term in self._synonyms.words or self._is_indexed(word.term)
+    def _named(self, terms: Sequence[str]) -> set[int]:
+        """Return the places of whole phrases that have synonyms."""
+        place, named = 0, set[int]()
+        while place < len(terms):
+            length, _ = self._synonyms.at(tuple(terms), place)
+            named.update(range(place, place + length))
+            place += max(length, 1)
+        return named
 
 
 def _covered(neighbours: Iterable[Neighbours]) -> set[int]:

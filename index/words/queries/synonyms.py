@@ -1,6 +1,7 @@
 """Synonyms: parses a file of rules, and finds which phrases of a query have synonyms."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from index.errors import IndexFault
@@ -41,11 +42,11 @@ class Synonyms:
     def __init__(self, rules: tuple[Rule, ...], words_of: Callable[[str], Words]) -> None:
         """Read phrases by `words_of`, as the queries are; SynonymError where one has no word."""
         self._of: dict[Words, tuple[Synonym, ...]] = {}
+        read = cache(words_of)  # most phrases stand in several rules, or for several others
         for rule in rules:
             for phrase in rule.left:
                 for synonym in rule.right:
-                    self._add(rule.line, phrase, synonym, words_of)
-        self.words = frozenset(word for words in self._of for word in words)
+                    self._add(rule.line, phrase, synonym, read)
         self._longest = max(map(len, self._of), default=0)
 
     def at(self, words: Words, place: int) -> tuple[int, tuple[Synonym, ...]]:

@@ -35,7 +35,7 @@ _IRREGULAR = """
     calves:calf wolves:wolf scarves:scarf elves:elf hooves:hoof thieves:thief selves:self mice:mouse
     geese:goose feet:foot teeth:tooth men:man women:woman children:child people:person oxen:ox
     dice:die lice:louse bookshelves:bookshelf housewives:housewife snowmen:snowman
-    grandchildren:grandchild penknives:penknife
+    grandchildren:grandchild penknives:penknife mens:man womens:woman childrens:child
 """
 # Words that the stemmer takes for others, as icing for ice: their terms are marked.
 _OWN_STEMS = """

@@ -38,7 +38,9 @@ _GERMAN = (regex.compile(r"([ao])e|(?<![aeiouyq])(u)e"), r"\1\2")
 _SCANDINAVIAN = (regex.compile(r"a([ae])|oe"), lambda match: match[0][0])
 # The article, alone or behind a conjunction or preposition, as Lucene's ArabicStemmer takes it off.
 _ARABIC = (regex.compile(r"(?<!\p{L})(?:[وبكف]?ال|لل)(?=\p{L}{3})"), "")
+_ENGLISH = (regex.compile(r"(?<=\p{L})'s(?!\w)"), "")  # men's, Lay's
 _SPELLINGS = {
+    "english": _ENGLISH,
     "arabic": _ARABIC,
     "german": _GERMAN,
     "danish": _SCANDINAVIAN,
@@ -52,7 +54,7 @@ def folder(language: str) -> Fold:
 
     German ä is found by `a` and `ae`, Scandinavian å, ø and æ also by `aa`, `oe` and `ae`; Turkish
     ı and İ are i, Greek ς is σ, Russian ё is е; Arabic and Hebrew lose their marks, and
-    Arabic its article.
+    Arabic its article, English words a possessive 's.
     """
     spelling = _SPELLINGS.get(language)
 

@@ -92,6 +92,27 @@ def test_a_misspelt_word_is_read_as_a_word_of_the_synonyms(tmp_path: Path) -> No
     assert words.search("cinammon", 5).rows.tolist() == [0]
 
 
+def test_a_name_in_a_longer_phrase_is_right_there_and_misspelt_elsewhere(tmp_path: Path) -> None:
+    relaxation = QueryRelaxation(synonyms=b"chese crisps, pesa noodles => crackers")
+    documents = [{"title": title} for title in ("Cheese", "Crackers", "Peas")]
+    words = LexicalIndex.build(tmp_path / "x", {"title": 2.0}, documents, "english", relaxation)
+
+    assert [one.why for one in words.read("chese crisps").rewrites] == ["synonym"]
+    assert [one.read_as for one in words.read("chese").rewrites] == [("cheese",)]
+    assert [one.read_as for one in words.read("chesee").rewrites] == [("cheese",)]  # not "chese"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["men's hat", "mens hat", "men\N{RIGHT SINGLE QUOTATION MARK}s hat", "man hat", "men hat"],
+)
+def test_an_english_possessive_is_the_word_itself(tmp_path: Path, asked: str) -> None:
+    documents = [{"title": "Men's Hat"}, {"title": "S Hat"}, {"title": "Hat"}]
+    words = LexicalIndex.build(tmp_path / "x", {"title": 2.0}, documents)
+
+    assert words.holding_all(asked).tolist() == [0]
+
+
 def test_words_that_are_written_as_one_keep_their_synonyms(tmp_path: Path) -> None:
     relaxation = QueryRelaxation(synonyms=b"hash browns => frozen potatoes")
     documents = [{"title": "Hashbrown"}, {"title": "Frozen Potatoes"}, {"title": "Avocado"}]
