@@ -35,6 +35,10 @@ class EngineSource(Protocol):
         """Make `engine` the serving one: the server answers with it now."""
         ...
 
+    def next_look(self, regular: float) -> float:
+        """Return the seconds until `open_next` is due, at most `regular`; it is quick."""
+        ...
+
 
 class Composition(NamedTuple):
     """The parts of one server, put together and not yet running."""
@@ -42,7 +46,7 @@ class Composition(NamedTuple):
     app: Litestar
     open_engine: Callable[[], ServedEngine]
     successors: EngineSource | None
-    follow_seconds: float  # between two looks for a successor
+    follow_seconds: float  # between two looks for a successor, at most
 
     @property
     def admission(self) -> AdmissionControl:
@@ -119,7 +123,7 @@ class Answering:
         """Answer with the next engine as soon as there is one, for ever."""
         admission, say = self._server.admission, self._reports.say
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(successors.next_look(seconds))
             serving = admission.opened().release
             try:
                 engine = await beside_the_loop(successors.open_next)

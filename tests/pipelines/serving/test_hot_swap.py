@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.building.build import build
@@ -16,7 +17,7 @@ from pipelines.live.changes import Change, Delete, Upsert
 from pipelines.progress import silent
 from pipelines.release.store import CURRENT, current, point_current
 from pipelines.serving import hot_swap
-from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.hot_swap import RARE_SECONDS, SOON_SECONDS, EngineReloader
 from retrieval import Product, Query, Stage
 from tests.assertions import every
 from tests.conftest import UNTIL
@@ -45,6 +46,28 @@ def server(both: Path, tmp_path: Path) -> Iterator[EngineReloader]:
     yield server
     server.close()
     point_current(both, before)
+
+
+class Clock:
+    """The clock of a reloader: it stands still between the looks."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def look(self, server: EngineReloader) -> None:
+        """Look once more, when the next look is due."""
+        self.seconds += server.next_look(2.0)
+        assert server.open_next() is None
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(hot_swap, "monotonic", clock)
+    return clock
 
 
 def switch(both: Path) -> str:
@@ -142,19 +165,77 @@ def test_a_release_that_still_answers_at_the_next_look_is_let_go_at_a_later_one(
     assert third.release == first
 
 
-def test_a_release_that_stays_in_memory_is_told_of_and_holds_up_no_other(
-    server: EngineReloader,
-    both: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_while_answers_hold_a_release_collections_become_rarer(
+    server: EngineReloader, both: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hot_swap, "SETTLE_SECONDS", 0.0)
+    collected = list[float]()
+    answering = [server.open_first()]
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+    monkeypatch.setattr(hot_swap, "collect_and_freeze", lambda: collected.append(clock()))
+
+    while clock() < 7 * RARE_SECONDS:
+        clock.look(server)
+
+    pauses = np.diff(collected)
+    assert collected[0] == SOON_SECONDS
+    assert every(pauses[:8] >= SOON_SECONDS * 2.0 ** np.arange(8))
+    assert list(pauses[-3:]) == pytest.approx([RARE_SECONDS] * 3, rel=0.01)
+    assert answering
+
+
+def test_looks_are_soon_until_the_release_before_has_left_memory(
+    server: EngineReloader, both: Path, clock: Clock
+) -> None:
+    answering = [server.open_first()]
+    assert server.next_look(2.0) == 2.0
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+
+    clock.look(server)
+    assert server.next_look(2.0) == SOON_SECONDS
+    answering.clear()
+    clock.look(server)
+
+    assert server.next_look(2.0) == 2.0
+    assert server.next_look(0.05) == 0.05
+
+
+def test_a_release_that_a_fault_kept_for_long_is_let_go_when_the_fault_ends(
+    server: EngineReloader, both: Path, clock: Clock
+) -> None:
+    kept = [server.open_first()]
+    before = weakref.ref(kept[0])
+    switch(both)
+    engine = server.open_next()
+    assert engine is not None
+    server.promote(engine)
+    clock.seconds = hot_swap.SETTLE_SECONDS
+    assert server.settle()
+    kept.clear()
+    gc.freeze()  # as if no collection came by itself
+    clock.seconds += RARE_SECONDS
+
+    assert server.open_next() is None
+
+    assert before() is None
+
+
+def test_a_release_that_stays_in_memory_is_told_of_and_holds_up_no_other(
+    server: EngineReloader, both: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     first = server.open_first()
     switch(both)
     engine = server.open_next()
     assert engine is not None
     server.promote(engine)
     point_current(both, first.release)
+    clock.look(server)
+    clock.seconds += hot_swap.SETTLE_SECONDS
 
     third = server.open_next()
 
