@@ -24,7 +24,7 @@ from pipelines.release.store import CURRENT, current
 SOON_SECONDS = 0.2  # between looks while a switch is under way
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
 SETTLE_SECONDS = 60.0  # after which no answer is in progress: a fault keeps an engine in memory
-RARE_SECONDS = 600.0  # between two attempts to release an engine, at most
+RARE_SECONDS = 600.0  # between two attempts to release such an engine
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,8 @@ class EngineReloader:
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
         self._before: WeakSet[Engine] = WeakSet()  # engines that served, still in memory
-        self._switching = True  # until only the serving one is in memory, or `_settle_until`
-        self._settle_until = 0.0  # by the same clock
-        self._collect_at = 0.0  # likewise
-        self._pause = SOON_SECONDS  # after the next collection
+        self._switching = True
+        self._collect_at = 0.0  # by the same clock, also while engines of before are held
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
@@ -149,27 +147,27 @@ class EngineReloader:
         self._serving.detach()
         self._before.add(self._serving)
         self._serving, self._switching = engine, True
-        self._settle_until = monotonic() + SETTLE_SECONDS
-        self._collect_at, self._pause = 0.0, SOON_SECONDS
+        self._collect_at = monotonic() + SETTLE_SECONDS
 
     def settle(self) -> bool:
         """Release the previous engine; False while its answers in progress still hold it.
 
-        After SETTLE_SECONDS it is True all the same, so that releases are followed on, and later
-        calls release the engine when what holds it has ended.
-        An engine has cycles, so that only a collection of all objects releases it. That stops
-        every thread for a third of a second, so the pause doubles after each that was in vain.
+        After SETTLE_SECONDS it is True all the same, so that releases are followed on, and a later
+        call releases the engine when what holds it has ended.
+        The engine itself goes with its last answer, but its parts have cycles: only a collection
+        of all objects, which stops every thread, frees their memory. There is one when the engine
+        has gone; what a fault holds is collected rarely.
         """
+        if self._switching:
+            gc.collect()  # what was not frozen: an error that is over may hold its answer
         now = monotonic()
-        if now >= self._collect_at:
+        if now >= self._collect_at or (self._collect_at < inf and not self._before):
             collect_and_freeze()
-            self._collect_at = now + self._pause if self._before else inf
-            self._pause = min(2 * self._pause, RARE_SECONDS)
-        if self._switching and (not self._before or now >= self._settle_until):
-            self._switching = False
-            if self._before:
+            if self._switching and self._before:
                 names = ", ".join(engine.release for engine in self._before)
                 log.warning("release %s is still in memory, although another answers", names)
+            self._switching = False
+            self._collect_at = now + RARE_SECONDS if self._before else inf
         return not self._switching
 
     def next_look(self, regular: float) -> float:
@@ -186,7 +184,7 @@ class EngineReloader:
 def collect_and_freeze() -> None:
     """Free what nobody refers to; leave out what is in memory then of the collections to come.
 
-    Libraries of models bring half a million objects that stay.
+    Libraries and a release bring over a hundred thousand objects that stay.
     """
     gc.unfreeze()
     gc.collect()

@@ -31,7 +31,8 @@ class InTurn:
     """Opens releases as EngineReloader does, one worker of a server at a time.
 
     Two releases are in the memory of the worker whose turn it is, and one in all others: a turn
-    ends at the first look that finds the old release out of memory.
+    ends at the first look that finds the old release out of memory. The next turn is another's,
+    where another waits.
     """
 
     def __init__(self, engines: EngineReloader, lock: Path) -> None:
@@ -46,7 +47,9 @@ class InTurn:
         """
         if not self._engines.settle():
             return None
-        self._lock.release()  # of a turn that ended; does nothing where there was none
+        if self._lock.is_locked:  # by a turn that ended
+            self._lock.release()
+            return None
         try:
             self._lock.acquire(blocking=False)
         except Timeout:

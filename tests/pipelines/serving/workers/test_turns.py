@@ -50,7 +50,7 @@ def test_a_turn_lasts_until_the_old_engine_has_ended_its_answers(lock: Path) -> 
 
     assert first.open_next() is None
     assert second.open_next() is None
-    mine.answering = False
+    mine.answering, mine.following = False, ENGINE
     assert first.open_next() is None
     assert second.open_next() is ENGINE
 
