@@ -17,6 +17,7 @@ from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.connections.http_server import HttpServer
 from pipelines.serving.progress_reports import Reports
 
+ACCEPT_SECONDS = 0.3  # for connections that are being made when no more are
 DRAIN_SECONDS = 3.0  # for the answers in progress, before the port is closed
 THREAD = "opening"  # name of a thread that nobody waits for when the process ends
 
@@ -90,10 +91,12 @@ class Answering:
             leave_threads()
 
     async def end(self, notice_seconds: float) -> None:
-        """End in order: not ready for so long, then the answers in progress, then the port."""
+        """End in order: not ready for so long, then no new connections, then the port is closed."""
         admission = self._server.admission
         admission.draining = True
         await asyncio.sleep(notice_seconds)
+        self._http.refuse_connections()
+        await asyncio.sleep(ACCEPT_SECONDS)
         last = asyncio.get_running_loop().time() + DRAIN_SECONDS
         while admission.busy and asyncio.get_running_loop().time() < last:
             await asyncio.sleep(0.02)
