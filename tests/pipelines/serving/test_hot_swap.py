@@ -190,12 +190,12 @@ def test_an_answer_that_an_error_holds_in_a_cycle_delays_no_switch(
     server: EngineReloader, both: Path, clock: Clock
 ) -> None:
     before = weakref.ref(answering := server.open_first())
-    error = [answering]
-    error.append(error)  # type: ignore[arg-type]
-    del answering, error
     switch(both)
     engine = server.open_next()
     assert engine is not None
+    error = [answering]
+    error.append(error)  # type: ignore[arg-type]
+    del answering, error
     server.promote(engine)
 
     clock.look(server)
