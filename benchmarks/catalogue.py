@@ -74,6 +74,7 @@ BENCHMARKS = {
         Benchmark("live_kills", 10),
         Benchmark("live_model", 20),
         Benchmark("mutants", 50),
+        Benchmark("mixed_load", 60, needs="--releases and --shop of `make demo`"),
         Benchmark("misspelt", 5, data=("esci_us",)),
         Benchmark("plain_searches", 4, suite=True),
         Benchmark("rank_batching", 2),

@@ -15,6 +15,7 @@ from threading import Lock, Thread
 from time import perf_counter, process_time, sleep
 from typing import NamedTuple
 
+OK = 200
 LONGEST = 30.0  # seconds that an answer is waited for
 SLACK_MS = 10  # of a deadline, for the way of an answer
 
@@ -52,6 +53,13 @@ class Answer(NamedTuple):
     sent_ms: float
 
 
+class Reply(NamedTuple):
+    """What a server sent back; status 0: it closed the connection instead."""
+
+    status: int
+    body: bytes
+
+
 class Connection:
     """One connection that is kept alive."""
 
@@ -60,20 +68,21 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb", buffering=1 << 16)
 
-    def ask(self, request: bytes) -> bool:
-        """Send a request and read the answer; tell whether its status is 200."""
+    def ask(self, request: bytes) -> Reply:
+        """Send a request and read the answer."""
         self._socket.sendall(request)
-        fine, length = b" 200 " in self._file.readline(), 0
+        words, length = self._file.readline().split(), 0
         while (line := self._file.readline()) not in (b"\r\n", b""):
             if line.lower().startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
-        self._file.read(length)
-        return fine
+        return Reply(int(words[1]) if words else 0, self._file.read(length))
 
 
 def run(load: Load) -> Outcome:
     """Load a server, and return what came of it."""
-    requests = [_request(load, line) for line in Path(load.bodies).read_bytes().splitlines()]
+    head = f"X-Deadline-Ms: {load.deadline_ms}\r\n" if load.deadline_ms else ""
+    bodies = Path(load.bodies).read_bytes().splitlines()
+    requests = [encoded("POST", load.path, body, head) for body in bodies]
     due: SimpleQueue[float | None] = SimpleQueue()
     answers: list[Answer] = []
     lock = Lock()
@@ -85,7 +94,7 @@ def run(load: Load) -> Outcome:
         for start in _starts(load, due, began):
             sent = perf_counter()
             try:
-                fine = connection.ask(requests[place % len(requests)])
+                fine = connection.ask(requests[place % len(requests)]).status == OK
             except OSError:  # a server that fails may close
                 fine, connection = False, Connection(load.port)
             place += load.connections
@@ -98,7 +107,7 @@ def run(load: Load) -> Outcome:
     for thread in threads:
         thread.start()
     if load.rate:
-        _schedule(load, due, began)
+        schedule(due, began, load)
     for thread in threads:
         thread.join()
     took = perf_counter() - began
@@ -114,17 +123,17 @@ def _outcome(
     since_due = [one.due_ms for one in answers]
     return Outcome(
         per_second=len(answers) / seconds,
-        p50=_quantile(since_due, 0.5),
-        p99=_quantile(since_due, 0.99),
+        p50=quantile(since_due, 0.5),
+        p99=quantile(since_due, 0.99),
         refused=len(refused),
         own_cpu=own_cpu,
         in_time_per_second=(len(fine) - late) / seconds,
         late=late,
-        refusal_p99=_quantile(refused, 0.99),
+        refusal_p99=quantile(refused, 0.99),
     )
 
 
-def _quantile(numbers: Sequence[float], share: float) -> float:
+def quantile(numbers: Sequence[float], share: float) -> float:
     """Return a quantile of some numbers; 0 of none."""
     return sorted(numbers)[int(share * (len(numbers) - 1))] if numbers else 0.0
 
@@ -139,7 +148,11 @@ def _starts(load: Load, due: "SimpleQueue[float | None]", began: float) -> Itera
         yield now
 
 
-def _schedule(load: Load, due: "SimpleQueue[float | None]", began: float) -> None:
+def schedule(due: "SimpleQueue[float | None]", began: float, load: Load) -> None:
+    """Put the moments at which requests are due into a queue, each when it has come.
+
+    At the end None for each connection, without what none of them came to.
+    """
     for number in range(int(load.rate * load.seconds)):
         start = began + number / load.rate
         if (wait := start - perf_counter()) > 0:
@@ -157,14 +170,12 @@ def _schedule(load: Load, due: "SimpleQueue[float | None]", began: float) -> Non
         due.put(None)
 
 
-def _request(load: Load, body: bytes) -> bytes:
-    head = (
-        f"POST {load.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n"
-    )
-    if load.deadline_ms:
-        head += f"X-Deadline-Ms: {load.deadline_ms}\r\n"
-    return f"{head}\r\n".encode() + body
+def encoded(method: str, path: str, body: bytes, head: str = "") -> bytes:
+    """Return a request with a body of JSON and further lines of its head."""
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{head}\r\n"
+    ).encode() + body
 
 
 if __name__ == "__main__":

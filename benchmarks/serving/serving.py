@@ -80,12 +80,9 @@ def write_bodies(shop: Path, folder: Path) -> dict[str, tuple[str, Path]]:
     random = np.random.default_rng(0)
     titles = pq.read_table(shop / "products.parquet", columns=["title"])["title"].to_pylist()
     users = pq.read_table(shop / "users.parquet", columns=["id"])["id"].to_pylist()
-    listed = [line for name in sorted(LISTS.glob("supermarket*.tsv")) for line in _queries(name)]
-    weights = 1 / np.arange(1, len(listed) + 1)
-    drawn = random.choice(len(listed), QUERIES, p=weights / weights.sum())
     kinds = {
         "search cold": ("/v1/search", [{"text": one} for one in distinct_words(titles, random)]),
-        "search log": ("/v1/search", [{"text": listed[place]} for place in drawn]),
+        "search log": ("/v1/search", [{"text": one} for one in listed_searches(random)]),
         "recommend": ("/v1/recommend", [{"user": one} for one in random.permutation(users)]),
     }
     written = {}
@@ -104,6 +101,14 @@ def distinct_words(titles: Sequence[str], random: np.random.Generator) -> list[s
         count = int(random.integers(FEWEST_WORDS, MOST_WORDS + 1))
         found[" ".join(random.permutation(words)[:count]).lower()] = None
     return list(found)
+
+
+def listed_searches(random: np.random.Generator) -> list[str]:
+    """Return the searches of a query log, drawn with Zipf's distribution."""
+    listed = [line for name in sorted(LISTS.glob("supermarket*.tsv")) for line in _queries(name)]
+    weights = 1 / np.arange(1, len(listed) + 1)
+    drawn = random.choice(len(listed), QUERIES, p=weights / weights.sum())
+    return [listed[place] for place in drawn]
 
 
 def _queries(path: Path) -> list[str]:
@@ -172,14 +177,24 @@ def _print_memory(side: str, process: int) -> None:
     """Print the memory that each process of a server shares with nobody, where /proc tells."""
     if not Path("/proc/self/smaps_rollup").exists():
         return
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    found = ", ".join(f"{_private_mb(int(one)):.0f} MB" for one in [process, *children])
+    found = ", ".join(f"{private_mb(one):.0f} MB" for one in (process, *children(process)))
     print(f"{side:8} private memory of its processes: {found}", flush=True)
 
 
-def _private_mb(process: int) -> float:
+def children(process: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [
+        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
+
+
+def private_mb(process: int) -> float:
+    """Return the memory that a process wrote itself, and so shares with nobody.
+
+    `Private_Clean` is no part of it: files of a release that one process alone has read yet.
+    """
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 
 def _arguments() -> argparse.Namespace:

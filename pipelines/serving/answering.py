@@ -17,6 +17,7 @@ from pipelines.serving.admission import AdmissionControl, ServedEngine
 from pipelines.serving.connections.http_server import HttpServer
 from pipelines.serving.progress_reports import Reports
 
+ACCEPT_SECONDS = 0.3  # for connections that are being made when no more are
 DRAIN_SECONDS = 3.0  # for the answers in progress, before the port is closed
 THREAD = "opening"  # name of a thread that nobody waits for when the process ends
 
@@ -35,6 +36,10 @@ class EngineSource(Protocol):
         """Make `engine` the serving one: the server answers with it now."""
         ...
 
+    def next_look(self, regular: float) -> float:
+        """Return the seconds until `open_next` is due, at most `regular`; it is quick."""
+        ...
+
 
 class Composition(NamedTuple):
     """The parts of one server, put together and not yet running."""
@@ -42,7 +47,7 @@ class Composition(NamedTuple):
     app: Litestar
     open_engine: Callable[[], ServedEngine]
     successors: EngineSource | None
-    follow_seconds: float  # between two looks for a successor
+    follow_seconds: float  # between two looks for a successor, at most
 
     @property
     def admission(self) -> AdmissionControl:
@@ -86,10 +91,12 @@ class Answering:
             leave_threads()
 
     async def end(self, notice_seconds: float) -> None:
-        """End in order: not ready for so long, then the answers in progress, then the port."""
+        """End in order: not ready for so long, then no new connections, then the port is closed."""
         admission = self._server.admission
         admission.draining = True
         await asyncio.sleep(notice_seconds)
+        self._http.refuse_connections()
+        await asyncio.sleep(ACCEPT_SECONDS)
         last = asyncio.get_running_loop().time() + DRAIN_SECONDS
         while admission.busy and asyncio.get_running_loop().time() < last:
             await asyncio.sleep(0.02)
@@ -119,7 +126,7 @@ class Answering:
         """Answer with the next engine as soon as there is one, for ever."""
         admission, say = self._server.admission, self._reports.say
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(successors.next_look(seconds))
             serving = admission.opened().release
             try:
                 engine = await beside_the_loop(successors.open_next)

@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import Callable
 from ctypes import CDLL
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -20,8 +21,10 @@ from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.release.manifest import config_of, read_manifest
 from pipelines.release.store import CURRENT, current
 
+SOON_SECONDS = 0.2  # between looks while a switch is under way
 RETRY_SECONDS = 60.0  # before a release that failed for a reason of the machine's is tried again
 SETTLE_SECONDS = 60.0  # after which no answer is in progress: a fault keeps an engine in memory
+RARE_SECONDS = 600.0  # between two attempts to release such an engine
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +69,8 @@ class EngineReloader:
         self._retry_at = 0.0  # by the clock that never goes back
         self._complaint = ""  # of CURRENT
         self._before: WeakSet[Engine] = WeakSet()  # engines that served, still in memory
-        self._settle_until = 0.0  # by the same clock
-        self._settled = False  # collections leave out the serving engine, and no other is in memory
+        self._switching = True
+        self._collect_at = 0.0  # by the same clock, also while engines of before are held
 
     def open_first(self) -> Engine:
         """Open the current release, and its log of changes where there is one."""
@@ -143,34 +146,50 @@ class EngineReloader:
         assert self._serving is not None, "open_first() comes first"
         self._serving.detach()
         self._before.add(self._serving)
-        self._serving, self._settled = engine, False
-        self._settle_until = monotonic() + SETTLE_SECONDS
+        self._serving, self._switching = engine, True
+        self._collect_at = monotonic() + SETTLE_SECONDS
 
     def settle(self) -> bool:
         """Release the previous engine; False while its answers in progress still hold it.
 
-        After SETTLE_SECONDS it is True all the same, so that releases are followed on.
-        What is in memory then is left out of the collections to come: libraries of models bring
-        half a million objects, and a collection of all stops every thread for a third of a second.
-        An engine has cycles, so that only a collection of all releases it.
+        After SETTLE_SECONDS it is True all the same, so that releases are followed on, and a later
+        call releases the engine when what holds it has ended.
+        The engine itself goes with its last answer, but its parts have cycles: only a collection
+        of all objects, which stops every thread, frees their memory. There is one when the engine
+        has gone; what a fault holds is collected rarely.
         """
-        if self._settled:
-            return True
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        return_free_memory()
-        self._settled = not self._before or monotonic() >= self._settle_until
-        if self._settled and self._before:
-            names = ", ".join(engine.release for engine in self._before)
-            log.warning("release %s is still in memory, although another answers", names)
-        return self._settled
+        if self._switching:
+            gc.collect()  # what was not frozen: an error that is over may hold its answer
+        now = monotonic()
+        if now >= self._collect_at or (self._collect_at < inf and not self._before):
+            collect_and_freeze()
+            if self._switching and self._before:
+                names = ", ".join(engine.release for engine in self._before)
+                log.warning("release %s is still in memory, although another answers", names)
+            self._switching = False
+            self._collect_at = now + RARE_SECONDS if self._before else inf
+        return not self._switching
+
+    def next_look(self, regular: float) -> float:
+        """Return the seconds until `open_next` is due: `regular`, or less during a switch."""
+        return min(SOON_SECONDS, regular) if self._switching else regular
 
     def close(self) -> None:
         """Write the changes that wait, and take no more."""
         gc.unfreeze()  # else what is left out of collections is left over at the very end, too
         if self._serving is not None:
             self._serving.close()
+
+
+def collect_and_freeze() -> None:
+    """Free what nobody refers to; leave out what is in memory then of the collections to come.
+
+    Libraries and a release bring over a hundred thousand objects that stay.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return_free_memory()
 
 
 def return_free_memory() -> None:

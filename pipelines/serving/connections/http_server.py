@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pipelines.serving.bodies.bodies import Failure, FailureBody
 from pipelines.serving.connections.head_lines import HeadLines
+from pipelines.serving.connections.listening import refuse_connections
 from pipelines.serving.connections.open_files import most_connections, raise_file_limit
 
 HEAD_SECONDS = 10.0  # for the head of a request, from its first byte or the connection's opening
@@ -22,6 +23,7 @@ REST_SECONDS = 5.0  # for the rest of a body that was answered before its end
 UNREAD_SECONDS = 30.0  # that a client may read nothing of an answer
 MOST_CONNECTIONS = 4_096  # of one process
 BACKLOG = 4_096  # connections that wait to be accepted
+LAST_SECONDS = 0.5  # that an idle connection is open when the port is closed: a request may come
 END_SECONDS = 2  # for the connections that are open when the port is closed
 
 
@@ -46,16 +48,23 @@ class HttpServer:
             proxy_headers=False,
         )
         self._server = _Server(config)
+        self._listener: socket.socket | None = None
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer on a socket until `stop`, then end its connections within END_SECONDS."""
         raise_file_limit(MOST_CONNECTIONS)
+        self._listener = listener
         await self._server.serve(sockets=[listener])
 
     async def listening(self) -> None:
         """Wait until connections are accepted."""
         while not self._server.started:
             await asyncio.sleep(0.01)
+
+    def refuse_connections(self) -> None:
+        """Let no new connection be made, in any process that listens on the socket."""
+        if self._listener is not None:
+            refuse_connections(self._listener)
 
     def stop(self) -> None:
         """Accept no more connections, let the answers in progress end, and return from `serve`."""
@@ -92,6 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_begun = False
         self._heads = 0  # that were whole
         self._ending = False  # answered, and the rest of the body is thrown away
+        self._last = False  # the port is closed: the next answer is the last one
         self._timer: TimerHandle | None = None
         self._unread: TimerHandle | None = None
         self.idle_since = self.loop.time()
@@ -143,6 +153,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limit(None)
         super().on_headers_complete()
         self.cycle.transport = _AnsweringTransport(self)  # type: ignore[assignment]
+        if self._last:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the body is whole."""
@@ -189,9 +201,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(400, "this is not a request in HTTP/1.1")
 
     def shutdown(self) -> None:
-        """End an idle connection at once, and others after their answer."""
-        if self._ending or self.is_idle():
+        """End a connection after its next answer, and an idle one within LAST_SECONDS."""
+        if self._ending:
             self.close_now()
+        elif self.is_idle():
+            self._last = True
+            self._limit(LAST_SECONDS)
         else:
             super().shutdown()
 

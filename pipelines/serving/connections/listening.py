@@ -1,11 +1,22 @@
-"""The address of the server: checks it, binds a socket to it, writes it as a URL."""
+"""The address of the server: checks it, binds a socket to it, closes it to new connections."""
 
 import socket
+import struct
+import sys
+from contextlib import suppress
+from ctypes import addressof, create_string_buffer
 
 from pipelines.config.sections import Config
 from pipelines.errors import UserError
 
 Address = tuple[str, int]  # IP address and port
+ATTACH_FILTER = 26  # SO_ATTACH_FILTER of Linux
+DROP_SYN = (  # classic BPF over a segment of TCP: code, jump if true, jump if false, constant
+    (0x30, 0, 0, 13),  # load the byte of flags
+    (0x45, 0, 1, 0x02),  # is SYN among them?
+    (0x06, 0, 0, 0),  # then drop the segment
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take it
+)
 
 
 def listening_address(config: Config, host: str | None, port: int | None) -> Address:
@@ -45,6 +56,19 @@ def bound_socket(address: Address) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def refuse_connections(listener: socket.socket) -> None:
+    """Let no new connection be made; those that were made can still be accepted.
+
+    To close the socket would reset those. A client that connects meanwhile is not answered, and
+    tries again after a second. Nothing happens where the system has no such filter.
+    """
+    program = create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in DROP_SYN))
+    if sys.platform == "linux":
+        with suppress(OSError):
+            pointer = struct.pack("HP", len(DROP_SYN), addressof(program))
+            listener.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, pointer)
 
 
 def url_of(listener: socket.socket) -> str:

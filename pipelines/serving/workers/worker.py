@@ -19,7 +19,7 @@ from pipelines.live.remote.change_client import ChangeClient, connect
 from pipelines.live.remote.change_tail import ChangeTail
 from pipelines.serving.answering import Answering, Composition, beside_the_loop
 from pipelines.serving.app import create_app
-from pipelines.serving.hot_swap import EngineReloader
+from pipelines.serving.hot_swap import SOON_SECONDS, EngineReloader
 from pipelines.serving.progress_reports import Reports
 from pipelines.serving.ranking_logs import ranking_log
 from pipelines.serving.workers.protocol import TURN, End, Task
@@ -31,12 +31,14 @@ class InTurn:
     """Opens releases as EngineReloader does, one worker of a server at a time.
 
     Two releases are in the memory of the worker whose turn it is, and one in all others: a turn
-    ends when the answers in progress of the old release have ended and its memory is free.
+    ends at the first look that finds the old release out of memory. The next turn is another's,
+    where another waits.
     """
 
     def __init__(self, engines: EngineReloader, lock: Path) -> None:
         self._engines = engines
         self._lock = FileLock(lock, thread_local=False)
+        self._waiting = False  # for the turn of another process to end
 
     def open_next(self) -> Engine | None:
         """Return the next engine, opened; None where there is none, or another has the turn.
@@ -45,12 +47,15 @@ class InTurn:
         """
         if not self._engines.settle():
             return None
-        self._lock.release()  # of a turn that ended; does nothing where there was none
+        if self._lock.is_locked:  # by a turn that ended
+            self._lock.release()
+            return None
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
+            self._waiting = True
             return None
-        engine = None
+        self._waiting, engine = False, None
         try:
             engine = self._engines.open_next()
         finally:
@@ -61,6 +66,10 @@ class InTurn:
     def promote(self, engine: Engine) -> None:
         """Make `engine` the serving one; a later `open_next` leaves the turn to another process."""
         self._engines.promote(engine)
+
+    def next_look(self, regular: float) -> float:
+        """Return the seconds until `open_next` is due: less during a switch, here or elsewhere."""
+        return min(SOON_SECONDS, regular) if self._waiting else self._engines.next_look(regular)
 
 
 async def answer(

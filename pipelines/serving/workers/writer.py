@@ -36,7 +36,8 @@ def write(task: Task, reports: Reports, ending: threading.Event) -> None:
         server = ChangeServer(task.socket_path, engine.change)
         reports.answers(engine.release)
         del engine  # it has to leave memory when another follows
-        while not ending.wait(task.config.serve.follow_seconds or IDLE_SECONDS):
+        seconds = task.config.serve.follow_seconds or IDLE_SECONDS
+        while not ending.wait(engines.next_look(seconds)):
             _follow(engines, server)
         server.close()
     finally:

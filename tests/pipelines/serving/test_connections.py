@@ -1,6 +1,8 @@
+import asyncio
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,7 +17,10 @@ from pipelines.config.loading import with_live
 from pipelines.config.sections import Config
 from pipelines.serving.app import create_app
 from pipelines.serving.connections import http_server, request_guard
+from pipelines.serving.connections.http_server import HttpServer
+from pipelines.serving.connections.listening import bound_socket, refuse_connections
 from tests.assertions import every
+from tests.pipelines.conftest import FakeEngine
 
 Serve = Callable[[Litestar], AbstractContextManager[str]]
 HEAD = (
@@ -38,6 +43,53 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         (request_guard, "PAUSE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.3)
+
+
+def test_a_request_that_is_on_its_way_when_the_port_is_closed_is_answered(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LAST_SECONDS", "END_SECONDS"):
+        monkeypatch.setattr(http_server, name, 60)
+
+    answer = asyncio.run(asked_after_the_end(create_app(engine, Config())))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+
+
+async def asked_after_the_end(app: Litestar) -> bytes:
+    listener = bound_socket(("127.0.0.1", 0))
+    server = HttpServer(app)
+    serving = asyncio.create_task(server.serve(listener))
+    await server.listening()
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    server.stop()
+    while listener.fileno() >= 0:
+        await asyncio.sleep(0.01)
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await serving
+    return answer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no filter of packets")
+def test_connections_that_were_made_can_be_accepted_when_no_more_are_made() -> None:
+    with bound_socket(("127.0.0.1", 0)) as listener:
+        listener.listen()
+        before = socket.create_connection(listener.getsockname())
+        before.sendall(b"hello")
+
+        refuse_connections(listener)
+
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.2)
+        accepted, _ = listener.accept()
+        with before, accepted:
+            accepted.settimeout(20)
+            assert accepted.recv(5) == b"hello"
+            accepted.sendall(b"hello yourself")
+            assert before.recv(14) == b"hello yourself"
 
 
 def place_of(address: str) -> tuple[str, int]:
