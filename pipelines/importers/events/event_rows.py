@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
+from pipelines.importers.events.date_order import LogStyle
 from pipelines.importers.events.fields import (
     NO_NAME,
     NOBODY,
@@ -20,7 +21,6 @@ from pipelines.importers.events.fields import (
 )
 from pipelines.importers.events.product_names import ProductNames
 from pipelines.importers.events.times import (
-    DateOrder,
     local_of,
     moment_of,
     names_second,
@@ -29,7 +29,6 @@ from pipelines.importers.events.times import (
 )
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
-from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
@@ -75,12 +74,11 @@ class EventReader:
     def __init__(
         self,
         columns: EventColumns,
-        order: DateOrder,
-        price: PriceStyle = PLAIN_STYLE,
+        style: LogStyle,
         names: ProductNames | None = None,
         remarks: Remarks | None = None,
     ) -> None:
-        """Prepare for rows whose dates stand in an order and whose amounts have a style.
+        """Prepare for rows whose times and amounts are written in a style.
 
         `names` are those by which orders may show the products.
         """
@@ -89,11 +87,11 @@ class EventReader:
         self.undated = 0  # events of orders that were undone at nobody knows when
         self.zoned = 0  # times that name a zone, or count from 1970
         self.zones_unknown = 0  # times with letters for a zone that are not known
-        self._to_second = False  # whether a time so far was no full minute
+        self._to_second = style.to_second
         self._columns = columns
-        self._order = order
+        self._order = style.order
         remembered = lru_cache(REMEMBERED, typed=True)
-        self._amount_of = remembered(lambda text: amount_of(text, price))
+        self._amount_of = remembered(lambda text: amount_of(text, style.price))
         self._quantity_of = remembered(quantity_of)
         self._type_of = remembered(lambda text: type_of(text, columns.types))
         self._columns_of = {
@@ -127,7 +125,7 @@ class EventReader:
         """Return whether a row tells of one event: by an id, an order, or a user and a second.
 
         A purchase needs the first or the second: one receipt may name a product on two lines. And
-        times tell no second where those of all rows so far are full minutes.
+        times tell no second where those of the first rows are full minutes.
         """
         if self._at(row, "id") is not None or self._at(row, "session") is not None:
             return True
@@ -224,7 +222,6 @@ class EventReader:
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
         moment = written_moment(value, self._order)
-        self._to_second = self._to_second or moment.second != 0
         self.zoned += moment.tzinfo is not None
         self.zones_unknown += moment.tzinfo is None and names_unknown_zone(value)
         return local_of(moment, self._order)
