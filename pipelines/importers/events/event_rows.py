@@ -20,6 +20,7 @@ from pipelines.importers.events.fields import (
     value_at,
 )
 from pipelines.importers.events.product_names import ProductNames
+from pipelines.importers.events.statuses import is_in_part, is_never_done, is_undone, words_of
 from pipelines.importers.events.times import (
     local_of,
     moment_of,
@@ -42,19 +43,8 @@ IDS = ("user", "product")
 NAMES_OF = (*IDS, "session", "id")
 OF_ORDER = ("user", "time", "status", "undone_at")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
-# Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
-# column of the status is that of a cancellation. `partially_refunded` was bought for the most part.
-UNDONE = (
-    "cancel", "refund", "return", "void", "annul", "storn", "retour", "chargeback", "charged-back",
-    "rückerstatt", "erstattet", "rembours", "reembols", "devuel", "devolu", "rimbors", "geannul",
-    "terugbetaal", "anulow", "zwróc",
-)  # fmt: skip
-NEVER_DONE = (
-    "fail", "declin", "denied", "abgebroch", "abgelehnt", "fehlgeschl", "échou", "fallid",
-    "mislukt", "draft", "checkout-draft", "auto-draft", "trash", "abandon", "expired",
-)  # fmt: skip
-IN_PART = ("partial", "partiel", "teil", "parcial", "parzial", "gedeeltelijk")
-A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")  # no code of a state such as 2
+# A status that is a date is that of a cancellation; a code such as 2 says nothing.
+A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")
 
 
 class LeftOut(RowError):
@@ -207,16 +197,16 @@ class EventReader:
         Raises LeftOut where no column says when: the status is of the moment of the export.
         """
         status = self._text(row, "status", 200)
-        words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
-        if any(word.startswith(IN_PART) for word in words):
+        words = words_of(status)
+        if is_in_part(words):
             return None
         date = status if A_DATE.match(status) else self._at(row, "undone_at")
-        if date is None and not any(word.startswith((*UNDONE, *NEVER_DONE)) for word in words):
+        if date is None and not is_undone(words) and not is_never_done(words):
             return None
-        if date is not None and not any(word.startswith(NEVER_DONE) for word in words):
+        if date is not None and not is_never_done(words):
             with suppress(RowError):
                 return moment_of(date, self._order)
-        self.undated += any(word.startswith(UNDONE) for word in words)
+        self.undated += is_undone(words)
         raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
 
     def _time(self, row: Row) -> Any:

@@ -314,12 +314,73 @@ def test_a_log_of_ratings_alone_holds_ratings(tmp_path: Path) -> None:
     assert "from 'rating'" not in note
 
 
-def test_a_score_is_no_rating(tmp_path: Path) -> None:
-    log = "userId,itemId,score,timestamp\n1,p1,0.83,1709287200\n"
+@pytest.mark.parametrize(
+    ("scores", "kind"),
+    [
+        (["0.5", "4.0", "5"], "rating"),
+        (["1", "10", "", "7.5"], "rating"),
+        (["4,5", "3"], "rating"),
+        (["0.83", "4.0"], "purchase"),
+        (["87", "5"], "purchase"),
+        (["0", "1"], "purchase"),
+        (["high", "low"], "purchase"),
+        (["", ""], "purchase"),
+    ],
+)
+def test_a_score_is_a_rating_where_all_are_half_stars_up_to_ten(
+    tmp_path: Path, scores: list[str], kind: str
+) -> None:
+    log = "userId;itemId;score;timestamp\n"
+    log += "".join(f"{i};p1;{score};{1709287200 + i}\n" for i, score in enumerate(scores))
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == [kind] * len(scores)
+    assert any("ratings from 'score'" in note for note in report.notes) == (kind == "rating")
+
+
+@pytest.mark.parametrize("name", ["score", "star_rating", "Book-Rating", "overall", "points"])
+def test_reviews_hold_ratings_and_no_searches(tmp_path: Path, name: str) -> None:
+    row = {"customer_id": 7, "product_id": "p1", name: 4, "review_date": "2015-08-31"}
+    text = {"text": "So good that I " + "love it " * 500, "title": "Love", "helpful_votes": 3}
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, rows_of(row | text), "reviews.jsonl")
+
+    assert (event["type"], event["text"]) == ("rating", "")
+    assert event["time"] == datetime(2015, 8, 31)
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "kept"),
+    [
+        ("state", ["complete", "canceled", "processing", "closed"], [0, 2, 3]),  # Magento
+        ("state", ["pending_payment", "holded", "canceled", "new"], [0, 1, 3]),
+        ("order_state", ["Completed", "Cancelled", "Shipped", "Refunded"], [0, 2]),
+        ("estado", ["pagado", "cancelado", "enviado", "devuelto"], [0, 2]),
+        ("state", ["CA", "NY", "TX", "VA"], [0, 1, 2, 3]),
+        ("state", ["California", "New York", "Texas", "Returned Hills"], [0, 1, 2, 3]),
+        ("estado", ["Sonora", "Jalisco", "Puebla", "Oaxaca"], [0, 1, 2, 3]),
+    ],
+)
+def test_a_state_is_that_of_an_order_where_its_values_are(
+    tmp_path: Path, name: str, states: list[str], kept: list[int]
+) -> None:
+    log = f"order_id,customer_id,sku,created_at,{name}\n"
+    log += "".join(f"{i},{i},p1,2024-03-01 10:00,{state}\n" for i, state in enumerate(states))
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [int(event["user"]) for event in events] == kept
+    said = any(f"status from '{name}'" in note for note in report.notes)
+    assert said == (len(kept) < len(states))
+
+
+def test_beside_a_status_a_state_says_nothing(tmp_path: Path) -> None:
+    log = "order_id,customer_id,sku,date,status,state\n1,1,p1,2024-03-01,complete,canceled\n"
 
     _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
 
-    assert [event["type"] for event in events] == ["purchase"]
+    assert len(events) == 1
 
 
 def test_ratings_beside_orders_make_no_ratings_of_them(tmp_path: Path) -> None:
