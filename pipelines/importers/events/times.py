@@ -33,17 +33,18 @@ ZONES = {
 }  # fmt: skip
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
 _COMMA_DAYS = re.compile(r"\d{5},\d{1,18}")  # Excel's, where decimals have a comma
-_DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
+_STOP = r"(?:\.(?=[\s,]|$))?"  # which some languages write behind a year or a day
+_DAY = re.compile(r"(\d{1,4})([-./])\s?(\d{1,2})\2\s?(\d{1,4})" + _STOP + r"(?![\d./])")
 _WEEKDAY = r"(?:[^\W\d_]{2,12}(?:-feira)?\.?,?\s+){0,2}"
 _DAY_WORD = re.compile(
     _WEEKDAY + r"(\d{1,2})(?:st|nd|rd|th|er|º)?\.?[-\s/]{0,3}(?:de\s|d['’])?"
-    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))"
+    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))" + _STOP
 )
 _WORD_DAY = re.compile(
     _WEEKDAY + r"([^\W\d_]{3,12})(?:\.?\s+|-)(\d{1,2})(?:st|nd|rd|th)?(?:,?\s+|-)(\d{4})"
 )
 _YEAR_WORD = re.compile(  # 2024. március 1., 2024-Mar-01, 2024 m. kovo 1 d.
-    r"(\d{4})\.?(?:\s?m\.)?[-\s/]{1,2}([^\W\d_]{3,12})\.?[-\s/]{1,2}(\d{1,2})(?:\.|\s?d\.)?(?!\d)"
+    r"(\d{4})\.?(?:\s?m\.)?[-\s/]{1,2}([^\W\d_]{3,12})\.?[-\s/]{1,2}(\d{1,2})(?:\s?d\.|\.)?(?!\d)"
 )
 _CLOCK = re.compile(
     r"(?:[T,:\s]|at|um|à|a|kl\.?){0,4}(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d{1,9})?)?"

@@ -8,6 +8,7 @@ from pipelines.config.loading import read_section
 from pipelines.errors import ShopError
 from pipelines.importers.exports.formats import Format, format_named
 from pipelines.importers.exports.header import Header
+from pipelines.importers.exports.inside import with_inner
 from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
 from pipelines.importers.exports.resolving import Resolved, resolved
 from pipelines.importers.exports.telling import LOOKED_AT, are_ratings, are_statuses
@@ -120,12 +121,19 @@ def _completed(source: Path, form: Format, found: Resolved, rows: Rows, kind: Ki
 
 def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     form = read_section(FOLDER / kind.guess, Format)
+    first = list(islice(rows.rows, LOOKED_AT))
     found = resolved(form, rows)
+    if rows.nested:
+        sections = (kind.section, "attributes")
+        inside = {key: with_inner(found.mapping[key], first) for key in sections
+                  if key in found.mapping}  # fmt: skip
+        found = found._replace(mapping=found.mapping | inside)
     section = found.mapping.get(kind.section, {})
     if kind is OF_EVENTS:
-        found = _with_told(form, rows, found, section)
+        found = _with_told(form, rows, found, section, first)
     columns = {field: column for field, column in section.items() if field != "default_type"}
-    taken = ", ".join(f"{field} from {column!r}" for field, column in columns.items())
+    named = columns | found.mapping.get("attributes", {})
+    taken = ", ".join(f"{field} from {column!r}" for field, column in named.items())
     if columns != section:
         taken += f", ratings from {found.columns[-1]!r}"
     sentence = (
@@ -136,9 +144,10 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     return Recognised(found.mapping, sentence, missing, _unused(rows, found))
 
 
-def _with_told(form: Format, rows: Rows, found: Resolved, section: dict[str, Any]) -> Resolved:
+def _with_told(
+    form: Format, rows: Rows, found: Resolved, section: dict[str, Any], first: list[Row]
+) -> Resolved:
     """Put into a guessed section of events what the values of columns tell; return their names."""
-    first = list(islice(rows.rows, LOOKED_AT))
     more: list[str] = []
     state = Header(rows.columns, form.names).one("state")
     if state and "status" not in section and are_statuses(first, state):

@@ -294,12 +294,24 @@ def test_a_month_that_is_another_in_another_country_is_told_by_the_others_of_the
     "text",
     [
         "2024. március 1. 10:00", "2024-Mar-01 10:00", "2024 March 1 10:00", "Mar-01-2024 10:00",
-        "2024 m. kovo 1 d. 10:00", "1 d'abril de 2024", "fredag den 1 mars 2024 kl. 10:00",
-        "sexta-feira, 1 de março de 2024 10:00", "1er mars 2024 à 10h00", "Pt, 1 mar 2024 10:00",
+        "2024 m. kovo 1 d. 10:00", "fredag den 1 mars 2024 kl. 10:00", "1er mars 2024 à 10h00",
+        "1. ožujka 2024. 10:00", "01.03.2024. 10:00", "1. 3. 2024 10:00", "1. 3. 2024. 10:00",
+        "2024. 03. 01. 10:00", "sexta-feira, 1 de março de 2024 10:00", "Pt, 1 mar 2024 10:00",
     ],
 )  # fmt: skip
-def test_a_date_in_words_is_read_in_the_order_of_its_country(text: str) -> None:
-    assert moment_of(text) in (TEN, datetime(2024, 4, 1))
+def test_a_date_is_read_in_the_order_and_with_the_stops_of_its_country(text: str) -> None:
+    assert moment_of(text) == TEN
+
+
+@pytest.mark.parametrize(
+    "text", ["1 de març de 2024", "1. ožujka 2024.", "1. 3. 2024.", "2024. március 1."]
+)
+def test_a_stop_behind_the_year_or_the_day_ends_a_date(text: str) -> None:
+    assert moment_of(text) == datetime(2024, 3, 1)
+
+
+def test_catalan_elides_the_word_before_a_month() -> None:
+    assert moment_of("1 d'abril de 2024") == datetime(2024, 4, 1)
 
 
 SECONDS = 1709287200  # 2024-03-01 10:00

@@ -467,6 +467,105 @@ def test_a_guest_of_an_order_is_known_by_the_address_in_another_column(tmp_path:
     assert [event["user"] for event in events] == ["5", "b@x"]
 
 
+MUG = {"id": "a", "name": "Mug"}
+INNER = [
+    {"brand": {"id": 3, "name": "Acme"}, "category": {"id": 1, "name": "Kitchen"},
+     "price": {"amount": "5.00", "currency": "EUR"}, "stock": {"quantity": 0},
+     "images": [{"alt": "A mug", "url": "https://x/1.jpg"}], "color": {"name": "Red"}},
+    {"@type": "Product", "brand": {"@type": "Brand", "name": "Acme"}, "category": "Kitchen",
+     "offers": {"price": "5.00", "priceCurrency": "EUR", "availability": "https://schema.org/"
+                "OutOfStock"}, "image": "https://x/1.jpg", "colour": "Red"},
+    {"brand": None, "manufacturer": {"title": "Acme"}, "categories": [{"name": "Kitchen"}],
+     "price": {"$numberDecimal": "5.00"}, "currency": "EUR", "availability": "out of stock",
+     "images": [{"src": "https://x/1.jpg"}], "color": [{"label": "Red"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", INNER)
+def test_objects_of_json_say_by_their_names_and_amounts_what_a_field_holds(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    if row["brand"] is None:
+        row = {key: value for key, value in row.items() if key != "brand"}
+
+    [mug], _, report = imported(tmp_path, "goods.jsonl", rows_of(MUG | row))
+
+    assert (mug["brand"], mug["categories"], mug["images"]) == (
+        "Acme", ["Kitchen"], ["https://x/1.jpg"],
+    )  # fmt: skip
+    assert (mug["price"], mug["currency"], mug["availability"]) == (5, "EUR", "OUT_OF_STOCK")
+    assert dict(mug["attributes"])["color"] == "Red"
+    assert "price from 'price." in report.notes[0] or "from 'offers.price'" in report.notes[0]
+
+
+def test_objects_in_a_log_say_by_their_ids_who_did_what(tmp_path: Path) -> None:
+    row = {
+        "event": "purchase", "timestamp": {"$date": "2024-03-01T10:00:00Z"}, "quantity": 2,
+        "user": {"id": 7, "name": "Ann"}, "product": {"id": "p1", "name": "Oat"},
+        "price": {"amount": 2, "currency": "EUR"},
+    }  # fmt: skip
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, rows_of(row), "log.jsonl")
+
+    assert (event["user"], event["product"], event["value"]) == ("7", "p1", 4)
+    assert event["time"] == datetime(2024, 3, 1, 10)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "id,name,category,price,stock,color,brand",
+        "ID,Name,Kategorie,Preis,Bestand,Farbe,Marke",
+        "id,title,categories,price,quantity,colour,manufacturer",
+        "reference,name,category,price,qty,color,brand",
+    ],
+)
+@pytest.mark.parametrize("more", ["", "status,active", "currency_code", "link,condition", "image"])
+def test_columns_that_all_shops_have_are_of_no_exporter(
+    tmp_path: Path, header: str, more: str
+) -> None:
+    columns = [header, *filter(None, [more])]
+    cells = {"currency_code": "EUR", "status,active": "1,1", "link,condition": "https://x,new"}
+    row = ["A1,Mug,Kitchen,5,0,Red,Acme", *filter(None, [cells.get(more, more and "i.jpg")])]
+
+    [mug], _, report = imported(tmp_path, "g.csv", ",".join(columns) + "\n" + ",".join(row) + "\n")
+
+    assert "of no exporter that is known" in report.notes[0]
+    assert (mug["id"], mug["title"], mug["price"], mug["brand"]) == ("A1", "Mug", 5, "Acme")
+    assert (mug["availability"], mug["categories"]) == ("OUT_OF_STOCK", ["Kitchen"])
+    assert "color from" in report.notes[0]
+
+
+ORDERS = {
+    "the plugins of WooCommerce": (
+        "Order Number,Order Status,Order Date,Email (Billing),SKU,Item #,Item Name,"
+        "Quantity (- Refund),Item Cost\n7,Completed,2024-03-01 10:00,a@x,p1,1,Oat milk,2,2.00\n"
+    ),
+    "PrestaShop": (
+        "id_order;reference;current_state;date_add;id_customer;product_reference;"
+        "product_quantity;unit_price_tax_incl\n"
+        "7;XKB;Payment accepted;2024-03-01 10:00:00;a@x;p1;2;2.000000\n"
+    ),
+    "Magento": (
+        "increment_id,state,customer_email,created_at,sku,qty_ordered,price\n"
+        '7,complete,a@x,"Mar 1, 2024, 10:00:00 AM",p1,2.0000,2.0000\n'
+    ),
+    "Croatia": (
+        "Broj narudžbe;Datum narudžbe;Kupac;Šifra;Količina;Cijena\n"
+        "7;1. ožujka 2024. 10:00;a@x;p1;2;2,00 €\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_orders_as_further_shops_write_them(tmp_path: Path, kind: str) -> None:
+    _, [order], _ = imported(tmp_path, "p.csv", PRODUCTS, ORDERS[kind])
+
+    assert (order["user"], order["session"], order["product"]) == ("a@x", "7", "p1")
+    assert (order["quantity"], order["value"]) == (2, 4)
+    assert order["time"] == datetime(2024, 3, 1, 10)
+
+
 def test_a_header_that_says_nothing_is_refused_with_its_columns(tmp_path: Path) -> None:
     with pytest.raises(ShopError, match=r"no column is known to be `id` or `title`; it has a, b"):
         imported(tmp_path, "x.csv", "a,b\n1,2\n")
