@@ -32,7 +32,7 @@ ZONES = {
     "NZDT": 13,
 }  # fmt: skip
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
-_COMMA_DAYS = re.compile(r"\d{5},\d{1,18}")  # Excel's, where decimals have a comma
+_COMMA = re.compile(r"\d{5,19},\d{1,18}")  # Excel's days and seconds where decimals have one
 _STOP = r"(?:\.(?=[\s,]|$))?"  # which some languages write behind a year or a day
 _DAY = re.compile(r"(\d{1,4})([-./])\s?(\d{1,2})\2\s?(\d{1,4})" + _STOP + r"(?![\d./])")
 _WEEKDAY = r"(?:[^\W\d_]{2,12}(?:-feira)?\.?,?\s+){0,2}"
@@ -204,6 +204,7 @@ def unit_of(value: Any) -> str:
     if isinstance(value, str) and len(value) > MAX_TEXT:
         return ""
     text = value.strip() if isinstance(value, str) else _digits(value)
+    text = text.replace(",", ".") if _COMMA.fullmatch(text) else text
     if not _NUMBER.fullmatch(text) or _compact(text, DateOrder()):
         return ""
     number = float(text)
@@ -223,7 +224,7 @@ def _digits(value: Any) -> str:
 
 def _of_digits(text: str, order: DateOrder) -> datetime | None:
     """Read digits alone: 20240301 and longer forms, Excel's days, or a number since 1970."""
-    if _COMMA_DAYS.fullmatch(text):
+    if _COMMA.fullmatch(text):
         text = text.replace(",", ".")
     if not _NUMBER.fullmatch(text):
         return None

@@ -536,6 +536,101 @@ def test_columns_that_all_shops_have_are_of_no_exporter(
     assert "color from" in report.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("column", "sold", "not_sold"),
+    [
+        ("status", ["active", "", "in stock", "1"], ["Draft", "archived", "inaktiv"]),
+        ("is_active", ["1", "yes", "TRUE"], ["0", "no", "FALSE"]),
+        ("Archived", ["N", "0", ""], ["Y", "1", "true"]),
+        ("visibility", ["visible", "catalog, search"], ["hidden", "Not visible"]),
+        ("published", ["1", "2001", "2024-03-01"], ["0", "-1", "false"]),
+    ],
+)
+def test_what_a_table_says_is_not_for_sale_is_left_out_and_counted(
+    tmp_path: Path, column: str, sold: list[str], not_sold: list[str]
+) -> None:
+    rows = [f"{i};Mug {i};5;{cell}" for i, cell in enumerate((*sold, *not_sold))]
+
+    products, _, report = imported(
+        tmp_path, "g.csv", "\n".join([f"sku;name;price;{column}", *rows])
+    )
+
+    assert [product["id"] for product in products] == [str(i) for i in range(len(sold))]
+    assert sum("rows are left out" in remark.kind for remark in report.remarks) == len(not_sold)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        "sale_start;sale_end", "special_from_date;special_to_date", "Angebot von;Angebot bis",
+        "date_on_sale_from;date_on_sale_to",
+    ],
+)  # fmt: skip
+def test_a_sale_that_is_over_or_later_does_not_count_in_any_table(
+    tmp_path: Path, dates: str
+) -> None:
+    text = (
+        f"sku;name;price;sale_price;{dates}\n1;A;9;5;2024-06-01;2024-06-30\n"
+        "2;B;9;5;2024-05-01;2024-05-31\n3;C;9;5;2024-07-01;2024-07-31\n4;D;9;5;;\n"
+    )
+
+    products, _, _ = imported(tmp_path, "g.csv", text)
+
+    assert [product["price"] for product in products] == [5, 9, 9, 5]
+
+
+EVENTS = {
+    "Snowplow": (
+        "log.tsv",
+        "collector_tstamp\tevent_name\tdomain_userid\tdomain_sessionid\tproduct_id\tquantity\n"
+        "2024-03-01 10:00:00.123\tadd_to_cart\tu1\ts1\tp1\t2\n",
+    ),
+    "Mixpanel": (
+        "log.jsonl",
+        rows_of({"event": "Product Added", "properties": {
+            "time": 1709287200, "distinct_id": "u1", "product_id": "p1", "quantity": 2}}),
+    ),
+    "Amplitude": (
+        "log.jsonl",
+        rows_of({"event_type": "Product Added", "event_time": "2024-03-01 10:00:00.123000",
+                 "user_id": "u1", "event_properties": {"product_id": "p1", "quantity": 2}}),
+    ),
+    "PostHog": (
+        "log.jsonl",
+        rows_of({"uuid": "1", "event": "product_added", "distinct_id": "u1",
+                 "timestamp": "2024-03-01T10:00:00Z",
+                 "properties": {"product_id": "p1", "quantity": 2}}),
+    ),
+    "a table with decimal commas": (
+        "log.csv", "user_id;event;item;cnt;ts\nu1;cart;p1;2;1709287200,5\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_events_as_analytics_export_them(tmp_path: Path, kind: str) -> None:
+    name, log = EVENTS[kind]
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, log, name)
+
+    assert (event["user"], event["type"], event["product"]) == ("u1", "add_to_cart", "p1")
+    assert (event["quantity"], event["time"]) == (2, datetime(2024, 3, 1, 10))
+
+
+def test_customers_of_the_counter_are_no_one_shopper(tmp_path: Path) -> None:
+    log = (
+        "Receipt No,Date,Time,Item Code,Qty,Unit Price,Customer\n"
+        "1,01/03/24,10:05 AM,p1,2,2.00,Walk-in\n2,13/03/24,1:05 PM,p3,1,3.00,Walk-in\n"
+    )
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(e["user"], e["session"], e["time"].day) for e in events] == [
+        ("1", "1", 1), ("2", "2", 13),
+    ]  # fmt: skip
+    assert any("2 events are of guests" in note for note in report.notes)
+
+
 ORDERS = {
     "the plugins of WooCommerce": (
         "Order Number,Order Status,Order Date,Email (Billing),SKU,Item #,Item Name,"
