@@ -11,7 +11,7 @@ from pipelines.importers.exports.header import Header
 from pipelines.importers.exports.inside import with_inner
 from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
 from pipelines.importers.exports.resolving import Resolved, resolved
-from pipelines.importers.exports.telling import LOOKED_AT, are_ratings, are_statuses
+from pipelines.importers.exports.telling import LOOKED_AT, are_ratings, are_statuses, are_stocks
 from pipelines.importers.mapping import shown_columns
 from pipelines.importers.tables.rows import Row, Rows
 
@@ -131,6 +131,9 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     section = found.mapping.get(kind.section, {})
     if kind is OF_EVENTS:
         found = _with_told(form, rows, found, section, first)
+    elif "availability" not in section:
+        status = Header(rows.columns, form.names).one("status")
+        section |= {"availability": status} if status and are_stocks(first, status) else {}
     columns = {field: column for field, column in section.items() if field != "default_type"}
     named = columns | found.mapping.get("attributes", {})
     taken = ", ".join(f"{field} from {column!r}" for field, column in named.items())

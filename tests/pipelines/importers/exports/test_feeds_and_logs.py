@@ -559,6 +559,18 @@ def test_what_a_table_says_is_not_for_sale_is_left_out_and_counted(
     assert sum("rows are left out" in remark.kind for remark in report.remarks) == len(not_sold)
 
 
+def test_a_status_is_the_availability_where_its_words_are(tmp_path: Path) -> None:
+    words = ["available", "sold out", "preorder", "draft"]
+    text = "sku,name,status\n" + "".join(f"{i},Mug {i},{one}\n" for i, one in enumerate(words))
+
+    products, _, report = imported(tmp_path, "g.csv", text)
+
+    assert [product["availability"] for product in products] == [
+        "IN_STOCK", "OUT_OF_STOCK", "PREORDER",
+    ]  # fmt: skip
+    assert "availability from 'status'" in report.notes[0]
+
+
 @pytest.mark.parametrize(
     "dates",
     [
