@@ -70,7 +70,7 @@ NAMES = {
         orderedproduct orderaction orderitem transaction transactions tracktransaction
         purchaseitem itempurchased ecommercepurchase ecommerceorder trackecommerceorder
         inapppurchase checkoutcompleted
-        checkoutcomplete sale sales sold invoice conversion paid
+        checkoutcomplete sale sales sold invoice conversion paid orderpaid paymentcompleted
         kauf gekauft bestellung bestellt achat achete commande compra comprado pedido acquisto
         ordine
         aankoop bestelling zakup zamowienie kop siparis satinalma покупка заказ 购买 下单 購入

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipelines.importers.columns import EventColumns
 from pipelines.importers.events.acts import type_of
 from pipelines.importers.events.amounts import amount_of, position_of, propensity_of, quantity_of
+from pipelines.importers.events.date_order import LogStyle
 from pipelines.importers.events.fields import (
     NO_NAME,
     NOBODY,
@@ -19,8 +20,8 @@ from pipelines.importers.events.fields import (
     value_at,
 )
 from pipelines.importers.events.product_names import ProductNames
+from pipelines.importers.events.statuses import is_in_part, is_never_done, is_undone, words_of
 from pipelines.importers.events.times import (
-    DateOrder,
     local_of,
     moment_of,
     names_second,
@@ -29,7 +30,6 @@ from pipelines.importers.events.times import (
 )
 from pipelines.importers.mapping import fields_of, names_of
 from pipelines.importers.tables.rows import Row
-from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle
 from pipelines.importers.values.texts import RowError, id_of, text_of
 from pipelines.shop.quality import shown
 from pipelines.shop.remarks import Remarks
@@ -43,19 +43,8 @@ IDS = ("user", "product")
 NAMES_OF = (*IDS, "session", "id")
 OF_ORDER = ("user", "time", "status", "undone_at")  # what the rows of one order have in common
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
-# Beginnings of what shops call an order that did not come to be, or was taken back; a date in the
-# column of the status is that of a cancellation. `partially_refunded` was bought for the most part.
-UNDONE = (
-    "cancel", "refund", "return", "void", "annul", "storn", "retour", "chargeback", "charged-back",
-    "rückerstatt", "erstattet", "rembours", "reembols", "devuel", "devolu", "rimbors", "geannul",
-    "terugbetaal", "anulow", "zwróc",
-)  # fmt: skip
-NEVER_DONE = (
-    "fail", "declin", "denied", "abgebroch", "abgelehnt", "fehlgeschl", "échou", "fallid",
-    "mislukt", "draft", "checkout-draft", "auto-draft", "trash", "abandon", "expired",
-)  # fmt: skip
-IN_PART = ("partial", "partiel", "teil", "parcial", "parzial", "gedeeltelijk")
-A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")  # no code of a state such as 2
+# A status that is a date is that of a cancellation; a code such as 2 says nothing.
+A_DATE = re.compile(r"\d{1,4}[-./]\d|\d{8}")
 
 
 class LeftOut(RowError):
@@ -75,12 +64,11 @@ class EventReader:
     def __init__(
         self,
         columns: EventColumns,
-        order: DateOrder,
-        price: PriceStyle = PLAIN_STYLE,
+        style: LogStyle,
         names: ProductNames | None = None,
         remarks: Remarks | None = None,
     ) -> None:
-        """Prepare for rows whose dates stand in an order and whose amounts have a style.
+        """Prepare for rows whose times and amounts are written in a style.
 
         `names` are those by which orders may show the products.
         """
@@ -89,11 +77,11 @@ class EventReader:
         self.undated = 0  # events of orders that were undone at nobody knows when
         self.zoned = 0  # times that name a zone, or count from 1970
         self.zones_unknown = 0  # times with letters for a zone that are not known
-        self._to_second = False  # whether a time so far was no full minute
+        self._to_second = style.to_second
         self._columns = columns
-        self._order = order
+        self._order = style.order
         remembered = lru_cache(REMEMBERED, typed=True)
-        self._amount_of = remembered(lambda text: amount_of(text, price))
+        self._amount_of = remembered(lambda text: amount_of(text, style.price))
         self._quantity_of = remembered(quantity_of)
         self._type_of = remembered(lambda text: type_of(text, columns.types))
         self._columns_of = {
@@ -127,7 +115,7 @@ class EventReader:
         """Return whether a row tells of one event: by an id, an order, or a user and a second.
 
         A purchase needs the first or the second: one receipt may name a product on two lines. And
-        times tell no second where those of all rows so far are full minutes.
+        times tell no second where those of the first rows are full minutes.
         """
         if self._at(row, "id") is not None or self._at(row, "session") is not None:
             return True
@@ -209,22 +197,21 @@ class EventReader:
         Raises LeftOut where no column says when: the status is of the moment of the export.
         """
         status = self._text(row, "status", 200)
-        words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
-        if any(word.startswith(IN_PART) for word in words):
+        words = words_of(status)
+        if is_in_part(words):
             return None
         date = status if A_DATE.match(status) else self._at(row, "undone_at")
-        if date is None and not any(word.startswith((*UNDONE, *NEVER_DONE)) for word in words):
+        if date is None and not is_undone(words) and not is_never_done(words):
             return None
-        if date is not None and not any(word.startswith(NEVER_DONE) for word in words):
+        if date is not None and not is_never_done(words):
             with suppress(RowError):
                 return moment_of(date, self._order)
-        self.undated += any(word.startswith(UNDONE) for word in words)
+        self.undated += is_undone(words)
         raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
 
     def _time(self, row: Row) -> Any:
         value = self._at(row, "time")
         moment = written_moment(value, self._order)
-        self._to_second = self._to_second or moment.second != 0
         self.zoned += moment.tzinfo is not None
         self.zones_unknown += moment.tzinfo is None and names_unknown_zone(value)
         return local_of(moment, self._order)

@@ -19,7 +19,11 @@ GUESTS = frozenset(word.casefold() for word in NOBODY) | {
     "-1", "0.0", "n/a", "na", "nil", "none", "-", "--", "guest", "guests", "guest user",
     "guest customer", "guest checkout", "anonymous", "anonymous user", "anon", "unknown",
     "not logged in", "not_logged_in", "visitor", "nobody", "gast", "gastkunde", "unbekannt",
-    "guest_user", "invité", "invitado", "ospite", "gość", "00000000-0000-0000-0000-000000000000",
+    "walk-in", "walk in", "walkin", "walk-in customer", "cash", "cash customer", "cash sale",
+    "retail customer", "laufkunde", "laufkundschaft", "barverkauf", "client comptoir",
+    "client de passage", "consumidor final", "cliente mostrador", "público en general",
+    "розничный покупатель", "guest_user", "invité", "invitado", "ospite", "gość",
+    "00000000-0000-0000-0000-000000000000",
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class EventIntake:
         self._source = source
         self._columns = columns
         self._style = style
-        self._reader = EventReader(columns, style.order, style.price, names, self.remarks)
+        self._reader = EventReader(columns, style, names, self.remarks)
         outer = columns.each.partition(".")[0]
         self._duplicates = Duplicates(columns.duplicates, outer)
         self._waiting: list[dict[str, Any]] = []
@@ -148,7 +148,7 @@ class EventIntake:
         anonymous = self._reader.anonymous
         return [
             f"events by type: {kinds}",
-            self._style.note,
+            *self._style.notes,
             f"events of other types are left out{self._names(': ')}" if self._unknown else "",
             f"{strangers:,} events are of products that the catalogue lacks" if strangers else "",
             f"{anonymous:,} events name neither a user nor a session, so each counts as another "

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pipelines.config.zones import local_time, zone_of
+from pipelines.importers.events.months import month_of, without_accents
 from pipelines.importers.values.texts import RowError
 from pipelines.shop.quality import shown
 
@@ -13,34 +14,15 @@ YEARS = range(1990, 2101)
 MAX_TEXT = 80
 EXCEL_DAYS = range(32_874, 73_416)  # 1990 to 2100, as Excel counts days
 EXCEL_EPOCH = datetime(1899, 12, 30)
-# The largest number of each unit that is a moment before 2100: seconds, milliseconds and so on.
-UNITS = ((5e9, 1), (5e12, 1e3), (5e15, 1e6), (5e18, 1e9))
-COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-# Beginnings of the months' names in English, German, French, Spanish, Italian, Dutch, Danish,
-# Romanian, Polish, Turkish, Russian and Greek; of four letters where a month of Croatian or Finnish
-# begins in the same way. `listopad` is none: it is October in Croatia, November in Poland.
-MONTHS = {
-    name: month
-    for month, names in enumerate(
-        (
-            ("jan", "ene", "gen", "ian", "sty", "oca", "янв", "ιαν"),
-            ("feb", "fev", "fév", "lut", "şub", "фев", "φεβ"),
-            ("mar", "mär", "mrz", "maa", "мар", "μαρ"),
-            ("apr", "avr", "abr", "kwi", "nis", "апр", "απρ"),
-            ("may", "mai", "mei", "mag", "maj", "май", "мая", "μαΐ", "μαι"),
-            ("jun", "juin", "giu", "iun", "cze", "haz", "lipa", "lipn", "июн", "ιουν"),
-            ("jul", "juil", "lug", "iul", "lipi", "lipc", "tem", "июл", "ιουλ"),
-            ("aug", "aoû", "aou", "ago", "sie", "ağu", "авг", "αυγ"),
-            ("sep", "set", "wrz", "eyl", "сен", "σεπ"),
-            ("oct", "okt", "ott", "paź", "eki", "окт", "οκτ"),
-            ("nov", "noi", "kas", "marr", "ноя", "νοε"),
-            ("dec", "dez", "déc", "dic", "des", "gru", "ara", "дек", "δεκ"),
-        ),
-        start=1,
-    )
-    for name in names
-}  # fmt: skip
-
+# What numbers since 1970 count: how many make a second, and the least one that is no moment.
+UNITS = {
+    "seconds": (1, 5e9),
+    "milliseconds": (1e3, 5e12),
+    "microseconds": (1e6, 5e15),
+    "nanoseconds": (1e9, 5e18),
+}
+HOUR = 10  # digits of one
+COMPACT = {8: "%Y%m%d", HOUR: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 # Hours that names of zones are ahead of UTC: RFC 5322 section 4.3, and those of Europe, Russia,
 # Japan and Australia that name one zone. What has several meanings, such as IST, is none.
 ZONES = {
@@ -50,17 +32,22 @@ ZONES = {
     "NZDT": 13,
 }  # fmt: skip
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,18})?(?:[eE]\+?\d{1,2})?")
-_COMMA_DAYS = re.compile(r"\d{5},\d{1,18}")  # Excel's, where decimals have a comma
-_DAY = re.compile(r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d./])")
+_COMMA = re.compile(r"\d{5,19},\d{1,18}")  # Excel's days and seconds where decimals have one
+_STOP = r"(?:\.(?=[\s,]|$))?"  # which some languages write behind a year or a day
+_DAY = re.compile(r"(\d{1,4})([-./])\s?(\d{1,2})\2\s?(\d{1,4})" + _STOP + r"(?![\d./])")
+_WEEKDAY = r"(?:[^\W\d_]{2,12}(?:-feira)?\.?,?\s+){0,2}"
 _DAY_WORD = re.compile(
-    r"(?:[^\W\d_]{2,12}\.?,?\s+)?(\d{1,2})(?:st|nd|rd|th)?\.?[-\s/]{0,3}(?:de\s)?"
-    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))"
+    _WEEKDAY + r"(\d{1,2})(?:st|nd|rd|th|er|º)?\.?[-\s/]{0,3}(?:de\s|d['’])?"
+    r"([^\W\d_]{3,12})\.?,?[-\s/]{0,3}(?:de\s)?(\d{4}|\d{2}(?!\d))" + _STOP
 )
 _WORD_DAY = re.compile(
-    r"(?:[^\W\d_]{2,12}\.?,?\s+)?([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})"
+    _WEEKDAY + r"([^\W\d_]{3,12})(?:\.?\s+|-)(\d{1,2})(?:st|nd|rd|th)?(?:,?\s+|-)(\d{4})"
+)
+_YEAR_WORD = re.compile(  # 2024. március 1., 2024-Mar-01, 2024 m. kovo 1 d.
+    r"(\d{4})\.?(?:\s?m\.)?[-\s/]{1,2}([^\W\d_]{3,12})\.?[-\s/]{1,2}(\d{1,2})(?:\s?d\.|\.)?(?!\d)"
 )
 _CLOCK = re.compile(
-    r"(?:[T,:\s]|at|um|à){0,4}(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d{1,9})?)?"
+    r"(?:[T,:\s]|at|um|à|a|kl\.?){0,4}(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d{1,9})?)?"
     r"\s*(?:([ap])\.?\s?m\.?)?",
     re.IGNORECASE,
 )
@@ -77,7 +64,7 @@ _EAST_ASIAN = re.compile(
 )
 _AFTERNOON = ("下午", "午後", "오후")
 _MANY_DIGITS = re.compile(r"\d{9,20}(?:\.\d+)?")
-_SECONDS = re.compile(r"\d{1,2}:\d{2}:\d{2}")
+_SECONDS = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?")
 _LETTERS = re.compile(r"\d\s*(?![AP]M$)[A-Z]{2,5}$")
 _SPACED_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)|\s*(?:UTC|GMT)$")
 
@@ -95,16 +82,19 @@ class Parts(NamedTuple):
 
 
 class DateOrder(NamedTuple):
-    """How dates of three numbers are read, and the zone in which times are stored.
+    """How the times of a file are read, and the zone in which they are stored.
 
     `day_first` is None where nothing says: then only dates that can be read in one way are.
-    `year_first` is of dates with two digits for each number.
+    `year_first` is of dates with two digits for each number. With a `unit`, one of UNITS, numbers
+    since 1970 in any other are none; with "" each number tells its own by its size.
     """
 
     day_first: bool | None = None
     year_first: bool = False
     said: bool = False  # by the mapping
     zone: tzinfo = UTC
+    unit: str = ""
+    croatian: bool = False  # names of months: `listopad` is October there, else November
 
 
 def moment_of(value: Any, order: DateOrder = DateOrder()) -> datetime:  # noqa: B008
@@ -135,7 +125,9 @@ def written_moment(value: Any, order: DateOrder) -> datetime:
 
 
 def _hint(value: Any, order: DateOrder) -> str:
-    """Return what to do about a date whose numbers can stand in several orders."""
+    """Return what to do about a date whose numbers can stand in several orders, or about a unit."""
+    if order.unit and unit_of(value):
+        return f": the numbers of this column count {order.unit} since 1970"
     parts = parts_of(value.strip()[:MAX_TEXT]) if isinstance(value, str) else None
     if order.said or not parts or not (parts.years_last or parts.two_digits):
         return ""
@@ -159,7 +151,7 @@ def names_second(value: Any) -> bool:
         moment = _of_digits(text, DateOrder())
         return moment is not None and moment.time() != time.min
     clock = _SECONDS.search(text)
-    return clock is not None and not clock[0].startswith("00:00:00")
+    return clock is not None and bool(clock[0].strip("0:.,"))
 
 
 def parts_of(text: str) -> Parts | None:
@@ -183,8 +175,8 @@ def _moment(value: Any, order: DateOrder) -> datetime | None:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return _of_digits(f"{value:f}".removesuffix(".000000"), order) if value < 5e18 else None
+    if digits := _digits(value):
+        return _of_digits(digits, order)
     if not isinstance(value, str) or not (text := value.strip()) or len(text) > MAX_TEXT:
         return None
     try:
@@ -207,28 +199,64 @@ def _joined_zone(found: re.Match[str]) -> str:
     return "+00:00" if found[0].strip() else ""
 
 
+def unit_of(value: Any) -> str:
+    """Return which of UNITS a number since 1970 counts, by its size; "" for any other time."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return ""
+    text = value.strip() if isinstance(value, str) else _digits(value)
+    text = text.replace(",", ".") if _COMMA.fullmatch(text) else text
+    if not _NUMBER.fullmatch(text) or _compact(text, DateOrder()):
+        return ""
+    number = float(text)
+    if int(number) in EXCEL_DAYS:
+        return ""
+    unit = _likely_unit(number)
+    moment = _since_1970(number, unit) if unit else None
+    return unit if moment and moment.year in YEARS else ""
+
+
+def _digits(value: Any) -> str:
+    """Return a number as text; "" for what is none, or too large for a moment."""
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool):
+        return ""
+    return f"{value:f}".removesuffix(".000000") if value < UNITS["nanoseconds"][1] else ""
+
+
 def _of_digits(text: str, order: DateOrder) -> datetime | None:
-    """Read digits alone: 20240301 and longer forms, or a number; ten digits mean seconds
-    unless they begin with 20, as Google's hours 2024030110 do and seconds before 2033 do not."""
-    del order
-    if _COMMA_DAYS.fullmatch(text):
+    """Read digits alone: 20240301 and longer forms, Excel's days, or a number since 1970."""
+    if _COMMA.fullmatch(text):
         text = text.replace(",", ".")
     if not _NUMBER.fullmatch(text):
         return None
+    return _compact(text, order) or _of_number(float(text), order)
+
+
+def _compact(text: str, order: DateOrder) -> datetime | None:
+    """Read 20240301 and the like. Ten digits that begin with 20 are an hour, as Google writes it,
+    where nothing says that numbers are seconds: before 2033 those do not begin so."""
     form = COMPACT.get(len(text)) if text.startswith(("19", "20")) else None
-    if form:
-        try:
-            return datetime.strptime(text, form)
-        except ValueError:
-            pass
-    return _of_number(float(text))
+    if not form or (order.unit and len(text) == HOUR):
+        return None
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        return None
 
 
-def _of_number(number: float) -> datetime | None:
-    if int(number) in EXCEL_DAYS:
+def _of_number(number: float, order: DateOrder) -> datetime | None:
+    if not order.unit and int(number) in EXCEL_DAYS:
         return EXCEL_EPOCH + timedelta(seconds=round(number * 86_400))
-    unit = next((unit for most, unit in UNITS if 0 <= number < most), None)
-    return datetime.fromtimestamp(number / unit, UTC) if unit else None
+    unit = order.unit or _likely_unit(number)
+    return _since_1970(number, unit) if unit else None
+
+
+def _likely_unit(number: float) -> str:
+    return next((name for name, (_, most) in UNITS.items() if 0 <= number < most), "")
+
+
+def _since_1970(number: float, unit: str) -> datetime | None:
+    parts, most = UNITS[unit]
+    return datetime.fromtimestamp(number / parts, UTC) if 0 <= number < most else None
 
 
 def _of_numbers(text: str, order: DateOrder) -> datetime | None:
@@ -258,18 +286,38 @@ def _only_order(parts: Parts) -> bool | None:
     return True if parts.sign == "." else None
 
 
-def _of_words(text: str, order: DateOrder) -> datetime | None:
-    del order
-    lower = text.lower()
+class Worded(NamedTuple):
+    """A date with the name of its month, as it stands in a text: 1 March 2024 10:00."""
+
+    year: int
+    month: str
+    day: int
+    rest: str
+
+
+def worded(text: str) -> Worded | None:
+    """Return the parts of a date with a name of a month; None for any other text.
+
+    That the name is one of a month is not known yet.
+    """
+    plain = without_accents(text)
+    lower = plain.lower()
     if found := _DAY_WORD.match(lower):
         day, name, year = found.groups()
     elif found := _WORD_DAY.match(lower):
         name, day, year = found.groups()
+    elif found := _YEAR_WORD.match(lower):
+        year, name, day = found.groups()
     else:
         return None
-    month = MONTHS.get(name[:4], MONTHS.get(name[:3]))
     whole = _full_year(int(year)) if len(year) == 2 else int(year)
-    return _at(whole, month, int(day), text[found.end() :]) if month else None
+    return Worded(whole, name, int(day), plain[found.end() :])
+
+
+def _of_words(text: str, order: DateOrder) -> datetime | None:
+    date = worded(text)
+    month = date and month_of(date.month, croatian=order.croatian)
+    return _at(date.year, month, date.day, date.rest) if date and month else None
 
 
 def _full_year(year: int) -> int:

@@ -37,7 +37,8 @@ class Header:
         self._nested = nested
         self._by_key: dict[str, str] = {}
         for column in columns:
-            self._by_key.setdefault(plain(column), column)
+            if not column.startswith("@"):  # JSON-LD says by those what an object is
+                self._by_key.setdefault(plain(column), column)
         for column in columns:
             outer, _, name = column.rpartition(".")
             if outer.lower() in OUTER:

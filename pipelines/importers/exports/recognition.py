@@ -1,6 +1,6 @@
 """Recognises which exporter wrote a file, by its columns, or guesses by usual names."""
 
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,10 +8,12 @@ from pipelines.config.loading import read_section
 from pipelines.errors import ShopError
 from pipelines.importers.exports.formats import Format, format_named
 from pipelines.importers.exports.header import Header
+from pipelines.importers.exports.inside import with_inner
 from pipelines.importers.exports.names import FOLDER, LOGS, PRODUCTS, names_of_formats
 from pipelines.importers.exports.resolving import Resolved, resolved
+from pipelines.importers.exports.telling import LOOKED_AT, are_ratings, are_statuses, are_stocks
 from pipelines.importers.mapping import shown_columns
-from pipelines.importers.tables.rows import Rows
+from pipelines.importers.tables.rows import Row, Rows
 
 HOW = "print one to correct with --print-mapping, and import with `vetrina import table`"
 
@@ -119,13 +121,22 @@ def _completed(source: Path, form: Format, found: Resolved, rows: Rows, kind: Ki
 
 def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     form = read_section(FOLDER / kind.guess, Format)
+    first = list(islice(rows.rows, LOOKED_AT))
     found = resolved(form, rows)
+    if rows.nested:
+        sections = (kind.section, "attributes")
+        inside = {key: with_inner(found.mapping[key], first) for key in sections
+                  if key in found.mapping}  # fmt: skip
+        found = found._replace(mapping=found.mapping | inside)
     section = found.mapping.get(kind.section, {})
-    if kind is OF_EVENTS and (column := _rating(form, rows, section)):
-        section["default_type"] = "rating"
-        found = found._replace(columns=(*found.columns, column))
+    if kind is OF_EVENTS:
+        found = _with_told(form, rows, found, section, first)
+    elif "availability" not in section:
+        status = Header(rows.columns, form.names).one("status")
+        section |= {"availability": status} if status and are_stocks(first, status) else {}
     columns = {field: column for field, column in section.items() if field != "default_type"}
-    taken = ", ".join(f"{field} from {column!r}" for field, column in columns.items())
+    named = columns | found.mapping.get("attributes", {})
+    taken = ", ".join(f"{field} from {column!r}" for field, column in named.items())
     if columns != section:
         taken += f", ratings from {found.columns[-1]!r}"
     sentence = (
@@ -136,14 +147,34 @@ def _guess(source: Path, rows: Rows, kind: Kind) -> Recognised:
     return Recognised(found.mapping, sentence, missing, _unused(rows, found))
 
 
-def _rating(form: Format, rows: Rows, section: dict[str, Any]) -> str:
+def _with_told(
+    form: Format, rows: Rows, found: Resolved, section: dict[str, Any], first: list[Row]
+) -> Resolved:
+    """Put into a guessed section of events what the values of columns tell; return their names."""
+    more: list[str] = []
+    state = Header(rows.columns, form.names).one("state")
+    if state and "status" not in section and are_statuses(first, state):
+        section["status"] = state
+        more.append(state)
+    if column := _rating(form, rows, section, first):
+        section["default_type"] = "rating"
+        section.pop("text", "")  # of a review, not of a search
+        more.append(column)
+    return found._replace(columns=(*found.columns, *more))
+
+
+def _rating(form: Format, rows: Rows, section: dict[str, Any], first: list[Row]) -> str:
     """Return the column of ratings in a log that says neither other acts nor amounts; "" if none.
 
-    Such are MovieLens and reviews: user, product, rating and time.
+    Such are MovieLens and reviews: user, product, rating and time. A score is one by its values.
     """
     if any(field in section for field in ("type", "quantity", "value", "unit_price", "session")):
         return ""
-    return Header(rows.columns, form.names).one("rating")
+    header = Header(rows.columns, form.names)
+    if column := header.one("rating"):
+        return column
+    scores = header.one("score") if {"user", "product"} <= section.keys() else ""
+    return scores if scores and are_ratings(first, scores) else ""
 
 
 def _unused(rows: Rows, found: Resolved) -> tuple[str, ...]:

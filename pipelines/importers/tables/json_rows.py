@@ -1,6 +1,6 @@
 """Reads the rows of JSON: an object a line, or an array of objects."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,16 @@ from pipelines.shop.remarks import Remarks
 
 LOOKED_AT = 100  # first rows that tell which columns there are
 MOST_WRAPPED = 3  # objects around the one that holds a list
-IDS = ("id", "sku", "handle", "product_id")  # of a row that is an object within an object
+# Lists that are the table of a file, and those that are parts of one row.
 TABLES = ("products", "items", "data", "rows", "results", "entries", "offers", "orders", "events")
+PARTS = (
+    "variants", "variations", "skus", "options", "images", "media", "pictures", "attributes",
+    "line_items", "lineitems", "reviews",
+)  # fmt: skip
+IDS = ("id", "sku", "handle", "product_id")
+OWN = ("title", "name", "product_name", "productname", "price")  # of a row, not of what wraps rows
 MAX_BYTES = 1_000_000_000  # of an array, which is read whole
+Object = dict[str, msgspec.Raw]  # by the names of its fields, which are not read yet
 
 
 def read_jsonl(path: Path, form: TableFormat) -> Rows:
@@ -32,7 +39,7 @@ def read_jsonl(path: Path, form: TableFormat) -> Rows:
 
 def read_json(path: Path, form: TableFormat) -> Rows:
     """Read an array of objects, or one in an object such as {"products": […]}; or lines of JSON."""
-    if _is_object_a_line(path, form) and not _is_wrapped(path):
+    if _is_object_a_line(path, form) and not _is_wrapped(path, form):
         remarks = Remarks(path)
         return _rows(path, _lines(path, form, remarks), remarks)
     objects = _array(path, _bytes(path))
@@ -111,41 +118,75 @@ def _first_letter(path: Path) -> str:
 
 def _is_object_a_line(path: Path, form: TableFormat) -> bool:
     """Tell whether the first line that says something is a whole JSON value."""
-    lines = text_lines(path, form.encoding, Remarks(), skip_long=True)
-    line = next((line for _, line in lines if line is None or line.strip()), "")
     try:
-        return isinstance(msgspec.json.decode(line or ""), dict)
+        return isinstance(msgspec.json.decode(next(_filled_lines(path, form), "")), dict)
     except (msgspec.DecodeError, RecursionError):
         return False
 
 
-def _is_wrapped(path: Path) -> bool:
-    """Tell whether a file is one object around one list of objects."""
-    with opened(path) as file:
-        line = file.readline(MAX_LINE)
-        if file.read(1000).strip():
-            return False
-    value, within = msgspec.json.decode(line), False
-    for _ in range(MOST_WRAPPED):
-        [*inside] = value.values()
-        if len(inside) != 1 or not isinstance(inside[0], dict):
-            break
-        value, within = inside[0], True
-    if within and _is_row({name: msgspec.json.encode(one) for name, one in value.items()}):
-        return True
-    return sum(_is_table(one) for one in value.values()) == 1
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and isinstance(value[0], dict)
-
-
-def _is_row(value: Mapping[str, bytes | msgspec.Raw]) -> bool:
-    """Tell whether an object of JSON by name is a row: it has an id, and no list of products."""
-    begins = {name.lower(): bytes(raw).lstrip()[:1] for name, raw in value.items()}
-    if any(begins.get(name) == b"[" for name in TABLES):
+def _is_wrapped(path: Path, form: TableFormat) -> bool:
+    """Tell whether a file of one line is an object around one list of objects, or around a row."""
+    [line, *more] = islice(_filled_lines(path, form), 2)
+    if more:
         return False
-    return any(begins.get(name, b"[") not in b"[{n" for name in IDS)  # n of null
+    outer, row = _unwrapped(msgspec.Raw(line.encode()))
+    tables = _tables(outer)
+    return bytes(row) != line.encode() if _is_row(outer, tables) else len(tables) == 1
+
+
+def _filled_lines(path: Path, form: TableFormat) -> Iterator[str]:
+    """Yield the lines that say something, "" for one that is too long."""
+    for _, line in text_lines(path, form.encoding, Remarks(), skip_long=True):
+        if line is None or line.strip():
+            yield line or ""
+
+
+def _unwrapped(content: msgspec.Raw) -> tuple[Object, msgspec.Raw]:
+    """Return the first object that has more than an object in it, by name and as it is written."""
+    outer = msgspec.json.decode(content, type=Object)
+    for _ in range(MOST_WRAPPED):
+        [*inside] = outer.values()
+        if len(inside) != 1 or not _begins(inside[0], b"{"):
+            break
+        content = inside[0]
+        outer = msgspec.json.decode(content, type=Object)
+    return outer, content
+
+
+def _tables(value: Object) -> dict[str, list[msgspec.Raw]]:
+    """Return the lists of objects in an object, by name."""
+    lists = {
+        name: msgspec.json.decode(raw, type=list[msgspec.Raw])
+        for name, raw in value.items()
+        if _begins(raw, b"[")
+    }
+    return {name: rows for name, rows in lists.items() if rows and _begins(rows[0], b"{")}
+
+
+def _is_row(value: Object, tables: dict[str, list[msgspec.Raw]]) -> bool:
+    """Tell whether an object is a row with lists of its parts, not one that wraps a table.
+
+    A row has a title or a price of its own, or an id beside lists that only a row has. A list whose
+    objects have titles is a table, unless its name says that it is a part of a row.
+    """
+    rows = {name.lower(): one for name, one in tables.items()}
+    if not rows.keys().isdisjoint(TABLES):
+        return False
+    others = [msgspec.json.decode(one[0], type=Object) for name, one in rows.items()
+              if name not in PARTS]  # fmt: skip
+    if not others:
+        return _has(value, OWN + IDS)
+    return _has(value, OWN) and not any(_has(one, OWN) for one in others)
+
+
+def _has(value: Object, names: tuple[str, ...]) -> bool:
+    """Tell whether an object has a text or a number under one of some names."""
+    filled = {name.lower() for name, raw in value.items() if not _begins(raw, b"[", b"{", b"n")}
+    return not filled.isdisjoint(names)
+
+
+def _begins(raw: msgspec.Raw, *letters: bytes) -> bool:
+    return bytes(raw).lstrip()[:1] in letters
 
 
 def _bytes(path: Path) -> bytes:
@@ -165,21 +206,14 @@ def _array(path: Path, content: bytes) -> list[msgspec.Raw]:
     try:
         if content.lstrip()[:1] == b"[":
             return msgspec.json.decode(content, type=list[msgspec.Raw])
-        outer = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-        for _ in range(MOST_WRAPPED):
-            [*inside] = outer.values()
-            if len(inside) != 1 or bytes(inside[0]).lstrip()[:1] != b"{":
-                break
-            outer = msgspec.json.decode(inside[0], type=dict[str, msgspec.Raw])
-            if _is_row(outer):
-                return [inside[0]]
-        lists = [raw for raw in outer.values() if bytes(raw).lstrip()[:1] == b"["]
-        tables = [msgspec.json.decode(raw, type=list[msgspec.Raw]) for raw in lists]
+        outer, row = _unwrapped(msgspec.Raw(content))
+        tables = _tables(outer)
+        if _is_row(outer, tables):
+            return [row]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ShopError(
             f"{path}: not JSON: {e}; expected an array of objects, or an object a line"
         ) from None
-    tables = [table for table in tables if table and bytes(table[0]).lstrip()[:1] == b"{"]
     if len(tables) > 1:
         raise ShopError(f"{path} holds several lists of objects; write the products' list alone")
-    return tables[0] if tables else [msgspec.Raw(content)]
+    return next(iter(tables.values()), [msgspec.Raw(content)])

@@ -171,7 +171,7 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
     before, after = text[: numbers[0].start()], text[numbers[0].end() :]
     negative = before.rstrip().endswith("-") or "-" in before or after.startswith("-")
     sign = _sign(before.replace("-", " "), after.replace("-", " "))
-    if sign == PENCE and not (after.strip(" -*") == PENCE and style.currency in ("", "GBP")):
+    if sign == PENCE and not _is_pence(after, style):
         sign = None  # `P100` is of Botswana or the Philippines, and `100 p` of many more
     if sign is None:
         raise _no_number(value)
@@ -180,6 +180,13 @@ def _read_text(value: str, style: PriceStyle) -> PriceText:
         choice = f"{sign} is read as {currency}; is that right? (key `currency`)"
     amount = _amount(value, numbers[0][0], style.mark(numbers[0][0], currency)) / parts
     return PriceText(Price(_possible(-amount if negative else amount), currency), choice)
+
+
+def _is_pence(after: str, style: PriceStyle) -> bool:
+    """Tell whether `p` behind a number means pence: in pounds, small also where nothing is said."""
+    letter = after.strip(" -*.!")
+    in_pounds = style.currency == "GBP" or (not style.currency and "GBP" in style.decimals)
+    return letter.casefold() == PENCE and (in_pounds or (letter == PENCE and not style.currency))
 
 
 def _of_one_word(text: str) -> PriceText | None:
@@ -258,7 +265,8 @@ def _sign(before: str, after: str) -> str | None:
     """Return the sign or code of a currency around a number, "" for none, None for other words."""
     signs: list[str] = []
     for side in (before, after):
-        whole = side.strip(" :=*").casefold()
+        whole = side.strip(" :=*!").casefold()
+        whole = whole if _is_sign(whole) else whole.rstrip(".")  # the end of a sentence
         if not whole:
             continue
         joined = whole.replace(" ", "")

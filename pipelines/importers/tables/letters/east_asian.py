@@ -1,5 +1,6 @@
 """Tells the encodings of Japan, Korea and China apart by the letters that a decoding gives."""
 
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ TRADITIONAL = """
 """
 KANA = "".join(map(chr, (*range(0x3041, 0x3097), *range(0x30A1, 0x30FD))))
 KANA_LETTERS = frozenset(KANA)
+SMALL = frozenset(bytes([code]) for code in b"abcdefghijklmnopqrstuvwxyz")
+MOST_SMALL = 0.6  # of the letters whose second byte is that of a small Latin one
 SURE = 0.6  # of the score of a text all of whose letters are frequent
 LEAST = 0.35  # where no encoding of single bytes is plausible
 AHEAD = 0.1  # of the next best, for a text to be believed
@@ -57,6 +60,8 @@ USUAL = {
     "shift_jis": ("euc_jp", 0xCF),
     "euc_jp": ("euc_jp", 0xCF),
 }
+RUN = re.compile(r"(?P<before>(?<=[A-Za-z]))?[^\x00-\x7f]+(?P<after>(?=[a-z]))?")
+SIGNS = frozenset("®©™×°") | frozenset(map(chr, range(128)))  # which no language tells
 ASCII_SECOND = ("shift_jis", "big5")
 CODECS = {"shift_jis": "cp932", "big5": "cp950"}  # the same with the letters of Windows
 
@@ -77,18 +82,38 @@ def east_asian(sample: bytes, least: float, *, in_runs: bool) -> str:
 
 def _score(name: str, sample: bytes) -> float:
     """Return the share of letters that are frequent; the block's others count half or less."""
+    codec = CODECS.get(name, name)
     try:
-        text = sample.decode(CODECS.get(name, name))
+        text = sample.decode(codec)
     except UnicodeDecodeError:
         return 0.0
-    letters = [c for c in text if not c.isascii() and unicodedata.category(c)[0] in "LCS"]
+    letters = [c for c in text if _counts(c)]
     if not letters:
         return 0.0
     if name == "euc_jp" and KANA_LETTERS.isdisjoint(letters):
         return 0.0  # as rare as the same bytes are frequent for a text in Chinese
+    small = sum(letter.encode(codec)[1:] in SMALL for letter in letters)
+    if small > MOST_SMALL * len(letters):
+        return 0.0  # accents before small letters: one in six letters is written so
     language = LANGUAGES[name]
-    worth = sum(_worth(letter, language, name) for letter in letters)
+    worth = sum(_worth_of_run(run, language, name) for run in RUN.finditer(text))
     return max(worth / len(letters), 0.0)
+
+
+def _counts(letter: str) -> bool:
+    return unicodedata.category(letter)[0] in "LCS" and letter not in SIGNS
+
+
+def _worth_of_run(run: re.Match[str], language: Language, name: str) -> float:
+    """Return what some letters that stand together are worth; one alone is worth nothing.
+
+    Within a Latin word, with its letters on both sides, they are letters of another encoding.
+    """
+    letters = [c for c in run[0] if _counts(c)]
+    if run["before"] is not None and run["after"] is not None:
+        return -1.0 * len(letters)
+    worth = sum(_worth(letter, language, name) for letter in letters)
+    return worth if len(letters) > 1 else min(worth, 0.0)
 
 
 def _worth(letter: str, language: Language, name: str) -> float:

@@ -1,7 +1,8 @@
 """Tells the encoding of a text file by its bytes."""
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ SINGLE_BYTE = (
     "windows-1251", "koi8-r", "windows-1253", "windows-1255", "windows-1256", "cp874", "mac-roman",
     "cp850", "cp852",
 )  # fmt: skip
-LATIN = SINGLE_BYTE[:6]
+LATIN = tuple(name for name in SINGLE_BYTE if name not in LETTERS)
 MARKS = (
     (BYTE_ORDER_MARK, "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
@@ -41,10 +42,22 @@ RARE: dict[str, dict[str, float]] = {
     "windows-1254": dict.fromkeys("šŠ", 0.3) | dict.fromkeys("áéíóúæýàèìòùøåãõñ", 0.5),
 }
 STRANGER = 0.5  # of a letter that other languages have than the one of most letters
-WITHIN_WORDS = re.compile(r"(?<=[^\W\d_¹²³ªº¼½¾])(?:[¹²³ªº¼½¾]|[^\w\s!-~’·])+(?=[^\W\d_¹²³ªº¼½¾])")
+LETTER = r"[^\W\d_¹²³ªº¼½¾]"
+# Signs that people write between two letters, as in a trade mark or behind a word in quotes.
+BETWEEN = "’·—–…®™©•×“”«»\xa0\xad"
+WITHIN_WORDS = re.compile(rf"(?<={LETTER})(?:[¹²³ªº¼½¾]|[^\w\s!-~{BETWEEN}])+(?={LETTER})")
+SIGN = re.compile(rf"(?<={LETTER})[{BETWEEN[2:]}](?={LETTER})")
+QUOTE = re.compile(rf"(?<={LETTER})[“”](?={LETTER})")
 MIXED = re.compile(  # words of accented letters alone, and of letters of two scripts
-    r"[À-ɏ]{4}|[A-Za-z][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-z]"
+    r"[À-İĲ-ɏ]{4}|[A-Za-z][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-z]"
 )
+# What makes one of two plausible encodings less likely: that few shops have it, in all and by
+# letter; a sign between two letters; and a quote there where its counterpart is missing.
+DOUBT = {"mac-roman": (1.0, 0.1), "cp850": (1.0, 0.1), "cp852": (1.0, 0.1), "iso8859-2": (0.3, 0)}
+DOUBT_SIGN, DOUBT_QUOTE, DOUBT_LEADING = 0.1, 1.0, 0.5
+LEADING = re.compile(r"(?<![^\s,;\"])[©®±³¹¶¿¡×](?=[^\W\d_])")  # which stand before no word
+ENDS = {"¿": "?", "¡": "!"}  # but where the text has the other
+TWINS = {"windows-1253": "iso8859-7"}
 FEW = 6  # letters beyond ASCII; fewer do not tell a script
 IMPLAUSIBLE = 0.2  # odd letters a letter beyond ASCII; more and no candidate is believed
 
@@ -86,12 +99,22 @@ def _known(path: Path, said: str, start: bytes) -> str:
 
 
 def _wide(start: bytes) -> str:
-    """Return the kind of UTF-16 of a file without a mark: every second byte is mostly NUL."""
-    pairs = max(len(start) // 2, 1)
-    even, odd = start[::2].count(0) / pairs, start[1::2].count(0) / pairs
-    if odd > 0.4 > even:
-        return "utf-16-le"
-    return "utf-16-be" if even > 0.4 > odd else ""
+    """Return the kind of UTF-16 of a file without a mark: it gives lines of letters; "" if none.
+
+    Every second byte of Latin letters is NUL; of other scripts those of spaces and lines are.
+    """
+    if 0 not in start:
+        return ""
+    whole = start[: len(start) // 2 * 2]
+    for name in ("utf-16-le", "utf-16-be"):
+        text = whole.decode(name, "ignore")
+        if "\n" in text and all(map(_is_text, text)):
+            return name
+    return ""
+
+
+def _is_text(letter: str) -> bool:
+    return letter in "\r\n\t" or unicodedata.category(letter) not in ("Cc", "Cn", "Co", "Cs")
 
 
 def _read_through(path: Path) -> Encoding:
@@ -125,15 +148,17 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
     if name := east_asian(_whole_lines(sample), SURE, in_runs=in_runs):
         return name
     script, likelihood = likeliest(sample)
-    if in_runs and likelihood > PLAUSIBLE and len(re.findall(rb"[\x80-\xff]", sample)) >= FEW:
-        return script
+    few = len(re.findall(rb"[\x80-\xff]", sample)) < FEW
+    if (
+        in_runs
+        and likelihood > PLAUSIBLE
+        and not few
+        and not _is_mixed(sample.decode(script, "replace"))
+    ):
+        return _twin_of(script, sample)
     others = () if likelihood <= PLAUSIBLE else LETTERS.keys() - {script}
-    names = [name for name in SINGLE_BYTE if name not in others]
-    decoded = {name: sample.decode(name, "replace") for name in names}
-    odd = {name: _oddness(name, text) for name, text in decoded.items()}
-    best = min(odd, key=lambda name: odd[name])
-    letters = sum(not c.isascii() for c in decoded[best])
-    if odd[best] > IMPLAUSIBLE * letters or (in_runs and best in LATIN):
+    best = _least_odd(sample, [name for name in SINGLE_BYTE if name not in others])
+    if not best or (best in LATIN and _runs_of_letters(sample.decode(best, "replace"))):
         if name := east_asian(_whole_lines(sample), LEAST, in_runs=in_runs):
             return name
         byte = next(b for b in sample if b > 127)
@@ -141,7 +166,30 @@ def _most_plausible(path: Path, line: int, sample: bytes) -> str:
             f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8, and no other encoding is "
             "plausible; say `encoding` in the mapping (gb18030, big5, …), or save the file as UTF-8"
         )
-    return best
+    return _twin_of(best, sample)
+
+
+def _twin_of(name: str, sample: bytes) -> str:
+    """Return an encoding, or the one that differs from it in a few letters if it is less odd."""
+    several = [one for one in (name, TWINS.get(name, "")) if one]
+    return min(several, key=lambda one: _oddness(one, sample.decode(one, "replace")))
+
+
+def _least_odd(sample: bytes, names: list[str]) -> str:
+    """Return the likeliest of the encodings that are plausible; "" where none is."""
+    found: dict[str, float] = {}
+    for name in names:
+        text = sample.decode(name, "replace")
+        odd = _oddness(name, text)
+        if odd <= IMPLAUSIBLE * sum(not c.isascii() for c in text):
+            found[name] = odd + _doubt(name, text)
+    return min(found, key=lambda name: found[name], default="")
+
+
+def _is_mixed(text: str) -> bool:
+    """Tell whether many words of another script have Latin letters, too."""
+    words = [word for word in re.findall(r"\w+", text) if not word.isascii()]
+    return sum(bool(MIXED.search(word)) for word in words) * 5 > len(words)
 
 
 def _whole_lines(sample: bytes) -> bytes:
@@ -151,22 +199,40 @@ def _whole_lines(sample: bytes) -> bytes:
 
 def _runs_of_bytes(sample: bytes) -> bool:
     """Tell whether bytes beyond ASCII mostly stand in long runs, as in no Latin script."""
-    runs = re.findall(rb"[\x80-\xff]++", sample)
+    return _are_long(re.findall(rb"[\x80-\xff]++", sample))
+
+
+def _runs_of_letters(text: str) -> bool:
+    """Tell the same of a decoded text, of which signs between letters are no part of a run."""
+    return _are_long(re.findall(rf"[^\x00-\x7fı{BETWEEN}]++", text))
+
+
+def _are_long(runs: Sequence[str | bytes]) -> bool:
     return sum(len(run) for run in runs if len(run) > 3) > sum(map(len, runs)) / 2
 
 
 def _oddness(name: str, text: str) -> float:
     """Return how much of a text no writer would write: symbols and capitals inside words."""
     odd = 3.0 * sum(c == "\ufffd" or "\x80" <= c < "\xa0" or "\u2500" <= c < "\u25a0" for c in text)
-    odd += sum(not (c.isascii() or c.isalpha() or c in USUAL_SIGNS) for c in text)
+    odd += sum(not (c.isascii() or c.isalpha() or c in USUAL_SIGNS) or c in "ˆˇ" for c in text)
     odd += sum(weight * text.count(c) for c, weight in RARE.get(name, {}).items())
     odd += STRANGER * strangers(name, text)
     odd += 2.0 * len(WITHIN_WORDS.findall(text))
     odd += 2.0 * len(MIXED.findall(text))
     for one, other in pairwise(text):
-        if one.islower() and other.isupper() and not other.isascii():
+        if one.islower() and other.isupper() and not (one.isascii() and other.isascii()):
             odd += 2.0
     return odd
+
+
+def _doubt(name: str, text: str) -> float:
+    """Return what speaks against an encoding beside another that is as plausible."""
+    whole, each = DOUBT.get(name, (0.0, 0.0))
+    doubt = whole + each * sum(c.isalpha() and not c.isascii() for c in text)
+    lonely = min(len(QUOTE.findall(text)), abs(text.count("“") - text.count("”")))
+    leading = [sign for sign in LEADING.findall(text) if ENDS.get(sign, "\0") not in text]
+    doubt += DOUBT_LEADING * len(leading)
+    return doubt + DOUBT_SIGN * len(SIGN.findall(text)) + DOUBT_QUOTE * lonely
 
 
 def _odd_word(text: str) -> str:

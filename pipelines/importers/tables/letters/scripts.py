@@ -19,7 +19,7 @@ ACCENTS = "\u0301\u0308"
 PLAUSIBLE = -4.0  # a letter of a text in its own language has about -3.3, of another one -4.5
 NO_LETTER = -9.0
 # What a capital is worth: at the beginning of a word, behind another, behind a small letter.
-CAPITAL, CAPITAL_BEHIND_ONE, CAPITAL_WITHIN = -0.3, -0.15, -2.5
+CAPITAL, CAPITAL_BEHIND_ONE, CAPITAL_WITHIN = -0.3, -0.15, -4.0
 ODD_WORD = -1.0  # a Cyrillic one without a vowel, a Greek one without accent or with an odd ending
 VOWELS = frozenset("аеёиоуыэюяіїє")
 GREEK_ENDINGS = frozenset("αεηιουωςσν")

@@ -424,6 +424,36 @@ def test_a_line_of_a_user_that_comes_again_within_a_second_counts_once(
     assert any("1 lines stand there again, word for word" in note for note in report.notes)
 
 
+def test_whether_times_are_to_the_second_is_known_before_the_first_row(tmp_path: Path) -> None:
+    log = "u,t,p\n" + "a,2024-03-01 10:00:00,p1\n" * 2 + "a,2024-03-01 10:00:00.250,p2\n" * 2
+    columns = {"user": "u", "time": "t", "product": "p", "default_type": "view"}
+
+    events, _ = imported(tmp_path, log, columns)
+
+    assert [event["product"] for event in events] == ["p1", "p2"]
+
+
+def test_a_midnight_with_microseconds_is_no_day(tmp_path: Path) -> None:
+    log = "u,t,p\n" + "a,2024-03-01 00:00:00.000250,p1\n" * 2
+    columns = {"user": "u", "time": "t", "product": "p", "default_type": "view"}
+
+    assert len(imported(tmp_path, log, columns)[0]) == 1
+
+
+def test_numbers_in_another_unit_than_their_column_are_refused_with_examples(
+    tmp_path: Path,
+) -> None:
+    log = "u,t,p\n" + "".join(f"u{i},{1709287200000 + i},p1\n" for i in range(8))
+    log += "u8,1709287200,p1\nu9,0,p1\n"
+
+    events, report = imported(tmp_path, log, TIMES)
+
+    assert len(events) == 8
+    assert report.refused == {"event: unreadable time": 2}
+    assert any("count milliseconds since 1970" in example.reason for example in report.examples)
+    assert any("numbers of milliseconds since 1970, as 8 of the first" in n for n in report.notes)
+
+
 def test_equal_lines_of_a_receipt_without_an_id_are_two_pieces(tmp_path: Path) -> None:
     log = "u,t,p,e\n" + "a,2024-03-01 10:00:07,p1,view\n" * 2
     log += "a,2024-03-01 10:00:07,p1,purchase\n" * 2

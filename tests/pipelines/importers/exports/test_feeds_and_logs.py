@@ -314,12 +314,73 @@ def test_a_log_of_ratings_alone_holds_ratings(tmp_path: Path) -> None:
     assert "from 'rating'" not in note
 
 
-def test_a_score_is_no_rating(tmp_path: Path) -> None:
-    log = "userId,itemId,score,timestamp\n1,p1,0.83,1709287200\n"
+@pytest.mark.parametrize(
+    ("scores", "kind"),
+    [
+        (["0.5", "4.0", "5"], "rating"),
+        (["1", "10", "", "7.5"], "rating"),
+        (["4,5", "3"], "rating"),
+        (["0.83", "4.0"], "purchase"),
+        (["87", "5"], "purchase"),
+        (["0", "1"], "purchase"),
+        (["high", "low"], "purchase"),
+        (["", ""], "purchase"),
+    ],
+)
+def test_a_score_is_a_rating_where_all_are_half_stars_up_to_ten(
+    tmp_path: Path, scores: list[str], kind: str
+) -> None:
+    log = "userId;itemId;score;timestamp\n"
+    log += "".join(f"{i};p1;{score};{1709287200 + i}\n" for i, score in enumerate(scores))
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [event["type"] for event in events] == [kind] * len(scores)
+    assert any("ratings from 'score'" in note for note in report.notes) == (kind == "rating")
+
+
+@pytest.mark.parametrize("name", ["score", "star_rating", "Book-Rating", "overall", "points"])
+def test_reviews_hold_ratings_and_no_searches(tmp_path: Path, name: str) -> None:
+    row = {"customer_id": 7, "product_id": "p1", name: 4, "review_date": "2015-08-31"}
+    text = {"text": "So good that I " + "love it " * 500, "title": "Love", "helpful_votes": 3}
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, rows_of(row | text), "reviews.jsonl")
+
+    assert (event["type"], event["text"]) == ("rating", "")
+    assert event["time"] == datetime(2015, 8, 31)
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "kept"),
+    [
+        ("state", ["complete", "canceled", "processing", "closed"], [0, 2, 3]),  # Magento
+        ("state", ["pending_payment", "holded", "canceled", "new"], [0, 1, 3]),
+        ("order_state", ["Completed", "Cancelled", "Shipped", "Refunded"], [0, 2]),
+        ("estado", ["pagado", "cancelado", "enviado", "devuelto"], [0, 2]),
+        ("state", ["CA", "NY", "TX", "VA"], [0, 1, 2, 3]),
+        ("state", ["California", "New York", "Texas", "Returned Hills"], [0, 1, 2, 3]),
+        ("estado", ["Sonora", "Jalisco", "Puebla", "Oaxaca"], [0, 1, 2, 3]),
+    ],
+)
+def test_a_state_is_that_of_an_order_where_its_values_are(
+    tmp_path: Path, name: str, states: list[str], kept: list[int]
+) -> None:
+    log = f"order_id,customer_id,sku,created_at,{name}\n"
+    log += "".join(f"{i},{i},p1,2024-03-01 10:00,{state}\n" for i, state in enumerate(states))
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [int(event["user"]) for event in events] == kept
+    said = any(f"status from '{name}'" in note for note in report.notes)
+    assert said == (len(kept) < len(states))
+
+
+def test_beside_a_status_a_state_says_nothing(tmp_path: Path) -> None:
+    log = "order_id,customer_id,sku,date,status,state\n1,1,p1,2024-03-01,complete,canceled\n"
 
     _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
 
-    assert [event["type"] for event in events] == ["purchase"]
+    assert len(events) == 1
 
 
 def test_ratings_beside_orders_make_no_ratings_of_them(tmp_path: Path) -> None:
@@ -404,6 +465,212 @@ def test_a_guest_of_an_order_is_known_by_the_address_in_another_column(tmp_path:
     _, events, _ = imported(tmp_path, "p.csv", PRODUCTS, log)
 
     assert [event["user"] for event in events] == ["5", "b@x"]
+
+
+MUG = {"id": "a", "name": "Mug"}
+INNER = [
+    {"brand": {"id": 3, "name": "Acme"}, "category": {"id": 1, "name": "Kitchen"},
+     "price": {"amount": "5.00", "currency": "EUR"}, "stock": {"quantity": 0},
+     "images": [{"alt": "A mug", "url": "https://x/1.jpg"}], "color": {"name": "Red"}},
+    {"@type": "Product", "brand": {"@type": "Brand", "name": "Acme"}, "category": "Kitchen",
+     "offers": {"price": "5.00", "priceCurrency": "EUR", "availability": "https://schema.org/"
+                "OutOfStock"}, "image": "https://x/1.jpg", "colour": "Red"},
+    {"brand": None, "manufacturer": {"title": "Acme"}, "categories": [{"name": "Kitchen"}],
+     "price": {"$numberDecimal": "5.00"}, "currency": "EUR", "availability": "out of stock",
+     "images": [{"src": "https://x/1.jpg"}], "color": [{"label": "Red"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", INNER)
+def test_objects_of_json_say_by_their_names_and_amounts_what_a_field_holds(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    if row["brand"] is None:
+        row = {key: value for key, value in row.items() if key != "brand"}
+
+    [mug], _, report = imported(tmp_path, "goods.jsonl", rows_of(MUG | row))
+
+    assert (mug["brand"], mug["categories"], mug["images"]) == (
+        "Acme", ["Kitchen"], ["https://x/1.jpg"],
+    )  # fmt: skip
+    assert (mug["price"], mug["currency"], mug["availability"]) == (5, "EUR", "OUT_OF_STOCK")
+    assert dict(mug["attributes"])["color"] == "Red"
+    assert "price from 'price." in report.notes[0] or "from 'offers.price'" in report.notes[0]
+
+
+def test_objects_in_a_log_say_by_their_ids_who_did_what(tmp_path: Path) -> None:
+    row = {
+        "event": "purchase", "timestamp": {"$date": "2024-03-01T10:00:00Z"}, "quantity": 2,
+        "user": {"id": 7, "name": "Ann"}, "product": {"id": "p1", "name": "Oat"},
+        "price": {"amount": 2, "currency": "EUR"},
+    }  # fmt: skip
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, rows_of(row), "log.jsonl")
+
+    assert (event["user"], event["product"], event["value"]) == ("7", "p1", 4)
+    assert event["time"] == datetime(2024, 3, 1, 10)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "id,name,category,price,stock,color,brand",
+        "ID,Name,Kategorie,Preis,Bestand,Farbe,Marke",
+        "id,title,categories,price,quantity,colour,manufacturer",
+        "reference,name,category,price,qty,color,brand",
+    ],
+)
+@pytest.mark.parametrize("more", ["", "status,active", "currency_code", "link,condition", "image"])
+def test_columns_that_all_shops_have_are_of_no_exporter(
+    tmp_path: Path, header: str, more: str
+) -> None:
+    columns = [header, *filter(None, [more])]
+    cells = {"currency_code": "EUR", "status,active": "1,1", "link,condition": "https://x,new"}
+    row = ["A1,Mug,Kitchen,5,0,Red,Acme", *filter(None, [cells.get(more, more and "i.jpg")])]
+
+    [mug], _, report = imported(tmp_path, "g.csv", ",".join(columns) + "\n" + ",".join(row) + "\n")
+
+    assert "of no exporter that is known" in report.notes[0]
+    assert (mug["id"], mug["title"], mug["price"], mug["brand"]) == ("A1", "Mug", 5, "Acme")
+    assert (mug["availability"], mug["categories"]) == ("OUT_OF_STOCK", ["Kitchen"])
+    assert "color from" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "sold", "not_sold"),
+    [
+        ("status", ["active", "", "in stock", "1"], ["Draft", "archived", "inaktiv"]),
+        ("is_active", ["1", "yes", "TRUE"], ["0", "no", "FALSE"]),
+        ("Archived", ["N", "0", ""], ["Y", "1", "true"]),
+        ("visibility", ["visible", "catalog, search"], ["hidden", "Not visible"]),
+        ("published", ["1", "2001", "2024-03-01"], ["0", "-1", "false"]),
+    ],
+)
+def test_what_a_table_says_is_not_for_sale_is_left_out_and_counted(
+    tmp_path: Path, column: str, sold: list[str], not_sold: list[str]
+) -> None:
+    rows = [f"{i};Mug {i};5;{cell}" for i, cell in enumerate((*sold, *not_sold))]
+
+    products, _, report = imported(
+        tmp_path, "g.csv", "\n".join([f"sku;name;price;{column}", *rows])
+    )
+
+    assert [product["id"] for product in products] == [str(i) for i in range(len(sold))]
+    assert sum("rows are left out" in remark.kind for remark in report.remarks) == len(not_sold)
+
+
+def test_a_status_is_the_availability_where_its_words_are(tmp_path: Path) -> None:
+    words = ["available", "sold out", "preorder", "draft"]
+    text = "sku,name,status\n" + "".join(f"{i},Mug {i},{one}\n" for i, one in enumerate(words))
+
+    products, _, report = imported(tmp_path, "g.csv", text)
+
+    assert [product["availability"] for product in products] == [
+        "IN_STOCK", "OUT_OF_STOCK", "PREORDER",
+    ]  # fmt: skip
+    assert "availability from 'status'" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        "sale_start;sale_end", "special_from_date;special_to_date", "Angebot von;Angebot bis",
+        "date_on_sale_from;date_on_sale_to",
+    ],
+)  # fmt: skip
+def test_a_sale_that_is_over_or_later_does_not_count_in_any_table(
+    tmp_path: Path, dates: str
+) -> None:
+    text = (
+        f"sku;name;price;sale_price;{dates}\n1;A;9;5;2024-06-01;2024-06-30\n"
+        "2;B;9;5;2024-05-01;2024-05-31\n3;C;9;5;2024-07-01;2024-07-31\n4;D;9;5;;\n"
+    )
+
+    products, _, _ = imported(tmp_path, "g.csv", text)
+
+    assert [product["price"] for product in products] == [5, 9, 9, 5]
+
+
+EVENTS = {
+    "Snowplow": (
+        "log.tsv",
+        "collector_tstamp\tevent_name\tdomain_userid\tdomain_sessionid\tproduct_id\tquantity\n"
+        "2024-03-01 10:00:00.123\tadd_to_cart\tu1\ts1\tp1\t2\n",
+    ),
+    "Mixpanel": (
+        "log.jsonl",
+        rows_of({"event": "Product Added", "properties": {
+            "time": 1709287200, "distinct_id": "u1", "product_id": "p1", "quantity": 2}}),
+    ),
+    "Amplitude": (
+        "log.jsonl",
+        rows_of({"event_type": "Product Added", "event_time": "2024-03-01 10:00:00.123000",
+                 "user_id": "u1", "event_properties": {"product_id": "p1", "quantity": 2}}),
+    ),
+    "PostHog": (
+        "log.jsonl",
+        rows_of({"uuid": "1", "event": "product_added", "distinct_id": "u1",
+                 "timestamp": "2024-03-01T10:00:00Z",
+                 "properties": {"product_id": "p1", "quantity": 2}}),
+    ),
+    "a table with decimal commas": (
+        "log.csv", "user_id;event;item;cnt;ts\nu1;cart;p1;2;1709287200,5\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_events_as_analytics_export_them(tmp_path: Path, kind: str) -> None:
+    name, log = EVENTS[kind]
+
+    _, [event], _ = imported(tmp_path, "p.csv", PRODUCTS, log, name)
+
+    assert (event["user"], event["type"], event["product"]) == ("u1", "add_to_cart", "p1")
+    assert (event["quantity"], event["time"]) == (2, datetime(2024, 3, 1, 10))
+
+
+def test_customers_of_the_counter_are_no_one_shopper(tmp_path: Path) -> None:
+    log = (
+        "Receipt No,Date,Time,Item Code,Qty,Unit Price,Customer\n"
+        "1,01/03/24,10:05 AM,p1,2,2.00,Walk-in\n2,13/03/24,1:05 PM,p3,1,3.00,Walk-in\n"
+    )
+
+    _, events, report = imported(tmp_path, "p.csv", PRODUCTS, log)
+
+    assert [(e["user"], e["session"], e["time"].day) for e in events] == [
+        ("1", "1", 1), ("2", "2", 13),
+    ]  # fmt: skip
+    assert any("2 events are of guests" in note for note in report.notes)
+
+
+ORDERS = {
+    "the plugins of WooCommerce": (
+        "Order Number,Order Status,Order Date,Email (Billing),SKU,Item #,Item Name,"
+        "Quantity (- Refund),Item Cost\n7,Completed,2024-03-01 10:00,a@x,p1,1,Oat milk,2,2.00\n"
+    ),
+    "PrestaShop": (
+        "id_order;reference;current_state;date_add;id_customer;product_reference;"
+        "product_quantity;unit_price_tax_incl\n"
+        "7;XKB;Payment accepted;2024-03-01 10:00:00;a@x;p1;2;2.000000\n"
+    ),
+    "Magento": (
+        "increment_id,state,customer_email,created_at,sku,qty_ordered,price\n"
+        '7,complete,a@x,"Mar 1, 2024, 10:00:00 AM",p1,2.0000,2.0000\n'
+    ),
+    "Croatia": (
+        "Broj narudžbe;Datum narudžbe;Kupac;Šifra;Količina;Cijena\n"
+        "7;1. ožujka 2024. 10:00;a@x;p1;2;2,00 €\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_orders_as_further_shops_write_them(tmp_path: Path, kind: str) -> None:
+    _, [order], _ = imported(tmp_path, "p.csv", PRODUCTS, ORDERS[kind])
+
+    assert (order["user"], order["session"], order["product"]) == ("a@x", "7", "p1")
+    assert (order["quantity"], order["value"]) == (2, 4)
+    assert order["time"] == datetime(2024, 3, 1, 10)
 
 
 def test_a_header_that_says_nothing_is_refused_with_its_columns(tmp_path: Path) -> None:

@@ -115,6 +115,46 @@ def test_a_product_within_an_object_is_one_row_with_its_variants(
     assert read(tmp_path, content, "goods.json") == [product]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_object_around_a_list_is_read_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "goods.json"
+    path.write_text("\n" + json.dumps({"products": ROWS}), encoding=encoding)
+
+    assert [row.values for row in open_rows(path).rows] == ROWS
+
+
+@pytest.mark.parametrize("space", [None, 1])
+@pytest.mark.parametrize("product", [PRODUCT, {"name": "Bag", "price": 5, "sizes": [{"cm": 5}]}])
+def test_a_product_alone_is_one_row_with_its_variants(
+    tmp_path: Path, product: dict[str, Any], space: int | None
+) -> None:
+    assert read(tmp_path, json.dumps(product, indent=space), "goods.json") == [product]
+
+
+ORDER = {"id": 727, "customer_id": 7, "line_items": [{"name": "Mug", "sku": "p1"}]}
+
+
+@pytest.mark.parametrize("space", [None, 1])
+@pytest.mark.parametrize("order", [ORDER, {"order": ORDER}])
+def test_an_order_alone_is_one_row_with_its_lines(
+    tmp_path: Path, order: dict[str, Any], space: int | None
+) -> None:
+    assert read(tmp_path, json.dumps(order, indent=space), "orders.json") == [ORDER]
+
+
+@pytest.mark.parametrize("space", [None, 1])
+@pytest.mark.parametrize("goods", ["products", "goods", "Artikel"])
+@pytest.mark.parametrize("beside", [{"id": "store-7"}, {"sku": 1, "ok": True}, {"name": "Corner"}])
+@pytest.mark.parametrize("around", ["", "shop"])
+def test_an_object_without_a_title_or_a_price_of_its_own_wraps_its_list(
+    tmp_path: Path, around: str, beside: dict[str, Any], goods: str, space: int | None
+) -> None:
+    outer = {**beside, goods: ROWS}
+    content = json.dumps({around: outer} if around else outer, indent=space)
+
+    assert read(tmp_path, content, "goods.json") == ROWS
+
+
 @pytest.mark.parametrize("space", [None, 1])
 @pytest.mark.parametrize("beside", [{"total": 2, "next": None}, {"id": 7, "name": "Corner"}])
 def test_a_list_of_products_is_a_table_whatever_stands_beside_it(

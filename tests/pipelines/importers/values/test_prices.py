@@ -99,11 +99,24 @@ def test_pence_stand_behind_a_number_in_a_shop_of_pounds(text: str, currency: st
     assert price_of(text, PriceStyle(currency=currency)) == Price(0.99, "GBP")
 
 
+@pytest.mark.parametrize("text", ["99P", "99 P", "99p.", "99 p", "99 P.", "only 99p!", "99P each"])
+def test_pence_are_read_with_a_capital_or_a_stop_where_the_file_is_in_pounds(text: str) -> None:
+    seen = surveyed(["£1.50", "£12.00", text], SaidStyle())[0]
+
+    for style in (PriceStyle(currency="GBP"), seen):
+        assert price_of(text, style) == Price(0.99, "GBP")
+
+
+@pytest.mark.parametrize("text", ["12,50 EUR.", "12,50 €!", "12,50 Euro."])
+def test_the_stop_of_a_sentence_is_no_part_of_a_sign(text: str) -> None:
+    assert price_of(text) == Price(12.5, "EUR")
+
+
 @pytest.mark.parametrize(
     ("text", "currency"),
     [
         ("P100", ""), ("P100", "GBP"), ("P100", "PHP"), ("p100", ""), ("100 P", "BWP"),
-        ("100 p", "EUR"), ("100 p", "RUB"), ("$5 ct", ""), ("£1 p", "GBP"),
+        ("100P", ""), ("100 p", "EUR"), ("100 p", "RUB"), ("$5 ct", ""), ("£1 p", "GBP"),
     ],
 )  # fmt: skip
 def test_other_letters_p_and_second_signs_are_no_hundredths(text: str, currency: str) -> None:
