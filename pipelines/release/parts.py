@@ -18,7 +18,7 @@ from index import (
     VectorIndex,
     map_array,
 )
-from pipelines.errors import ReleaseError
+from pipelines.errors import ReleaseError, opening
 from pipelines.release.layout import (
     BEHAVIOUR,
     COMPLETIONS,
@@ -142,7 +142,8 @@ def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
     if not (folder / RANKER).is_dir():
         return None
     try:
-        return Ranker.open(folder / RANKER, how)
+        with opening(f"release {folder.name}: its ranker"):
+            return Ranker.open(folder / RANKER, how)
     except UnknownRanker as e:
         raise ReleaseError(f"release {folder.name}: {e}") from None
 

@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from pipelines.building.build import build
-from pipelines.cli.main import BUILD_MODULES
 from pipelines.config.sections import Config
+from pipelines.errors import BUILD_MODULES
 from pipelines.progress import silent
+from pipelines.release.store import current
 from tests.conftest import UNTIL
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +69,16 @@ assert engine.change([Upsert(product=added)]).result() == [1]
 assert found.product.id == "new"
 engine.close()
 """
+OPEN_IN_TORCH = """
+from pathlib import Path
+from pipelines.errors import ReleaseError
+from pipelines.release.parts import open_ranker
+
+try:
+    open_ranker(Path(sys.argv[1]))
+except ReleaseError as e:
+    print(e)
+"""
 VERB = """
 from pipelines.cli.main import main
 
@@ -119,6 +130,15 @@ def test_a_verb_that_builds_says_in_one_line_what_it_needs(
     assert line.startswith(f"vetrina: {verb} needs {missing}, which is not installed: pip install")
     assert "Traceback" not in run.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_ranker_that_only_torch_runs_is_refused_by_what_it_needs(releases: Path) -> None:
+    run = run_without(OPEN_IN_TORCH, releases / current(releases))
+
+    assert run.stdout == (
+        f"release {current(releases)}: its ranker needs torch, which is not installed: "
+        "pip install 'vetrina[cpu]', or 'vetrina[gpu]' with an NVIDIA GPU\n"
+    ), run.stderr
 
 
 def test_what_only_a_build_needs_is_named_by_the_modules_of_its_extra() -> None:
