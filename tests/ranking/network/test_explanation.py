@@ -57,9 +57,9 @@ def test_what_moved_it_adds_up_to_what_the_logit_gained(
 def test_what_moved_it_is_the_mean_of_the_gradients_of_autograd(
     network: CrossAttentionRanker, inputs: Inputs
 ) -> None:
-    far = inputs._replace(features=4 * inputs.features)  # some are cut on their way
+    far = inputs._replace(features=10 * inputs.features)  # many are cut on their way
 
-    moved = explain(network, far, 1, PLACES).moved
+    moved = explain(network, far, 1, np.arange(6)).moved
 
     average = far.features.mean(dim=1, keepdim=True)
     way, total = far.features - average, torch.zeros_like(far.features)
@@ -70,8 +70,8 @@ def test_what_moved_it_is_the_mean_of_the_gradients_of_autograd(
             met = network.met(far.candidates, far.features, far.context, far.context_mask)
             x = network.across.look(x, network.across.sum_up(met, far.kept))
         total += torch.autograd.grad(network.to_logits(x)[..., 1].sum(), at)[0]
-    assert (far.features.abs() > FARTHEST).any()
-    np.testing.assert_allclose(moved, (way * total / STEPS)[0, PLACES].numpy(), atol=1e-6)
+    assert (far.features.abs() > FARTHEST).sum() > 5
+    np.testing.assert_allclose(moved, (way * total / STEPS)[0].numpy(), atol=1e-5)
 
 
 def test_a_feature_at_its_average_moved_nothing(
