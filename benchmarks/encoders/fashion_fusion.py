@@ -39,10 +39,11 @@ from retrieval.encoders.image import open_image_encoder
 from retrieval.encoders.joined_space import join
 from retrieval.encoders.text import open_text_encoder
 from retrieval.towers.columns import TowerColumns, one_each
-from retrieval.towers.model import Spaces, Towers, TowerShape, start
+from retrieval.towers.model import Spaces, Towers, start
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.shape import TowerShape
 from retrieval.towers.training import train
 
 HELD_OUT = 0.1

@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float32, Int64
 from pipelines.progress import track
 from retrieval.towers.batch_loss import similarities
 from retrieval.towers.columns import TowerColumns
-from retrieval.towers.model import Towers, TowerShape
+from retrieval.towers.model import Towers
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.shape import TowerShape
 from retrieval.towers.training import train
 
 RECENT = 24

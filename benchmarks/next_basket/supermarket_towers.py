@@ -41,7 +41,6 @@ from retrieval.context_facts import hashed_facts
 from retrieval.encoded_query import EncodedQuery
 from retrieval.fusion.fusion import proposed
 from retrieval.fusion.weight_fitting import ChannelOutcome, FusionWeights
-from retrieval.towers.model import interests
 
 UNTIL = datetime(2017, 11, 15)
 DEPTH = 500
@@ -145,7 +144,7 @@ def alone(
 ) -> tuple[Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "m d"]]]:
     assert parts.trained is not None
     vectors = parts.trained.vectors
-    return np.asarray(vectors), [interests(parts.trained.towers, ask, vectors) for ask in asks]
+    return np.asarray(vectors), [parts.trained.query.interests(ask, vectors) for ask in asks]
 
 
 def ranked(

@@ -20,7 +20,6 @@ from retrieval import Scene
 from retrieval.context_facts import hashed_facts
 from retrieval.encoded_query import EncodedQuery
 from retrieval.encoders.joined_space import has_vector
-from retrieval.towers.model import interests
 from retrieval.types import local_seconds
 
 RECALL = "_recall_at_"  # between the name of a space and k, in what a build measured
@@ -104,7 +103,7 @@ def _interests(engine: Engine, pinned: Sequence[Pinned]) -> Float32[np.ndarray, 
         at = local_seconds(engine.place.local(one.at))
         traits, history = traits_of(parts.users, one.user), parts.behaviour.history(one.user, at)
         asked = EncodedQuery(history=history, at_seconds=at, facts=hashed_facts(at, traits, scene))
-        found.append(interests(parts.trained.towers, asked, parts.trained.vectors))
+        found.append(parts.trained.query.interests(asked, parts.trained.vectors))
     return np.concatenate(found)
 
 

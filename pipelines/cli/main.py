@@ -16,7 +16,7 @@ from pipelines.cli.releases import releases
 from pipelines.cli.serving import check, demo, serve
 from pipelines.cli.training import train
 from pipelines.cli.tuning import tune
-from pipelines.errors import UserError
+from pipelines.errors import INSTALL, UserError, missing_for_building
 from pipelines.release.verdict import UnfitDraft
 
 UNFIT = 3  # exit code of a build that the gate kept dark
@@ -94,10 +94,14 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    """Return which extra has a library that every verb needs; anything else is raised."""
-    if error.name != "faiss":
+    """Return which extra has a library that is not installed; anything else is raised."""
+    verb = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in vetrina.commands else "this"
+    if error.name == "faiss":
+        return f"{verb} needs FAISS, which is not installed: {INSTALL}, or 'vetrina[serve]'"
+    message = missing_for_building(verb, error)
+    if not message:
         raise error
-    return "FAISS is not installed; install Vetrina with its extra `cpu` or `gpu`"
+    return message
 
 
 def _fail(message: str, code: int = 2) -> None:

@@ -1,5 +1,6 @@
 """Saves into a release the encoders of its queries, and opens those of a release again."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from jaxtyping import Float32
 
 from pipelines.config.sections import Config
 from pipelines.encoding.encoders import Encoders, fingerprint_of, open_text
-from pipelines.errors import ReleaseError
+from pipelines.errors import ReleaseError, opening
 from pipelines.lazy import Lazy
 from retrieval.encoders.clip.saved import read_saved
 from retrieval.encoders.networks.runtimes import TORCH, read_record
@@ -24,7 +25,7 @@ from retrieval.encoders.saved_image import (
 )
 from retrieval.encoders.text import TextEncoder, text_model_files
 from retrieval.encoders.text_runtime import open_chosen, open_without_model
-from retrieval.encoders.weights import EncoderError
+from retrieval.encoders.weights import EncoderError, NoModelHere
 
 if TYPE_CHECKING:  # it imports torch and open_clip, which takes seconds
     from retrieval.encoders.image import ClipEncoder
@@ -33,6 +34,8 @@ IMAGE_FOLDER = "image_encoder"  # in a release, which needs no other copy of the
 TEXT_FOLDER = "text_encoder"  # in a release, where the text encoder does not run in torch
 QUERY_FOLDER = "query_encoder"  # in a release, of the text encoder as queries are read
 COMPILED_IMAGE = "image_encoder/compiled"  # the same of its picture side
+
+log = logging.getLogger(__name__)
 
 
 def save_encoders(encoders: Encoders, release: Path) -> None:
@@ -54,9 +57,10 @@ def save_encoders(encoders: Encoders, release: Path) -> None:
 def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Config) -> QueryEncoder:
     """Open the encoders that made a release's vectors; ReleaseError if they are others now."""
     try:
-        queries = _queries_of_release(release, config)
-        text = _text_of_release(release, config, queries)
-        image = _image_of_release(release, fingerprints.get("image", ""), config)
+        with opening(f"release {release.name}: an encoder"):
+            queries = _queries_of_release(release, config)
+            text = _text_of_release(release, config, queries)
+            image = _image_of_release(release, fingerprints.get("image", ""), config)
     except EncoderError as e:
         raise ReleaseError(f"{release.name}: {e}") from None
     encoders = {"text": text, "image": image, "queries": queries}
@@ -75,7 +79,10 @@ def open_query_encoder(release: Path, fingerprints: dict[str, str], config: Conf
 def _queries_of_release(release: Path, config: Config) -> QueryTextEncoder | None:
     if not (release / QUERY_FOLDER).is_dir():
         return None
-    files = text_model_files(config.encoders.text.model)
+    try:
+        files = text_model_files(config.encoders.text.model)
+    except NoModelHere:  # as on a machine that only answers
+        return QueryTextEncoder.open(release / QUERY_FOLDER, None)
     return QueryTextEncoder.open(release / QUERY_FOLDER, fingerprint_of(files, config))
 
 
@@ -118,7 +125,9 @@ class ProductTextEncoder:
     A server without live changes never opens it.
     """
 
-    def __init__(self, fingerprint: str, open_whole: Callable[[], TextEncoder]) -> None:
+    def __init__(
+        self, fingerprint: str, open_whole: Callable[[], TextEncoder | QueryTextEncoder]
+    ) -> None:
         self.fingerprint = fingerprint
         self._whole = Lazy(open_whole)
 
@@ -135,13 +144,24 @@ def _text_of_release(
     release: Path, config: Config, queries: QueryTextEncoder | None
 ) -> TextEncoder | ProductTextEncoder:
     """Open what reads products' texts, later where queries have an encoder of their own."""
-    open_whole = partial(_whole_text_of_release, release, config)
     if queries is None:
-        return open_whole()
+        return _whole_text_of_release(release, config)
+    open_whole = partial(_text_of_products, release, config, queries)
     fingerprint = queries.record.model
     if (release / TEXT_FOLDER).is_dir():
         fingerprint = read_record(release / TEXT_FOLDER, fingerprint).fingerprint
     return ProductTextEncoder(fingerprint, open_whole)
+
+
+def _text_of_products(
+    release: Path, config: Config, queries: QueryTextEncoder
+) -> TextEncoder | QueryTextEncoder:
+    """Open the text encoder of a release; that of queries where this machine cannot run it."""
+    try:
+        return _whole_text_of_release(release, config)
+    except (NoModelHere, ModuleNotFoundError) as e:
+        log.warning("texts of changed products are encoded as queries are: %s", e)
+        return queries
 
 
 def _whole_text_of_release(release: Path, config: Config) -> TextEncoder:

@@ -16,7 +16,7 @@ from pipelines.durable.files import replaced_file
 from pipelines.errors import ReleaseError
 from pipelines.release.verdict import Verdict
 
-FORMAT = 6
+FORMAT = 7
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"  # of the manifest's bytes, so that nothing in it can change unseen
 DRAFT = ".draft-"

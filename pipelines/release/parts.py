@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from index import (
     VectorIndex,
     map_array,
 )
-from pipelines.errors import ReleaseError
+from pipelines.errors import ReleaseError, opening
 from pipelines.release.layout import (
     BEHAVIOUR,
     COMPLETIONS,
@@ -51,9 +51,8 @@ from ranking.runtimes.types import IN_TORCH, RuntimeSettings
 from retrieval.behaviour.cold_start import Content
 from retrieval.behaviour.promotions import open_promotions
 from retrieval.behaviour.tables import Behaviour
-
-if TYPE_CHECKING:  # it imports torch, which takes seconds, and many releases have none
-    from retrieval.towers.model import Towers
+from retrieval.towers.query_network import QueryNetwork
+from retrieval.towers.shape import UnknownTowers
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,10 @@ class ReleaseTowers:
     request_kinds: tuple[str, ...]  # where they were measured to help: SEARCH, RECOMMENDATION
 
     @cached_property
-    def towers(self) -> "Towers":
-        """The network, opened with torch for the first request that it reads."""
-        from retrieval.towers.model import Towers, UnknownTowers
-
+    def query(self) -> QueryNetwork:
+        """The query tower, opened for the first request that it reads."""
         try:
-            return Towers.open(self.folder)
+            return QueryNetwork.open(self.folder)
         except UnknownTowers as e:
             raise ReleaseError(f"{self.folder} cannot be opened: {e}") from None
 
@@ -145,7 +142,8 @@ def open_ranker(folder: Path, how: RuntimeSettings = IN_TORCH) -> Ranker | None:
     if not (folder / RANKER).is_dir():
         return None
     try:
-        return Ranker.open(folder / RANKER, how)
+        with opening(f"release {folder.name}: its ranker"):
+            return Ranker.open(folder / RANKER, how)
     except UnknownRanker as e:
         raise ReleaseError(f"release {folder.name}: {e}") from None
 

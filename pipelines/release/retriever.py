@@ -47,9 +47,9 @@ def retriever(parts: Parts, behaviour: Behaviour, config: Config) -> Retriever:
     if parts.picture_index is not None and parts.picture_vectors is not None:
         channels["image"] = ImageChannel(parts.picture_index, parts.picture_vectors)
     kinds = () if parts.trained is None else parts.trained.request_kinds
-    if parts.trained is not None and kinds:  # else torch would be loaded for nothing
+    if parts.trained is not None and kinds:
         channels["towers"] = TowersChannel(
-            parts.trained.nearest, parts.trained.vectors, parts.trained.towers.shape.temperature
+            parts.trained.nearest, parts.trained.vectors, parts.trained.query.shape.temperature
         )
     on = [name for name in config.retrieval.channels if name in channels]
     searching = [name for name in on if name in SEARCHING]
@@ -90,6 +90,4 @@ def with_interests(ask: EncodedQuery, trained: ReleaseTowers | None) -> EncodedQ
     kind = SEARCH if searches(ask) else RECOMMENDATION
     if trained is None or kind not in trained.request_kinds:
         return ask
-    from retrieval.towers.model import interests  # torch takes seconds, and many have no towers
-
-    return ask._replace(interests=interests(trained.towers, ask, trained.vectors))
+    return ask._replace(interests=trained.query.interests(ask, trained.vectors))

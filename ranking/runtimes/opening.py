@@ -8,7 +8,12 @@ from jaxtyping import Float16
 
 from index import may_have_gpu
 from ranking.bundle import BundleDescription, UnknownBundle
-from ranking.runtimes.onnx_runtime import OnnxRuntime, has_graph
+from ranking.runtimes.onnx_runtime import (
+    OnnxExplainer,
+    OnnxRuntime,
+    has_explanation,
+    has_graph,
+)
 from ranking.runtimes.types import AUTO, CLOSE, ONNX, Explainer, OpenRuntime, RuntimeSettings
 
 log = logging.getLogger(__name__)
@@ -36,8 +41,18 @@ def open_runtime(
     return fastest_runtime(RankerFiles(folder, network, tokens, about), how)
 
 
-def open_explainer(folder: Path, tokens: Float16[np.ndarray, "n d"]) -> Explainer:
-    """Return what explains rankings, which needs gradients and so torch."""
+def open_explainer(
+    folder: Path, tokens: Float16[np.ndarray, "n d"], about: BundleDescription, threads: int
+) -> Explainer:
+    """Return what explains rankings: the graph of the build where it agrees, else torch."""
+    if has_explanation(folder):
+        try:
+            explainer = OnnxExplainer(folder, tokens, about, threads)
+            if (away := explainer.furthest_from_build(folder)) <= CLOSE:
+                return explainer
+            log.warning("rankings are explained with torch: a number is %.1e away from its", away)
+        except (UnknownBundle, OSError, ValueError) as e:
+            log.warning("rankings are explained with torch: %s", str(e)[:200])
     from ranking.network.files import open_network
     from ranking.runtimes.torch_runtime import TorchRuntime
 

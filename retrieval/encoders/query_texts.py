@@ -45,10 +45,11 @@ class QueryTextEncoder:
         self.fingerprint = record.fingerprint
 
     @classmethod
-    def open(cls, folder: Path, model: Callable[[int], str]) -> "QueryTextEncoder":
+    def open(cls, folder: Path, model: Callable[[int], str] | None) -> "QueryTextEncoder":
         """Open what `write_query_network` wrote; EncoderError where it is of another model.
 
-        `model` gives the fingerprint of the model where it reads texts up to so many tokens.
+        `model` gives the fingerprint of the model where it reads texts up to so many tokens; None
+        where this machine has no files of a model to compare with.
         """
         try:
             record = msgspec.json.decode((folder / ABOUT).read_bytes(), type=QueryNetworkRecord)
@@ -58,7 +59,7 @@ class QueryTextEncoder:
         if fingerprint != record.fingerprint:
             raise EncoderError(f"{folder.name} is damaged: its checksum differs; build again")
         encoder = cls(folder, record)
-        if record.model != (here := model(encoder.longest)):
+        if model is not None and record.model != (here := model(encoder.longest)):
             raise EncoderError(
                 f"{folder.name} was made from the model {record.model}, but the one here is "
                 f"{here}; bring back the encoder of the build, or build again"

@@ -16,6 +16,7 @@ from retrieval.encoders.token_coverage import unknown_share
 from retrieval.encoders.weights import (
     UNFIT,
     EncoderError,
+    NoModelHere,
     files_digest,
     files_fingerprint,
     fingerprint_with,
@@ -205,11 +206,11 @@ def whole_words(model: str) -> frozenset[str]:
 
 
 def packaged_folder(model: str) -> Path:
-    """Return where the package of this model keeps it; EncoderError where it is not installed."""
+    """Return where the package of this model keeps it; NoModelHere where it is not installed."""
     package = PACKAGED[model]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise EncoderError(
+        raise NoModelHere(
             f"encoder {model!r} is in the package {package.replace('_', '-')}, which is not "
             "installed; install it, or name another model"
         )

@@ -27,6 +27,10 @@ class EncoderError(ValueError):
     """An encoder that cannot be opened or trusted; says which, and what to do."""
 
 
+class NoModelHere(EncoderError):
+    """A model that this machine has no files of; a release may do without them."""
+
+
 def named_folder(model: str) -> Path | None:
     """Return the folder that `model` names on this machine, or None where it is a hub id."""
     path = Path(model).expanduser()

@@ -8,7 +8,8 @@ import xxhash
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-CODE_BUCKETS = 1 << 13  # attributes are hashed into these; 0: none
+from retrieval.towers.shape import CODE_BUCKETS
+
 MOST_CODES = 12  # attributes of a product
 ONE = ("title", "description")  # at most one vector a product
 SEVERAL = ("picture", "video")  # several pictures, several frames

@@ -10,40 +10,16 @@ from jaxtyping import Bool, Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from retrieval.behaviour.recent import recent_products
-from retrieval.context_facts import EVERY_NUMBER, FACT_BUCKETS, FactVocabulary
 from retrieval.encoded_query import EncodedQuery
-from retrieval.towers.columns import CODE_BUCKETS, ONE, ProductBatch, TowerColumns, take
+from retrieval.towers.columns import ONE, ProductBatch, TowerColumns, take
 from retrieval.towers.product import ProductTower
 from retrieval.towers.query import QueryBatch, QueryTower
+from retrieval.towers.query_network import facts_of, request_inputs
+from retrieval.towers.shape import ABOUT, TowerShape, UnknownTowers, read_shape
 
-ABOUT, WEIGHTS = "towers.json", "towers.safetensors"
+WEIGHTS = "towers.safetensors"
 AT_ONCE = 2_048  # products
 SAMPLE = 20_000  # products by which the spaces are turned
-
-
-class UnknownTowers(ValueError):
-    """Towers that this version cannot build again; says what differs."""
-
-
-class TowerShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is needed to build both towers again before their weights are read."""
-
-    widths: dict[str, int]  # numbers of a vector, by kind of dense token
-    text_dim: int  # of a query's words, in the joined space
-    picture_dim: int  # of a query's picture; 0: no pictures
-    num_own: int
-    num_popularity: int
-    dim: int = 256  # of the vectors that are compared
-    width: int = 128  # of the attention over the tokens
-    heads: int = 4
-    fusion: str = "attention"
-    interests: int = 4
-    recent: int = 24  # products that a query looks back on
-    temperature: float = 0.05  # of the softmax that they are trained with
-    code_buckets: int = CODE_BUCKETS
-    fact_buckets: int = FACT_BUCKETS
-    facts: tuple[int, ...] | None = None  # codes of those that they learnt; None: given as numbers
 
 
 class Spaces(NamedTuple):
@@ -60,7 +36,7 @@ class Towers(nn.Module):
     def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.shape = shape
-        self.facts = EVERY_NUMBER if shape.facts is None else FactVocabulary(shape.facts)
+        self.facts = facts_of(shape)
         self.product = ProductTower(
             shape.widths,
             num_own=shape.num_own,
@@ -97,19 +73,7 @@ class Towers(nn.Module):
     @classmethod
     def open(cls, folder: Path) -> "Towers":
         """Read a folder of `save`; the caller has checked its checksums."""
-        try:
-            shape = msgspec.json.decode((folder / ABOUT).read_bytes(), type=TowerShape)
-        except msgspec.DecodeError as e:
-            raise UnknownTowers(f"this version does not know such towers: {e}") from None
-        if (shape.code_buckets, shape.fact_buckets) != (CODE_BUCKETS, FACT_BUCKETS):
-            raise UnknownTowers(
-                f"the towers number attributes and facts to {shape.code_buckets} and "
-                f"{shape.fact_buckets}, this version to {CODE_BUCKETS} and {FACT_BUCKETS}; "
-                "build again"
-            )
-        if shape.facts is None:
-            raise UnknownTowers("the towers do not say which facts they learnt; build again")
-        towers = cls(shape)
+        towers = cls(read_shape(folder))
         try:
             towers.load_state_dict(load_file(folder / WEIGHTS))
         except RuntimeError as e:
@@ -164,29 +128,20 @@ def interests(
     towers: Towers, ask: EncodedQuery, vectors: Float32[np.ndarray, "n d"]
 ) -> Float32[np.ndarray, "m d"]:
     """Return the unit vectors of one request: one where something is asked, else several."""
-    shape = towers.shape
-    recent, recent_facts = recent_products(ask.history, ask.at_seconds, shape.recent)
-    kept = recent >= 0
-    rows = np.concatenate([ask.marked, recent[kept]])
-    near = torch.from_numpy(np.ascontiguousarray(vectors[rows], np.float32))
-    places = torch.arange(len(rows))
-    numbers = towers.facts.numbers(ask.facts)
-    facts = numbers[numbers > 0]
-    query = QueryBatch(
-        text=_row(ask.joined_vector, shape.text_dim),
-        picture=_row(ask.image_vector, max(shape.picture_dim, 1)),
-        marked=places[None, : len(ask.marked)],
-        marks=torch.from_numpy(ask.marks[None]),
-        recent=places[None, len(ask.marked) :],
-        recent_facts=torch.from_numpy(recent_facts[kept][None]),
-        facts=torch.from_numpy(facts[None]),
+    inputs = request_inputs(towers.shape, towers.facts, ask, vectors)
+    text, picture, marked, marks, recent, recent_facts, facts = (
+        torch.from_numpy(np.array(one)) for one in inputs.values()
     )
-    found, meant = towers.query(query, near if len(near) else torch.zeros(1, shape.dim))
+    places = torch.arange(len(marked) + len(recent))
+    query = QueryBatch(
+        text=text[None],
+        picture=picture[None],
+        marked=places[None, : len(marked)],
+        marks=marks[None],
+        recent=places[None, len(marked) :],
+        recent_facts=recent_facts[None],
+        facts=facts[None],
+    )
+    found, meant = towers.query(query, torch.cat([marked, recent]))
     meaning: np.ndarray = found[meant].numpy()
     return meaning[np.any(meaning != 0, axis=1)]
-
-
-def _row(vector: Float32[np.ndarray, "v"] | None, dim: int) -> Float32[Tensor, "1 v"]:
-    if vector is None:
-        return torch.zeros(1, dim)
-    return torch.from_numpy(np.array(vector, np.float32))[None]

@@ -5,8 +5,9 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from retrieval.towers.columns import CODE_BUCKETS, DENSE, SEVERAL, ProductBatch
+from retrieval.towers.columns import DENSE, SEVERAL, ProductBatch
 from retrieval.towers.fusing import FUSIONS, Pool, unit
+from retrieval.towers.shape import CODE_BUCKETS
 
 KINDS = (*DENSE, "attributes", "own", "price", "popularity")
 NEXT_TO_NOTHING = 0.005  # spread of tokens that mean nothing before they are trained

@@ -92,7 +92,8 @@ class QueryTower(nn.Module):
     def asks(queries: QueryBatch) -> Bool[Tensor, "b"]:
         """Tell which requests say, show or mark something."""
         said = queries.text.any(dim=1) | queries.picture.any(dim=1)
-        return said | (queries.marked >= 0).any(dim=1)
+        # Not `any`: of no places at all, an exported network would say that there are some.
+        return said | ((queries.marked >= 0).sum(dim=1) > 0)
 
     def _tokens(
         self, queries: QueryBatch, products: Float[Tensor, "n d"]

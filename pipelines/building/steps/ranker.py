@@ -21,7 +21,7 @@ from pipelines.training.ranker.checkpoints import CheckpointKeeper
 from pipelines.training.ranker.examples import from_baskets, from_impressions
 from pipelines.training.ranker.impressions import read_shown
 from pipelines.training.ranker.setup import past_shop, products_of, training_settings
-from ranking.compression.export import write_graph
+from ranking.compression.export import write_graphs
 from ranking.network.architecture import TOKEN_WEIGHTS, TOKENS
 from ranking.network.examples import Example, RankedProducts
 from ranking.network.files import save_tokens
@@ -42,7 +42,7 @@ def write_ranker(context: BuildContext) -> Measurements:
     measured = write_trained_ranker(context)
     folder, runtime = context.folder / RANKER, context.config.ranking.runtime
     if folder.is_dir() and runtime in (AUTO, ONNX):
-        write_graph(folder)
+        write_graphs(folder)
     return measured
 
 

@@ -33,6 +33,7 @@ from retrieval.behaviour.relations import BehaviourSettings
 from retrieval.behaviour.tables import Behaviour
 from retrieval.towers.columns import PastColumns, TowerColumns
 from retrieval.towers.model import Spaces, Towers, embed_products, interests
+from retrieval.towers.query_export import write_query_network
 from retrieval.towers.training import TrainedTowers, train
 
 TEXTS_AT_ONCE = 512  # that are encoded between two notes of progress
@@ -60,6 +61,7 @@ def write_towers(context: BuildContext) -> Measurements:
     then = _past_columns(context, columns, requests)
     trained, untrained = _train(context, parts, then, requests, past)
     trained.towers.save(context.folder / TOWERS)
+    write_query_network(trained.towers, context.folder / TOWERS)
     _write_own(context.folder, parts, columns)
     quality = _write_vectors(context, trained, past)
     searched = _write_request_kinds(context, past, searches)

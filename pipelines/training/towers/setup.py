@@ -5,8 +5,9 @@ import torch
 from pipelines.config.sections import Config
 from retrieval.context_facts import FactVocabulary
 from retrieval.towers.columns import TowerColumns
-from retrieval.towers.model import Spaces, Towers, TowerShape, start
+from retrieval.towers.model import Spaces, Towers, start
 from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.shape import TowerShape
 
 
 def new_towers(

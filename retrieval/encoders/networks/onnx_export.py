@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import jaxtyping
 import torch
 
 OPSET = 17
@@ -20,3 +21,14 @@ def quiet_export() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def unchecked_shapes() -> Iterator[None]:
+    """Check no shapes while a network is traced: its lengths are symbols."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)

@@ -159,7 +159,7 @@ def test_without_faiss_a_verb_names_the_extra_that_has_it() -> None:
 
     assert said.returncode == 2
     assert said.stderr.count("\n") == 1
-    assert "extra `cpu` or `gpu`" in said.stderr
+    assert "'vetrina[cpu]', or 'vetrina[gpu]'" in said.stderr
 
 
 def test_a_memory_that_is_no_size_is_a_mistake_in_one_line(call: Call, releases: Path) -> None:

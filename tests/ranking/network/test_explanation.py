@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from ranking.network.batch import Inputs
-from ranking.network.cross_attention import CrossAttentionRanker
-from ranking.network.explanation import explain
+from ranking.network.cross_attention import FARTHEST, CrossAttentionRanker
+from ranking.network.explanation import STEPS, explain
 from tests.ranking.shapes import SHAPE
 
 PLACES = np.array([4, 0])
@@ -52,6 +52,26 @@ def test_what_moved_it_adds_up_to_what_the_logit_gained(
             start = network.across.look(start, network.across.sum_up(met, inputs.kept))
         gained = whole - network.to_logits(start)[0, :, 2]
     np.testing.assert_allclose(moved.sum(axis=1), gained[PLACES].numpy(), atol=2e-3)
+
+
+def test_what_moved_it_is_the_mean_of_the_gradients_of_autograd(
+    network: CrossAttentionRanker, inputs: Inputs
+) -> None:
+    far = inputs._replace(features=10 * inputs.features)  # many are cut on their way
+
+    moved = explain(network, far, 1, np.arange(6)).moved
+
+    average = far.features.mean(dim=1, keepdim=True)
+    way, total = far.features - average, torch.zeros_like(far.features)
+    for step in range(STEPS):
+        at = (average + (step + 0.5) / STEPS * way).requires_grad_()
+        x = network.met(far.candidates, at, far.context, far.context_mask)
+        if network.across is not None:
+            met = network.met(far.candidates, far.features, far.context, far.context_mask)
+            x = network.across.look(x, network.across.sum_up(met, far.kept))
+        total += torch.autograd.grad(network.to_logits(x)[..., 1].sum(), at)[0]
+    assert (far.features.abs() > FARTHEST).sum() > 5
+    np.testing.assert_allclose(moved, (way * total / STEPS)[0].numpy(), atol=1e-5)
 
 
 def test_a_feature_at_its_average_moved_nothing(

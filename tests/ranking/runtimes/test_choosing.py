@@ -1,4 +1,5 @@
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,19 +9,21 @@ import pytest
 import torch
 
 import ranking.runtimes.choosing
-from ranking.bundle import NETWORK
+from ranking.bundle import EXPLANATION, NETWORK
 from ranking.calibration.calibration import SIGMOID
-from ranking.compression.export import write_graph
+from ranking.compression.export import write_explanation, write_graphs
 from ranking.network.examples import RankedProducts
-from ranking.network.files import save
+from ranking.network.files import open_network, save
 from ranking.network.model import Model, RankerSettings, shape_of
 from ranking.network.shape import RankerShape
 from ranking.network.training import TrainedRanker
 from ranking.rank_call import RankCall
-from ranking.ranker import Ranker
+from ranking.ranker import EXPLAINED_AT_ONCE, Ranker
 from ranking.runtimes.choosing import choose
 from ranking.runtimes.cuda_graphs import has_gpu
+from ranking.runtimes.onnx_runtime import NEARLY_ALL, OnnxExplainer
 from ranking.runtimes.request_batching import BatchingRuntime, TooLate
+from ranking.runtimes.torch_runtime import TorchRuntime
 from ranking.runtimes.types import AUTO, CUDA, ONNX, TORCH, Runtime, RuntimeSettings
 from tests.assertions import each
 from tests.ranking.calls import call
@@ -52,7 +55,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def graphed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = written(tmp_path_factory.mktemp("rankers") / "graphed", 0)
-    write_graph(folder)
+    write_graphs(folder)
     return folder
 
 
@@ -126,16 +129,56 @@ def test_without_its_graph_a_ranker_runs_in_torch(plain: Path) -> None:
 
 @pytest.mark.usefixtures("no_card")
 @pytest.mark.parametrize("seed", [1, 2])
-def test_on_onnx_runtime_a_ranker_scores_and_explains_as_in_torch(graphed: Path, seed: int) -> None:
-    expected, found = Ranker.open(graphed), Ranker.open(graphed, RuntimeSettings(AUTO))
-    one, places = asked(seed, 40), np.array([3, 0])
+def test_on_onnx_runtime_a_ranker_scores_and_explains_as_in_torch(
+    plain: Path, graphed: Path, seed: int
+) -> None:
+    expected, found = Ranker.open(plain), Ranker.open(graphed, RuntimeSettings(AUTO))
+    one, places = asked(seed, 140), np.arange(139, 0, -2)
 
     assert (expected.runtime, found.runtime) == (TORCH, ONNX)
     there, here = expected.rank(*one), found.rank(*one)
     np.testing.assert_allclose(here.logits, there.logits, atol=1e-4)
-    np.testing.assert_array_equal(
-        found.explain(*one, places).moved, expected.explain(*one, places).moved
-    )
+    here_why, there_why = found.explain(*one, places), expected.explain(*one, places)
+    assert len(places) > EXPLAINED_AT_ONCE
+    assert isinstance(found._explainer, OnnxExplainer)
+    assert isinstance(expected._explainer, TorchRuntime)
+    away = np.abs(here_why.moved - there_why.moved)
+    assert np.quantile(away, NEARLY_ALL) < 1e-6
+    assert away.max() < 5e-4  # where a step of the way falls on the edge of a bin
+    np.testing.assert_allclose(here_why.attended, there_why.attended, atol=1e-6)
+
+
+@pytest.mark.usefixtures("no_card")
+@pytest.mark.parametrize("places", [[], [5]])
+def test_as_many_candidates_are_explained_as_are_asked_for(
+    graphed: Path, places: list[int]
+) -> None:
+    one = asked(1, 40)
+
+    found = Ranker.open(graphed).explain(*one, np.array(places, np.int64))
+
+    assert len(found.moved) == len(found.attended) == len(places)
+
+
+@pytest.mark.usefixtures("no_card")
+@pytest.mark.parametrize("damage", ["another", "half"])
+def test_what_explains_otherwise_than_the_build_is_passed_over(
+    plain: Path, graphed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    folder, other = tmp_path / "damaged", tmp_path / "other"
+    shutil.copytree(graphed, folder)
+    graph = (folder / EXPLANATION).read_bytes()
+    if damage == "another":
+        write_explanation(open_network(written(other, 1))[1], folder / EXPLANATION)
+    else:
+        (folder / EXPLANATION).write_bytes(graph[: len(graph) // 2])
+    one, places = asked(1, 40), np.array([3, 0])
+
+    with caplog.at_level(logging.WARNING):
+        found = Ranker.open(folder).explain(*one, places)
+
+    np.testing.assert_array_equal(found.moved, Ranker.open(plain).explain(*one, places).moved)
+    assert "rankings are explained with torch" in caplog.text
 
 
 @pytest.mark.usefixtures("no_card")

@@ -18,8 +18,6 @@ from retrieval.towers.losses import LOSSES
 from retrieval.towers.model import (
     Spaces,
     Towers,
-    TowerShape,
-    UnknownTowers,
     embed_products,
     interests,
     start,
@@ -27,6 +25,7 @@ from retrieval.towers.model import (
 from retrieval.towers.query import QueryBatch
 from retrieval.towers.sampling import PastRequests
 from retrieval.towers.settings import TowerTrainingSettings
+from retrieval.towers.shape import TowerShape, UnknownTowers
 from retrieval.towers.training import train
 from tests.assertions import each
 
