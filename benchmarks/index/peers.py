@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import ApproximateIndex, FaissIndex, SvsIndex, save_index
-from index.vectors.libraries.svs_index import PADDING, PARTS
+from index.vectors.libraries.svs_index import PARTS, vectors_of
 from index.vectors.planning.designs import cells_of
 
 Vectors = Float32[np.ndarray, "n d"]
@@ -77,17 +77,17 @@ def directly(ours: ApproximateIndex, threads: int) -> tuple[Ask, Callable[[int],
         path = Path(folder) / "same.faiss"
         save_index(ours, path)
         if isinstance(ours, SvsIndex):
-            return _svs_directly(path.with_suffix(".svs"), threads)
+            return _svs_directly(path.with_suffix(".svs"), ours.dim, threads)
         assert isinstance(ours, FaissIndex)
         index = faiss.read_index(str(path))
     return index.search, lambda effort: _look_faiss(index, effort)
 
 
-def _svs_directly(folder: Path, threads: int) -> tuple[Ask, Callable[[int], None]]:
+def _svs_directly(folder: Path, dim: int, threads: int) -> tuple[Ask, Callable[[int], None]]:
     import svs
 
-    config, graph, data = (str(folder / part) for part in PARTS)
-    loader = svs.LVQLoader(data, PADDING)
+    config, graph, _ = (str(folder / part) for part in PARTS)
+    loader = vectors_of(svs, folder, dim)
     index = svs.Vamana(
         config, svs.GraphLoader(graph), loader, svs.DistanceType.MIP, num_threads=threads
     )

@@ -12,7 +12,7 @@ from index.vectors.approximate import ApproximateIndex
 from index.vectors.libraries.cagra import DEGREE as CAGRA_DEGREE
 from index.vectors.libraries.cagra import NEAR, cagra_graph, why_no_cagra
 from index.vectors.libraries.faiss_index import FaissIndex
-from index.vectors.libraries.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
+from index.vectors.libraries.svs_index import DEGREE, HALVES, PADDING, SvsIndex, why_no_svs
 
 Vectors = Float32[np.ndarray, "n d"]
 Rows = Int64[np.ndarray, "m"]
@@ -67,7 +67,7 @@ class Design(NamedTuple):
     def why_not(self, num_rows: int, dim: int) -> str:
         """Return why it cannot be built here for so many rows; nothing where it can."""
         if self.by_svs:
-            return why_no_svs()
+            return why_no_svs(self.form)
         if self.by_cagra and (reason := why_no_cagra()):
             return reason
         if num_rows < self.least_rows:
@@ -153,6 +153,13 @@ DESIGNS = (
         "graph",
         Cost(1_000.0, start=90_000.0),
         lambda dim: _padded(dim / 2 + 9) + dim + _vamana_edges(),
+    ),
+    Design(
+        "svs-f16",
+        HALVES,
+        "graph",
+        Cost(1_050.0, start=40_000.0),
+        lambda dim: 2 * dim + _vamana_edges(),
     ),
     Design(
         "hnsw",
