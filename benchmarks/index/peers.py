@@ -161,6 +161,43 @@ def _voyager(vectors: Vectors, threads: Threads) -> tuple:
     )
 
 
+def _kannolo(vectors: Vectors, threads: Threads) -> tuple:
+    import kannolo
+
+    index = kannolo.DensePlainHNSW.build_from_array(
+        vectors.ravel(), vectors.shape[1], m=16, ef_construction=200, metric="dotproduct"
+    )
+    effort = [NODES[0]]
+
+    def look(value: int) -> None:
+        effort[0] = value
+
+    def ask(queries: Vectors, k: int) -> np.ndarray:
+        _, rows = index.batch_search(queries.ravel(), k, effort[0], num_threads=threads.search)
+        return np.reshape(rows, (len(queries), k))
+
+    return ask, lambda rows: rows, look, NODES, lambda path: index.save(str(path))
+
+
+def _symphony(vectors: Vectors, threads: Threads) -> tuple:
+    from rabitqlib import SymqgIndex
+
+    index = SymqgIndex(vectors.shape[1], 32, "ip")
+    index.build(vectors, 200, threads.build)
+    effort = [NODES[0]]
+
+    def look(value: int) -> None:
+        effort[0] = value
+
+    return (
+        lambda queries, k: index.search(queries, k, effort[0], threads.search),
+        lambda answer: answer[0],
+        look,
+        NODES,
+        lambda path: index.save(str(path)),
+    )
+
+
 def _faiss(factory: str, efforts: tuple[int, ...]) -> Callable[..., tuple]:
     def build(vectors: Vectors, threads: Threads) -> tuple:
         faiss.omp_set_num_threads(threads.build)
@@ -200,6 +237,8 @@ PEERS: dict[str, tuple[str, Callable[..., tuple]]] = {
     "usearch, f32": ("usearch", _usearch("f32")),
     "usearch, f16": ("usearch", _usearch("f16")),
     "voyager, M 16": ("voyager", _voyager),
+    "kannolo, f16, M 16": ("kannolo", _kannolo),
+    "rabitqlib, SymphonyQG": ("rabitqlib", _symphony),
     "faiss HNSW32": ("faiss", _faiss("HNSW32,Flat", NODES)),
     "faiss HNSW32, SQ8": ("faiss", _faiss("HNSW32,SQ8,RFlat", NODES)),
     "faiss IVF": ("faiss", _faiss("IVF{cells},Flat", CELLS)),
