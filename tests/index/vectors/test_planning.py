@@ -109,6 +109,7 @@ def test_every_design_finds_what_is_wanted_and_says_what_it_holds(
         pytest.skip(reason)
 
     built = design.build(vectors, np.arange(len(vectors)))
+    built.deeper = design.depths[-1]
     curve = measured_curve(built, queries, true_hits(vectors, queries, 10), 0.9)
     save_index(built, tmp_path / "x.faiss")
 
@@ -259,6 +260,18 @@ def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
     pairs = zip(found, truth, strict=True)
     assert np.mean([len(np.intersect1d(one.rows, true.rows)) / 10 for one, true in pairs]) >= 0.95
     assert every(even[hits.rows].all() for hits in found)
+
+
+def test_product_codes_are_searched_deeper_only_where_less_deep_finds_too_little() -> None:
+    alike = clustered(6_000)
+    random = np.random.default_rng(3)
+    apart = np.repeat(random.normal(size=(300, DIM)), 20, axis=0)
+    apart = unit(apart + 0.2 * random.normal(size=apart.shape))
+    wanted = IndexRequirements(kind="ivf-pq", k=20, recall=0.9)
+
+    built = [build_index(vectors, vectors[::150], wanted).built for vectors in (alike, apart)]
+
+    assert [index.deeper for index in built] == [4.0, 2.5]
 
 
 def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
