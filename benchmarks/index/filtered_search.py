@@ -283,14 +283,27 @@ def measured_costs(vectors: np.ndarray) -> Costs:
     cell = (many - few) / (len(vectors) // 64 - 16)
     skip = (few - 16 * cell) / len(vectors)
     graph = FaissIndex.build(vectors, "HNSW32")
-    narrow, wide = (searched_graph(graph, query, effort) for effort in (100, 400))
+    narrow, wide = (searched(graph, query, effort) for effort in (100, 400))
     step = (wide - narrow) / 300
     codes, passed = ByteCodes.build(vectors, np.arange(len(vectors))), half.sum()
     shallow, deep = (scanned_bytes(codes, vectors, query, half, k) for k in (10, 1_010))
     again = (deep - shallow) / 1_000
     in_full = 10 + FEWEST + DRAWN
     byte = (shallow - len(vectors) * max(skip, 0) - in_full * again) / passed
-    return Costs(score, max(skip, 0), cell, step, byte, again)
+    return Costs(score, max(skip, 0), cell, step, byte, again, *codes_of(vectors))
+
+
+def codes_of(vectors: np.ndarray) -> tuple[float, float]:
+    """Return how long entering a cell of product codes takes, and comparing one of them."""
+    per_cell, slopes = (64, 512), []
+    for rows in per_cell:
+        index = FaissIndex.build(
+            vectors, f"IVF{len(vectors) // rows},PQ{vectors.shape[1] // 2}x4fs", deeper=2.5
+        )
+        few, many = (searched_each(index, vectors[::997], effort) for effort in (16, 64))
+        slopes.append((many - few) / 48)
+    code = (slopes[1] - slopes[0]) / (per_cell[1] - per_cell[0])
+    return slopes[0] - per_cell[0] * code, code
 
 
 def passing_none(vectors: np.ndarray, cells: int) -> float:
@@ -303,9 +316,15 @@ def passing_none(vectors: np.ndarray, cells: int) -> float:
     return nanoseconds(lambda: index.search(vectors[:1], 10, params=chosen))
 
 
-def searched_graph(index: FaissIndex, query: np.ndarray, effort: int) -> float:
+def searched(index: FaissIndex, query: np.ndarray, effort: int) -> float:
     index.effort = effort
     return nanoseconds(lambda: index.search(query, 10))
+
+
+def searched_each(index: FaissIndex, queries: np.ndarray, effort: int) -> float:
+    """Return how long one of several queries takes, whose cells no query before it has read."""
+    index.effort = effort
+    return nanoseconds(lambda: [index.search(query[None], 10) for query in queries]) / len(queries)
 
 
 def scanned_bytes(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from index import ApproximateIndex, FaissIndex, SvsIndex, save_index
-from index.vectors.libraries.svs_index import PADDING, PARTS
+from index.vectors.libraries.svs_index import PARTS, vectors_of
 from index.vectors.planning.designs import cells_of
 
 Vectors = Float32[np.ndarray, "n d"]
@@ -77,17 +77,17 @@ def directly(ours: ApproximateIndex, threads: int) -> tuple[Ask, Callable[[int],
         path = Path(folder) / "same.faiss"
         save_index(ours, path)
         if isinstance(ours, SvsIndex):
-            return _svs_directly(path.with_suffix(".svs"), threads)
+            return _svs_directly(path.with_suffix(".svs"), ours.dim, threads)
         assert isinstance(ours, FaissIndex)
         index = faiss.read_index(str(path))
     return index.search, lambda effort: _look_faiss(index, effort)
 
 
-def _svs_directly(folder: Path, threads: int) -> tuple[Ask, Callable[[int], None]]:
+def _svs_directly(folder: Path, dim: int, threads: int) -> tuple[Ask, Callable[[int], None]]:
     import svs
 
-    config, graph, data = (str(folder / part) for part in PARTS)
-    loader = svs.LVQLoader(data, PADDING)
+    config, graph, _ = (str(folder / part) for part in PARTS)
+    loader = vectors_of(svs, folder, dim)
     index = svs.Vamana(
         config, svs.GraphLoader(graph), loader, svs.DistanceType.MIP, num_threads=threads
     )
@@ -161,6 +161,43 @@ def _voyager(vectors: Vectors, threads: Threads) -> tuple:
     )
 
 
+def _kannolo(vectors: Vectors, threads: Threads) -> tuple:
+    import kannolo
+
+    index = kannolo.DensePlainHNSW.build_from_array(
+        vectors.ravel(), vectors.shape[1], m=16, ef_construction=200, metric="dotproduct"
+    )
+    effort = [NODES[0]]
+
+    def look(value: int) -> None:
+        effort[0] = value
+
+    def ask(queries: Vectors, k: int) -> np.ndarray:
+        _, rows = index.batch_search(queries.ravel(), k, effort[0], num_threads=threads.search)
+        return np.reshape(rows, (len(queries), k))
+
+    return ask, lambda rows: rows, look, NODES, lambda path: index.save(str(path))
+
+
+def _symphony(vectors: Vectors, threads: Threads) -> tuple:
+    from rabitqlib import SymqgIndex
+
+    index = SymqgIndex(vectors.shape[1], 32, "ip")
+    index.build(vectors, 200, threads.build)
+    effort = [NODES[0]]
+
+    def look(value: int) -> None:
+        effort[0] = value
+
+    return (
+        lambda queries, k: index.search(queries, k, effort[0], threads.search),
+        lambda answer: answer[0],
+        look,
+        NODES,
+        lambda path: index.save(str(path)),
+    )
+
+
 def _faiss(factory: str, efforts: tuple[int, ...]) -> Callable[..., tuple]:
     def build(vectors: Vectors, threads: Threads) -> tuple:
         faiss.omp_set_num_threads(threads.build)
@@ -200,6 +237,8 @@ PEERS: dict[str, tuple[str, Callable[..., tuple]]] = {
     "usearch, f32": ("usearch", _usearch("f32")),
     "usearch, f16": ("usearch", _usearch("f16")),
     "voyager, M 16": ("voyager", _voyager),
+    "kannolo, f16, M 16": ("kannolo", _kannolo),
+    "rabitqlib, SymphonyQG": ("rabitqlib", _symphony),
     "faiss HNSW32": ("faiss", _faiss("HNSW32,Flat", NODES)),
     "faiss HNSW32, SQ8": ("faiss", _faiss("HNSW32,SQ8,RFlat", NODES)),
     "faiss IVF": ("faiss", _faiss("IVF{cells},Flat", CELLS)),

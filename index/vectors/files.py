@@ -12,7 +12,7 @@ from index.types import VectorIndex
 from index.vectors.approximate import ApproximateIndex
 from index.vectors.libraries.faiss_index import FaissIndex
 from index.vectors.libraries.shards import is_sharded, open_sharded
-from index.vectors.libraries.svs_index import ROWS, SvsIndex, why_no_svs
+from index.vectors.libraries.svs_index import ROWS, SvsIndex, held_codes, why_no_svs
 from index.vectors.scans.byte_codes import ByteCodes
 from index.vectors.scans.gpu_scan import GpuScan
 
@@ -48,7 +48,7 @@ def _opened(path: Path, vectors: Float32[np.ndarray, "n d"]) -> ApproximateIndex
     folder = path.with_suffix(FOLDER)
     if not folder.is_dir():
         return FaissIndex.open(path, vectors)
-    if reason := why_no_svs():
+    if reason := why_no_svs(held_codes(folder)):
         log.warning("%s is searched by comparing all vectors: %s", folder.name, reason)
         return FaissIndex.build(vectors, "Flat", map_array(folder / ROWS))
     return SvsIndex.open(folder, vectors)

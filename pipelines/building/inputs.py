@@ -123,7 +123,8 @@ class BuildInputs:
 
     def machine(self) -> Inputs:
         """Return which designs of an index are not for this machine."""
-        return {"index designs of this machine": (why_no_svs(), why_no_cagra())}
+        lacking = (why_no_svs(), why_no_svs("LVQ8"), why_no_cagra())
+        return {"index designs of this machine": lacking}
 
     def files_of(self, *steps: str) -> Inputs:
         """Return the files of earlier steps."""

@@ -122,8 +122,8 @@ class MilvusConfig(Section, frozen=True, kw_only=True):
 
 
 IndexKind = Literal[  # index.DESIGNS, and shards for what memory does not hold
-    "auto", "flat", "svs-lvq8", "svs-lvq4x8", "hnsw-sq8", "hnsw", "cagra", "ivf-pq", "ivf-sq8",
-    "ivf", "ivf-rabitq", "shards",
+    "auto", "flat", "svs-lvq8", "svs-lvq4x8", "svs-f16", "hnsw-sq8", "hnsw", "cagra", "ivf-pq",
+    "ivf-sq8", "ivf", "ivf-rabitq", "shards",
 ]  # fmt: skip
 SIZE = r"^([0-9]{1,9}(\.[0-9]{1,3})? ?[kMGT]?B)?$"
 POWERS = {"B": 0, "kB": 1, "MB": 2, "GB": 3, "TB": 4}

@@ -138,7 +138,14 @@ class FaissIndex(ApproximateIndex):
     def shape(self) -> IndexShape:
         """What the choice of a way to search among filtered rows needs to know."""
         most = self.most_effort if self._kind in ("cells", "graph") else len(self._rows)
-        return IndexShape(self._kind, len(self._rows), self.effort, most, self.codes is not None)
+        return IndexShape(
+            self._kind,
+            len(self._rows),
+            self.effort,
+            most,
+            has_bytes=self.codes is not None,
+            has_codes=isinstance(self._core, FAST_SCANS),
+        )
 
     def save(self, path: Path) -> None:
         """Write the FAISS file, and beside it which rows it holds."""

@@ -1,6 +1,7 @@
 """The one module that knows Intel's SVS: its loaders, its folders, its float32 on disk."""
 
 import platform
+import tomllib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float16, Float32, Int64
 from scipy.linalg.blas import snrm2
 
 from index.arrays import map_array, save_array
@@ -20,12 +21,17 @@ from index.vectors.filtered_search import IndexShape
 from index.vectors.libraries.faiss_index import num_threads
 from index.vectors.validation import LARGEST, fit_vectors
 
-CODES = {"LVQ8": (8, 0), "LVQ4x8": (4, 8), "LVQ4x4": (4, 4)}  # bits, and bits of what is left
+HALVES = "float16"
+LVQ = {"LVQ8": (8, 0), "LVQ4x8": (4, 8), "LVQ4x4": (4, 4)}  # bits, and bits of what is left
+CODES = (HALVES, *LVQ)  # how the graph holds its vectors
 DEGREE = 32  # edges of a node at most
 WINDOW = 100  # nodes kept while building
 ALPHA = 0.95  # how much nearer a detour must be to spare an edge; below 1 for inner products
 PADDING = 32  # bytes that a code begins at a multiple of
 PARTS = ("config", "graph", "data")  # folders that SVS writes
+DATA = PARTS[2]
+DESCRIPTION = "svs_config.toml"  # of what is in each of them
+UNCOMPRESSED = "uncompressed_data"  # as it calls vectors that are no LVQ
 ROWS = "rows.npy"
 TUNING = "tuning.npy"
 EFFORT = 100  # before it is tuned
@@ -36,27 +42,30 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 @cache
-def why_no_svs() -> str:
-    """Return why SVS cannot be used here; nothing where it can.
+def why_no_svs(codes: str = HALVES) -> str:
+    """Return why SVS cannot hold vectors in these codes here; nothing where it can.
 
-    Its compressed vectors are only for Intel's processors, and are fast with AVX-512.
+    Halves are fast with AVX2. LVQ is for Intel's processors alone, and is fast with AVX-512.
     """
     if find_spec("svs") is None:
         return "scalable-vs is not installed (extra `svs`)"
     if platform.machine() != "x86_64" or not CPU_INFO.is_file():
         return "SVS is for Linux on x86-64"
     told = CPU_INFO.read_text()
+    if codes == HALVES:
+        return "" if "avx2" in told and "f16c" in told else "the processor has no AVX2"
     if "GenuineIntel" not in told:
         return "the processor is not Intel's, which LVQ is for"
     return "" if "avx512f" in told else "the processor has no AVX-512"
 
 
 class SvsIndex(ApproximateIndex):
-    """A Vamana graph over vectors compressed by locally-adaptive quantisation (LVQ).
+    """A Vamana graph over halves, or vectors compressed by locally-adaptive quantisation (LVQ).
 
     Aguerrebere et al., Similarity search in the blink of an eye with compressed indices, 2023.
     It cannot be told which rows pass a filter: more are fetched, or those that pass are compared.
-    Scores are those of the compressed vectors, off by a few thousandths, unless `deeper` is given.
+    Scores are those of the vectors as they are held: of halves off by less than a thousandth, of
+    LVQ by a few thousandths, unless `deeper` is given.
     """
 
     def __init__(
@@ -81,7 +90,7 @@ class SvsIndex(ApproximateIndex):
     def build(
         cls,
         vectors: Float32[np.ndarray, "n d"],
-        codes: str = "LVQ8",
+        codes: str = HALVES,
         rows: Int64[np.ndarray, "m"] | None = None,
         deeper: float = 0.0,
         *,
@@ -90,15 +99,18 @@ class SvsIndex(ApproximateIndex):
         """Build the graph; with more than one thread its edges differ from time to time."""
         rows = np.arange(len(vectors)) if rows is None else rows
         svs = _svs(codes)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "vectors.fvecs"
-            _write(path, vectors, rows)
-            source = svs.VectorDataLoader(str(path), svs.DataType.float32, vectors.shape[1])
-            parameters = svs.VamanaBuildParameters(
-                alpha=ALPHA, graph_max_degree=DEGREE, window_size=WINDOW
-            )
-            loader = _loader(svs, source, codes)
-            built = svs.Vamana.build(parameters, loader, svs.DistanceType.MIP, threads)
+        parameters = svs.VamanaBuildParameters(
+            alpha=ALPHA, graph_max_degree=DEGREE, window_size=WINDOW
+        )
+        distance = svs.DistanceType.MIP
+        if codes == HALVES:
+            built = svs.Vamana.build(parameters, _halves(vectors, rows), distance, threads)
+        else:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "vectors.fvecs"
+                _write(path, vectors, rows)
+                source = svs.VectorDataLoader(str(path), svs.DataType.float32, vectors.shape[1])
+                built = svs.Vamana.build(parameters, _lvq(svs, source, codes), distance, threads)
         built.num_threads = num_threads()
         return cls(built, vectors, rows, deeper)
 
@@ -138,14 +150,14 @@ class SvsIndex(ApproximateIndex):
     @classmethod
     def open(cls, path: Path, vectors: Float32[np.ndarray, "n d"]) -> "SvsIndex":
         """Read a folder of `save` into memory; the caller has checked its checksums."""
-        svs = _svs("LVQ8")
+        svs = _svs(held_codes(path))
         rows = map_array(path / ROWS)
-        config, graph, data = (str(path / part) for part in PARTS)
+        config, graph, _ = (str(path / part) for part in PARTS)
         try:
             index = svs.Vamana(
                 config,
                 svs.GraphLoader(graph),
-                svs.LVQLoader(data, PADDING),
+                vectors_of(svs, path, vectors.shape[1]),
                 svs.DistanceType.MIP,
                 num_threads=num_threads(),
             )
@@ -246,18 +258,49 @@ def _marked(
 
 
 def _svs(codes: str) -> Any:
-    if reason := why_no_svs():
-        raise IndexFault(f"an index of SVS cannot be used here: {reason}")
     if codes not in CODES:
-        raise IndexFault(f"{codes!r} is not a compression of SVS; choose one of {', '.join(CODES)}")
+        raise IndexFault(f"SVS holds no vectors in {codes!r}; choose one of {', '.join(CODES)}")
+    if reason := why_no_svs(codes):
+        raise IndexFault(f"an index of SVS cannot be used here: {reason}")
     import svs
 
     return svs
 
 
-def _loader(svs: Any, source: Any, codes: str) -> Any:
-    bits, rest = CODES[codes]
+def held_codes(folder: Path) -> str:
+    """Return how an index of `save` holds its vectors: in halves, or some LVQ, named as the first.
+
+    Raises DamagedIndex where SVS did not write the folder.
+    """
+    try:
+        told = tomllib.loads((folder / DATA / DESCRIPTION).read_text())["object"]
+        kind, number = told["__schema__"], told.get("eltype")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise DamagedIndex(f"{folder.name} is not an index of SVS: {str(e)[:200]}") from None
+    return HALVES if (kind, number) == (UNCOMPRESSED, HALVES) else next(iter(LVQ))
+
+
+def vectors_of(svs: Any, folder: Path, dim: int) -> Any:
+    """Return what loads the vectors of an index of `save`."""
+    data = str(folder / DATA)
+    if held_codes(folder) == HALVES:
+        return svs.VectorDataLoader(data, svs.DataType.float16, dim)
+    return svs.LVQLoader(data, PADDING)
+
+
+def _lvq(svs: Any, source: Any, codes: str) -> Any:
+    bits, rest = LVQ[codes]
     return svs.LVQLoader(source, primary=bits, residual=rest, padding=PADDING)
+
+
+def _halves(
+    vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]
+) -> Float16[np.ndarray, "m d"]:
+    halves = np.empty((len(rows), vectors.shape[1]), np.float16)
+    for start in range(0, len(rows), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        halves[some] = fit_vectors(vectors[rows[some]], _part("index", start))
+    return halves
 
 
 def _write(path: Path, vectors: Float32[np.ndarray, "n d"], rows: Int64[np.ndarray, "m"]) -> None:

@@ -12,7 +12,7 @@ from index.vectors.approximate import ApproximateIndex
 from index.vectors.libraries.cagra import DEGREE as CAGRA_DEGREE
 from index.vectors.libraries.cagra import NEAR, cagra_graph, why_no_cagra
 from index.vectors.libraries.faiss_index import FaissIndex
-from index.vectors.libraries.svs_index import DEGREE, PADDING, SvsIndex, why_no_svs
+from index.vectors.libraries.svs_index import DEGREE, HALVES, PADDING, SvsIndex, why_no_svs
 
 Vectors = Float32[np.ndarray, "n d"]
 Rows = Int64[np.ndarray, "m"]
@@ -21,8 +21,11 @@ Search = Literal["scan", "graph", "cells"]
 DIM = 384  # that the nanoseconds below were measured with
 EDGES = 32  # of HNSW, twice as many on its lowest level
 VECTORS_PER_CELL = 39  # that FAISS wants at least, to train it
+CODES_PER_CELL = 256  # at least: entering a cell costs as much as scanning so many product codes
 MOST_CELLS = 2**17
 CENTRE = 40.0  # nanoseconds of comparing a query with the centre of a cell
+AGAIN = 200.0  # nanoseconds of scoring a row again from the vectors
+ANSWERS = 100  # that a search is reckoned for
 
 
 class Cost(NamedTuple):
@@ -47,6 +50,8 @@ class Design(NamedTuple):
     cost: Cost
     row_bytes: Callable[[float], float]  # of a vector with so many numbers, edges and ids included
     deeper: float = 0.0  # as ApproximateIndex
+    deepest: float = 0.0  # tried as well: codes of vectors that are much alike need more
+    per_cell: int = VECTORS_PER_CELL  # rows at least, on average
 
     @property
     def by_svs(self) -> bool:
@@ -67,20 +72,29 @@ class Design(NamedTuple):
     def why_not(self, num_rows: int, dim: int) -> str:
         """Return why it cannot be built here for so many rows; nothing where it can."""
         if self.by_svs:
-            return why_no_svs()
+            return why_no_svs(self.form)
         if self.by_cagra and (reason := why_no_cagra()):
             return reason
         if num_rows < self.least_rows:
             return f"it is made of {self.least_rows} vectors or more"
         return "the vectors have an odd length" if "{half}" in self.form and dim % 2 else ""
 
+    @property
+    def depths(self) -> tuple[float, ...]:
+        """How deep it is tried to be searched, the least first."""
+        return (self.deeper, self.deepest) if self.deepest else (self.deeper,)
+
+    def cells(self, num_rows: int) -> int:
+        """Return how many cells its inverted file of so many rows has."""
+        return cells_of(num_rows, self.per_cell)
+
     def filled(self, num_rows: int, dim: int) -> str:
         """Return the form for so many rows of `dim` numbers."""
-        return self.form.format(cells=cells_of(num_rows), half=dim // 2, dim=dim)
+        return self.form.format(cells=self.cells(num_rows), half=dim // 2, dim=dim)
 
     def num_bytes(self, num_rows: int, dim: int) -> int:
         """Return about how much memory the index takes, the vectors themselves not counted."""
-        centres = 4 * dim * cells_of(num_rows) if self.search == "cells" else 0
+        centres = 4 * dim * self.cells(num_rows) if self.search == "cells" else 0
         return int(num_rows * self.row_bytes(float(dim)) + centres)
 
     def build(self, vectors: Vectors, rows: Rows, *, threads: int = 1) -> ApproximateIndex:
@@ -92,13 +106,13 @@ class Design(NamedTuple):
             return FaissIndex(cagra_graph(vectors[rows]), vectors, rows)
         return FaissIndex.build(vectors, form, rows, self.deeper)
 
-    def nanoseconds(self, effort: int, num_rows: int, dim: int) -> float:
-        """Return about how long one query takes.
+    def nanoseconds(self, effort: int, num_rows: int, dim: int, deeper: float = 0.0) -> float:
+        """Return about how long one query takes, with rows scored again beyond the least depth.
 
         scan: `start + rows * step`; graph: `start + effort * step`; cells: `start + cells * CENTRE
         + effort * step + seen * row`, where `seen` is the share of rows in so many cells.
         """
-        wide, cells = dim / DIM, cells_of(num_rows)
+        wide, cells = dim / DIM, self.cells(num_rows)
         if self.search == "scan":
             work = num_rows * self.cost.step
         elif self.search == "graph":
@@ -106,6 +120,7 @@ class Design(NamedTuple):
         else:
             seen = num_rows * min(effort / cells, 1.0)
             work = cells * CENTRE + effort * self.cost.step + seen * self.cost.row
+        work += AGAIN * ANSWERS * max(deeper - self.deeper, 0.0)
         return self.cost.start + work * wide
 
     def grown(self, effort: int, sample: int, num_rows: int) -> int:
@@ -116,13 +131,16 @@ class Design(NamedTuple):
         """
         if self.search == "graph":
             return round(effort * max(log(num_rows) / log(max(sample, 2)), 1.0))
-        return max(round(effort * sqrt(cells_of(num_rows) / cells_of(sample))), 1)
+        return max(round(effort * sqrt(self.cells(num_rows) / self.cells(sample))), 1)
 
 
-def cells_of(num_rows: int) -> int:
-    """Return how many cells an inverted file has: about four times the root of its rows."""
+def cells_of(num_rows: int, per_cell: int = VECTORS_PER_CELL) -> int:
+    """Return how many cells an inverted file has: about four times the root of its rows.
+
+    They are fewer where a cell would have less than `per_cell` rows.
+    """
     cells = 1 << round(log2(4 * sqrt(max(num_rows, 1))))
-    return max(min(cells, num_rows // VECTORS_PER_CELL, MOST_CELLS), 1)
+    return max(min(cells, num_rows // per_cell, MOST_CELLS), 1)
 
 
 def _padded(num_bytes: float) -> float:
@@ -155,6 +173,13 @@ DESIGNS = (
         lambda dim: _padded(dim / 2 + 9) + dim + _vamana_edges(),
     ),
     Design(
+        "svs-f16",
+        HALVES,
+        "graph",
+        Cost(1_000.0, start=40_000.0),
+        lambda dim: 2 * dim + _vamana_edges(),
+    ),
+    Design(
         "hnsw",
         f"HNSW{EDGES},Flat",
         "graph",
@@ -180,9 +205,11 @@ DESIGNS = (
         "ivf-pq",
         "IVF{cells},PQ{half}x4fs",
         "cells",
-        Cost(300.0, 18.0, start=70_000.0),
+        Cost(1_700.0, 6.0, start=65_000.0),
         lambda dim: dim / 4 + 8,
-        deeper=4.0,
+        deeper=2.5,
+        deepest=4.0,
+        per_cell=CODES_PER_CELL,
     ),
     Design(
         "ivf",

@@ -220,10 +220,29 @@ def _planned(
     if before is not None and not design.by_svs:
         index = FaissIndex.refilled(before.file, vectors, form, rows, design.deeper)
     index = index or design.build(vectors, rows)
-    spare = SPARE * (1 - target.recall)
-    curve = measured_curve(index, target.queries, target.truth, target.recall, spare)
+    curve = _tuned(index, design, target, SPARE * (1 - target.recall))
     index.recall = recall_at_k(index, target.queries, target.truth)
     return PlannedIndex(index, form, index.effort, index.recall, design.name, curve)
+
+
+def _tuned(
+    index: ApproximateIndex, design: Design, target: RecallTarget, spare: float = 0.0
+) -> RecallCurve:
+    """Search an index as deep, and with as much effort, as finds enough with the least work.
+
+    Where no depth finds enough, it is the one that finds most.
+    """
+
+    def tried(deeper: float) -> tuple[tuple[bool, float], float, int, RecallCurve]:
+        index.deeper = deeper
+        curve = measured_curve(index, target.queries, target.truth, target.recall, spare)
+        met, shape = curve.least(target.recall), (len(index.rows), index.dim)
+        work = design.nanoseconds(met.effort, *shape, deeper) if met else -curve.points[-1].recall
+        return (met is None, work), deeper, index.effort, curve
+
+    tries = [tried(deeper) for deeper in design.depths]
+    _, index.deeper, index.effort, curve = min(tries, key=lambda one: one[0])
+    return curve
 
 
 def survey(
@@ -295,7 +314,7 @@ def _tried(
     started = process_time()
     index = design.build(vectors, rows)
     seconds = process_time() - started
-    curve = measured_curve(index, target.queries, target.truth, target.recall)
+    curve = _tuned(index, design, target)
     point = curve.least(target.recall) or curve.points[-1]
     effort = design.grown(point.effort, len(rows), shape[0])
     return DesignTrial(
@@ -306,7 +325,7 @@ def _tried(
         effort=point.effort,
         recall=point.recall,
         micros=point.micros,
-        cost=design.nanoseconds(effort, *shape) / 1_000,
+        cost=design.nanoseconds(effort, *shape, index.deeper) / 1_000,
         meets=point.recall >= target.recall,
     )
 

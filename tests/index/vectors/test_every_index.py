@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +44,10 @@ def milvus_index(vectors: np.ndarray, rows: np.ndarray | None = None) -> MilvusI
     return MilvusIndex.build(milvus(), "every", vectors, rows)
 
 
+def svs_index(codes: str, vectors: np.ndarray, rows: np.ndarray | None = None) -> SvsIndex:
+    return SvsIndex.build(vectors, codes, rows)
+
+
 BUILDERS: dict[str, Build] = {
     "exact": ExactIndex,
     "card, on a processor": lambda vectors: GpuScan(vectors, device="cpu"),
@@ -62,8 +66,10 @@ OF_SOME_ROWS: dict[str, BuildSome] = {
     "faiss-hnsw": lambda vectors, rows: FaissIndex.build(vectors, "HNSW16", rows),
     "milvus": milvus_index,
 }
-if not why_no_svs():  # why not is said by the tests of planning, which are skipped then
-    BUILDERS["svs"] = SvsIndex.build
+for codes in ("float16", "LVQ8"):  # why not is said by the tests of planning, skipped then
+    if not why_no_svs(codes):
+        BUILDERS[f"svs-{codes}"] = partial(svs_index, codes)
+        OF_SOME_ROWS[f"svs-{codes}"] = partial(svs_index, codes)
 every_index = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 UNFIT = {
     "nan": (np.nan, "is not a number"),
@@ -207,7 +213,7 @@ def test_scores_are_inner_products_and_nearly_so_where_vectors_are_compressed(
 ) -> None:
     [hits] = BUILDERS[name](vectors).search(vectors[:1], k=20)
 
-    off = {"svs": 5e-3}.get(name, 1e-5)
+    off = {"svs-LVQ8": 5e-3, "svs-float16": 5e-4}.get(name, 1e-5)
     np.testing.assert_allclose(hits.scores, vectors[hits.rows] @ vectors[0], atol=off)
 
 
@@ -224,7 +230,8 @@ def test_queries_asked_together_are_answered_as_alone(build: Build, vectors: np.
 
 
 @pytest.mark.parametrize(
-    "name", sorted(BUILDERS.keys() - {"faiss-ivf", "faiss-graph-compressed", "svs"})
+    "name",
+    sorted(BUILDERS.keys() - {"faiss-ivf", "faiss-graph-compressed", "svs-float16", "svs-LVQ8"}),
 )  # which have nothing to train on; planning gives way to a flat one
 def test_an_index_without_vectors_answers_with_nothing(name: str) -> None:
     index = BUILDERS[name](np.empty((0, 4), "float32"))

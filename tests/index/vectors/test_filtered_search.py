@@ -240,3 +240,13 @@ def test_vectors_without_their_own_row_numbers_are_found_by_cells(vectors: np.nd
     assert found.plan is not None
     assert found.plan.way is Way.SELECT
     assert replaced(found, true, 50) <= 0.02
+
+
+def test_cells_of_product_codes_are_looked_into_where_cells_of_vectors_would_be_scanned() -> None:
+    shape = IndexShape("cells", rows=30_000, effort=21, most=117, has_bytes=True)
+
+    of_vectors, of_codes = (
+        choose(shape._replace(has_codes=coded), passed=15_000, k=100) for coded in (False, True)
+    )
+
+    assert (of_vectors.way, of_codes.way) == (Way.SCAN, Way.SELECT)

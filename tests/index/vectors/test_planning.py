@@ -6,6 +6,7 @@ import pytest
 import index.vectors.libraries.svs_index
 from index import (
     DESIGNS,
+    DamagedIndex,
     DesignTrial,
     ExactIndex,
     FaissIndex,
@@ -108,6 +109,7 @@ def test_every_design_finds_what_is_wanted_and_says_what_it_holds(
         pytest.skip(reason)
 
     built = design.build(vectors, np.arange(len(vectors)))
+    built.deeper = design.depths[-1]
     curve = measured_curve(built, queries, true_hits(vectors, queries, 10), 0.9)
     save_index(built, tmp_path / "x.faiss")
 
@@ -233,7 +235,7 @@ def test_one_seed_gives_one_choice_and_one_answer(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "hnsw-sq8", "ivf-pq", "svs-lvq8"])
+@pytest.mark.parametrize("kind", ["hnsw", "hnsw-sq8", "ivf-pq", "svs-lvq8", "svs-f16"])
 def test_an_index_is_built_the_same_twice_whatever_threads_there_are(kind: str) -> None:
     vectors, queries = clustered(3_000), clustered(40, seed=1)
     design = design_named(kind)
@@ -258,6 +260,18 @@ def test_product_codes_are_searched_with_a_filter_as_far_as_it_takes() -> None:
     pairs = zip(found, truth, strict=True)
     assert np.mean([len(np.intersect1d(one.rows, true.rows)) / 10 for one, true in pairs]) >= 0.95
     assert every(even[hits.rows].all() for hits in found)
+
+
+def test_product_codes_are_searched_deeper_only_where_less_deep_finds_too_little() -> None:
+    alike = clustered(6_000)
+    random = np.random.default_rng(3)
+    apart = np.repeat(random.normal(size=(300, DIM)), 20, axis=0)
+    apart = unit(apart + 0.2 * random.normal(size=apart.shape))
+    wanted = IndexRequirements(kind="ivf-pq", k=20, recall=0.9)
+
+    built = [build_index(vectors, vectors[::150], wanted).built for vectors in (alike, apart)]
+
+    assert [index.deeper for index in built] == [4.0, 2.5]
 
 
 def test_product_codes_that_cannot_be_told_who_passes_are_fetched_deeper(
@@ -297,7 +311,7 @@ def test_where_svs_cannot_be_used_the_plan_says_why_and_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "index.vectors.planning.designs.why_no_svs", lambda: "the processor is not Intel's"
+        "index.vectors.planning.designs.why_no_svs", lambda codes: f"not here in {codes}"
     )
     vectors, queries = clustered(1_000), clustered(20, seed=1)
 
@@ -306,18 +320,30 @@ def test_where_svs_cannot_be_used_the_plan_says_why_and_takes_another(
     [chosen] = [choice for choice in choices if choice.chosen]
     assert not chosen.kind.startswith("svs")
     told = {choice.why for choice in choices if choice.kind.startswith("svs")}
-    assert told == {"the processor is not Intel's"}
+    assert told == {f"not here in {codes}" for codes in ("float16", "LVQ8", "LVQ4x8")}
 
 
-def test_a_processor_of_another_maker_is_not_for_svs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("told", "halves", "lvq"),
+    [
+        ("vendor_id : GenuineIntel\nflags : avx2 f16c avx512f\n", "", ""),
+        ("vendor_id : GenuineIntel\nflags : avx2 f16c\n", "", "AVX-512"),
+        ("vendor_id : AuthenticAMD\nflags : avx2 f16c avx512f\n", "", "Intel"),
+        ("vendor_id : AuthenticAMD\nflags : avx f16c\n", "AVX2", "Intel"),
+    ],
+)
+def test_halves_are_for_every_processor_with_avx2_and_lvq_for_intels_with_avx_512(
+    told: str, halves: str, lvq: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD\nflags : avx512f\n")
+    (tmp_path / "cpuinfo").write_text(told)
     monkeypatch.setattr(index.vectors.libraries.svs_index, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(index.vectors.libraries.svs_index, "find_spec", lambda name: name)
     monkeypatch.setattr(index.vectors.libraries.svs_index.platform, "machine", lambda: "x86_64")
 
-    assert "Intel" in why_no_svs.__wrapped__()
+    for codes, why in [("float16", halves), ("LVQ8", lvq)]:
+        reason = why_no_svs.__wrapped__(codes)
+        assert why in reason
+        assert bool(why) == bool(reason)
 
 
 @needs_svs
@@ -326,13 +352,24 @@ def test_a_release_of_svs_is_searched_exactly_where_svs_is_missing(
 ) -> None:
     vectors = clustered(300)
     save_index(SvsIndex.build(vectors, rows=np.arange(0, 300, 3)), tmp_path / "x.faiss")
-    monkeypatch.setattr("index.vectors.files.why_no_svs", lambda: "scalable-vs is not installed")
+    monkeypatch.setattr("index.vectors.files.why_no_svs", lambda _: "scalable-vs is not installed")
 
     opened = open_index(tmp_path / "x.faiss", vectors)
 
     truth = true_hits(vectors, vectors[:20], 10, np.arange(0, 300, 3))
     assert isinstance(opened, FaissIndex)
     assert recall_at_k(opened, vectors[:20], truth) == 1.0
+
+
+@needs_svs
+@pytest.mark.parametrize("told", ["", "[object]", "object = 3", "not a table", "\x00"])
+def test_a_folder_that_svs_did_not_write_is_damaged(told: str, tmp_path: Path) -> None:
+    vectors = clustered(300)
+    save_index(SvsIndex.build(vectors), tmp_path / "x.faiss")
+    (tmp_path / "x.svs/data/svs_config.toml").write_text(told)
+
+    with pytest.raises(DamagedIndex, match=r"x\.svs is not an index of SVS"):
+        open_index(tmp_path / "x.faiss", vectors)
 
 
 @needs_svs
@@ -501,11 +538,11 @@ def test_a_design_that_cannot_be_built_any_more_makes_way_for_others(
     memory: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning_module, "FLAT_BELOW", 1_000)
-    monkeypatch.setattr("index.vectors.planning.designs.why_no_svs", lambda: why)
+    monkeypatch.setattr("index.vectors.planning.designs.why_no_svs", lambda _: why)
     vectors = clustered(3_000)
     flat = DesignTrial(kind="flat", form="Flat", num_bytes=1, recall=1.0, meets=True, chosen=True)
     monkeypatch.setattr(planning_module, "survey", lambda *_: (flat,))
-    before = PreviousIndex("svs-lvq8", tmp_path / "none.faiss")
+    before = PreviousIndex("svs-f16", tmp_path / "none.faiss")
 
     planned = build_index(
         vectors, vectors[:20], IndexRequirements(memory_bytes=memory), before=before

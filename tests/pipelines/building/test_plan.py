@@ -268,7 +268,7 @@ def test_indexes_are_chosen_anew_where_svs_comes_or_goes(
     shop: Path, config: Config, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_release(copied).manifest.stages["indexes"]
-    monkeypatch.setattr(inputs, "why_no_svs", lambda: "another machine")
+    monkeypatch.setattr(inputs, "why_no_svs", lambda codes="": f"another machine {codes}")
 
     build(shop, copied, config, UNTIL, silent)
 
