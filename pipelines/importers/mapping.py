@@ -29,7 +29,14 @@ from retrieval import Availability
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
 # Keys of sections of columns that name no column.
-SETTINGS = ("default_type", "types", "dates", "zone", "duplicates", "follow", "roles", "order")
+SETTINGS: dict[type[Section], frozenset[str]] = {
+    VariantColumns: frozenset({"follow", "roles"}),
+    SaleColumns: frozenset({"order"}),
+    EventColumns: frozenset(
+        {"default_type", "types", "ignored", "dates", "zone", "written_zone", "duplicates"}
+        | {"first_position", "consent", "beside", "match"}
+    ),
+}
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
@@ -180,7 +187,8 @@ def names_of(columns: Names) -> tuple[str, ...]:
 def fields_of(section: Section) -> dict[str, Names]:
     """Return which columns each field names, those that name none left out."""
     fields: dict[str, Any] = {name: getattr(section, name) for name in section.__struct_fields__}
-    return {name: columns for name, columns in fields.items() if columns and name not in SETTINGS}
+    settings = SETTINGS.get(type(section), frozenset())
+    return {name: columns for name, columns in fields.items() if columns and name not in settings}
 
 
 def _hint(found: tuple[str, ...]) -> str:

@@ -78,6 +78,7 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_videos: int = 0
     events_read: int = 0
     events_kept: int = 0
+    events_ignored: dict[str, int] = {}  # that are none of shopping, by their names
     categories: Spread = Spread()
     brands: Spread = Spread()
     popularity: Popularity | None = None
@@ -106,6 +107,10 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         yield "rows read / kept", f"{self.rows_read:,} / {self.rows_kept:,}"
         if self.events_read:
             yield "events read / kept", f"{self.events_read:,} / {self.events_kept:,}"
+        if self.events_ignored:
+            most = list(self.events_ignored.items())[:TOP]
+            names = ", ".join(f"{name} {count:,}" for name, count in most)
+            yield "beside shopping", f"{sum(self.events_ignored.values()):,}: {names}"
         for reason, count in sorted(self.refused.items(), key=lambda item: -item[1])[:TOP]:
             yield f"refused: {reason}", f"{count:,}"
         yield "duplicate ids", f"{self.duplicate_ids:,}"
@@ -133,6 +138,7 @@ class Quality:
         self.rows_read = 0
         self.events_read = 0
         self.events_kept = 0
+        self.events_ignored: Counter[str] = Counter()
         self.duplicate_ids = 0
         self.impossible_prices = 0
         self.unreadable_images = 0
@@ -193,6 +199,7 @@ class Quality:
             unreadable_videos=self.unreadable_videos,
             events_read=self.events_read,
             events_kept=self.events_kept,
+            events_ignored=dict(self.events_ignored.most_common()),
             categories=_spread(self._categories),
             brands=_spread(self._brands),
             popularity=self._popularity,

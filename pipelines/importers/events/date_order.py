@@ -26,6 +26,7 @@ class LogStyle(NamedTuple):
     order: DateOrder = DateOrder()
     note: str = ""  # where the order of the dates was a choice
     price: PriceStyle = PLAIN_STYLE
+    first_position: int = 1  # where the log's places begin
 
 
 class _Reading:
@@ -77,7 +78,7 @@ def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> LogStyl
 
 def _dates(rows: Iterable[Row], columns: EventColumns) -> Iterable[tuple[str, Parts]]:
     """Yield the dates that have their year last; nothing where the first rows have none."""
-    walk = (_date_of(part, columns) for row in rows for part in rows_inside(row, columns.each))
+    walk = (_date_of(part, columns) for row in rows for part in rows_inside(row, columns))
     first = [one for one in islice(walk, LOOKED_AT) if one]
     yield from first
     if first:
