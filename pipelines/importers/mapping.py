@@ -10,7 +10,7 @@ from pipelines.config.loading import read_section
 from pipelines.config.place import read_place
 from pipelines.config.sections import Fraction, Section
 from pipelines.config.zones import zone_of
-from pipelines.errors import ShopError
+from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.columns import (
     EventColumns,
     Names,
@@ -37,6 +37,7 @@ SETTINGS: dict[type[Section], frozenset[str]] = {
         | {"first_position", "consent", "beside", "match"}
     ),
 }
+NO_LOG = "--match says by what a log names products, and there is no log; name one with --events"
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
@@ -91,6 +92,20 @@ def placed(mapping: Mapping, timezone: str = "", country: str = "") -> Mapping:
         country=said.country or mapping.country,
         events=events and msgspec.structs.replace(events, zone=zone),
     )
+
+
+def matched(mapping: Mapping, match: str) -> Mapping:
+    """Return a mapping whose log names products by what is given; "" leaves it as it is.
+
+    ConfigError where the mapping has no log.
+    """
+    if not match:
+        return mapping
+    if mapping.events is None:
+        raise ConfigError(NO_LOG)
+    raw = msgspec.to_builtins(mapping)
+    raw["events"]["match"] = match
+    return msgspec.convert(raw, Mapping)
 
 
 def load_mapping(path: Path) -> Mapping:

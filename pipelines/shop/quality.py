@@ -14,6 +14,7 @@ from msgspec import Meta
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.shop.id_match import IdMatch
 from pipelines.shop.remarks import Remark
 
 EXAMPLES = 100  # refused rows that are named
@@ -82,6 +83,7 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
     categories: Spread = Spread()
     brands: Spread = Spread()
     popularity: Popularity | None = None
+    id_match: IdMatch | None = None  # how events find their products
     notes: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()  # what was read by a choice
 
@@ -123,6 +125,8 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         yield "brands", _spread_words(self.brands)
         if self.popularity:
             yield "popularity", _popularity_words(self.popularity)
+        for sentence in self.id_match.sentences() if self.id_match else ():
+            yield "id match", sentence
         for note in self.notes:
             yield "note", note
         for remark in self.remarks:
@@ -148,6 +152,7 @@ class Quality:
         self.rows_kept = 0
         self.refused: Counter[str] = Counter()
         self.examples: list[RefusedRow] = []
+        self.id_match: IdMatch | None = None
         self.notes: list[str] = []
         self.remarks: list[Remark] = []
         self._missing: Counter[str] = Counter()
@@ -203,6 +208,7 @@ class Quality:
             categories=_spread(self._categories),
             brands=_spread(self._brands),
             popularity=self._popularity,
+            id_match=self.id_match,
             notes=tuple(self.notes),
             remarks=tuple(self.remarks),
         )

@@ -23,6 +23,7 @@ from pipelines.importers.events.instants import Clock
 from pipelines.importers.events.product_names import ProductNames
 from pipelines.importers.events.shoppers import Shoppers
 from pipelines.importers.events.times import moment_of, names_second
+from pipelines.importers.matching.finding import ProductFinder
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.currencies import currency_of
 from pipelines.importers.values.texts import RowError, text_of
@@ -94,6 +95,7 @@ class EventReader:
         self._acts = ActNames(columns.types, columns.ignored)
         self.fields = Fields(columns)
         self._names = names or ProductNames()
+        self.finder = ProductFinder(self.fields.columns("product"))
         self._remarks = remarks or Remarks()
         self.clock = Clock(columns, style.order, self.fields)
         self.shoppers = Shoppers(self.fields)
@@ -275,7 +277,9 @@ class EventReader:
         raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
 
     def _product(self, row: Row, kind: EventType) -> str | None:
-        value, name = self.fields.at(row, "product"), self.fields.at(row, "name")
+        value, name = self.finder.product_of(row.values), self.fields.at(row, "name")
+        if value is None:
+            value = self.fields.at(row, "product")
         found = self._names.product_of(value, name, row.line, self._remarks)
         if found is not None:
             return found

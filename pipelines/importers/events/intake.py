@@ -1,7 +1,8 @@
 """Imports rows of events: validates each, counts refused ones, writes the others in chunks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipelines.importers.events.event_rows import EventReader, LeftOut
 from pipelines.importers.events.fields import PLACE, WHOLE, rows_inside
 from pipelines.importers.events.product_names import ProductNames
 from pipelines.importers.mapping import names_of
+from pipelines.importers.matching.finding import ProductFinder
 from pipelines.importers.products import CHUNK
 from pipelines.importers.tables.rows import Row
 from pipelines.importers.values.texts import RowError
@@ -146,6 +148,19 @@ class EventIntake:
         if event_id is not None or not self._has_types:
             return False
         return duplicates.drops_line(told[0], first.line, tells_event=tells)
+
+    @property
+    def finder(self) -> ProductFinder:
+        """What finds the products that the log's ids mean."""
+        return self._reader.finder
+
+    def product_rows(self, rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+        """Yield the values of each line of a log that may name a product."""
+        for row in rows:
+            for part in rows_inside(row, self._columns):
+                with suppress(RowError):
+                    self._reader.kind(part)
+                    yield part.values
 
     def finish(self, max_refused_share: float, ids: set[str]) -> None:
         """Write the rest; refuse the whole file if too much of it was wrong."""
