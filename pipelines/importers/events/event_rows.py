@@ -277,6 +277,8 @@ class EventReader:
         raise LeftOut("undone order", f"status {shown(status)}: the order was undone")
 
     def _product(self, row: Row, kind: EventType) -> str | None:
+        if kind == EventType.SEARCH and self._columns.each:
+            return None  # what a search shows are its lines
         value, name = self.finder.product_of(row.values), self.fields.at(row, "name")
         if value is None:
             value = self.fields.at(row, "product")

@@ -25,6 +25,7 @@ GUESTS = frozenset(word.casefold() for word in NOBODY) | {
     "not logged in", "not_logged_in", "visitor", "nobody", "gast", "gastkunde", "unbekannt",
     "guest_user", "invité", "invitado", "ospite", "gość", "00000000-0000-0000-0000-000000000000",
 }  # fmt: skip
+KEYED, NAMED = {"key", "value"}, {"name", "value"}  # the members of a parameter
 PEOPLE = ("user", "visitor")
 IDS = (*PEOPLE, "product")
 NAMES = (*IDS, "session", "order", "id")
@@ -93,11 +94,17 @@ def value_at(values: dict[str, Any], column: str) -> Any:
     if "." not in column or not (found is None or isinstance(found, list)):
         return found
     path, _, key = column.rpartition(".")
-    pairs = inner(values, path)
-    for pair in pairs if isinstance(pairs, list) else ():
-        if isinstance(pair, dict) and pair.get("key", pair.get("name")) == key:
-            return _only_value(pair.get("value"))
+    outer = inner(values, path)
+    if pairs := _pairs(outer):
+        said = (pair["value"] for pair in pairs if pair.get("key", pair.get("name")) == key)
+        return _only_value(next(said, None))
     return found if isinstance(found, list) and any(one is not None for one in found) else None
+
+
+def _pairs(value: Any) -> list[dict[str, Any]]:
+    """Return a list of names and values; nothing where it is any other."""
+    parts = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return parts if parts and all(set(one) in (KEYED, NAMED) for one in parts) else []
 
 
 def first_at(values: dict[str, Any], columns: tuple[str, ...]) -> Any:
