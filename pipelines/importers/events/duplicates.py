@@ -1,11 +1,10 @@
 """Tells what a log tells twice: lines word for word, and acts by their id, order or content."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 import xxhash
-from cachetools import LRUCache
 
 from retrieval import EventType
 
@@ -35,7 +34,7 @@ class Duplicates:
         self._events: dict[int, int] = {}  # and of an event with an id
         self._acts: dict[int, int] = {}
         self._orders: dict[int, int] = {}
-        self._newest: LRUCache[tuple, Any] = LRUCache(MOST_NEWEST)
+        self._newest: dict[tuple, Any] = {}
 
     def is_again(self, values: dict[str, Any], line: int) -> bool:
         """Return whether a line was there before, word for word; otherwise remember it."""
@@ -65,8 +64,10 @@ class Duplicates:
         self.of_known_id += again
         return again
 
-    def drops_line(self, event: Event, line: int, *, tells_event: bool) -> bool:
+    def drops_line(self, event: Event, line: int, tells_event: Callable[[], bool]) -> bool:
         """Return whether the line of an act without an id was there before in other words.
+
+        `tells_event` says whether it tells of one event, and is asked only then.
 
         An order that is told again at another time, as pages of thanks do that are opened again,
         was bought once. Two lines at one time are two of its products.
@@ -80,14 +81,16 @@ class Duplicates:
             again = before is not None and before != time
             self.of_known_order += again
             return again
-        if not tells_event or event["type"] == EventType.PURCHASE:
+        if event["type"] == EventType.PURCHASE:
             return False
         before = _met(self._acts, repr([event.get(name) for name in OF_LINE]), line)
-        again = before is not None and before != line
+        again = before is not None and before != line and tells_event()
         self.said_again += again
         return again
 
-    def drops_act(self, event_id: Any, lines: Sequence[Event], *, tells_event: bool) -> bool:
+    def drops_act(
+        self, event_id: Any, lines: Sequence[Event], tells_event: Callable[[], bool]
+    ) -> bool:
         """Return whether an act with all its lines was there before, and count it.
 
         As a server has it, an act is known again by its id and type, else what was bought by its
@@ -105,9 +108,9 @@ class Duplicates:
             again = self._again(self._orders, bought) and _is_one(first["type"], event_id)
             self.of_known_order += again
             return again
-        if event_id is not None or not tells_event:
+        if event_id is not None:
             return False
-        again = self._again(self._acts, [*map(first.get, OF_ACT), *said])
+        again = self._again(self._acts, [*map(first.get, OF_ACT), *said]) and tells_event()
         self.said_again += again
         return again
 
@@ -117,8 +120,10 @@ class Duplicates:
             if event["type"] not in MEANT or not event["product"]:
                 continue
             key = (event["type"], event["user"], event["product"], event["order"])
-            before = self._newest.get(key)
+            before = self._newest.pop(key, None)
             self._newest[key] = event["at"]
+            if len(self._newest) > MOST_NEWEST:
+                del self._newest[next(iter(self._newest))]
             if before is not None and timedelta() < abs(event["at"] - before) <= A_MOMENT:
                 self.a_moment_later += 1
 

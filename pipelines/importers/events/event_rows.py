@@ -38,6 +38,7 @@ WITHOUT_PRODUCT = (EventType.SEARCH, EventType.REFUND)  # a refund may be of a w
 LOOKS = (EventType.IMPRESSION, EventType.VIEW, EventType.CLICK)  # of pages as well as of products
 OF_ORDER = ("user", "visitor", "time", "status", "undone_at")  # what rows of one order share
 MONEY = (EventType.PURCHASE, EventType.REFUND, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART)
+OF_MONEY = ("value", "unit_price", "total")
 FURTHER = ("answer", "list", "filter", "experiment")  # texts that are kept as they are
 NO_CURRENCY = "currencies that are none of ISO 4217 are left out"
 CUT = f"texts of over {MAX_WORDS:,} characters are cut"
@@ -83,17 +84,19 @@ class EventReader:
 
         `names` are those by which orders may show the products.
         """
+        self.fields = Fields(columns)
         self.undated = 0  # events of orders that were undone at nobody knows when
         self.unpriced = 0  # amounts without a currency
         self._columns = columns
         self._order = style.order
         self._usual_currency = style.price.currency
+        self._has_money = any(map(self.fields.has, OF_MONEY))
         self._first_position = style.first_position
         remembered = lru_cache(REMEMBERED, typed=True)
         self._amount_of = remembered(lambda text: amount_of(text, style.price))
         self._quantity_of = remembered(quantity_of)
         self._acts = ActNames(columns.types, columns.ignored)
-        self.fields = Fields(columns)
+        self._may_be_undone = self.fields.has("status") or self.fields.has("undone_at")
         self._names = names or ProductNames()
         self.finder = ProductFinder(self.fields.columns("product"))
         self._remarks = remarks or Remarks()
@@ -162,10 +165,10 @@ class EventReader:
         ]
 
     def _event(self, row: Row, kind: EventType, amount: Amount) -> dict[str, Any]:
-        consent = self._consent.of(row)
-        if is_refused(consent):
+        consent = self._consent.of(row) if self._consent.is_told else None
+        if consent is not None and is_refused(consent):
             raise LeftOut("consent denied", "consent is denied for every purpose")
-        known = not self._consent.is_transient(row)
+        known = consent is None or not self._consent.is_transient(row)
         visit = self.shoppers.visit(row)
         product = self._product(row, kind)
         shopper = self.shoppers.of(row, kind, visit, known=known)
@@ -188,9 +191,10 @@ class EventReader:
             "order": visit.order,
             "at": moment.at,
         }
-        if self._consent.is_told:
+        if consent is not None:
             event["consent"] = consent
-        self._add_money(event, row, amount)
+        if self._has_money:
+            self._add_money(event, row, amount)
         for field in FURTHER:
             if self.fields.has(field):
                 event[field] = self._words(row, field)
@@ -240,9 +244,12 @@ class EventReader:
 
         Shopify writes the columns of an order in the first of its rows alone.
         """
-        at = self.fields.at
-        order = at(row, "order") if self.fields.has("order") else at(row, "session")
-        if order is None or order != self._last.get("order"):
+        at, name = self.fields.at, "order" if self.fields.has("order") else "session"
+        order = at(row, name)
+        if order is None:
+            self._last = {}
+            return row
+        if order != self._last.get("order"):
             cells = {field: self.fields.cells(row, field) for field in OF_ORDER}
             self._last = cells | {"order": order}
             return row
@@ -263,6 +270,8 @@ class EventReader:
 
         Raises LeftOut where no column says when: the status is of the moment of the export.
         """
+        if not self._may_be_undone:
+            return None
         status = self.fields.text(row, "status", 200)
         words = status.lower().removeprefix("wc-").replace("_", " ").split()  # as WordPress has it
         if any(word.startswith(IN_PART) for word in words):

@@ -69,6 +69,8 @@ class Fields:
 
     def text(self, row: Row, field: str, at_most: int) -> str:
         """Return the text of a field, "" where there is none."""
+        if field not in self._columns:
+            return ""
         return text_of(self.at(row, field), field, at_most=at_most)
 
     def cells(self, row: Row, field: str) -> dict[str, Any]:

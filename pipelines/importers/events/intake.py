@@ -15,7 +15,7 @@ from pipelines.importers.columns import ConsentColumns, EventColumns
 from pipelines.importers.events.acts import IgnoredAct, UnknownAct
 from pipelines.importers.events.date_order import LogStyle
 from pipelines.importers.events.duplicates import Duplicates
-from pipelines.importers.events.event_rows import EventReader, LeftOut
+from pipelines.importers.events.event_rows import OF_MONEY, EventReader, LeftOut
 from pipelines.importers.events.fields import PLACE, WHOLE, rows_inside
 from pipelines.importers.events.product_names import ProductNames
 from pipelines.importers.mapping import names_of
@@ -32,6 +32,8 @@ from retrieval import EventType
 MOST_NAMES = 1_000  # of unknown acts, that are counted one by one
 SHOWN_NAMES = 10
 PACED = (EventType.VIEW, EventType.CLICK, EventType.IMPRESSION, EventType.ADD_TO_CART)
+MONEY_COLUMNS = ("value_micros", "price_micros", "discount_micros", "currency")
+OPTIONAL = ("visitor", "order", "answer", "list", "filter", "experiment", "placement", "propensity")
 MOST_AGENT = 512  # characters
 
 
@@ -56,9 +58,7 @@ class EventIntake:
         self._style = style
         self._reader = EventReader(columns, style, names, self.remarks)
         fields = self._reader.fields
-        self._schema = pa.schema(
-            [f for f in ACT_SCHEMA if f.name != "consent" or columns.consent != ConsentColumns()]
-        )
+        self._schema = pa.schema([field for field in ACT_SCHEMA if self._is_told(field.name)])
         self._outer = {one.partition(".")[0] for one in names_of(columns.each)}
         self._has_types, self._has_agents = fields.has("type"), fields.has("agent")
         self._duplicates = Duplicates(columns.duplicates)
@@ -139,15 +139,28 @@ class EventIntake:
 
     def _is_told_again(self, first: Row, told: list[dict[str, Any]]) -> bool:
         reader, duplicates = self._reader, self._duplicates
-        event_id, tells = reader.event_id(first), reader.tells_event(first)
+        event_id = reader.event_id(first)
+
+        def tells_event() -> bool:
+            to_second = reader.clock.to_second or not self._columns.each
+            return to_second and reader.tells_event(first)
+
         if self._columns.each:
-            tells = tells and reader.clock.to_second
-            return duplicates.drops_act(event_id, told, tells_event=tells)
+            return duplicates.drops_act(event_id, told, tells_event)
         if duplicates.drops_event(event_id, told[0], first.line):
             return True
         if event_id is not None or not self._has_types:
             return False
-        return duplicates.drops_line(told[0], first.line, tells_event=tells)
+        return duplicates.drops_line(told[0], first.line, tells_event)
+
+    def _is_told(self, column: str) -> bool:
+        """Return whether a log may say anything of a column that is kept."""
+        fields = self._reader.fields
+        if column in OF_MONEY or column in MONEY_COLUMNS:
+            return any(map(fields.has, (*OF_MONEY, "currency"))) or column == "value"
+        if column == "consent":
+            return self._columns.consent != ConsentColumns()
+        return column not in OPTIONAL or fields.has(column)
 
     @property
     def finder(self) -> ProductFinder:
@@ -239,7 +252,7 @@ class EventIntake:
         for event in kept:
             self._types[event["type"]] += 1
             self._popularity[event["product"] or ""] += 1
-            if event["value_micros"] or event["price_micros"]:
+            if event.get("value_micros") or event.get("price_micros"):
                 self._currencies[event["currency"]] += 1
         del self._popularity[""]
         self._quality.events_kept += len(kept)

@@ -17,6 +17,7 @@ class IdCounts:
     def __init__(self, columns: tuple[str, ...]) -> None:
         """Prepare for the columns that may name the product."""
         self.columns = columns
+        self._plain = columns[0] if len(columns) == 1 and not set("./") & set(columns[0]) else ""
         self.counts: Counter[Ids] = Counter()
 
     def see(self, values: dict[str, Any]) -> None:
@@ -27,6 +28,8 @@ class IdCounts:
 
     def texts(self, values: dict[str, Any]) -> Ids:
         """Return the ids of one event."""
+        if self._plain:
+            return (raw_id(values.get(self._plain)),)
         return tuple(raw_id(value_at(values, column)) for column in self.columns)
 
 
