@@ -21,6 +21,7 @@ from pipelines.progress import silent
 from pipelines.shop.purchases import read_purchases
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
+from tests.assertions import every
 from tests.pipelines.importers.events.shapes import (
     COLUMNS,
     JSON_SHAPES,
@@ -139,7 +140,7 @@ def test_5_acts_of_nobody_are_kept_as_those_of_nobody_else(tmp_path: Path, shape
     acts, report = kept(tmp_path, [buy(0, None, visitor=None), buy(9, None, visitor=None)], shape)
 
     assert len(acts) == 4
-    assert all(act["user"] and act["visitor"] == "" for act in acts)
+    assert every(act["user"] and act["visitor"] == "" for act in acts)
     assert report.refused == {}
 
 
