@@ -27,7 +27,7 @@ from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import open_release
 from pipelines.serving.app import create_app
 from pipelines.serving.bodies import bodies, campaign_bodies, event_bodies
-from pipelines.shop.schemas import PRODUCT_SCHEMA, SCHEMAS
+from pipelines.shop.schemas import ACT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
 from pipelines.tuning.ranges import read_ranges, value_of
 
 ROOT = Path(__file__).parents[1]
