@@ -398,7 +398,7 @@ def test_32_a_part_and_then_the_whole_paid_back_leave_other_orders_whole(
     kept(
         tmp_path,
         [
-            buy(0, "T0", line),
+            buy(0, "T0", Line("p1", 1, 1.5)),
             buy(10, "T1", line),
             Told("refund", 20, (Line("p1", 1, 1.5),), order="T1"),
             Told("refund", 30, (line,), order="T1"),
