@@ -27,7 +27,7 @@ from pipelines.release.manifest import MANIFEST, SEAL
 from pipelines.release.store import open_release
 from pipelines.serving.app import create_app
 from pipelines.serving.bodies import bodies, campaign_bodies, event_bodies
-from pipelines.shop.schemas import EVENT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
+from pipelines.shop.schemas import ACT_SCHEMA, PRODUCT_SCHEMA, SCHEMAS
 from pipelines.tuning.ranges import read_ranges, value_of
 
 ROOT = Path(__file__).parents[1]
@@ -220,7 +220,7 @@ def test_every_file_of_a_shop_folder_is_described_with_its_columns() -> None:
         for name, columns in rows.items()
         if name.endswith(".parquet") and "/" not in name
     }
-    assert rows["events/day=*/*.parquet"] == EVENT_SCHEMA.names
+    assert rows["events/day=*/*.parquet"] == ACT_SCHEMA.names
 
 
 @every_page

@@ -39,6 +39,16 @@ def place_options(verb: Callable[..., None]) -> Callable[..., None]:
     return click.option("--timezone", default="", metavar="ZONE", help=words)(verb)
 
 
+def match_option(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says what the products of a log are named by."""
+    return click.option(
+        "--match",
+        type=click.Choice(["auto", "id", "sku", "gtin", "mpn", "group"]),
+        default=None,
+        help="What the log names products by; auto takes what finds them one to one.",
+    )(verb)
+
+
 def further_files(verb: Callable[..., None]) -> Callable[..., None]:
     """Add the options of the files beside that of products."""
     verb = click.option(
@@ -46,6 +56,7 @@ def further_files(verb: Callable[..., None]) -> Callable[..., None]:
         type=PATH,
         help="A third table: product, kind (offer or display), start, end and share of the places.",
     )(verb)
+    verb = match_option(verb)
     verb = click.option("--events", type=PATH, help="A second table: what users did.")(verb)
     verb = click.option("--pictures", type=PATH, help="Folder of files, or a Parquet.")(verb)
     return place_options(at_option(verb))
@@ -62,18 +73,17 @@ def import_table(
     mapping: Path,
     shop: Path,
     at: str | None,
-    timezone: str,
-    country: str,
     **further: Any,
 ) -> None:
     """Import a table (CSV, TSV, JSON, Parquet) or a feed with a mapping of its columns."""
     from pipelines.config.loading import moment
-    from pipelines.importers.mapping import load_mapping, placed
+    from pipelines.importers.mapping import load_mapping, matched, placed
     from pipelines.importers.table import import_table
     from pipelines.progress import track
 
     when = moment(at) if at else None
-    columns = placed(load_mapping(mapping), timezone, country)
+    timezone, country, match = (further.pop(name) for name in ("timezone", "country", "match"))
+    columns = matched(placed(load_mapping(mapping), timezone, country), match or "")
     report = import_table(source, shop, columns, track, at=when, **further)
     click.echo(report.table())
 
@@ -119,7 +129,8 @@ def _import_export(name: str, source: Path, **options: Any) -> None:
 
     at, shop = options.pop("at"), options.pop("shop")
     said = {key: options.pop(key) for key in ("currency", "timezone", "country")}
-    planned = plan(source, options.pop("events"), name, **said)
+    match = options.pop("match") or ""
+    planned = plan(source, options.pop("events"), name, match=match, **said)
     if options.pop("print_mapping"):
         click.echo(planned.yaml(), nl=False)
         return

@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.events.profiles.profiles import Profiles
 from pipelines.lazy import Lazy
 from pipelines.live.snapshot import CatalogueSnapshot
+from pipelines.people.people import names_of_stored
 from pipelines.release.build_status import describe_progress
 from pipelines.release.parts import Parts, open_album
 from pipelines.release.store import Release
@@ -49,7 +50,7 @@ class Storefront:
         if self._profiles is None:
             return False
         names, ledger = self._profiles.people
-        return ledger.erased_at((user, *names.users(user))) is not None
+        return ledger.erased_at((user, *names_of_stored(names, user))) is not None
 
     def about(self, snapshot: CatalogueSnapshot) -> dict[str, Any]:
         """Return what the page says about the release."""

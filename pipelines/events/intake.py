@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pipelines.acts.clock import MOST_AHEAD
+from pipelines.acts.robots import Paces
 from pipelines.config.sections import Config, PeopleConfig
 from pipelines.events.archive_writer import ARCHIVE, ArchiveWriter
-from pipelines.events.clock import MOST_AHEAD
 from pipelines.events.erasure import (
     erase_from_log,
     erase_from_profiles,
@@ -24,10 +25,10 @@ from pipelines.events.erasure import (
 )
 from pipelines.events.event_log import FOLDER, ActOutcome, UnwrittenAct, forget, open_event_log
 from pipelines.events.kept_act import KeptAct
+from pipelines.events.paces import marked
 from pipelines.events.people import Person, Receipt, export_of, releases_with, signed
 from pipelines.events.profiles.profiles import Profiles
 from pipelines.events.profiles.sqlite_profiles import ProfileWriter, SqliteProfiles, forget_lines
-from pipelines.events.robots import Paces
 from pipelines.events.session_clocks import SessionClocks
 from pipelines.events.withdrawals import Withdrawals
 from pipelines.live.remote.change_client import LogClient
@@ -112,7 +113,7 @@ class EventWriter:
         self._log = open_event_log(
             folder,
             self._shown.apply,
-            look_at=lambda acts: withdrawals.look_at(paces.marked(clocks.corrected(acts))),
+            look_at=lambda acts: withdrawals.look_at(marked(clocks.corrected(acts), paces)),
         )
         self._writing_archive = Lock()
         self._erasing = ThreadPoolExecutor(1, "erase")

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from pipelines.acts.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
 from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
-from pipelines.events.clock import FIRST_YEAR, LAST_YEAR, as_utc, believed
 from pipelines.people.people import VISITOR
 from pipelines.people.pseudonyms import Pseudonyms
 from retrieval.types import Act, ConsentState, EventType, Noun, StatedConsent

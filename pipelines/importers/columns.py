@@ -29,39 +29,76 @@ class ProductColumns(Section, frozen=True, kw_only=True):
     tags: Names = ()
 
 
+class ConsentColumns(Section, frozen=True, kw_only=True):
+    """Names of columns that say whether a shopper allowed a purpose; nothing is unset.
+
+    Where `transient` says yes, the ids of the act last for one visit: it is nobody's, and neither
+    recommendations nor training may use it.
+    """
+
+    search: Names = ()
+    recommend: Names = ()
+    ads: Names = ()
+    train: Names = ()
+    transient: Names = ()
+
+
 class EventColumns(Section, frozen=True, kw_only=True):
     """Names of columns of a log; without the column `type`, `default_type` is the type of all.
 
     Of several columns of one field the first that is filled counts; of time, a column with days
-    and one with times of day make one.
+    and one with times of day make one. Where a row has its lines in a list (`each`), a name is
+    looked for in the line first, then in the row; `/name` is looked for in the row alone, and `/#`
+    is the place in the list, from 1 on.
     """
 
-    user: Names = ()  # (): the session, or nobody that is known
+    user: Names = ()  # (): the visitor, else the session, or nobody that is known
+    visitor: Names = ()  # a browser or device
     time: Names
+    created_at: Names = ()  # by the sender's clock; goes before `time` with the next two
+    sent_at: Names = ()  # by the sender's clock
+    received_at: Names = ()  # by the clock of whoever took the act
     product: Names = ()  # (): a log of searches alone
     name: Names = ()  # of the product as an order shows it, where `product` is empty or unknown
     id: Names = ()  # of the event
     type: Names = ()
     default_type: str = "purchase"
     types: dict[str, EventType] = msgspec.field(default_factory=dict)  # their name: ours
+    ignored: tuple[str, ...] = ()  # names of acts that are none of shopping
     status: Names = ()  # of an order: one that failed, or was undone at nobody knows when, is out
     undone_at: Names = ()  # when an order was cancelled or refunded: until then it was a purchase
     session: Names = ()
+    order: Names = ()
     quantity: Names = ()
     value: Names = ()  # of all pieces together
     unit_price: Names = ()  # of one piece, where there is no value
+    discount: Names = ()  # of one piece, by which `unit_price` is lower already
+    total: Names = ()  # of the whole act
+    currency: Names = ()
+    rating: Names = ()  # of a rating, on the shop's own scale
     text: Names = ()
     position: Names = ()
+    first_position: Literal[0, 1] | None = None  # where places begin; None: as the log tells
     propensity: Names = ()
     placement: Names = ()
-    each: str = ""  # a list in a row of JSON, each of whose objects is an event
+    list: Names = ()  # of products, in which the act was done
+    answer: Names = ()  # the answer that the act came from
+    filter: Names = ()
+    experiment: Names = ()
+    agent: Names = ()  # what the browser calls itself, by which robots are told; it is not kept
+    consent: ConsentColumns = ConsentColumns()
+    each: Names = ()  # a list in a row of JSON, each of whose values is a line or an event
+    beside: tuple[str, ...] = ()  # further lists, whose values go with those of `each` in order
+    match: Literal["", "auto", "id", "sku", "gtin", "mpn", "group"] = ""  # what `product` names
     duplicates: Literal["", "keep", "drop"] = ""  # equal lines; "": dropped where they have an id
     dates: Literal["", "day first", "month first", "year first"] = ""  # "": as the whole file says
     zone: str = ""  # the same as `timezone` of the whole mapping
+    written_zone: str = ""  # of times that name none, where it is not the shop's
 
     def __post_init__(self) -> None:
         """Refuse a zone that the system does not know."""
         zone_of(self.zone)
+        zone_of(self.written_zone)
 
 
 class Role(StrEnum):

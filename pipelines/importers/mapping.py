@@ -10,7 +10,7 @@ from pipelines.config.loading import read_section
 from pipelines.config.place import read_place
 from pipelines.config.sections import Fraction, Section
 from pipelines.config.zones import zone_of
-from pipelines.errors import ShopError
+from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.columns import (
     EventColumns,
     Names,
@@ -29,7 +29,15 @@ from retrieval import Availability
 Separator = Annotated[str, Meta(pattern=r'^[^\r\n"]?$')]
 SHOWN_COLUMNS = 300  # characters
 # Keys of sections of columns that name no column.
-SETTINGS = ("default_type", "types", "dates", "zone", "duplicates", "follow", "roles", "order")
+SETTINGS: dict[type[Section], frozenset[str]] = {
+    VariantColumns: frozenset({"follow", "roles"}),
+    SaleColumns: frozenset({"order"}),
+    EventColumns: frozenset(
+        {"default_type", "types", "ignored", "dates", "zone", "written_zone", "duplicates"}
+        | {"first_position", "consent", "beside", "match"}
+    ),
+}
+NO_LOG = "--match says by what a log names products, and there is no log; name one with --events"
 LISTS = ("categories", "images", "videos", "tags")  # fields of several values
 
 
@@ -84,6 +92,20 @@ def placed(mapping: Mapping, timezone: str = "", country: str = "") -> Mapping:
         country=said.country or mapping.country,
         events=events and msgspec.structs.replace(events, zone=zone),
     )
+
+
+def matched(mapping: Mapping, match: str) -> Mapping:
+    """Return a mapping whose log names products by what is given; "" leaves it as it is.
+
+    ConfigError where the mapping has no log.
+    """
+    if not match:
+        return mapping
+    if mapping.events is None:
+        raise ConfigError(NO_LOG)
+    raw = msgspec.to_builtins(mapping)
+    raw["events"]["match"] = match
+    return msgspec.convert(raw, Mapping)
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -180,7 +202,8 @@ def names_of(columns: Names) -> tuple[str, ...]:
 def fields_of(section: Section) -> dict[str, Names]:
     """Return which columns each field names, those that name none left out."""
     fields: dict[str, Any] = {name: getattr(section, name) for name in section.__struct_fields__}
-    return {name: columns for name, columns in fields.items() if columns and name not in SETTINGS}
+    settings = SETTINGS.get(type(section), frozenset())
+    return {name: columns for name, columns in fields.items() if columns and name not in settings}
 
 
 def _hint(found: tuple[str, ...]) -> str:

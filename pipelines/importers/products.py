@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import ShopError
+from pipelines.importers.matching.catalogue import Catalogue
 from pipelines.importers.values.cells import CellReader
 from pipelines.importers.values.prices import Price, PriceStyle
 from pipelines.importers.values.survey import CellStyle
@@ -31,14 +32,19 @@ class Intake:
         source: str,
         currency: str = "",
         style: CellStyle | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
-        """Take products of a source whose cells are written in a style, as a Survey returns it."""
+        """Take products of a source whose cells are written in a style, as a Survey returns it.
+
+        `catalogue` is told the ids and codes of those that are written.
+        """
         style = style or CellStyle(price=PriceStyle(currency=currency))
         self.remarks = Remarks(source)
         self.ids: set[str] = set()  # about 100 bytes a product: the one thing held for all of them
         self._shop = shop
         self.quality = quality
         self._source = source
+        self._catalogue = catalogue
         self._left_out = 0
         self._first = ""  # refused row: its line and reason
         self._cells = CellReader(style, self.remarks)
@@ -105,7 +111,10 @@ class Intake:
     def _flush(self) -> None:
         if self._waiting:
             table = pa.Table.from_pylist(self._waiting, PRODUCT_SCHEMA)
-            self.quality.see_products(self._shop.add_products(table))
+            written = self._shop.add_products(table)
+            self.quality.see_products(written)
+            if self._catalogue:
+                self._catalogue.add(written)
             self._waiting = []
 
     def _product(self, line: int, raw: dict[str, Any]) -> dict[str, Any]:

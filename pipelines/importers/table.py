@@ -23,6 +23,7 @@ from pipelines.importers.mapping import (
     said_style,
     wanted_columns,
 )
+from pipelines.importers.matching.catalogue import Catalogue
 from pipelines.importers.paid import PaidPrices
 from pipelines.importers.pictures import PictureIntake, check_pictures, take_files, take_parquet
 from pipelines.importers.products import Intake
@@ -94,10 +95,12 @@ def import_table(
     style = _style(source, files.mapping, quality, track)
     with ShopWriter(folder, name=quality.name, source="table") as shop:
         shop.timezone, shop.country = mapping.timezone, mapping.country
-        intake = Intake(shop, quality, str(source), style=style)
+        catalogue = Catalogue() if files.log else None
+        intake = Intake(shop, quality, str(source), style=style, catalogue=catalogue)
         paid = PaidPrices(files.mapping.sale, files.mapping.stock, when, style.price, zone)
         names = _import_products(sources, files, intake, paid, shop, track)
-        _import_events(sources, files, shop, quality, intake.ids, names, track)
+        if catalogue is not None:
+            _import_events(sources, files, shop, KnownProducts(intake, catalogue, names), track)
         if files.promotions and sources.promotions:
             told = iter(track(files.promotions.rows, "promotions"))
             most = mapping.max_refused_share
@@ -144,24 +147,33 @@ def _import_products(
     return names
 
 
-def _import_events(  # noqa: PLR0913
-    sources: Sources,
-    files: _Files,
-    shop: ShopWriter,
-    quality: Quality,
-    ids: set[str],
-    names: ProductNames | None,
-    track: Track,
+class KnownProducts(NamedTuple):
+    """The products of a shop, as a log may name them."""
+
+    intake: Intake
+    catalogue: Catalogue
+    names: ProductNames | None
+
+
+def _import_events(
+    sources: Sources, files: _Files, shop: ShopWriter, known: KnownProducts, track: Track
 ) -> None:
-    """Write the events, if there is a log."""
+    """Write the events of the log, and report how they find their products."""
     columns, log = files.mapping.events, files.log
     if not (log and columns and sources.events):
         return
-    kept = EventIntake(shop, quality, sources.events, columns, log.style, names)
+    intake = known.intake
+    names = known.names or ProductNames(intake.ids)
+    kept = EventIntake(shop, intake.quality, sources.events, columns, log.style, names)
+    if columns.match:
+        again = open_log(sources.events, files.mapping).rows
+        rows = kept.product_rows(track(again.rows, "ids"))
+        kept.finder.choose(rows, known.catalogue, columns)
     for row in track(log.rows.rows, "events"):
         kept.take(row)
-    kept.finish(files.mapping.max_refused_share, ids)
-    quality.remarks += log.rows.remarks.all()
+    kept.finish(files.mapping.max_refused_share, intake.ids)
+    intake.quality.id_match = kept.finder.report(known.catalogue, intake.ids)
+    intake.quality.remarks += log.rows.remarks.all()
 
 
 def _open(sources: Sources, mapping: Mapping) -> _Files:

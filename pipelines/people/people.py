@@ -23,6 +23,13 @@ class People(NamedTuple):
         return (*self.names.users(user), *visitors)
 
 
+def names_of_stored(names: Pseudonyms, stored: str) -> tuple[str, ...]:
+    """Return the names in an archive of whom a shop's own file names so, the newest first."""
+    if stored.startswith(VISITOR):
+        return tuple(VISITOR + one for one in names.visitors(stored.removeprefix(VISITOR)))
+    return names.users(stored)
+
+
 def open_people(live: Path, config: PeopleConfig, *, make: bool = False) -> People:
     """Open the key and the ledger, by default in the folder of --live; ConfigError if unfit.
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.config.sections import ConsentConfig
 from pipelines.config.zones import local_time
-from pipelines.people.people import People
+from pipelines.people.people import People, names_of_stored
 from pipelines.people.people_ledger import PURPOSES
 
 _SECOND = pa.timestamp("s")
@@ -44,9 +44,10 @@ class Permission:
             ledger, own = self._people.ledger, users.to_pylist()
             names = dict.fromkeys(name for entry in entries for name in entry.names)
             stored: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in names]
-            stored += [(user, self._people.names.users(user)) for user in own]
-            for user, kept in stored:
-                end = ledger.end_of("train", kept)
+            kept = self._people.names
+            stored += [(user, names_of_stored(kept, user)) for user in own]
+            for user, known_as in stored:
+                end = ledger.end_of("train", known_as)
                 if end is not None:
                     ended[user] = local_time(end, self._zone).replace(microsecond=0)
         self._ends = (

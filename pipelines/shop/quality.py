@@ -14,6 +14,7 @@ from msgspec import Meta
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.shop.id_match import IdMatch
 from pipelines.shop.remarks import Remark
 
 EXAMPLES = 100  # refused rows that are named
@@ -78,9 +79,11 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_videos: int = 0
     events_read: int = 0
     events_kept: int = 0
+    events_ignored: dict[str, int] = {}  # that are none of shopping, by their names
     categories: Spread = Spread()
     brands: Spread = Spread()
     popularity: Popularity | None = None
+    id_match: IdMatch | None = None  # how events find their products
     notes: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()  # what was read by a choice
 
@@ -106,6 +109,10 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         yield "rows read / kept", f"{self.rows_read:,} / {self.rows_kept:,}"
         if self.events_read:
             yield "events read / kept", f"{self.events_read:,} / {self.events_kept:,}"
+        if self.events_ignored:
+            most = list(self.events_ignored.items())[:TOP]
+            names = ", ".join(f"{name} {count:,}" for name, count in most)
+            yield "beside shopping", f"{sum(self.events_ignored.values()):,}: {names}"
         for reason, count in sorted(self.refused.items(), key=lambda item: -item[1])[:TOP]:
             yield f"refused: {reason}", f"{count:,}"
         yield "duplicate ids", f"{self.duplicate_ids:,}"
@@ -118,6 +125,8 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         yield "brands", _spread_words(self.brands)
         if self.popularity:
             yield "popularity", _popularity_words(self.popularity)
+        for sentence in self.id_match.sentences() if self.id_match else ():
+            yield "id match", sentence
         for note in self.notes:
             yield "note", note
         for remark in self.remarks:
@@ -133,6 +142,7 @@ class Quality:
         self.rows_read = 0
         self.events_read = 0
         self.events_kept = 0
+        self.events_ignored: Counter[str] = Counter()
         self.duplicate_ids = 0
         self.impossible_prices = 0
         self.unreadable_images = 0
@@ -142,6 +152,7 @@ class Quality:
         self.rows_kept = 0
         self.refused: Counter[str] = Counter()
         self.examples: list[RefusedRow] = []
+        self.id_match: IdMatch | None = None
         self.notes: list[str] = []
         self.remarks: list[Remark] = []
         self._missing: Counter[str] = Counter()
@@ -193,9 +204,11 @@ class Quality:
             unreadable_videos=self.unreadable_videos,
             events_read=self.events_read,
             events_kept=self.events_kept,
+            events_ignored=dict(self.events_ignored.most_common()),
             categories=_spread(self._categories),
             brands=_spread(self._brands),
             popularity=self._popularity,
+            id_match=self.id_match,
             notes=tuple(self.notes),
             remarks=tuple(self.remarks),
         )

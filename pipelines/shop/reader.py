@@ -16,7 +16,7 @@ import xxhash
 from pipelines.config.sections import GRANTED, ConsentConfig
 from pipelines.config.zones import zone_of
 from pipelines.errors import ShopError, first_line
-from pipelines.people.people import People
+from pipelines.people.people import People, names_of_stored
 from pipelines.people.permitted import Permission
 from pipelines.shop.archive import archive_parts, read_index
 from pipelines.shop.schemas import (
@@ -237,7 +237,9 @@ class Shop:
         ids = pa.chunked_array([*found, *declared.chunks], pa.string()).unique()
         if self._names is None:
             return ids, ids
-        pairs = [(name, one) for one in ids.to_pylist() for name in self._names.users(one)]
+        pairs = [
+            (name, one) for one in ids.to_pylist() for name in names_of_stored(self._names, one)
+        ]
         names, own = ([pair[i] for pair in pairs] for i in (0, 1))
         return pa.array(names, pa.string()), pa.array(own, pa.string())
 

@@ -43,6 +43,24 @@ EVENT_SCHEMA = pa.schema(
         ("consent", _CONSENT),
     ]
 )
+# What an import keeps of an act beside that, as an archive of events names it.
+ACT_SCHEMA = pa.schema(
+    [
+        *EVENT_SCHEMA,
+        ("line", pa.int32()),  # of its act, from 0 on
+        ("visitor", _TEXT),
+        ("order", _TEXT),
+        ("price_micros", pa.int64()),  # of one piece, before the discount
+        ("discount_micros", pa.int64()),  # of the line
+        ("value_micros", pa.int64()),  # of the whole act
+        ("currency", _TEXT),
+        ("answer", _TEXT),
+        ("list", _TEXT),
+        ("filter", _TEXT),
+        ("experiment", _TEXT),
+        ("at", pa.timestamp("us", "UTC")),
+    ]
+)
 USER_SCHEMA = pa.schema([("id", _TEXT), ("traits", _PAIRS), ("consent", _CONSENT)])
 CAMPAIGN_SCHEMA = pa.schema(
     [
@@ -78,8 +96,9 @@ SCHEMAS = {
 # What a column holds where a source does not have it: the defaults of the nouns.
 _MAY_BE_NULL = frozenset(
     {"price", "product", "value", "position", "propensity", "known_from", "consent"}  # unset
+    | {"price_micros", "discount_micros", "value_micros", "at"}
 )
-_DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0, "share": 1.0}
+_DEFAULTS = {"availability": "IN_STOCK", "quantity": 1.0, "share": 1.0, "line": 0}
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -18,8 +18,8 @@ from pipelines.errors import ShopError
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import PINNED, ShopMeta
 from pipelines.shop.schemas import (
+    ACT_SCHEMA,
     CAMPAIGN_SCHEMA,
-    EVENT_SCHEMA,
     PICTURE_SCHEMA,
     PRODUCT_SCHEMA,
     PROMOTION_SCHEMA,
@@ -100,7 +100,7 @@ class ShopWriter:
 
     def add_events(self, table: pa.Table) -> None:
         """Append events in any order; columns that are not there get the noun's default."""
-        self._waiting.append(conform(table, EVENT_SCHEMA))
+        self._waiting.append(conform(table, ACT_SCHEMA))
         if sum(table.num_rows for table in self._waiting) >= EVENTS_IN_MEMORY:
             self._write_events()
 

@@ -10,7 +10,7 @@ from pipelines.importers.exports.formats import format_named
 from pipelines.importers.exports.names import FOLDER
 
 PAGE = Path(__file__).parents[2] / "docs/reference/exports.md"
-TABLES = {"products": ("shops", "feeds"), "logs": ("logs",)}
+TABLES = {"products": ("shops", "feeds"), "logs": ("logs", "orders")}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -8,6 +8,7 @@ from pipelines.engine.request import declared_consent, purpose_of, traits_of
 from pipelines.events.archived import archived_upto
 from pipelines.events.profiles.live_history import LiveHistory
 from pipelines.events.profiles.profiles import ProfileLine, Profiles, usable
+from pipelines.people.people import VISITOR
 from pipelines.release.manifest import Manifest
 from pipelines.release.parts import Parts
 from retrieval import EventType, Query
@@ -48,7 +49,7 @@ class ShopperHistory:
         kept = () if self._profiles is None else _kept_names(query, self._profiles)
         released = NO_HISTORY
         if declared or getattr(self._unset, purpose) == "granted":
-            released = self._released(query.user, kept, at_seconds)
+            released = self._released(_own_name(query), kept, at_seconds)
         if self._profiles is None:
             return released, NO_VISIT
         end = self._profiles.people.ledger.end_of(purpose, kept)
@@ -68,9 +69,9 @@ class ShopperHistory:
                 return {}
         return traits_of(self._parts.users, query.user)
 
-    def _released(self, user: str | None, kept: Sequence[str], at_seconds: int) -> History:
-        """Return the history that the release has under a shopper's id, else under a name."""
-        for name in (user, *kept):
+    def _released(self, own: str | None, kept: Sequence[str], at_seconds: int) -> History:
+        """Return the history that the release has under a shopper's own name, else another."""
+        for name in (own, *kept):
             history = self._parts.behaviour.history(name, at_seconds)
             if len(history.rows):
                 return history
@@ -105,6 +106,13 @@ class ShopperHistory:
         absent = set(missing)
         known = [name for name in ids if name not in absent]
         return dict(zip(known, rows.tolist(), strict=True))
+
+
+def _own_name(query: Query) -> str | None:
+    """Return the name under which a shop's own files have whoever asks."""
+    if query.user is None and query.visitor is not None:
+        return VISITOR + query.visitor
+    return query.user
 
 
 def _kept_names(query: Query, profiles: Profiles) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Literal
 
 from pipelines.importers.values.texts import RowError, text_of
 from pipelines.shop.quality import shown
 from retrieval import EventType
+
+REMEMBERED = 100_000  # distinct names of acts
 
 # Written without spaces, signs, digits and capitals. Sources:
 # Google Analytics 4 https://developers.google.com/analytics/devguides/collection/ga4/ecommerce
@@ -95,6 +98,31 @@ NAMES = {
         评价 レビュー 리뷰""",
 }  # fmt: skip
 
+# What analytics count beside shopping. Sources as above, and the automatic events of Google
+# Analytics https://support.google.com/analytics/answer/9234069, Shopify's page and form events,
+# User Behavior Insights https://github.com/opensearch-project/user-behavior-insights and
+# Snowplow https://docs.snowplow.io/docs/events/ootb-data/.
+BESIDE = """
+    scroll sessionstart firstvisit firstopen userengagement engagement screenview screen identify
+    filedownload formstart formsubmit formsubmitted videostart videoprogress videocomplete
+    viewcart cartviewed cartview shoppingcartpageview begincheckout checkoutstarted
+    checkoutstarts initiatecheckout addpaymentinfo paymentinfosubmitted paymentinfoentered
+    addshippinginfo checkoutstepviewed checkoutstepcompleted checkoutstep checkout
+    checkoutcontactinfosubmitted checkoutaddressinfosubmitted checkoutshippinginfosubmitted
+    viewpromotion selectpromotion promotionviewed promotionclicked promoview promoclick
+    login signup signin logout share generatelead joingroup earnvirtualcurrency
+    couponentered couponapplied couponremoved coupondenied cartshared productshared
+    productlistfiltered orderupdated homepageview categorypageview alertdisplayed
+    uiextensionerrored inputfocused inputblurred inputchanged appremove appupdate osupdate
+    appinstall applicationinstalled applicationopened applicationbackgrounded exception error
+    transactionerror trnserror pageping unstruct linkclick heartbeat timing performance webvitals
+    pageleave leave hover producthover typefilter logoclick rageclick newsletter consent
+    consentgranted consentdenied consentwithdrawn consentupdate adimpression adclick adreward
+    pagename customerregistered appstart appopen foreground background
+"""
+# A look at a page, which is none of shopping where it names no product.
+PAGES = frozenset(("pageview", "pageviews", "pv", "visit", "browse", "pageviewed", "page"))
+
 
 def _letters(name: str) -> str:
     """Return the letters of a name, small and without accents."""
@@ -105,6 +133,7 @@ def _letters(name: str) -> str:
 
 
 TYPES = {_letters(name): kind for kind, names in NAMES.items() for name in names.split()}
+IGNORED = frozenset(_letters(name) for name in BESIDE.split())
 # Words before a name that say where it was counted.
 PREFIXES = (
     "ecommerce",
@@ -131,18 +160,54 @@ class UnknownAct(RowError):
         self.name = name
 
 
-def type_of(value: Any, types: Mapping[str, EventType] | None = None) -> EventType:
-    """Return our type of `purchase`, `detail-page-view`, `Product Added`…
+class IgnoredAct(RowError):
+    """An act that is known and none of shopping, such as a scroll."""
 
-    `types` are names of the shop's own, which count first. An unknown name is an UnknownAct.
-    """
-    name = text_of(value, "type", at_most=200)
-    if types and name in types:
-        return types[name]
-    word = _letters(name)
-    last = _letters(re.split(r"[.:/|>]", name)[-1])  # commerce.purchases, Ecommerce: Add to Cart
-    found = (TYPES.get(one) for one in (word, last, *map(word.removeprefix, PREFIXES)))
-    kind = next(filter(None, found), None)
-    if kind is None:
-        raise UnknownAct(name)
-    return kind
+    def __init__(self, name: str) -> None:
+        super().__init__("beside shopping", f"type {shown(name)} is none of shopping")
+        self.name = name
+
+
+def is_page(name: Any) -> bool:
+    """Return whether a name of an act is that of a look at a page, whatever the page shows."""
+    return isinstance(name, str) and _letters(name) in PAGES
+
+
+class ActNames:
+    """Knows our type of `purchase`, `detail-page-view`, `Product Added`…"""
+
+    def __init__(
+        self, types: Mapping[str, EventType] | None = None, ignored: Iterable[str] = ()
+    ) -> None:
+        """Take names of a shop's own, which count first: of our types, and of what is ignored."""
+        self._types = types or {}
+        self._ignored = frozenset(map(_letters, ignored))
+        self._known = lru_cache(REMEMBERED)(self._look_up)
+
+    def type_of(self, value: Any) -> EventType:
+        """Return our type of a name; an IgnoredAct where it is none of shopping.
+
+        An unknown name is an UnknownAct.
+        """
+        name = text_of(value, "type", at_most=200)
+        kind = self._known(name)
+        if kind is None:
+            raise UnknownAct(name)
+        if kind is False:
+            raise IgnoredAct(name)
+        return kind
+
+    def _look_up(self, name: str) -> EventType | Literal[False] | None:
+        """Return our type, False for what is ignored, None for what is not known."""
+        if name in self._types:
+            return self._types[name]
+        word = _letters(name)
+        if word and word in self._ignored:
+            return False
+        last = _letters(
+            re.split(r"[.:/|>]", name)[-1]
+        )  # commerce.purchases, Ecommerce: Add to Cart
+        several = (word, last, *map(word.removeprefix, PREFIXES))
+        if kind := next(filter(None, map(TYPES.get, several)), None):
+            return kind
+        return False if not IGNORED.isdisjoint(several) else None

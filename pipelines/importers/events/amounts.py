@@ -7,9 +7,12 @@ from typing import Any
 from pipelines.importers.values.prices import PLAIN_STYLE, PriceStyle, price_of
 from pipelines.importers.values.texts import RowError, text_of
 from pipelines.shop.quality import shown
+from retrieval.types.act import MOST_MICROS
 
 MAX_TEXT = 100
 MOST = 1e12
+MOST_PIECES = 1e6
+MICROS = 1_000_000
 MOST_PLACES = 1_000_000
 _QUANTITY = re.compile(r"(\d[\d., '\u00a0\u202f]*)\s*[^\W\d]{0,20}\.?")
 _NEGATIVE = re.compile(r"[-\u2212\u2013]\s*(.+)|(.+?)\s*[-\u2212\u2013]|\((.+)\)")
@@ -49,14 +52,26 @@ def amount_of(value: Any, style: PriceStyle = PLAIN_STYLE) -> float | None:
     return None if price is None else sign * price.amount
 
 
-def position_of(value: Any) -> int | None:
-    """Read a place on the page, which counts from 1."""
+def position_of(value: Any, first: int = 1) -> int | None:
+    """Read a place on the page and return it as one that counts from 1; the log's from `first`."""
     number = quantity_of(value)
     if number is None:
         return None
-    if number != int(number) or not 1 <= number <= MOST_PLACES:
-        raise RowError("impossible position", f"position {shown(value)} is no place from 1 on")
-    return int(number)
+    if number != int(number) or not first <= number <= MOST_PLACES:
+        raise RowError(
+            "impossible position", f"position {shown(value)} is no place from {first} on"
+        )
+    return int(number) + 1 - first
+
+
+def micros_of(amount: float | None) -> int | None:
+    """Return an amount of money in millionths of the currency's unit; None where there is none."""
+    if amount is None:
+        return None
+    micros = round(Decimal(repr(amount)) * MICROS)
+    if micros > MOST_MICROS:
+        raise _impossible("value", amount)
+    return micros
 
 
 def propensity_of(value: Any) -> float | None:

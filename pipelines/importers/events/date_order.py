@@ -39,6 +39,7 @@ class LogStyle(NamedTuple):
     notes: tuple[str, ...] = ()  # of what was a choice
     to_second: bool = False  # whether times are written to the second, or more exactly
     price: PriceStyle = PLAIN_STYLE
+    first_position: int = 1  # where the log's places begin
 
 
 class _Reading:
@@ -101,7 +102,7 @@ def survey(rows: Iterable[Row], columns: EventColumns, now: datetime) -> LogStyl
 def _times(rows: Iterable[Row], columns: EventColumns) -> Iterator[Any]:
     names = names_of(columns.time)
     for row in rows:
-        for part in rows_inside(row, columns.each):
+        for part in rows_inside(row, columns):
             if (value := time_at(part.values, names)) is not None:
                 yield value
 

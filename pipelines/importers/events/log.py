@@ -9,14 +9,15 @@ from pipelines.config.zones import local_time, zone_of
 from pipelines.errors import ConfigError
 from pipelines.importers.columns import EventColumns, Names
 from pipelines.importers.events.date_order import LogStyle, survey
-from pipelines.importers.events.fields import first_at, rows_inside
+from pipelines.importers.events.fields import WHOLE, Fields, first_at, rows_inside
 from pipelines.importers.mapping import Mapping, check_columns, fields_of, names_of, said_style
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
 from pipelines.importers.values.survey import Survey
 from pipelines.shop.remarks import Remarks
 
-LOOKED_AT = 20_000  # rows that tell how amounts are written
+LOOKED_AT = 20_000  # rows that tell how amounts are written, and where places begin
+ZERO = (0, "0", "0.0")
 
 
 class OpenLog(NamedTuple):
@@ -37,10 +38,20 @@ def open_log(path: Path, mapping: Mapping) -> OpenLog:
     style = survey(_open(path, mapping, columns).rows, columns, now)
     amounts = Survey(said_style(mapping))
     money = (*names_of(columns.value), *names_of(columns.unit_price))
-    for row in islice(_open(path, mapping, columns).rows if money else (), LOOKED_AT):
-        for part in rows_inside(row, columns.each):
+    fields, zero = Fields(columns), False
+    look = money or (columns.position and columns.first_position is None)
+    for row in islice(_open(path, mapping, columns).rows if look else (), LOOKED_AT):
+        for part in rows_inside(row, columns):
             amounts.see(row.line, {"price": first_at(part.values, money)})
-    return OpenLog(rows, style._replace(price=amounts.style(Remarks(path)).price))
+            zero = zero or fields.at(part, "position") in ZERO
+    first = columns.first_position
+    return OpenLog(
+        rows,
+        style._replace(
+            price=amounts.style(Remarks(path)).price,
+            first_position=int(not zero) if first is None else first,
+        ),
+    )
 
 
 def _open(path: Path, mapping: Mapping, columns: EventColumns) -> Rows:
@@ -53,7 +64,7 @@ def _wanted(columns: EventColumns, rows: Rows) -> dict[str, Names]:
 
     What stands in the objects of a list cannot be seen in the columns of the file.
     """
-    wanted = {"each": (columns.each,)} if columns.each else fields_of(columns)
+    wanted = {"each": columns.each} if columns.each else fields_of(columns)
     found: dict[str, Names] = {}
     for field, several in wanted.items():
         names = [_first_step(name, rows) for name in names_of(several)]
@@ -63,4 +74,4 @@ def _wanted(columns: EventColumns, rows: Rows) -> dict[str, Names]:
 
 
 def _first_step(name: str, rows: Rows) -> str:
-    return name if name in rows.columns else name.partition(".")[0]
+    return name if name in rows.columns else name.removeprefix(WHOLE).partition(".")[0]

@@ -16,7 +16,7 @@ from pipelines.importers.exports.recognition import (
     recognise,
     unknown,
 )
-from pipelines.importers.mapping import Mapping, shown_columns
+from pipelines.importers.mapping import NO_LOG, Mapping, shown_columns
 from pipelines.importers.table import import_table
 from pipelines.importers.tables.opening import open_rows
 from pipelines.importers.tables.rows import Rows
@@ -42,12 +42,14 @@ def plan(
     source: Path,
     events: Path | None = None,
     name: str = "",
+    match: str = "",
     **said: str,
 ) -> Plan:
     """Return the mapping of a file of products, and of a log if there is one.
 
-    With a name, the file is of that format; `said` are keys of the mapping that the file does not
-    tell: `currency`, `timezone` and `country`.
+    With a name, the file is of that format; `match` says by what the log names products, and
+    `said` are keys of the mapping that the file does not tell: `currency`, `timezone` and
+    `country`.
     """
     rows, products = _recognised(source, OF_PRODUCTS, name)
     raw, sentences = dict(products.mapping), _said(source, products)
@@ -59,6 +61,10 @@ def plan(
         fault = fault or _fault_of_log(events, log_rows, log)
     elif "events" in raw:
         events = source
+    if match and not events:
+        raise ConfigError(NO_LOG)
+    if match:
+        raw["events"] |= {"match": match}
     raw |= {key: value for key, value in said.items() if value}
     if "currency" in raw:
         raw["currency"] = raw["currency"].upper()

@@ -15,6 +15,7 @@ OUTER = (
     "ecommerce.items",
     "payload",
 )
+WHOLE = "/"  # before a name that is looked for in a row, and not in the objects inside it
 MOST_NUMBERS = 40  # that stand for {n}
 PATTERNS = {"{any}": "(.+)", "{currency}": "([A-Za-z]{3})"}
 
@@ -53,7 +54,7 @@ class Header:
         for alike in (name, *self._names.get(name, ())):
             columns = [column for one in self._numbered(alike) if (column := self._exact(one))]
             if columns:
-                self.found |= dict.fromkeys(columns)
+                self.found |= dict.fromkeys(column.removeprefix(WHOLE) for column in columns)
                 return list(dict.fromkeys(columns))
         return []
 
@@ -91,6 +92,9 @@ class Header:
     def _exact(self, name: str) -> str:
         if name in self._columns:
             return name
+        if name.startswith(WHOLE):
+            column = self._exact(name.removeprefix(WHOLE))
+            return WHOLE + column if column and self._nested else column
         if any(pattern in name for pattern in PATTERNS):
             return self._matching(name)
         if self._nested and "." in name and name.partition(".")[0] in self._columns:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PRODUCTS = ("shops", "feeds", "logs")  # a log may name its products, too
-LOGS = ("logs",)
+PRODUCTS = ("shops", "feeds", "logs", "orders")  # a log may name its products, too
+LOGS = ("logs", "orders")
 
 
 def names_of_formats(folders: tuple[str, ...] = PRODUCTS) -> list[str]:

@@ -30,7 +30,13 @@ NULLS = frozenset(
 
 # Tab and newline are none; half a pair of surrogates is no letter either.
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-IDS = ("id", "product", "user", "item_group_id")  # compared letter by letter, and never composed
+IDS = (
+    "id",
+    "product",
+    "user",
+    "visitor",
+    "item_group_id",
+)  # compared letter by letter, and never composed
 AS_SPACE = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
 _ROUNDED = re.compile(r"[1-9](?:[.,]\d{1,14}E\+?|E\+)[12]\d", re.IGNORECASE)
 # What two or more bytes of UTF-8 are in Windows-1252.

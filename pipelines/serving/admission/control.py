@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from pipelines.acts.robots import RobotNames
 from pipelines.ads.ad_log import FIRST as FIRST_OF_ADS
 from pipelines.ads.ad_serving import AdServing
 from pipelines.ads.ledger.records import AdItem, AdOutcome
@@ -21,7 +22,6 @@ from pipelines.events.event_log import FIRST, ActOutcome
 from pipelines.events.intake import EventIntake
 from pipelines.events.kept_act import KeptAct
 from pipelines.events.people import Person, Receipt
-from pipelines.events.robots import RobotNames
 from pipelines.live.change_log import LiveError, Outcome
 from pipelines.live.changes import Change
 from pipelines.serving.admission.costs import Costs

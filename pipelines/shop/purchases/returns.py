@@ -15,8 +15,9 @@ def without_returns(purchases: pa.Table, refunds: pa.Table) -> pa.Table:
 
     Both tables have `user`, `session`, `row` of the product (null in a refund of a whole order),
     `seconds` and `quantity`. A refund takes back pieces that its user bought of the product until
-    then: those of its own session first, then the latest. A purchase of which all pieces went back
-    is left out, one of which some did stays. A refund without a product takes back its session.
+    then: those of its session, or the latest where that had none, so that several refunds of an
+    order never take back more than the order. A purchase of which all pieces went back is left out,
+    one of which some did stays. A refund without a product takes back its session.
     """
     if not refunds.num_rows or not purchases.num_rows:
         return purchases
@@ -47,14 +48,13 @@ def _kept(purchases: pa.Table, refunds: pa.Table) -> Bool[np.ndarray, "n"]:
 def _take_back(refund: dict, rows: list[dict], mine: list[int], left: np.ndarray) -> None:
     """Lower what is left of a user's purchases of the product that a refund names."""
     pieces = refund["quantity"]
-    before = [i for i in mine if rows[i]["seconds"] <= refund["seconds"] and left[i] > ENOUGH]
-    for i in sorted(before, key=lambda i: (_elsewhere(rows[i], refund), -rows[i]["seconds"])):
+    before = [i for i in mine if rows[i]["seconds"] <= refund["seconds"]]
+    if refund["session"]:
+        own = [i for i in before if rows[i]["session"] == refund["session"]]
+        before = own or before
+    for i in sorted(before, key=lambda i: -rows[i]["seconds"]):
         taken = min(pieces, left[i])
         left[i] -= taken
         pieces -= taken
         if pieces <= ENOUGH:
             return
-
-
-def _elsewhere(purchase: dict, refund: dict) -> bool:
-    return bool(purchase["session"] != refund["session"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from litestar import Litestar
@@ -17,6 +18,7 @@ from litestar.testing import TestClient
 from pipelines.config.loading import with_live
 from pipelines.config.sections import Config, ConsentConfig, PeopleConfig
 from pipelines.engine.engine import Engine
+from pipelines.engine.stages.shopper_history import _own_name
 from pipelines.events.event_log import FOLDER, replay
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act, pseudonymous
@@ -24,6 +26,7 @@ from pipelines.events.people import Person, Receipt, is_genuine
 from pipelines.people.people_ledger import LedgerEntry
 from pipelines.serving.app import create_app
 from pipelines.shop.reader import Shop
+from pipelines.shop.writer import ShopWriter
 from retrieval import Query
 from retrieval.types import Act
 from tests.assertions import every
@@ -281,6 +284,32 @@ def test_a_build_leaves_out_who_was_erased_and_what_was_withdrawn(
     assert plain.fingerprint("events") == later.fingerprint("events")  # of one ledger
     assert Shop(shop).fingerprint("events") != later.fingerprint("events")
     assert Shop(shop).fingerprint("products") == later.fingerprint("products")
+
+
+def test_a_visitor_of_the_shop_s_own_log_is_erased_by_the_name_in_the_ledger(
+    tmp_path: Path, events: EventWriter
+) -> None:
+    times = pa.array([datetime(2024, 1, 1, 12)] * 2, pa.timestamp("s"))
+    with ShopWriter(tmp_path / "own", name="Shop", source="table") as writer:
+        writer.add_products(pa.table({"id": ["p1"], "title": ["Oat milk"]}))
+        users = ["visitor/c1", "visitor/c2"]
+        writer.add_events(
+            pa.table({"type": ["view"] * 2, "user": users, "time": times, "product": ["p1"] * 2})
+        )
+    people = events.people
+    names = people.names_of(None, "c1")
+    people.ledger.append(LedgerEntry(at=NOW, names=names, erased=True))
+
+    own = Shop(tmp_path / "own", people=people)
+
+    left = [row["user"] for one in own.event_batches() for row in one.to_pylist()]
+    assert left == ["visitor/c2"]
+    assert own._own_users[0].to_pylist()[0] == names[0]
+
+
+def test_a_visitor_is_looked_for_under_the_name_of_an_imported_log() -> None:
+    assert _own_name(Query(visitor="c1")) == "visitor/c1"
+    assert _own_name(Query(user="u1", visitor="c1")) == "u1"
 
 
 def send(client: Client, kind: str, product: str, **fields: Any) -> None:

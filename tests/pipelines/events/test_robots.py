@@ -8,14 +8,15 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
+from pipelines.acts.robots import MOST_PRODUCTS, MOST_VIEWS, Paces, RobotNames
 from pipelines.config.loading import with_live
 from pipelines.config.sections import Config, ConsentConfig
 from pipelines.events.archive_writer import ARCHIVE
 from pipelines.events.event_log import replay
 from pipelines.events.intake import EventWriter
 from pipelines.events.kept_act import KeptAct, kept_act
+from pipelines.events.paces import marked as marked_acts
 from pipelines.events.people import Person
-from pipelines.events.robots import MOST_PRODUCTS, MOST_VIEWS, Paces, RobotNames
 from pipelines.serving.app import create_app
 from pipelines.shop.archive import read_index
 from retrieval.types import Act
@@ -60,7 +61,7 @@ def test_more_views_in_a_minute_than_a_person_makes_are_a_robot_s_until_the_hour
     views = [view(i / 2, id=f"e{i}") for i in range(MOST_VIEWS + 5)]
     later, next_hour, paid = view(1_800), view(3_700), view(1_801, type="purchase")
 
-    marked = Paces().marked([*views, later, paid, next_hour])
+    marked = marked_acts([*views, later, paid, next_hour], Paces())
 
     assert [one.robot for one in marked] == [False] * MOST_VIEWS + [True] * 6 + [False, False]
 
@@ -69,7 +70,7 @@ def test_more_products_in_an_hour_than_a_person_views_are_a_robot_s() -> None:
     views = [view(i * 5, f"p{i}") for i in range(MOST_PRODUCTS + 1)]
     other = view(1_600, "p1", visitor="w")
 
-    marked = Paces().marked([*views, other])
+    marked = marked_acts([*views, other], Paces())
 
     assert [one.robot for one in marked] == [False] * MOST_PRODUCTS + [True, False]
 

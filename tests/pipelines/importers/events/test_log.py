@@ -11,7 +11,6 @@ from pipelines.errors import ConfigError, ShopError
 from pipelines.importers.events import duplicates
 from pipelines.importers.mapping import Mapping, placed
 from pipelines.importers.table import import_table
-from pipelines.importers.tables.rows import Row
 from pipelines.progress import silent
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
@@ -122,8 +121,19 @@ def test_acts_of_other_kinds_are_left_out_and_counted(tmp_path: Path) -> None:
     events, report = imported(tmp_path, acts(*rows), ACTS)
 
     assert len(events) == 1
+    assert report.refused == {}
+    assert report.events_ignored == {"scroll": 20, "session_start": 10}
+    assert "30: scroll 20, session_start 10" in report.table()
+
+
+def test_acts_of_other_names_are_left_out_and_counted(tmp_path: Path) -> None:
+    others = [f"u1,2024-03-01T10:{i:02}:00,,{'erblickt' if i % 3 else 'weg'}," for i in range(30)]
+
+    events, report = imported(tmp_path, acts("u1,2024-03-01T09:00:00,p1,view,", *others), ACTS)
+
+    assert len(events) == 1
     assert report.refused == {"event: unknown type": 30}
-    assert "events of other types are left out: 'scroll' 20, 'session_start' 10" in report.notes
+    assert "events of other types are left out: 'erblickt' 20, 'weg' 10" in report.notes
 
 
 def test_a_log_of_nothing_but_other_acts_is_refused_with_their_names(tmp_path: Path) -> None:
@@ -229,7 +239,7 @@ def test_a_look_at_a_page_without_a_product_is_no_mistake(tmp_path: Path) -> Non
     events, report = imported(tmp_path, acts(*rows), ACTS)
 
     assert len(events) == 1
-    assert report.refused == {"event: no product": 9}
+    assert (report.refused, report.events_ignored) == ({}, {"page_view": 9})
 
 
 @pytest.mark.parametrize(
@@ -506,7 +516,7 @@ def test_the_newest_lines_are_remembered_in_bounded_memory(
     monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2)
     found = duplicates.Duplicates("drop")
 
-    again = [found.is_again(Row(line, {"n": n})) for line, n in enumerate((1, 2, 2, 3, 1), 2)]
+    again = [found.is_again({"n": n}, line) for line, n in enumerate((1, 2, 2, 3, 1), 2)]
 
     assert again == [False, False, True, False, False]
 
@@ -517,7 +527,7 @@ def test_ids_of_events_take_no_room_from_lines(monkeypatch: pytest.MonkeyPatch) 
 
     again = []
     for line, n in enumerate((1, 2, 1), 2):
-        again.append(found.is_again(Row(line, {"n": n})))
+        again.append(found.is_again({"n": n}, line))
         found.drops_event(n, {}, line)
 
     assert again == [False, False, True]
@@ -541,12 +551,15 @@ def test_a_user_that_is_none_is_its_session(tmp_path: Path, nothing: str) -> Non
     assert not report.refused
 
 
-def test_events_in_the_future_are_counted(tmp_path: Path) -> None:
+def test_an_event_in_the_future_is_refused_with_its_line(tmp_path: Path) -> None:
     log = "u,t,p\nu1,2024-03-01,p1\nu1,2099-03-01,p1\n"
 
-    _, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
+    events, report = imported(tmp_path, log, {"user": "u", "time": "t", "product": "p"})
 
-    assert "1 events lie in the future" in report.notes
+    assert [event["time"].year for event in events] == [2024]
+    assert report.refused == {"event: future time": 1}
+    [example] = report.examples
+    assert (example.line, example.reason) == (3, "time '2099-03-01' lies in the future")
 
 
 TIMES = {"user": "u", "time": "t", "product": "p"}

@@ -157,7 +157,7 @@ LOGS = {
             {"event": "Products Searched", "userId": "u1", "anonymousId": "a", "messageId": "3",
              "timestamp": "2024-03-01T10:02:00.000Z", "properties": {"query": "milk"}},
         ),
-        [("u1", "view", "p1"), ("a", "purchase", "p2"), ("a", "purchase", "p3"),
+        [("u1", "view", "p1"), ("visitor/a", "purchase", "p2"), ("visitor/a", "purchase", "p3"),
          ("u1", "search", None)],
     ),
     "Google Analytics 4": (
@@ -169,7 +169,7 @@ LOGS = {
             {"event_name": "scroll", "event_timestamp": "1709287201123456",
              "event_date": "20240301", "user_pseudo_id": "1.2", "event_params": [], "items": []},
         ),
-        [("1.2", "view", "p1")],
+        [("visitor/1.2", "view", "p1")],
     ),
     "Shopify's order export": (
         "orders.csv",

@@ -52,6 +52,17 @@ def test_a_return_in_its_order_is_of_that_order(tmp_path: Path) -> None:
     assert left(tmp_path, *acts) == [("p1", 5)]
 
 
+def test_a_part_and_then_the_whole_of_an_order_take_back_no_other(tmp_path: Path) -> None:
+    acts = (
+        bought(day=0, session="a"),
+        bought(day=1, session="b", quantity=2),
+        returned(day=2, session="b"),
+        returned(day=3, session="b", quantity=2),
+    )
+
+    assert left(tmp_path, *acts) == [("p1", 0)]
+
+
 @pytest.mark.parametrize(("pieces", "days"), [(2, [0, 1]), (3, [0]), (4, [0]), (5, [])])
 def test_a_purchase_of_which_some_pieces_are_left_stays(
     tmp_path: Path, pieces: int, days: list[int]

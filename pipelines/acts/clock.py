@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from cachetools import LRUCache
+
 TRANSIT = timedelta(seconds=60)  # a difference up to this is the way, not the clock
 MOST_AHEAD = timedelta(minutes=5)
 FIRST_YEAR, LAST_YEAR = 1971, 2200
+MOST_SESSIONS = 100_000  # that are remembered; what is forgotten is corrected act by act
 
 
 class Instant(NamedTuple):
@@ -54,3 +57,24 @@ def shifted(instant: datetime, difference: timedelta) -> datetime:
         return instant + difference
     except OverflowError:
         return instant
+
+
+class SessionShifts:
+    """Remembers by how much the acts of each session were shifted; for one thread.
+
+    A difference of clocks has the way of its message in it, up to TRANSIT, and one near TRANSIT may
+    be taken for the way or for the clock. So the shift of a session is that of its first act, until
+    its difference is further from that than two ways: then the sender's clock was set.
+    """
+
+    def __init__(self) -> None:
+        self._shifts: LRUCache[tuple[str, str], timedelta] = LRUCache(MOST_SESSIONS)
+
+    def shift_of(
+        self, session: tuple[str, str], shift: timedelta, difference: timedelta
+    ) -> timedelta:
+        """Return by how much to shift an act of a session, which would be `shift` for it alone."""
+        known = self._shifts.get(session)
+        if known is None or abs(difference - known) > 2 * TRANSIT:
+            self._shifts[session] = known = shift
+        return known

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.events.clock import MOST_AHEAD, Instant, believed
+from pipelines.acts.clock import MOST_AHEAD, Instant, believed
 from pipelines.events.kept_act import FIRST_YEAR, LAST_YEAR
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)

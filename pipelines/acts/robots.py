@@ -1,18 +1,16 @@
 """Tells robots from people: by what a browser calls itself, and by how fast it acts."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from cachetools import LRUCache
 from crawlerdetect.providers.crawlers import data as CRAWLERS
 from crawlerdetect.providers.exclusions import data as EXCLUSIONS
 
-from pipelines.events.kept_act import KeptAct
 from retrieval.types import EventType
 
 MOST_VIEWS = 60  # of one person in a minute
@@ -64,7 +62,7 @@ class _Pace:
 
 
 class Paces:
-    """Marks the acts of those who act faster than people; called by the thread that writes.
+    """Knows who acts faster than people; for one thread.
 
     Who has been too fast is a robot until the end of that hour; what was paid for is a person's.
     """
@@ -72,27 +70,22 @@ class Paces:
     def __init__(self) -> None:
         self._paces: OrderedDict[str, _Pace] = OrderedDict()
 
-    def marked(self, acts: Sequence[KeptAct]) -> list[KeptAct]:
-        """Return the acts in their order, those of robots marked."""
-        return [
-            msgspec.structs.replace(act, robot=True) if self._is_too_fast(act) else act
-            for act in acts
-        ]
-
-    def _is_too_fast(self, act: KeptAct) -> bool:
-        pace = self._pace_of(act.person)
-        seconds = int(act.act.at.timestamp()) if act.act.at is not None else 0
+    def is_too_fast(
+        self, person: str, seconds: int, kind: EventType, products: Iterable[str]
+    ) -> bool:
+        """Tell whether a robot did an act, which is counted; `seconds` are since 1970."""
+        pace = self._pace_of(person)
         minute, hour = seconds // MINUTE, seconds // HOUR
         if minute != pace.minute:
             pace.minute, pace.views = minute, 0
         if hour != pace.hour:
             pace.hour, pace.products = hour, set()
-        if act.act.type is EventType.VIEW:
+        if kind is EventType.VIEW:
             pace.views += 1
-            pace.products.update(line.product for line in act.act.lines)
+            pace.products.update(products)
         if pace.views > MOST_VIEWS or len(pace.products) > MOST_PRODUCTS:
             pace.robot_hour = hour
-        return hour == pace.robot_hour and act.act.type not in PAID
+        return hour == pace.robot_hour and kind not in PAID
 
     def _pace_of(self, person: str) -> _Pace:
         pace = self._paces.setdefault(person, _Pace())
