@@ -33,8 +33,8 @@ def _texts(column: pa.Array) -> Cell:
 
 
 def _numbers(column: pa.Array) -> Cell:
-    numbers: memoryview = memoryview(column.buffers()[1] or b"").cast("d")[column.offset :]
-    return numbers.__getitem__
+    numbers = memoryview(column.buffers()[1] or b"").cast("d")[column.offset :]
+    return lambda place: numbers[place]
 
 
 def _lists(column: pa.Array, read: Cell) -> Cell:
