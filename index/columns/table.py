@@ -1,7 +1,9 @@
 """Attribute columns of a catalogue: memory-mapped Arrow, found by id, filtered before a search."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from index.columns.attribute_numbers import is_numeric
 from index.columns.bounded_cache import BoundedCache
+from index.columns.cells import cell_reader
 from index.columns.dictionaries import DictionaryColumn, coded, numbers
 from index.columns.filter_language import Field, parse
 from index.columns.filter_masks import passing
@@ -36,8 +39,12 @@ class Columns:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
-        self._batches = table.to_batches()
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        batches = table.to_batches()
+        self._cells = [[cell_reader(column) for column in batch.columns] for batch in batches]
+        self._starts = [0, *accumulate(batch.num_rows for batch in batches)]
+        kinds = {field.name: field.type for field in table.schema}
+        self._names = tuple(kinds)
+        self._maps = tuple(name for name, kind in kinds.items() if pa.types.is_map(kind))
         self._row_of = {name: row for row, name in enumerate(table.column("id").to_pylist())}
         if len(self._row_of) != table.num_rows:
             raise IndexFault(
@@ -131,11 +138,7 @@ class Columns:
 
     def records(self, rows: Int64[np.ndarray, "k"]) -> list[dict[str, Any]]:
         """Return these rows as dictionaries, in this order."""
-        maps = [field.name for field in self._table.schema if pa.types.is_map(field.type)]
-        return [
-            {n: values_by_key(value) if n in maps else value for n, value in record.items()}
-            for record in map(self._record, rows.tolist())
-        ]
+        return list(map(self._record, rows.tolist()))
 
     def _is_numeric(self, name: str, key: str | None) -> bool:
         if key is not None:
@@ -148,11 +151,14 @@ class Columns:
         return keys_of(self._table)
 
     def _record(self, row: int) -> dict[str, Any]:
-        """Read one row from its own batch: `take` over all batches would copy whole columns."""
-        place = int(np.searchsorted(self._starts, row, side="right")) - 1
-        start = row - int(self._starts[place])
-        [record] = self._batches[place].slice(start, 1).to_pylist()
-        return dict(record)
+        """Read one row cell by cell: `take` and `slice` take longer, or copy whole columns."""
+        part = bisect_right(self._starts, row) - 1
+        place = row - self._starts[part]
+        cells = (read(place) for read in self._cells[part])
+        record = dict(zip(self._names, cells, strict=True))
+        for name in self._maps:
+            record[name] = values_by_key(record[name])
+        return record
 
 
 def values_by_key(pairs: Iterable[tuple[str, Any]] | None) -> dict[str, Any]:

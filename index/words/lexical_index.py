@@ -46,6 +46,7 @@ class LexicalIndex:
         self._settings = settings
         self._completer = WordCompleter(files.vocabulary, self._query_terms, self._rows_with)
         self.read = self._reader(files).read
+        self._last: tuple[str, Float32[np.ndarray, n]] | None = None
 
     @classmethod
     def build(
@@ -73,8 +74,8 @@ class LexicalIndex:
         """Return at most `k` rows that share a word with `text`, ties by the lower row."""
         scores = self._scores(text)
         if allowed is not None:
-            scores *= allowed
-        rows = np.flatnonzero(scores)
+            scores = scores * allowed
+        rows = np.flatnonzero(scores != 0)  # of bools it is ten times faster than of floats
         return best(rows, scores[rows], k)
 
     def last_words(self, before: str, prefix: str, k: int) -> list[str]:
@@ -180,7 +181,16 @@ class LexicalIndex:
         )
 
     def _scores(self, text: str) -> Float32[np.ndarray, "n"]:
-        """Return the score of every row under the query's operators."""
+        """Return the score of every row under the query's operators.
+
+        Those of the last query are kept, because a request asks for them twice.
+        """
+        last = self._last
+        if last is None or last[0] != text:
+            last = self._last = text, self._scored(text)
+        return last[1]
+
+    def _scored(self, text: str) -> Float32[np.ndarray, "n"]:
         scores, permitted = row_scores(self.read(text), self._postings), self.permitted(text)
         if permitted is not None:
             scores *= permitted

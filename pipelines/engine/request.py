@@ -1,6 +1,6 @@
 """Derives from a request its kind, its scene, and the traits of its shopper."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,10 +23,10 @@ def scene_of(query: Query) -> Scene:
     return query.scene
 
 
-def declared_consent(users: Columns, user_id: str | None, purpose: str) -> bool | None:
-    """Tell whether a shopper who is declared allows a purpose; None of everybody else."""
+def declared(users: Columns, user_id: str | None) -> dict[str, Any] | None:
+    """Return what is declared of a shopper, consent and traits; None of everybody else."""
     rows = users.rows_of([] if user_id is None else [user_id]).rows
-    return bool(users.records(rows)[0]["consent"][purpose]) if len(rows) else None
+    return users.records(rows)[0] if len(rows) else None
 
 
 def purpose_of(query: Query) -> Literal["search", "recommend"]:
@@ -36,5 +36,5 @@ def purpose_of(query: Query) -> Literal["search", "recommend"]:
 
 def traits_of(users: Columns, user_id: str) -> dict[str, str]:
     """Return what is declared of a shopper; nothing of a stranger."""
-    rows = users.rows_of([user_id]).rows
-    return dict(users.records(rows)[0]["traits"]) if len(rows) else {}
+    record = declared(users, user_id)
+    return {} if record is None else dict(record["traits"])

@@ -1,6 +1,7 @@
 """Calibration of a head's logits: fits probabilities to past outcomes, by Platt or isotonic."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -55,7 +56,7 @@ class Platt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="platt"
         return answer
 
 
-class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="isotonic"):
+class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="isotonic", dict=True):
     """Isotonic regression: lines between knots that never fall, constant beyond the ends."""
 
     logits: Annotated[tuple[float, ...], Meta(max_length=MOST_KNOTS)]
@@ -79,7 +80,7 @@ class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="iso
         Not `np.interp`: its rounding can put a logit just below a knot above that knot.
         """
         _refuse_unfit(logits)
-        x, y = np.array(self.logits), np.array(self.shares)
+        x, y = self._knots
         inside = np.clip(logits.astype(np.float64), x[0], x[-1])
         left = np.minimum(np.searchsorted(x, inside, side="right") - 1, max(len(x) - 2, 0))
         right = np.minimum(left + 1, len(x) - 1)
@@ -87,6 +88,10 @@ class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="iso
         risen = (inside - x[left]) / width * (y[right] - y[left])
         answer: np.ndarray = np.minimum(y[left] + risen, y[right])
         return answer
+
+    @cached_property
+    def _knots(self) -> tuple[Float64[np.ndarray, "k"], Float64[np.ndarray, "k"]]:
+        return np.array(self.logits), np.array(self.shares)
 
 
 Calibration: TypeAlias = Platt | Isotonic

@@ -146,13 +146,14 @@ def shopper(catalogue: Catalogue, history: History, at_seconds: int) -> Shopper:
     categories, category_of = np.unique(catalogue.categories[history.rows], return_inverse=True)
     prices = catalogue.prices[history.rows]
     known = prices > 0
+    weights = _weights(history, at_seconds)
     return Shopper(
         history=history,
         at_seconds=at_seconds,
         products=products,
-        product_sums=_sums(history, product_of, len(products), at_seconds),
+        product_sums=_sums(history, product_of, len(products), weights),
         categories=categories,
-        category_sums=_sums(history, category_of, len(categories), at_seconds),
+        category_sums=_sums(history, category_of, len(categories), weights),
         num_baskets=len(distinct(history.baskets)),
         mean_log_price=float(np.log(prices[known]).mean()) if known.any() else 0.0,
     )
@@ -184,7 +185,10 @@ def compute(
         **{feature.name: matches.in_words(feature) for feature in WORD_FEATURES},
         **{f"{channel}_score": matches.of(channel) for channel in HABITS},
     }
-    return np.stack([columns[name] for name in NAMES], axis=1).astype(np.float32)
+    features = np.empty((len(NAMES), len(rows)), np.float32)
+    for feature, name in zip(features, NAMES, strict=True):
+        feature[:] = columns[name]
+    return np.ascontiguousarray(features.T)
 
 
 def share_of_best(scores: Float32[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
@@ -192,25 +196,29 @@ def share_of_best(scores: Float32[np.ndarray, "c"]) -> Float32[np.ndarray, "c"]:
     return np.asarray(scores / max(float(scores.max(initial=0)), 1e-6), np.float32)
 
 
+def _weights(history: History, at_seconds: int) -> dict[str, np.ndarray]:
+    """Return what each entry of a history counts, by the name of the sum."""
+    ages = at_seconds - history.seconds
+    decayed = {f"frequency_{days:.0f}": decay(ages, days) for days in (14.0, 60.0, 365.0)}
+    return decayed | {"recent": np.isin(history.baskets, last_baskets(history, 5))}
+
+
 def _sums(
-    history: History, group_of: Int64[np.ndarray, "h"], num_groups: int, at_seconds: int
+    history: History,
+    group_of: Int64[np.ndarray, "h"],
+    num_groups: int,
+    weights: Mapping[str, np.ndarray],
 ) -> dict[str, Float64[np.ndarray, "g"]]:
     """Sum the history by group: counts, decayed counts, first and last purchase."""
-    ages = at_seconds - history.seconds
     first = np.full(num_groups, np.iinfo(np.int64).max)
     last = np.zeros(num_groups, np.int64)
     np.minimum.at(first, group_of, history.seconds)
     np.maximum.at(last, group_of, history.seconds)
-    recent = np.isin(history.baskets, last_baskets(history, 5))
     sums = {
-        **{
-            f"frequency_{half_life:.0f}": np.bincount(group_of, decay(ages, half_life), num_groups)
-            for half_life in (14.0, 60.0, 365.0)
-        },
+        **{name: np.bincount(group_of, column, num_groups) for name, column in weights.items()},
         "count": np.bincount(group_of, minlength=num_groups),
         "first": first,
         "last": last,
-        "recent": np.bincount(group_of, recent, num_groups),
     }
     return {name: column.astype(np.float64) for name, column in sums.items()}
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
+from scipy import sparse
 
 from index import FaissIndex, VectorIndex
 
@@ -87,12 +88,19 @@ def bridge(content: Content, bought: Bool[np.ndarray, "n"]) -> Bridge:
     return Bridge(rows[keep], near[keep], weights[keep].astype(np.float32))
 
 
-def inherited(over: Bridge, scores: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "c"]:
+def donor_matrix(over: Bridge, num_products: int) -> sparse.csr_array:
+    """Return what each cold product inherits of each product, as a matrix: cold x products."""
+    # Where there are no more donors, near is -1 and the weight 0.
+    ends = np.arange(len(over.rows) + 1, dtype=np.int32) * over.near.shape[1]
+    columns = (over.weights.ravel(), np.maximum(over.near, 0).ravel(), ends)
+    return sparse.csr_array(columns, shape=(len(over.rows), num_products))
+
+
+def inherited(
+    donors: sparse.csr_array, scores: Float32[np.ndarray, "n"]
+) -> Float32[np.ndarray, "c"]:
     """Return what each cold product inherits: the weighted scores above 0 of its donors.
 
     The same as giving each of them the similarity-weighted mean column of EASE.
     """
-    above: Float32[np.ndarray, n] = np.maximum(scores, 0)
-    # Where there are no more donors, near is -1 and the weight 0.
-    sums: np.ndarray = np.einsum("cm,cm->c", above[over.near], over.weights)
-    return sums
+    return np.asarray(donors @ np.maximum(scores, 0))

@@ -38,6 +38,9 @@ def speak_for(
     num_products: int,
 ) -> Float32[np.ndarray, "n"]:
     """Return what the weighted rows say about every product: the table times a sparse vector."""
+    if table.rows.shape[1]:  # of rows that speak for nothing, as of what hardly anyone bought
+        speaking = table.rows[rows, 0] >= 0
+        rows, weights = rows[speaking], weights[speaking]
     near = table.rows[rows]  # h k
     near += 1  # so that -1 has a place of its own, which is dropped below
     ends = np.arange(len(rows) + 1, dtype=np.int32) * near.shape[1]

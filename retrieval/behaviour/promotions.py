@@ -48,8 +48,16 @@ def shares_at(
 
     Of several runs of a product the one counts that began last.
     """
+    shares = np.zeros(len(rows), np.float32)
     if not len(runs.starts):
-        return np.zeros(len(rows), np.float32)
+        return shares
+    promoted = np.flatnonzero(runs.first[rows + 1] > runs.first[rows])  # at some time or other
+    shares[promoted] = _running(runs, rows[promoted], at_seconds)
+    return shares
+
+
+def _running(runs: Runs, rows: Int64[np.ndarray, "c"], at_seconds: int) -> Float32[np.ndarray, "c"]:
+    """Return the shares of products that have runs."""
     begun = low = runs.first[rows]
     high = runs.first[rows + 1]
     while (open_ := begun < high).any():  # halving: the first run that begins after now

@@ -1,12 +1,14 @@
 """Relations between products: bought together, bought next, EASE, and products that look alike."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from jaxtyping import Float32
+from scipy import sparse
 
-from retrieval.behaviour.cold_start import Bridge, inherited
+from retrieval.behaviour.cold_start import Bridge, donor_matrix, inherited
 from retrieval.behaviour.ease import EaseSettings, ease, user_matrix, wants
 from retrieval.behaviour.item_to_item import next_after, together
 from retrieval.behaviour.neighbours import Neighbours, no_neighbours, speak_for
@@ -24,7 +26,7 @@ class BehaviourSettings(NamedTuple):
     tables: tuple[str, ...] = TABLES
 
 
-class Relations(msgspec.Struct, frozen=True):
+class Relations(msgspec.Struct, frozen=True, dict=True):
     """For each product, the products that a purchase of it speaks for; empty tables where off."""
 
     together: Neighbours  # item to item, in the same baskets
@@ -59,6 +61,11 @@ class Relations(msgspec.Struct, frozen=True):
     def num_products(self) -> int:
         """How many products the tables cover."""
         return len(self.together.rows)
+
+    @cached_property
+    def donors(self) -> sparse.csr_array:
+        """What products that were never bought inherit, of which products."""
+        return donor_matrix(self.bridge, self.num_products)
 
 
 def together_scores(
@@ -99,7 +106,7 @@ def ease_scores(
         return scores
     most, by_others = max(float(scores.max(initial=0)), 1e-6), scores[rows]
     scores[rows] = np.minimum(by_others + weights.astype(np.float32) * most, most)
-    from_donors = inherited(cold, scores)
+    from_donors = inherited(relations.donors, scores)
     scores[rows] = by_others
     scores[cold.rows] = from_donors
     return scores

@@ -1,10 +1,11 @@
 """What a shopper did before a request, known from the release and from the acts since."""
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 from pipelines.config.place import ShopPlace
 from pipelines.config.sections import ConsentConfig
-from pipelines.engine.request import declared_consent, purpose_of, traits_of
+from pipelines.engine.request import declared, purpose_of
 from pipelines.events.archived import archived_upto
 from pipelines.events.profiles.live_history import LiveHistory
 from pipelines.events.profiles.profiles import ProfileLine, Profiles, usable
@@ -15,6 +16,8 @@ from retrieval import EventType, Query
 from retrieval.behaviour.purchases import NO_HISTORY, History
 from retrieval.encoded_query import NO_VISIT, Visit
 from retrieval.types import local_seconds
+
+CACHED_SHOPPERS = 4_096  # with what is declared of them, which no act changes
 
 
 class ShopperHistory:
@@ -36,6 +39,7 @@ class ShopperHistory:
         self._kind = kind_of(manifest)
         self._live = LiveHistory(self._rows_of, place, self._kind)
         self._manifest = manifest
+        self._declared = lru_cache(CACHED_SHOPPERS)(partial(declared, parts.users))
 
     def of(self, query: Query, at_seconds: int) -> tuple[History, Visit]:
         """Return what the shopper of a request did before it, oldest first, and in this visit.
@@ -43,12 +47,12 @@ class ShopperHistory:
         Acts without consent for the purpose of this request are not looked at.
         """
         purpose = purpose_of(query)
-        declared = declared_consent(self._parts.users, query.user, purpose)
-        if declared is False:
+        allows = self._allows(query.user, purpose)
+        if allows is False:
             return NO_HISTORY, NO_VISIT
         kept = () if self._profiles is None else _kept_names(query, self._profiles)
         released = NO_HISTORY
-        if declared or getattr(self._unset, purpose) == "granted":
+        if allows or getattr(self._unset, purpose) == "granted":
             released = self._released(_own_name(query), kept, at_seconds)
         if self._profiles is None:
             return released, NO_VISIT
@@ -60,14 +64,20 @@ class ShopperHistory:
 
     def traits(self, query: Query) -> dict[str, str]:
         """Return what is declared of the shopper of a request, as far as it may be used for it."""
-        if not declared_consent(self._parts.users, query.user, purpose_of(query)):
+        record = self._declared(query.user)
+        if record is None or not record["consent"][purpose_of(query)]:
             return {}
         assert query.user is not None, "nobody without an id is declared"
         if self._profiles is not None:
             people = self._profiles.people
             if people.ledger.erased_at(people.names.users(query.user)) is not None:
                 return {}
-        return traits_of(self._parts.users, query.user)
+        return dict(record["traits"])
+
+    def _allows(self, user: str | None, purpose: str) -> bool | None:
+        """Tell whether a shopper who is declared allows a purpose; None of everybody else."""
+        record = self._declared(user)
+        return None if record is None else bool(record["consent"][purpose])
 
     def _released(self, own: str | None, kept: Sequence[str], at_seconds: int) -> History:
         """Return the history that the release has under a shopper's own name, else another."""

@@ -48,7 +48,7 @@ class TextReader:
         """Return token numbers, as wide as the longest text; behind the end there are zeros."""
         letters = LETTERS_PER_TOKEN * self.longest
         words = [_words(shortened(text, letters)) for text in texts]
-        read = [one.ids for one in self._tokenizer.encode_batch_fast(words, is_pretokenized=True)]
+        read = [self._tokenizer.encode(one, is_pretokenized=True).ids for one in words]
         most = self.longest
         cut = [ids if len(ids) <= most else [*ids[: most - 1], ids[-1]] for ids in read]
         tokens = np.zeros((len(cut), max(map(len, cut))), np.int64)

@@ -89,7 +89,10 @@ class NetworkTokenizer:
     def _read(self, texts: list[str], longest: int, *, marks: bool) -> list[list[int]]:
         with self._lock:
             self._tokenizer.enable_truncation(longest)
-            read = self._tokenizer.encode_batch_fast(texts, add_special_tokens=marks)
+            if len(texts) == 1:  # of several other threads are asked, which takes longer than one
+                read = [self._tokenizer.encode(texts[0], add_special_tokens=marks)]
+            else:
+                read = self._tokenizer.encode_batch_fast(texts, add_special_tokens=marks)
         return [one.ids for one in read]
 
     def padded(self, tokens: Sequence[Sequence[int]]) -> Inputs:

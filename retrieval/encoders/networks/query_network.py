@@ -1,12 +1,9 @@
 """Writes the query network of a text model: its linear layers in 8 bits, as ONNX.
 
-Activations get one scale a call, weights one an output. Before that, outlying channels of the
-activations are moved into the weights (Xiao et al. 2023, SmoothQuant, arXiv 2211.10438), as they
-were seen on texts of random tokens: these exist for every model and are the same on every machine.
+The network reads one text, so that nothing is masked. `retrieval.encoders.networks.byte_layers`
+puts it into 8 bits.
 """
 
-from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
+from retrieval.encoders.networks.byte_layers import in_bytes
 from retrieval.encoders.networks.network_tokenizer import NetworkTokenizer
 from retrieval.encoders.networks.onnx_export import OPSET, quiet_export
 from retrieval.encoders.networks.runtimes import LEAST_COSINE, cosines
@@ -30,13 +26,12 @@ from retrieval.encoders.query_texts import (
     fingerprint_of,
 )
 from retrieval.encoders.text import SentenceEncoder
-from retrieval.encoders.text_runtime import not_understood, traced
+from retrieval.encoders.text_runtime import not_understood
 from retrieval.encoders.weights import EncoderError
 
-CALIBRATION, COMPARED = 64, 48  # random texts
+COMPARED = 48  # random texts
 LONGEST = 12  # tokens of such a text
-SMOOTHING = 0.7  # how much of the spread of activations moves into weights
-LEAST_SCALE = 0.05  # share of channels whose scale is raised to that of the next
+EXAMPLE = "a shop window with rye bread"
 
 
 def write_query_network(plain: SentenceEncoder, folder: Path) -> QueryTextEncoder:
@@ -48,11 +43,8 @@ def write_query_network(plain: SentenceEncoder, folder: Path) -> QueryTextEncode
     if reason := not_understood(plain.model):
         raise EncoderError(reason)
     tokenizer = NetworkTokenizer.of_model(plain.model)
-    texts = random_texts(plain.model, CALIBRATION + COMPARED)
-    model = deepcopy(plain.model)
-    smoothen(model, tokenizer, texts[:CALIBRATION])
     folder.mkdir(parents=True, exist_ok=True)
-    _export(model, tokenizer, folder / NETWORK)
+    _export(plain.model, tokenizer, folder / NETWORK)
     take_out_token_vectors(folder)
     for name, content in tokenizer.files.items():
         (folder / name).write_bytes(content)
@@ -62,7 +54,7 @@ def write_query_network(plain: SentenceEncoder, folder: Path) -> QueryTextEncode
         cosine_mean=0.0,
         cosine_least=0.0,
     )
-    compared = texts[CALIBRATION:]
+    compared = random_texts(plain.model, COMPARED)
     mean, least = cosines(QueryTextEncoder(folder, record).encode(compared), plain.encode(compared))
     if not least >= LEAST_COSINE:
         raise EncoderError(f"in 8 bits a query has cosine {least:.4f}, below {LEAST_COSINE}")
@@ -80,88 +72,50 @@ def random_texts(model: Any, count: int) -> list[str]:
     return [tokenizer.decode(tokens.tolist()) or "shop" for tokens in drawn]
 
 
-def smoothen(model: Any, tokenizer: NetworkTokenizer, texts: Sequence[str]) -> None:
-    """Put a scaled linear layer in the place of each, which computes the same."""
-    layers = {name: one for name, one in model.named_modules() if isinstance(one, nn.Linear)}
-    for name, seen in _activations(model, tokenizer, texts, layers).items():
-        above, _, last = name.rpartition(".")
-        setattr(model.get_submodule(above), last, ScaledLinear(layers[name], seen))
+class _OneText(torch.nn.Module):
+    """A sentence-transformers model as a function of the tokens of one text."""
 
-
-class ScaledLinear(nn.Module):
-    """A linear layer whose inputs are divided by a scale a channel, its weights multiplied."""
-
-    def __init__(self, layer: nn.Linear, seen: Float[Tensor, "n c"]) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        spread = seen.abs().amax(0).clamp(min=1e-6)
-        heaviest = layer.weight.detach().abs().amax(0).clamp(min=1e-6)
-        scale = spread**SMOOTHING / heaviest ** (1 - SMOOTHING)
-        scale = torch.maximum(scale, torch.quantile(scale, LEAST_SCALE))
-        self.inverse = nn.Parameter(1 / scale)
-        self.layer = deepcopy(layer)
-        self.layer.weight.data = layer.weight.data * scale
+        self.model = model
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the layer returned."""
-        answer: Tensor = self.layer(x * self.inverse)
-        return answer
-
-
-def _activations(
-    model: Any, tokenizer: NetworkTokenizer, texts: Sequence[str], layers: dict[str, nn.Linear]
-) -> dict[str, Float[Tensor, "n c"]]:
-    """Return what each layer reads; nothing of one that takes no part."""
-    seen: dict[str, list[Tensor]] = {}
-
-    def watch(name: str) -> Any:
-        def remember(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            seen.setdefault(name, []).append(inputs[0].detach().flatten(0, -2))
-
-        return remember
-
-    hooks = [one.register_forward_pre_hook(watch(name)) for name, one in layers.items()]
-    try:
-        with torch.no_grad():
-            for tokens in tokenizer.tokens(list(texts)):
-                batch = tokenizer.padded([tokens])
-                model({name: torch.from_numpy(one) for name, one in batch.items()})
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: torch.cat(some) for name, some in seen.items()}
+    def forward(self, input_ids: torch.Tensor, token_type_ids: Any = None) -> torch.Tensor:
+        """Return its vector; without a mask every token is read."""
+        read = {"input_ids": input_ids}
+        if token_type_ids is not None:
+            read["token_type_ids"] = token_type_ids
+        first, *others = self.model
+        read = first(read)
+        read["attention_mask"] = torch.ones_like(input_ids)
+        for module in others:
+            read = module(read)
+        vector: torch.Tensor = read["sentence_embedding"]
+        return vector
 
 
 def _export(model: Any, tokenizer: NetworkTokenizer, path: Path) -> None:
-    """Write a model as ONNX, for batches of any size, and put its linear layers into 8 bits."""
-    from onnx import load
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    """Write a model as ONNX, for one text, with its linear layers in 8 bits."""
+    from onnx import load, save
 
-    whole, example = traced(model, tokenizer)
-    axes = {name: {0: "texts", 1: "tokens"} for name in example}
+    batch = tokenizer.padded(tokenizer.tokens([EXAMPLE]))
+    example = {
+        name: torch.from_numpy(batch[name])
+        for name in ("input_ids", "token_type_ids")
+        if name in batch
+    }
     with TemporaryDirectory() as folder, quiet_export():
         plain = Path(folder) / NETWORK
         torch.onnx.export(
-            whole,
+            _OneText(model).eval(),
             tuple(example.values()),
             plain,
             input_names=list(example),
             output_names=["vectors"],
-            dynamic_axes=axes,
+            dynamic_axes={name: {1: "tokens"} for name in example},
             opset_version=OPSET,
             dynamo=False,
         )
-        graph = load(str(plain), load_external_data=False).graph
-        weights = {one.name for one in graph.initializer}
-        products = (one for one in graph.node if one.op_type == "MatMul")
-        # Weights from 0 to 255: of signed ones some processors add pairs in 16 bits, and overflow.
-        quantize_dynamic(
-            plain,
-            path,
-            weight_type=QuantType.QUInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            nodes_to_exclude=[one.name for one in products if one.input[1] not in weights],
-        )
+        save(in_bytes(load(str(plain), load_external_data=False)), str(path))
 
 
 def take_out_token_vectors(folder: Path) -> None:
@@ -183,7 +137,7 @@ def take_out_token_vectors(folder: Path) -> None:
     np.save(folder / TOKEN_VECTORS, numpy_helper.to_array(table))
     for node in graph.node:
         node.input[:] = [TOKEN_INPUT if one == lookup.output[0] else one for one in node.input]
-    shape = ["texts", "tokens", table.dims[1]]
+    shape = [1, "tokens", table.dims[1]]
     graph.node.remove(lookup)
     graph.initializer.remove(table)
     graph.input.append(make_tensor_value_info(TOKEN_INPUT, TensorProto.FLOAT, shape))
