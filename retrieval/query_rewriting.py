@@ -72,4 +72,10 @@ def _replaced(text: str, phrase: str, by: str) -> str:
 
 def _bare(text: str) -> str:
     """Return a text in small letters without accents, each in its place."""
-    return "".join(unicodedata.normalize("NFD", letter)[0] for letter in text.casefold())
+    return "".join(map(_base, text.casefold()))
+
+
+def _base(letter: str) -> str:
+    """Return a letter without its accents."""
+    base, *marks = unicodedata.normalize("NFD", letter)
+    return base if all(map(unicodedata.combining, marks)) else letter

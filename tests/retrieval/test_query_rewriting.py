@@ -32,6 +32,7 @@ def test_a_phrase_with_synonyms_is_encoded_as_each_of_the_first_ones() -> None:
         ("straße schuhe", "strasse", "BY schuhe"),
         ("sofabed sofa", "sofa", "sofabed BY"),
         ("a.b", "axb", "a.b"),
+        ("각 휴지", "가", "각 휴지"),
     ],
 )
 def test_a_phrase_is_replaced_however_its_words_are_joined(
