@@ -18,7 +18,7 @@ from pipelines.importers.exports.auto import plan
 from pipelines.importers.mapping import Mapping
 from pipelines.importers.table import import_table
 from pipelines.progress import silent
-from pipelines.shop.purchases import read_purchases
+from pipelines.shop.purchases.log import read_purchases
 from pipelines.shop.quality import QualityReport
 from pipelines.shop.reader import Shop
 from tests.assertions import every
