@@ -77,5 +77,5 @@ def _bare(text: str) -> str:
 
 def _base(letter: str) -> str:
     """Return a letter without its accents."""
-    base, *marks = unicodedata.normalize("NFD", letter)
-    return base if all(map(unicodedata.combining, marks)) else letter
+    parts = unicodedata.normalize("NFD", letter)
+    return parts[0] if all(map(unicodedata.combining, parts[1:])) else letter
