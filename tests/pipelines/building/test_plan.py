@@ -209,6 +209,7 @@ def test_a_kept_ranker_knows_products_by_their_category_wherever_they_stand(
     assert Engine.open(copied).release == current(copied)
 
 
+@pytest.mark.slow
 def test_too_many_changes_teach_the_ranker_anew(
     config: Config, copied: Path, tmp_path: Path
 ) -> None:

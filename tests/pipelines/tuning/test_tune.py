@@ -269,6 +269,7 @@ def test_recall_is_of_retrieval_alone_and_trains_no_ranker(shop: Path, tmp_path:
         study(shop, tmp_path / "b", config=on, measure="recall@10", ranges="ranking.epochs: [1]")
 
 
+@pytest.mark.slow
 def test_a_ranker_is_measured_after_what_retrieval_alone_reaches(
     shop: Path, config: Config, held: Holdout, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def test_without_torch_the_text_side_gives_the_same_vectors(
     np.testing.assert_allclose(reader.encode(TEXTS), whole.encode_texts(TEXTS), atol=1e-6)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_without_torch_a_text_is_read_as_the_same_tokens(reader: TextReader, text: str) -> None:
