@@ -37,7 +37,7 @@ from benchmarks.serving.serving import (
     private_mb,
     server,
 )
-from pipelines.release.manifest import _put_manifest, read_manifest
+from pipelines.release.manifest import put_manifest, read_manifest
 from pipelines.release.store import current, point_current
 
 PORT, CONNECTIONS = 24_371, 16
@@ -117,7 +117,7 @@ def copy_twice(releases: Path, folder: Path) -> list[str]:
     names = [f"{name}-{place}" for place in range(2)]
     for one in names:
         shutil.copytree(releases / name, folder / one)
-        _put_manifest(folder / one, msgspec.structs.replace(manifest, name=one))
+        put_manifest(folder / one, msgspec.structs.replace(manifest, name=one))
     point_current(folder, names[0])
     return names
 

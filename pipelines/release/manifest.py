@@ -83,7 +83,7 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _put_manifest(folder: Path, manifest: Manifest) -> None:
+def put_manifest(folder: Path, manifest: Manifest) -> None:
     """Put a manifest and its seal into a release, whole at every moment.
 
     Meanwhile the seal names two: the manifest of before, and the one to come.

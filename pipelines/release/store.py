@@ -28,9 +28,9 @@ from pipelines.release.manifest import (
     File,
     Manifest,
     _plain,
-    _put_manifest,
     _shown,
     describe_file,
+    put_manifest,
     read_manifest,
 )
 from pipelines.release.verdict import UnfitDraft, Verdict
@@ -75,7 +75,7 @@ class Draft:
         manifest = Manifest(
             format=FORMAT, name=self.name, made_at=datetime.now(UTC), files=files, **about
         )
-        _put_manifest(self.path, manifest)
+        put_manifest(self.path, manifest)
         _permit_reading(self.path)
         flush_all(self.path)
         return Release(self.path, manifest)
@@ -83,7 +83,7 @@ class Draft:
     def judge(self, verdict: Verdict) -> None:
         """Write what the gate says into the manifest of a sealed draft."""
         manifest = msgspec.structs.replace(read_manifest(self.path), gate=verdict)
-        _put_manifest(self.path, manifest)
+        put_manifest(self.path, manifest)
 
     def keep(self) -> str:
         """Rename a sealed draft to its name, and leave it dark: CURRENT stays where it is."""
@@ -273,7 +273,7 @@ def publish(releases: Path, name: str, *, force: bool = False) -> str:
             raise ReleaseError(f"release {name} was removed meanwhile; `vetrina releases list`")
         if release.dark and gate is not None:
             forced = msgspec.structs.replace(gate, forced=True)
-            _put_manifest(release.path, msgspec.structs.replace(release.manifest, gate=forced))
+            put_manifest(release.path, msgspec.structs.replace(release.manifest, gate=forced))
         point_current(releases, name)
     return name
 
